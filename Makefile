@@ -1,0 +1,108 @@
+# Everything from nothing: Python >= 3.11 with venv and headers, a C compiler, make.
+# The first call creates .venv and installs into it; the stamps make the next one fast.
+
+PYTHON ?= python3
+VENV   ?= .venv
+JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
+PYTEST_ARGS ?=
+
+PY  := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+# What the sanitizers need: their runtime first (numpy's C++ wants libstdc++ beside it), and
+# Python's own allocator out of the way. Leaks are not looked for: the interpreter never frees all.
+CC = gcc
+SANITIZED = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	PYTHONMALLOC=malloc
+
+# Stamps: the environment with the build requirements, the compiled modules, what the tests and
+# the command need, what developers need.
+BASE    := $(VENV)/.base
+BUILT   := $(VENV)/.built
+RUNTIME := $(VENV)/.runtime
+TOOLS   := $(VENV)/.tools
+SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.PHONY: build debug test golden lint types bench compare annotate demo sdist wheel check clean distclean help
+
+help:  ## this list
+	@sed -n 's/^\([a-z ]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+
+$(BASE): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install $$($(PY) -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+	@touch $@
+
+$(BUILT): $(BASE) $(SOURCES)
+	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@touch $@
+
+# pip would compile everything a second time: it gets the Python part only.
+$(RUNTIME): $(BASE)
+	TCPCORE_EXTENSIONS=0 $(PIP) install --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(TOOLS): $(BASE)
+	TCPCORE_EXTENSIONS=0 $(PIP) install --no-build-isolation --editable '.[dev]'
+	@touch $@ $(RUNTIME)
+
+build: $(BUILT) $(RUNTIME)  ## compile in place and install into .venv
+
+test: build  ## all tests
+	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet $(PYTEST_ARGS)
+
+# A tree of its own, so that sanitized and plain objects never meet.
+debug: $(RUNTIME)  ## the same tests under ASan and UBSan
+	@mkdir -p build/debug
+	@find build/debug \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
+	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
+		README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs | tar -xf - -C build/debug
+	cd build/debug && TCPCORE_DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
+		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
+
+golden: build  ## print the golden tables again; review the diff
+	$(PY) -m tests.golden
+	@git --no-pager diff --stat -- tests/golden
+
+lint: $(TOOLS)  ## ruff and cython-lint
+	$(PY) -m ruff check .
+	$(VENV)/bin/cython-lint tcpcore
+
+types: build $(TOOLS)  ## mypy --strict on loadgen, stubtest on tcpcore
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest tcpcore --mypy-config-file pyproject.toml --allowlist tests/stubtest.allow \
+		--ignore-unused-allowlist --concise
+
+bench: build  ## all benchmarks; appends to benchmarks/history.jsonl
+	$(PY) -m benchmarks
+
+compare: build  ## the last two entries of the history
+	$(PY) -m benchmarks.compare
+
+annotate: $(BASE)  ## Cython's reports in build/annotate/*.html
+	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null
+	@mv build/annotate/tcpcore/*.html build/annotate/ && rm -r build/annotate/tcpcore
+	@echo build/annotate
+
+demo: build  ## the two workloads on the examples
+	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml
+	$(VENV)/bin/loadgen close --config examples/close.toml
+
+sdist wheel: $(TOOLS)  ## distributions in dist/
+	$(PY) -m build --no-isolation --$@ --outdir dist
+
+check: lint types test  ## what CI runs
+
+clean:  ## all that was built
+	rm -rf build dist *.egg-info tcpcore/*.so tcpcore/*.c tcpcore/*.html $(BUILT)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## and the environment
+	rm -rf $(VENV)

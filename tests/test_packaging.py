@@ -1,0 +1,134 @@
+"""An sdist builds a wheel, the wheel installs into an empty environment, and what it ships
+is enough for the command, for type checkers and for a foreign extension that cimports us."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import numpy
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SHIPPED = {path.name for pattern in ("*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
+           for path in (ROOT / "tcpcore").glob(pattern)}  # fmt: skip
+
+FOREIGN = """\
+from tcpcore.segment cimport Segment, seg_len
+from tcpcore.seq cimport seq_lt
+
+def probe():
+    cdef Segment seg
+    seg.flags = 3
+    seg.payload_len = 5
+    return seq_lt(0xFFFFFF00, 0x10), seg_len(&seg), sizeof(Segment)
+"""
+FOREIGN_SETUP = """\
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+setup(name="foreign", ext_modules=cythonize([Extension("foreign", ["foreign.pyx"])], language_level=3))
+"""
+BACKEND = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
+UNTRACKED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
+
+packaging = [pytest.mark.packaging, pytest.mark.slow]
+
+
+def run(*command, cwd, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TCPCORE_"))}
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env={**clean, **environment}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """Built from a copy, so that egg-info and the like never reach the tree."""
+    place = tmp_path_factory.mktemp("sdist")
+    copy = place / "tree"
+    shutil.copytree(ROOT, copy, ignore=UNTRACKED)
+    run(sys.executable, "-c", BACKEND, "build_sdist", place, cwd=copy)
+    return next(place.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    place = tmp_path_factory.mktemp("wheel")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(place, filter="data")
+    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=place / sdist.name.removesuffix(".tar.gz"))
+    return next(place.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def empty(wheel, tmp_path_factory):
+    """An environment with the wheel and, by a path line, the dependencies of this one."""
+    place = tmp_path_factory.mktemp("empty")
+    venv.create(place, with_pip=False, symlinks=True)
+    python = place / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--quiet",
+        "--no-deps", "--no-index", wheel, cwd=place)  # fmt: skip
+    purelib = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place).strip()
+    Path(purelib, "dependencies.pth").write_text(f"{Path(numpy.__file__).parent.parent}\n")
+    return place
+
+
+class TestDistributions:
+    pytestmark = packaging
+
+    def test_the_sdist_holds_sources_and_nothing_built(self, sdist):
+        with tarfile.open(sdist) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        assert {f"tcpcore/{name}" for name in SHIPPED} <= names
+        assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "setup.py", "tests/conftest.py"} <= names
+        assert not [name for name in names if name.endswith((".c", ".so", ".html", ".pyc"))]
+
+    def test_the_wheel_ships_headers_stubs_and_markers(self, wheel):
+        with zipfile.ZipFile(wheel) as archive:
+            names = set(archive.namelist())
+        assert {f"tcpcore/{name}" for name in SHIPPED} <= names
+        assert "loadgen/py.typed" in names
+        assert not [n for n in names if n.endswith(".c") or n.startswith(("tests/", "benchmarks/"))]
+        modules = {Path(name).name.partition(".")[0] for name in names if name.endswith(".so")}
+        assert modules == {path.stem for path in (ROOT / "tcpcore").glob("*.pyx")}
+
+    def test_the_installed_package_is_the_wheels(self, empty):
+        program = "import tcpcore; assert not tcpcore.Engine(capacity=4).check(); print(tcpcore.__file__)"
+        where = Path(run(empty / "bin" / "python", "-c", program, cwd=empty).strip())
+        assert empty.resolve() in where.resolve().parents
+
+    def test_the_command_is_installed(self, empty):
+        answer = run(empty / "bin" / "loadgen", "--help", cwd=empty)
+        assert "handshake" in answer and "close" in answer
+
+    def test_a_foreign_extension_cimports_us(self, empty, tmp_path):
+        (tmp_path / "foreign.pyx").write_text(FOREIGN)
+        (tmp_path / "setup.py").write_text(FOREIGN_SETUP)
+        python = empty / "bin" / "python"
+        run(python, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tmp_path)
+        assert run(python, "-c", "import foreign; print(foreign.probe())", cwd=tmp_path) == "(True, 7, 40)\n"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tcpcore").glob("*.pyx")), ids=lambda path: path.stem)
+def test_every_compiled_module_has_a_stub(path):
+    assert path.with_suffix(".pyi").exists()
+
+
+def test_packages_are_marked_typed_and_the_command_is_named():
+    assert (ROOT / "tcpcore" / "py.typed").exists() and (ROOT / "loadgen" / "py.typed").exists()
+    assert PROJECT["scripts"] == {"loadgen": "loadgen.cli:main"}
+
+
+def test_nothing_is_needed_at_build_time_but_setuptools_and_cython():
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert sorted(name.partition(">")[0] for name in requires) == ["Cython", "setuptools"]
+    for path in (ROOT / "tcpcore").glob("*.p[yx]*"):
+        assert "cimport numpy" not in path.read_text(), path.name
