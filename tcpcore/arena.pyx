@@ -1,0 +1,68 @@
+# Anonymous mappings for the engine's big arrays.
+#
+# Zero pages are shared until written, so reserving for 100 million connections takes no
+# memory. arena_touched asks the kernel which pages are really there (mincore), which is
+# what `bytes_total` reports: nothing is estimated.
+from libc.stdint cimport uintptr_t
+
+cdef extern from "<sys/mman.h>" nogil:
+    void* mmap(void* addr, size_t length, int prot, int flags, int fd, long offset)
+    int munmap(void* addr, size_t length)
+    int madvise(void* addr, size_t length, int advice)
+    int mincore(void* addr, size_t length, unsigned char* vec)
+    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MADV_HUGEPAGE
+    void* MAP_FAILED
+
+cdef enum:
+    PAGE = 4096
+    HUGE = 2 * 1024 * 1024
+    HUGE_FROM = 4 * 1024 * 1024       # below this a huge page would be mostly air
+    VECTOR = 4096                     # pages per mincore call
+
+
+cdef size_t rounded(size_t nbytes, size_t unit) noexcept nogil:
+    return (nbytes + unit - 1) // unit * unit
+
+
+cdef void* arena_map(size_t nbytes) noexcept nogil:
+    """nbytes of zeros, page aligned (2 MiB aligned from 4 MiB on); NULL when refused."""
+    cdef bint huge = nbytes >= HUGE_FROM
+    cdef size_t need = rounded(nbytes if nbytes else 1, HUGE if huge else PAGE)
+    cdef size_t ask = need + (HUGE if huge else 0)
+    cdef char* base = <char*>mmap(NULL, ask, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    cdef size_t head
+    if <void*>base == MAP_FAILED:
+        return NULL
+    if huge:
+        # give back what sticks out on either side of the aligned part
+        head = rounded(<uintptr_t>base, HUGE) - <uintptr_t>base
+        if head:
+            munmap(base, head)
+        if HUGE - head:
+            munmap(base + head + need, HUGE - head)
+        base += head
+        madvise(base, need, MADV_HUGEPAGE)
+    return base
+
+
+cdef void arena_unmap(void* base, size_t nbytes) noexcept nogil:
+    """Undo arena_map(nbytes); NULL is allowed."""
+    if base != NULL:
+        munmap(base, rounded(nbytes if nbytes else 1, HUGE if nbytes >= HUGE_FROM else PAGE))
+
+
+cdef size_t arena_touched(const void* base, size_t nbytes) noexcept nogil:
+    """Bytes of the first nbytes that are backed by memory now."""
+    cdef unsigned char present[VECTOR]
+    cdef size_t pages = rounded(nbytes, PAGE) // PAGE
+    cdef size_t done = 0, step, i, touched = 0
+    if base == NULL:
+        return 0
+    while done < pages:
+        step = pages - done if pages - done < VECTOR else VECTOR
+        if mincore(<char*>base + done * PAGE, step * PAGE, present) != 0:
+            return nbytes                     # not knowing, claim the worst
+        for i in range(step):
+            touched += present[i] & 1
+        done += step
+    return touched * PAGE

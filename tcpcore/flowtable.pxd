@@ -1,0 +1,72 @@
+# 4-tuple -> block. Chained through Block.next, two u32 heads per block at full size,
+# keyed by SipHash-1-3 so that nobody who does not know the seed can aim at a chain.
+# The table starts small and doubles in place inside one reserved mapping, so its
+# touched memory follows the number of flows. References are slot + 1; 0 is "none".
+#
+#   heads   | 0 | 1 | ... | mask |  reserved, never touched  ... | max_mask |
+#               |
+#               +-> block (newest) -> block -> 0                 via Block.next
+#
+# A prefetch is a hint only: between it and the use the table may have changed.
+from libc.stddef cimport size_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from tcpcore.block cimport Block
+from tcpcore.intrin cimport prefetch
+from tcpcore.segment cimport Segment
+
+cdef enum:
+    FLOW_AHEAD = 16           # rows between the prefetch of a block and its use
+
+cdef struct FlowTable:
+    uint32_t* heads
+    uint32_t mask             # heads in use - 1
+    uint32_t max_mask         # heads reserved - 1
+    uint64_t count            # flows in the table
+    Block* blocks
+    uint64_t k0
+    uint64_t k1
+
+cdef bint flow_init(FlowTable* table, Block* blocks, uint32_t capacity,
+                    uint64_t k0, uint64_t k1) noexcept nogil
+cdef void flow_free(FlowTable* table) noexcept nogil
+cdef uint32_t flow_hash(const FlowTable* table, uint32_t raddr, uint16_t rport,
+                        uint32_t laddr, uint16_t lport) noexcept nogil
+cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_t n,
+                          uint32_t* out) noexcept nogil
+cdef uint32_t flow_find(const FlowTable* table, uint32_t hash, uint32_t raddr, uint16_t rport,
+                        uint32_t laddr, uint16_t lport) noexcept nogil
+cdef void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil
+cdef bint flow_remove(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil
+cdef size_t flow_bytes(const FlowTable* table) noexcept nogil
+cdef list flow_check(const FlowTable* table, uint32_t capacity)
+
+
+cdef inline void flow_ahead_head(const FlowTable* table, uint32_t hash) noexcept nogil:
+    """First stage, two distances ahead."""
+    prefetch(&table.heads[hash & table.mask])
+
+
+cdef inline void flow_ahead_first(const FlowTable* table, uint32_t hash) noexcept nogil:
+    """Second stage, one distance ahead: the newest block of the chain."""
+    cdef uint32_t ref = table.heads[hash & table.mask]
+    if ref:
+        prefetch(&table.blocks[ref - 1])
+
+
+cdef inline void flow_ahead_second(const FlowTable* table, uint32_t hash) noexcept nogil:
+    """Third stage, half a distance ahead: the block behind it."""
+    cdef uint32_t ref = table.heads[hash & table.mask]
+    if ref and table.blocks[ref - 1].next:
+        prefetch(&table.blocks[table.blocks[ref - 1].next - 1])
+
+
+cdef inline void flow_ahead(const FlowTable* table, const uint32_t* hashes, Py_ssize_t i,
+                            Py_ssize_t n) noexcept nogil:
+    """All three stages for the rows after row i of n; called once per row."""
+    if i + 2 * FLOW_AHEAD < n:
+        flow_ahead_head(table, hashes[i + 2 * FLOW_AHEAD])
+    if i + FLOW_AHEAD < n:
+        flow_ahead_first(table, hashes[i + FLOW_AHEAD])
+    if i + FLOW_AHEAD // 2 < n:
+        flow_ahead_second(table, hashes[i + FLOW_AHEAD // 2])

@@ -1,0 +1,19 @@
+# What Cython has no word for: prefetch, and the trap of a broken promise.
+# Ground: no memory, no state, cdef inline only. The few verbatim lines of the
+# project stand here and in arena.pyx (mmap).
+cdef extern from *:
+    """
+    /* the empty asm keeps gcc from taking a function that only prefetches for a pure one and dropping its calls */
+    #define TC_PREFETCH(p) do { __builtin_prefetch((p), 1, 3); __asm__ volatile(""); } while (0)
+    #define TC_LIKELY(x) __builtin_expect(!!(x), 1)
+    #define TC_UNLIKELY(x) __builtin_expect(!!(x), 0)
+    #ifdef TCPCORE_DEBUG
+    #define TC_EXPECT(c) do { if (!(c)) __builtin_trap(); } while (0)
+    #else
+    #define TC_EXPECT(c) do { } while (0)
+    #endif
+    """
+    void prefetch "TC_PREFETCH"(const void* p) noexcept nogil
+    bint likely "TC_LIKELY"(bint x) noexcept nogil
+    bint unlikely "TC_UNLIKELY"(bint x) noexcept nogil
+    void expect "TC_EXPECT"(bint c) noexcept nogil

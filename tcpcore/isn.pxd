@@ -1,0 +1,19 @@
+# Initial sequence numbers (RFC 9293 3.4.1, RFC 6528) and the timestamp offset.
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+
+cdef enum IsnRule:
+    ISN_RFC6528 = 0
+    ISN_RFC793 = 1
+    ISN_RANDOM = 2
+
+cdef struct Isn:
+    IsnRule rule
+    int64_t tick_ns
+    uint64_t k0
+    uint64_t k1
+    uint64_t drawn            # random rule: numbers drawn so far
+
+cdef void isn_init(Isn* isn, IsnRule rule, int64_t tick_ns, uint64_t k0, uint64_t k1) noexcept nogil
+cdef uint32_t isn_make(Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport,
+                       int64_t now) noexcept nogil
+cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint32_t raddr) noexcept nogil

@@ -1,0 +1,62 @@
+# The knobs as C sees them: filled once per engine from sysctl.Config, then constant.
+# A noun: one struct. Times are in ticks of 1 ms unless the name says otherwise. Every
+# behaviour on which Linux, FreeBSD and the RFCs differ is a field here; no code asks for a profile.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+cdef enum SynqPolicy:
+    SYNQ_LINUX = 0
+    SYNQ_DROP_NEW = 1
+
+cdef struct Knobs:
+    # queues
+    uint8_t synq_policy           # SynqPolicy
+    uint8_t tcp_syncookies
+    uint8_t tcp_abort_on_overflow
+    uint32_t tcp_max_syn_backlog
+    uint32_t tcp_max_tw_buckets
+    # resending
+    uint8_t tcp_synack_retries
+    uint8_t tcp_syn_retries
+    uint8_t tcp_syn_linear_timeouts
+    uint8_t tcp_retries2
+    uint8_t tcp_orphan_retries
+    uint8_t rto_min_rule          # 0 "variance": SRTT + max(4 RTTVAR, min); 1 "rto": max(SRTT + 4 RTTVAR, min)
+    uint32_t rto_initial
+    uint32_t rto_slop
+    uint32_t rto_min_us
+    uint32_t rto_max
+    uint32_t keepinit             # 0: none
+    # closing
+    uint32_t fin_timeout
+    uint32_t time_wait
+    uint8_t tcp_rfc1337
+    uint8_t tcp_tw_reuse
+    uint32_t tcp_tw_reuse_delay
+    # RFC 5961
+    uint32_t tcp_invalid_ratelimit
+    uint32_t tcp_challenge_ack_limit   # a second; 2**31 - 1: unlimited
+    uint8_t insecure_rst
+    uint8_t insecure_syn
+    uint8_t drop_synfin
+    uint8_t blackhole
+    # options and windows
+    uint8_t tcp_timestamps        # 2: without the per-peer offset
+    uint8_t tcp_window_scaling
+    uint8_t tcp_sack
+    uint8_t rcv_wscale            # the shift that rcv_buf needs
+    uint8_t rcv_wscale_min
+    uint16_t mss
+    uint32_t rcv_buf              # bytes, rounded as the profile rounds
+    uint32_t delack
+    uint8_t auto_read
+    # where the profiles part
+    uint8_t listen_drops_synfin   # LISTEN drops SYN+FIN (Linux)
+    uint32_t early_syn_resend     # SYN-SENT: a wrong ACK makes the SYN due again this soon; 0: not
+    uint8_t retries_by_count      # give up after n resends; else when they would have taken their time (Linux)
+    uint8_t accept_by_rfc         # the four cases of RFC 9293 3.10.7.4; else Linux's test
+    uint8_t epipe_in_close_wait   # error of a RST in CLOSE-WAIT (Linux)
+    uint8_t rst_before_fin        # after the peer's FIN a RST at RCV.NXT-1 is exact too (Linux)
+    uint8_t refused_in_syn_received   # ECONNREFUSED in active SYN-RECEIVED (FreeBSD)
+    uint8_t wrong_ack_first       # half-open: a wrong ACK is judged before the window (Linux)
+    uint8_t unlisten_forgets      # half-open entries go with their listener at once (FreeBSD)
+    uint8_t orphan_fin_wait_2_brief   # orphan FIN-WAIT-2 is kept and judged like TIME-WAIT (Linux)

@@ -1,0 +1,165 @@
+"""The segment: its numpy dtype, building arrays of them, printing them.
+
+Not the bytes on the wire. Source: RFC 9293 3.1 (header), 3.2 (options).
+"""
+
+import ipaddress
+from enum import IntFlag
+
+import numpy as np
+
+assert sizeof(Segment) == 40
+
+
+class Flag(IntFlag):
+    """Control bits (RFC 9293 3.1), the values of ``SEGMENT['flags']``."""
+
+    FIN = 1
+    SYN = 2
+    RST = 4
+    PSH = 8
+    ACK = 16
+    URG = 32
+    ECE = 64
+    CWR = 128
+
+
+class Option(IntFlag):
+    """Which options a segment carries, the values of ``SEGMENT['opts']``."""
+
+    MSS = 1
+    WSCALE = 2
+    SACK_OK = 4
+    TS = 8
+
+
+cdef Segment _segment
+_segment_view = <Segment[:1]>&_segment
+_full = np.asarray(_segment_view).dtype
+del _segment_view
+_names = [name for name in _full.names if not name.startswith("_")]
+
+#: One segment, 40 bytes, host byte order, padding left out of the fields.
+SEGMENT = np.dtype({
+    "names": _names,
+    "formats": [_full.fields[name][0] for name in _names],
+    "offsets": [_full.fields[name][1] for name in _names],
+    "itemsize": sizeof(Segment),
+})
+
+
+def to_address(value, name="address"):
+    """An address as uint32: int, dotted string, or an array of integers.
+
+    Raises TypeError or ValueError naming `name`.
+    """
+    if isinstance(value, str):
+        try:
+            return np.uint32(int(ipaddress.IPv4Address(value)))
+        except ipaddress.AddressValueError:
+            raise ValueError(f"{name}: expected a dotted IPv4 address, got {value!r}") from None
+    if isinstance(value, ipaddress.IPv4Address):
+        return np.uint32(int(value))
+    return to_uint(value, name, 32)
+
+
+def to_uint(value, name, bits):
+    """Integers (scalar or array) as unsigned of `bits` bits, range checked.
+
+    Raises TypeError for anything that is not an integer, ValueError out of range.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "iub" and not (array.dtype.kind == "O" and all(isinstance(x, int) for x in array.flat)):
+        if array.size:
+            raise TypeError(f"{name}: expected integers, got {array.dtype}")
+    if array.size and (array.min() < 0 or array.max() >= 1 << bits):
+        bad = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name}: expected 0 .. {(1 << bits) - 1}, got {bad}")
+    return array.astype(f"u{bits // 8}")[()]
+
+
+def segments(n=1, **fields):
+    """An array of `n` segments; scalars broadcast.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    **fields
+        Names of SEGMENT. ``src`` and ``dst`` also take dotted strings. ``mss``, ``wscale`` and ``tsval`` /
+        ``tsecr`` switch their option on in ``opts`` unless ``opts`` is given.
+
+    Returns
+    -------
+    SEGMENT[n]
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown field, a wrong type, a number out of range, a shape that does not broadcast to n.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise ValueError(f"n: expected a whole number of rows, got {n!r}")
+    out = np.zeros(n, SEGMENT)
+    implied = 0
+    for name, value in fields.items():
+        if name not in SEGMENT.names:
+            raise TypeError(f"{name}: not a field of SEGMENT; expected one of {', '.join(SEGMENT.names)}")
+        kind = SEGMENT[name]
+        checked = to_address(value, name) if name in ("src", "dst") else to_uint(value, name, 8 * kind.itemsize)
+        try:
+            out[name] = checked
+        except ValueError:
+            raise ValueError(f"{name}: expected a scalar or {n} values, got shape {np.shape(checked)}") from None
+        implied |= {"mss": OPT_MSS, "wscale": OPT_WSCALE, "tsval": OPT_TS, "tsecr": OPT_TS}.get(name, 0)
+    if "opts" not in fields:
+        out["opts"] = implied
+    return out
+
+
+def as_segments(array, name="segs"):
+    """`array` itself when it is a contiguous SEGMENT vector.
+
+    Raises TypeError (not an array, wrong dtype) or ValueError (shape, stride).
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name}: expected a numpy array of SEGMENT, got {type(array).__name__}")
+    if array.dtype != SEGMENT:
+        raise TypeError(f"{name}: expected dtype SEGMENT (40 bytes), got {array.dtype}")
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
+    if not array.flags.c_contiguous or not array.flags.aligned:
+        raise ValueError(f"{name}: expected a contiguous, aligned array, got strides {array.strides}")
+    return array
+
+
+_LETTERS = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (ECE, "E"), (CWR, "W"), (ACK, "."))
+
+
+def _options(row):
+    opts = int(row["opts"])
+    words = []
+    if opts & OPT_MSS:
+        words.append(f"mss {row['mss']}")
+    if opts & OPT_SACK_OK:
+        words.append("sackOK")
+    if opts & OPT_TS:
+        words.append(f"TS val {row['tsval']} ecr {row['tsecr']}")
+    if opts & OPT_WSCALE:
+        words.append(f"wscale {row['wscale']}")
+    return f", options [{','.join(words)}]" if words else ""
+
+
+def _line(row):
+    flags = "".join(letter for bit, letter in _LETTERS if row["flags"] & bit) or "none"
+    src, dst = ipaddress.IPv4Address(int(row["src"])), ipaddress.IPv4Address(int(row["dst"]))
+    length = int(row["payload_len"])
+    seq = f"{row['seq']}:{(int(row['seq']) + length) & 0xFFFFFFFF}" if length else f"{row['seq']}"
+    ack = f", ack {row['ack']}" if row["flags"] & ACK else ""
+    return (f"{src}.{row['sport']} > {dst}.{row['dport']}: Flags [{flags}], seq {seq}{ack}, "
+            f"win {row['wnd']}{_options(row)}, length {length}")
+
+
+def format_segments(segs):
+    """`segs` (SEGMENT[n]) as tcpdump-like lines, one per segment, absolute numbers."""
+    return "\n".join(_line(row) for row in as_segments(np.atleast_1d(segs)))
