@@ -1,0 +1,88 @@
+# Listeners: which one a SYN is for, whether it may have a half-open entry (RFC 4987), and the
+# queue of established connections that nobody has accepted yet. The entries themselves are
+# blocks; here they are only counted, and queued by reference (slot + 1).
+#
+#   table   one u64 per place, open addressing:  | addr 32 | port 16 | id 16 |   0 is empty
+#
+# Ids are 1 .. 65535; one is used again only when all have been used, so a late block's
+# `listener` seldom names a stranger. A Listener* stays valid: listeners never move.
+# Invariant: young <= half_open; an OPEN listener is in the table, a CLOSING one is not and
+# becomes FREE when its last half-open entry and its last unaccepted connection have gone.
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from tcpcore.knobs cimport Knobs
+
+cdef enum ListenerState:
+    LISTENER_FREE = 0
+    LISTENER_OPEN = 1
+    LISTENER_CLOSING = 2
+
+cdef struct Listener:
+    uint32_t addr             # 0: any
+    uint16_t port
+    uint8_t state             # ListenerState
+    uint8_t auto_accept       # the application accepts at once: nothing queues
+    uint8_t auto_close        # it answers the peer's FIN with its own
+    uint16_t next_free        # id freed after this one, 0 none
+    uint32_t backlog          # effective, min(backlog, somaxconn)
+    uint32_t half_open
+    uint32_t young            # of those: SYN-ACK never resent
+    uint32_t rcv_buf          # bytes
+    uint32_t* ring            # accept queue, [ring_room] references
+    uint32_t ring_room        # power of two, or 0
+    uint32_t ring_head
+    uint32_t ring_len
+
+cdef struct Backlog:
+    Listener* listeners       # [id - 1]
+    uint64_t* table
+    uint32_t mask             # places - 1
+    uint32_t n_exact          # entries of the table with an address
+    uint32_t n_any            # and without one
+    uint32_t fresh            # ids never used yet start behind this one
+    uint16_t free_first       # freed ids, oldest first
+    uint16_t free_last
+
+cdef enum Admission:
+    ADMIT = 0                 # keep a half-open entry
+    ADMIT_COOKIE = 1          # answer, and keep nothing
+    REFUSE_ACCEPT_FULL = 2
+    REFUSE_QUEUE_FULL = 3
+    REFUSE_RESERVE = 4        # Linux: the last quarter is for proven peers
+
+cdef bint backlog_init(Backlog* backlog) noexcept nogil
+cdef void backlog_free(Backlog* backlog) noexcept nogil
+cdef size_t backlog_bytes(const Backlog* backlog) noexcept nogil
+cdef list backlog_check(const Backlog* backlog)
+
+cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t limit) noexcept nogil
+cdef void backlog_close(Backlog* backlog, uint16_t listener) noexcept nogil
+cdef uint16_t backlog_find(const Backlog* backlog, uint32_t addr, uint16_t port) noexcept nogil
+
+cdef Admission backlog_admit(const Listener* listener, const Knobs* knobs, bint proven) noexcept nogil
+cdef uint8_t backlog_synack_retries(const Listener* listener, const Knobs* knobs) noexcept nogil
+cdef void backlog_half_gone(Backlog* backlog, uint16_t listener, bint mature) noexcept nogil
+cdef bint backlog_push(Backlog* backlog, uint16_t listener, uint32_t ref) noexcept nogil
+cdef uint32_t backlog_pop(Backlog* backlog, uint16_t listener) noexcept nogil
+
+
+cdef inline Listener* backlog_at(const Backlog* backlog, uint16_t listener) noexcept nogil:
+    """The listener with this id, which is not 0."""
+    return &backlog.listeners[listener - 1]
+
+
+cdef inline bint backlog_accept_full(const Listener* listener) noexcept nogil:
+    """One more than the backlog is waiting already."""
+    return listener.ring_len > listener.backlog and not listener.auto_accept
+
+
+cdef inline void backlog_half_opened(Listener* listener) noexcept nogil:
+    """A half-open entry more, a young one."""
+    listener.half_open += 1
+    listener.young += 1
+
+
+cdef inline void backlog_half_matured(Listener* listener) noexcept nogil:
+    """A young entry's SYN-ACK is resent for the first time."""
+    listener.young -= 1

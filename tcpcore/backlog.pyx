@@ -1,0 +1,399 @@
+"""Listeners, admission to the half-open queue, and the accept queue.
+
+Not what happens to a refused SYN (engine), nor the timers of half-open entries (wheel).
+Source: RFC 4987 3; what Linux 6.18 was recorded to do. Another policy is a name in `SynqPolicy`,
+a function for each question it answers differently, and a branch in the two functions that ask.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.intrin cimport expect
+from tcpcore.knobs cimport SYNQ_DROP_NEW, SYNQ_LINUX
+
+cdef enum:
+    IDS = 65535
+    FIRST_PLACES = 16
+    FIRST_RING = 16
+    PRUNE_ABOVE = 8           # Linux: queues this short are never pruned
+    PRUNED_RETRIES = 2        # Linux: no entry dies before this many
+
+
+# ---- lookup
+
+cdef inline uint64_t key_of(uint32_t addr, uint16_t port) noexcept nogil:
+    return <uint64_t>addr << 32 | <uint64_t>port << 16
+
+
+cdef inline uint32_t home_of(const Backlog* backlog, uint64_t entry) noexcept nogil:
+    """First place to look at, by Fibonacci hashing: only the caller's own listeners are in the table."""
+    return <uint32_t>(((entry >> 16) * <uint64_t>0x9E3779B97F4A7C15) >> 32) & backlog.mask
+
+
+cdef uint32_t place_of(const Backlog* backlog, uint64_t key) noexcept nogil:
+    """Where the key is, or the empty place where it would be."""
+    cdef uint32_t at = home_of(backlog, key)
+    while backlog.table[at] and backlog.table[at] >> 16 != key >> 16:
+        at = (at + 1) & backlog.mask
+    return at
+
+
+cdef bint widen(Backlog* backlog) noexcept nogil:
+    """Twice the places; False when memory is refused."""
+    cdef uint64_t* old = backlog.table
+    cdef uint32_t places = backlog.mask + 1 if old != NULL else 0, i
+    cdef uint32_t want = places * 2 if places else FIRST_PLACES
+    cdef uint64_t* wider = <uint64_t*>calloc(want, sizeof(uint64_t))
+    if wider == NULL:
+        return False
+    backlog.table = wider
+    backlog.mask = want - 1
+    for i in range(places):
+        if old[i]:
+            wider[place_of(backlog, old[i])] = old[i]
+    free(old)
+    return True
+
+
+cdef void remove(Backlog* backlog, uint64_t key) noexcept nogil:
+    """Take a key out of the table and pull back what was pushed past it."""
+    cdef uint32_t gap = place_of(backlog, key), at = gap, home
+    while True:
+        at = (at + 1) & backlog.mask
+        if backlog.table[at] == 0:
+            break
+        home = home_of(backlog, backlog.table[at])
+        if ((at - home) & backlog.mask) >= ((at - gap) & backlog.mask):
+            backlog.table[gap] = backlog.table[at]
+            gap = at
+    backlog.table[gap] = 0
+
+
+cdef uint16_t backlog_find(const Backlog* backlog, uint32_t addr, uint16_t port) noexcept nogil:
+    """The open listener for a SYN to addr:port, its own address before "any"; 0 none."""
+    cdef uint16_t listener = 0
+    if backlog.n_exact:
+        listener = <uint16_t>backlog.table[place_of(backlog, key_of(addr, port))]
+    if listener == 0 and backlog.n_any:
+        listener = <uint16_t>backlog.table[place_of(backlog, key_of(0, port))]
+    return listener
+
+
+# ---- listeners
+
+cdef bint backlog_init(Backlog* backlog) noexcept nogil:
+    """No listeners; False when memory is refused."""
+    memset(backlog, 0, sizeof(Backlog))
+    backlog.listeners = <Listener*>arena_map(IDS * sizeof(Listener))
+    if backlog.listeners == NULL or not widen(backlog):
+        backlog_free(backlog)
+        return False
+    return True
+
+
+cdef void backlog_free(Backlog* backlog) noexcept nogil:
+    cdef uint32_t i
+    for i in range(backlog.fresh):
+        free(backlog.listeners[i].ring)
+    arena_unmap(backlog.listeners, IDS * sizeof(Listener))
+    free(backlog.table)
+    memset(backlog, 0, sizeof(Backlog))
+
+
+cdef size_t backlog_bytes(const Backlog* backlog) noexcept nogil:
+    """Touched bytes of the listeners, allocated ones of the table and the accept queues."""
+    cdef size_t total = arena_touched(backlog.listeners, IDS * sizeof(Listener))
+    cdef uint32_t i
+    for i in range(backlog.fresh):
+        total += backlog.listeners[i].ring_room * sizeof(uint32_t)
+    return total + (<size_t>backlog.mask + 1) * sizeof(uint64_t)
+
+
+cdef uint16_t take_id(Backlog* backlog) noexcept nogil:
+    """A fresh id, or the one freed longest ago; 0 when all are in use."""
+    cdef uint16_t listener = backlog.free_first
+    if backlog.fresh < IDS:
+        backlog.fresh += 1
+        return <uint16_t>backlog.fresh
+    if listener:
+        backlog.free_first = backlog_at(backlog, listener).next_free
+        if backlog.free_first == 0:
+            backlog.free_last = 0
+    return listener
+
+
+cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t limit) noexcept nogil:
+    """The id of a new listener, other fields 0; 0: addr:port has one, -1: ids or memory are out."""
+    cdef uint64_t key = key_of(addr, port)
+    cdef Listener* fields
+    cdef uint16_t listener
+    if backlog.table[place_of(backlog, key)]:
+        return 0
+    if 2 * (backlog.n_exact + backlog.n_any + 1) > backlog.mask + 1 and not widen(backlog):
+        return -1
+    listener = take_id(backlog)
+    if listener == 0:
+        return -1
+    fields = backlog_at(backlog, listener)
+    memset(fields, 0, sizeof(Listener))
+    fields.addr = addr
+    fields.port = port
+    fields.state = LISTENER_OPEN
+    fields.backlog = limit
+    backlog.table[place_of(backlog, key)] = key | listener
+    if addr:
+        backlog.n_exact += 1
+    else:
+        backlog.n_any += 1
+    return listener
+
+
+cdef void settle(Backlog* backlog, uint16_t listener) noexcept nogil:
+    """Free a closing listener that nothing refers to any more."""
+    cdef Listener* fields = backlog_at(backlog, listener)
+    if fields.state != LISTENER_CLOSING or fields.half_open or fields.ring_len:
+        return
+    free(fields.ring)
+    memset(fields, 0, sizeof(Listener))
+    if backlog.free_last:
+        backlog_at(backlog, backlog.free_last).next_free = listener
+    else:
+        backlog.free_first = listener
+    backlog.free_last = listener
+
+
+cdef void backlog_close(Backlog* backlog, uint16_t listener) noexcept nogil:
+    """Stop listening: no SYN finds it, addr:port may be opened again, what it holds stays until it goes."""
+    cdef Listener* fields = backlog_at(backlog, listener)
+    expect(fields.state == LISTENER_OPEN)
+    remove(backlog, key_of(fields.addr, fields.port))
+    if fields.addr:
+        backlog.n_exact -= 1
+    else:
+        backlog.n_any -= 1
+    fields.state = LISTENER_CLOSING
+    settle(backlog, listener)
+
+
+cdef void backlog_half_gone(Backlog* backlog, uint16_t listener, bint mature) noexcept nogil:
+    """A half-open entry less: established, evicted, expired, reset or aborted."""
+    cdef Listener* fields = backlog_at(backlog, listener)
+    expect(fields.half_open > 0 and (mature or fields.young > 0))
+    fields.half_open -= 1
+    if not mature:
+        fields.young -= 1
+    settle(backlog, listener)
+
+
+# ---- admission: a function per policy
+
+cdef Admission admit_linux(const Listener* listener, const Knobs* knobs, bint proven) noexcept nogil:
+    """Cookies when the queue is full; without cookies its last quarter is kept for proven peers."""
+    cdef int64_t limit = knobs.tcp_max_syn_backlog
+    if listener.half_open > listener.backlog:
+        return ADMIT_COOKIE if knobs.tcp_syncookies else REFUSE_QUEUE_FULL
+    if not knobs.tcp_syncookies and not proven and limit - listener.half_open < limit >> 2:
+        return REFUSE_RESERVE
+    return ADMIT
+
+
+cdef Admission admit_drop_new(const Listener* listener, const Knobs* knobs) noexcept nogil:
+    """Full is full (RFC 4987 3.2)."""
+    if listener.half_open > listener.backlog:
+        return ADMIT_COOKIE if knobs.tcp_syncookies else REFUSE_QUEUE_FULL
+    return ADMIT
+
+
+cdef Admission backlog_admit(const Listener* listener, const Knobs* knobs, bint proven) noexcept nogil:
+    """What to do with a SYN; `proven`: this peer has completed a connection before."""
+    if backlog_accept_full(listener):
+        return REFUSE_ACCEPT_FULL
+    if knobs.tcp_syncookies == 2:
+        return ADMIT_COOKIE
+    if knobs.synq_policy == SYNQ_LINUX:
+        return admit_linux(listener, knobs, proven)
+    return admit_drop_new(listener, knobs)
+
+
+cdef uint8_t pruned_linux(const Listener* listener, const Knobs* knobs) noexcept nogil:
+    """More than half full: a retry less each time that the young, doubled again, fit; down to two."""
+    cdef uint8_t retries = knobs.tcp_synack_retries
+    cdef uint64_t queued = listener.half_open, young = 2 * <uint64_t>listener.young
+    if 2 * queued > (listener.backlog if listener.backlog > PRUNE_ABOVE else PRUNE_ABOVE):
+        while retries > PRUNED_RETRIES and queued >= young:
+            retries -= 1
+            young *= 2
+    return retries
+
+
+cdef uint8_t backlog_synack_retries(const Listener* listener, const Knobs* knobs) noexcept nogil:
+    """How many SYN-ACK resends an entry of this listener may have, as of now; asked when its timer fires."""
+    if knobs.synq_policy == SYNQ_LINUX:
+        return pruned_linux(listener, knobs)
+    return knobs.tcp_synack_retries
+
+
+# ---- accept queue
+
+cdef bint widen_ring(Listener* listener) noexcept nogil:
+    """Twice the room, the oldest first again; False when memory is refused."""
+    cdef uint32_t want = listener.ring_room * 2 if listener.ring_room else FIRST_RING
+    cdef uint32_t behind = listener.ring_room - listener.ring_head
+    cdef uint32_t* wider = <uint32_t*>malloc(want * sizeof(uint32_t))
+    if wider == NULL:
+        return False
+    if listener.ring_len:
+        memcpy(wider, listener.ring + listener.ring_head, behind * sizeof(uint32_t))
+        memcpy(wider + behind, listener.ring, listener.ring_head * sizeof(uint32_t))
+    free(listener.ring)
+    listener.ring = wider
+    listener.ring_room = want
+    listener.ring_head = 0
+    return True
+
+
+cdef bint backlog_push(Backlog* backlog, uint16_t listener, uint32_t ref) noexcept nogil:
+    """Queue a connection for accept; the caller has asked backlog_accept_full. False: no memory."""
+    cdef Listener* fields = backlog_at(backlog, listener)
+    if fields.ring_len == fields.ring_room and not widen_ring(fields):
+        return False
+    fields.ring[(fields.ring_head + fields.ring_len) & (fields.ring_room - 1)] = ref
+    fields.ring_len += 1
+    return True
+
+
+cdef uint32_t backlog_pop(Backlog* backlog, uint16_t listener) noexcept nogil:
+    """The connection that has waited longest, 0 none."""
+    cdef Listener* fields = backlog_at(backlog, listener)
+    cdef uint32_t ref
+    if fields.ring_len == 0:
+        return 0
+    ref = fields.ring[fields.ring_head]
+    fields.ring_head = (fields.ring_head + 1) & (fields.ring_room - 1)
+    fields.ring_len -= 1
+    settle(backlog, listener)
+    return ref
+
+
+# ---- invariants
+
+cdef list backlog_check(const Backlog* backlog):
+    """Every broken invariant in words."""
+    cdef const Listener* fields
+    cdef uint32_t i, n_open = 0, n_free = 0, in_table = 0
+    cdef uint16_t listener
+    complaints = []
+    for i in range(backlog.fresh):
+        fields = &backlog.listeners[i]
+        listener = <uint16_t>(i + 1)
+        if fields.state == LISTENER_OPEN:
+            n_open += 1
+            if <uint16_t>backlog.table[place_of(backlog, key_of(fields.addr, fields.port))] != listener:
+                complaints.append(f"backlog: listener {listener} cannot be found")
+        elif fields.state == LISTENER_FREE:
+            n_free += 1
+        elif fields.half_open == 0 and fields.ring_len == 0:
+            complaints.append(f"backlog: listener {listener} should be free")
+        if fields.young > fields.half_open or fields.ring_len > fields.ring_room:
+            complaints.append(f"backlog: listener {listener}: more young than half-open, or a full ring")
+    for i in range(backlog.mask + 1):
+        in_table += backlog.table[i] != 0
+    if not n_open == in_table == backlog.n_exact + backlog.n_any:
+        complaints.append(f"backlog: {n_open} open, {in_table} in the table, counted otherwise")
+    listener = backlog.free_first
+    while listener and n_free:
+        n_free -= 1
+        listener = backlog_at(backlog, listener).next_free
+    if n_free or listener:
+        complaints.append("backlog: free listeners and their chain differ")
+    return complaints
+
+
+@cython.final
+cdef class Listeners:
+    """Listeners under a policy (0 linux, 1 drop-new) and three knobs, for tests and benchmarks."""
+
+    cdef Backlog backlog
+    cdef Knobs knobs
+
+    def __cinit__(self, *, uint8_t policy=SYNQ_LINUX, uint8_t tcp_syncookies=1,
+                  uint32_t tcp_max_syn_backlog=4096, uint8_t tcp_synack_retries=5):
+        if policy > SYNQ_DROP_NEW:
+            raise ValueError(f"policy: expected 0 or 1, got {policy}")
+        memset(&self.knobs, 0, sizeof(Knobs))
+        self.knobs.synq_policy = policy
+        self.knobs.tcp_syncookies = tcp_syncookies
+        self.knobs.tcp_max_syn_backlog = tcp_max_syn_backlog
+        self.knobs.tcp_synack_retries = tcp_synack_retries
+        if not backlog_init(&self.backlog):
+            raise MemoryError("backlog: no memory")
+
+    def __dealloc__(self):
+        backlog_free(&self.backlog)
+
+    cdef Listener* _at(self, uint16_t listener) except NULL:
+        cdef Listener* fields = backlog_at(&self.backlog, listener) if 1 <= listener <= IDS else NULL
+        if fields == NULL or fields.state == LISTENER_FREE:
+            raise ValueError(f"listener: {listener} is not in use")
+        return fields
+
+    def open(self, uint32_t addr, uint16_t port, uint32_t limit, bint auto_accept=False):
+        """The id, 0 when addr:port is taken, -1 when ids are out."""
+        listener = backlog_open(&self.backlog, addr, port, limit)
+        if listener > 0:
+            self._at(listener).auto_accept = auto_accept
+        return listener
+
+    def close(self, uint16_t listener):
+        if self._at(listener).state != LISTENER_OPEN:
+            raise ValueError(f"listener: {listener} is closing already")
+        backlog_close(&self.backlog, listener)
+
+    def find(self, uint32_t addr, uint16_t port):
+        """The id of the listener for a SYN to addr:port, 0 none."""
+        return backlog_find(&self.backlog, addr, port)
+
+    def admit(self, uint16_t listener, bint proven=False):
+        """An `Admission` number."""
+        return <int>backlog_admit(self._at(listener), &self.knobs, proven)
+
+    def synack_retries(self, uint16_t listener):
+        return backlog_synack_retries(self._at(listener), &self.knobs)
+
+    def half_opened(self, uint16_t listener):
+        backlog_half_opened(self._at(listener))
+
+    def half_matured(self, uint16_t listener):
+        if self._at(listener).young == 0:
+            raise ValueError(f"listener: {listener} has no young entry")
+        backlog_half_matured(self._at(listener))
+
+    def half_gone(self, uint16_t listener, bint mature):
+        fields = self._at(listener)
+        if fields.half_open - fields.young == 0 if mature else fields.young == 0:
+            raise ValueError(f"listener: {listener} has no such entry")
+        backlog_half_gone(&self.backlog, listener, mature)
+
+    def push(self, uint16_t listener, uint32_t ref):
+        self._at(listener)
+        return backlog_push(&self.backlog, listener, ref)
+
+    def pop(self, uint16_t listener):
+        """The oldest reference, 0 none."""
+        self._at(listener)
+        return backlog_pop(&self.backlog, listener)
+
+    def counts(self, uint16_t listener):
+        """(half-open, young, unaccepted)."""
+        fields = self._at(listener)
+        return fields.half_open, fields.young, fields.ring_len
+
+    @property
+    def nbytes(self):
+        return backlog_bytes(&self.backlog)
+
+    def check(self):
+        return backlog_check(&self.backlog)

@@ -1,0 +1,65 @@
+# Every deadline of the engine, at most one per block: a hierarchical timer wheel.
+#
+#   level  ticks per slot    slots   covers, from the clock
+#   0      1 (1 ms)          4096    the rest of the clock's own 4.096 s
+#   1      2**12 (4.096 s)   4096    the rest of the clock's own 4.66 h
+#   2      2**24 (4.66 h)    4096    everything later, up to HORIZON (24.8 days)
+#
+# A deadline lives on the level of the highest bit in which it differs from the clock, and a
+# slot moves down exactly when the clock enters it, before anything else happens. So entries
+# of one tick never overtake each other: they come out in the order in which they were armed.
+#
+# A slot is a list of chunks of references (slot + 1); Block.timer_pos is the position of the
+# entry, so cancelling is one store, and passing a cancelled entry later one load.
+# Invariant: `live` entries are not 0, and each stands where its block's timer_pos says.
+# Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t
+
+from tcpcore.block cimport Block
+from tcpcore.chunks cimport ChunkList, Chunks
+from tcpcore.intrin cimport prefetch
+from tcpcore.marks cimport Marks
+
+cdef enum:
+    LEVELS = 3
+    DIGIT = 12                # bits of a tick that one level resolves
+    SLOTS = 4096              # 2**DIGIT
+    HORIZON = 0x7FFFFFFF      # ticks ahead that 32 bits of deadline can tell from the past
+
+cdef struct Level:
+    Marks marks               # slots with entries, cancelled ones included
+    ChunkList lists[SLOTS]
+
+cdef struct Wheel:
+    Block* blocks
+    Level* levels             # [LEVELS]
+    Chunks pool
+    int64_t clock             # tick
+    uint32_t live             # armed blocks
+
+cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil
+cdef void wheel_free(Wheel* wheel) noexcept nogil
+cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil
+cdef void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil
+cdef void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil
+cdef int64_t wheel_next(Wheel* wheel) noexcept nogil
+cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogil
+cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil
+cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil
+cdef list wheel_check(const Wheel* wheel)
+
+
+cdef inline void wheel_prefetch(const Wheel* wheel, const Block* tcb) noexcept nogil:
+    """Ask for the entry that cancelling or arming this block will write."""
+    prefetch(&wheel.pool.words[tcb.timer_pos])
+
+
+cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
+    """The slot of a tick on this level."""
+    return <uint32_t>(tick >> (DIGIT * level)) & (SLOTS - 1)
+
+
+cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
+    """The level of the highest bit in which a tick differs from the clock."""
+    return 0 if (tick ^ clock) < SLOTS else 1 if (tick ^ clock) < SLOTS * SLOTS else 2

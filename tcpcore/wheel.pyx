@@ -1,0 +1,399 @@
+"""The timer wheel: arm, cancel, pop in order of (tick, arming).
+
+It knows blocks by their ``deadline`` and ``timer_pos`` only: what a deadline means is the
+transition's business. Layout, ordering argument and source: ``wheel.pxd``.
+"""
+
+# The chunk pool is reserved for four times as many entries as there are blocks, because a
+# busy connection leaves a cancelled entry behind whenever it arms again. When even that is
+# used up, every list is rewritten without its cancelled entries (`compact`).
+import numpy as np
+
+cimport cython
+from libc.stdint cimport uint64_t, uintptr_t
+from libc.string cimport memset
+
+from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.chunks cimport CHUNK_BORDER, CHUNK_ROOM, chunk_append, chunk_drop, chunk_peek, chunks_left
+from tcpcore.intrin cimport expect, prefetch
+from tcpcore.marks cimport marks_clear, marks_from, marks_has, marks_set
+
+cdef enum:
+    AHEAD = 12                # entries between a block's prefetch and its turn
+    RESERVE = SLOTS + 2       # chunks a move down may take before it gives one back: one per slot
+    SLACK = LEVELS * SLOTS + RESERVE  # the last chunk of each slot may be nearly empty
+    POSITIONS = 1 << 28       # chunks that a 32-bit position can address
+
+
+cdef inline size_t pool_bytes(const Wheel* wheel) noexcept nogil:
+    return <size_t>wheel.pool.reserved * 64
+
+
+cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil:
+    """Reserve a wheel for blocks[capacity], its clock at 0; False when memory is refused."""
+    cdef uint64_t chunks = (4 * <uint64_t>capacity + 65536) // CHUNK_ROOM + SLACK
+    memset(wheel, 0, sizeof(Wheel))
+    wheel.blocks = blocks
+    wheel.pool.reserved = <uint32_t>(chunks if chunks < POSITIONS else POSITIONS)
+    wheel.pool.fresh = 1
+    wheel.levels = <Level*>arena_map(LEVELS * sizeof(Level))
+    wheel.pool.words = <uint32_t*>arena_map(pool_bytes(wheel))
+    if wheel.levels == NULL or wheel.pool.words == NULL:
+        wheel_free(wheel)
+        return False
+    return True
+
+
+cdef void wheel_free(Wheel* wheel) noexcept nogil:
+    arena_unmap(wheel.levels, LEVELS * sizeof(Level))
+    arena_unmap(wheel.pool.words, pool_bytes(wheel))
+    memset(wheel, 0, sizeof(Wheel))
+
+
+cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil:
+    """Touched bytes of slots and chunks."""
+    return (arena_touched(wheel.levels, LEVELS * sizeof(Level))
+            + arena_touched(wheel.pool.words, pool_bytes(wheel)))
+
+
+cdef int64_t next_start(const Wheel* wheel, int level) noexcept nogil:
+    """First tick of the next marked slot of this level after the clock's own, -1 none."""
+    cdef int own = <int>slot_at(wheel.clock, level)
+    cdef int slot = marks_from(&wheel.levels[level].marks, own + 1)
+    if slot < 0:                              # only level 2 ever goes round
+        slot = marks_from(&wheel.levels[level].marks, 0)
+        if slot < 0 or slot >= own:
+            return -1
+    return ((wheel.clock >> (DIGIT * level)) + ((slot - own) & (SLOTS - 1))) << (DIGIT * level)
+
+
+cdef inline void place(Wheel* wheel, uint32_t ref, int64_t tick) noexcept nogil:
+    """Append to the slot of `tick`."""
+    cdef int level = level_at(wheel.clock, tick)
+    cdef uint32_t slot = slot_at(tick, level)
+    wheel.blocks[ref - 1].timer_pos = chunk_append(&wheel.pool, &wheel.levels[level].lists[slot], ref)
+    marks_set(&wheel.levels[level].marks, slot)
+
+
+cdef inline bint skim(Wheel* wheel, int level, uint32_t slot) noexcept nogil:
+    """Drop cancelled entries until a live one leads the slot; False when none does."""
+    cdef ChunkList* entries = &wheel.levels[level].lists[slot]
+    if entries.first == 0:
+        return False
+    while wheel.pool.words[entries.first] == 0:
+        chunk_drop(&wheel.pool, entries)
+        if entries.first == 0:
+            marks_clear(&wheel.levels[level].marks, slot)
+            return False
+    return True
+
+
+cdef void compact(Wheel* wheel) noexcept nogil:
+    """Rewrite every list without its cancelled entries, order kept; one chunk left is enough."""
+    cdef ChunkList old
+    cdef ChunkList* kept
+    cdef int level, slot
+    cdef uint32_t ref
+    for level in range(LEVELS):
+        slot = marks_from(&wheel.levels[level].marks, 0)
+        while slot >= 0:
+            kept = &wheel.levels[level].lists[slot]
+            old = kept[0]
+            kept.first = kept.end = 0
+            while old.first:
+                ref = wheel.pool.words[old.first]
+                chunk_drop(&wheel.pool, &old)
+                if ref:
+                    wheel.blocks[ref - 1].timer_pos = chunk_append(&wheel.pool, kept, ref)
+            if kept.first == 0:
+                marks_clear(&wheel.levels[level].marks, slot)
+            slot = marks_from(&wheel.levels[level].marks, slot + 1)
+
+
+cdef void forget(Wheel* wheel) noexcept nogil:
+    """With no live entry left: empty every slot and start the pool anew, without walking it."""
+    cdef int level, slot
+    for level in range(LEVELS):
+        slot = marks_from(&wheel.levels[level].marks, 0)
+        while slot >= 0:
+            memset(&wheel.levels[level].lists[slot], 0, sizeof(ChunkList))
+            marks_clear(&wheel.levels[level].marks, slot)
+            slot = marks_from(&wheel.levels[level].marks, slot + 1)
+    wheel.pool.free = 0
+    wheel.pool.fresh = 1
+    wheel.pool.used = 0
+
+
+cdef void move_down(Wheel* wheel, int level) noexcept nogil:
+    """Spread the slot that the clock has just entered over the levels below."""
+    cdef uint32_t slot = slot_at(wheel.clock, level), low = <uint32_t>wheel.clock, ref
+    cdef ChunkList* entries = &wheel.levels[level].lists[slot]
+    if chunks_left(&wheel.pool) < RESERVE:
+        compact(wheel)
+    while entries.first:
+        ref = chunk_peek(&wheel.pool, entries, AHEAD)
+        if ref:
+            prefetch(&wheel.blocks[ref - 1])
+        ref = wheel.pool.words[entries.first]
+        chunk_drop(&wheel.pool, entries)
+        if ref:
+            place(wheel, ref, wheel.clock + <uint32_t>(wheel.blocks[ref - 1].deadline - low))
+    marks_clear(&wheel.levels[level].marks, slot)
+
+
+cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
+    """Move the clock to the next marked slot; to `tick`, and False, when that comes first."""
+    cdef ChunkList* entries
+    cdef int64_t start = -1
+    cdef uint32_t at
+    cdef int level = 0
+    for level in range(LEVELS):
+        start = next_start(wheel, level)
+        if start >= 0:
+            break
+    if start < 0 or start > tick:
+        wheel.clock = tick
+        return False
+    wheel.clock = start
+    if level:
+        move_down(wheel, level)
+    entries = &wheel.levels[0].lists[slot_at(start, 0)]
+    at = entries.first
+    while at != entries.end and at & CHUNK_BORDER:
+        if wheel.pool.words[at]:              # the first chunk's blocks; wheel_pop looks further
+            prefetch(&wheel.blocks[wheel.pool.words[at] - 1])
+        at += 1
+    return True
+
+
+# ---- the calls
+
+cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil:
+    """Set the clock of a wheel on which nothing is armed."""
+    expect(wheel.live == 0)
+    forget(wheel)
+    wheel.clock = tick
+
+
+cdef void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
+    """Set the block's deadline; a tick in the past is due now, one beyond the horizon is cut to it."""
+    wheel_cancel(wheel, slot)
+    if tick < wheel.clock:
+        tick = wheel.clock
+    elif tick - wheel.clock > HORIZON:
+        tick = wheel.clock + HORIZON
+    if chunks_left(&wheel.pool) < 2:          # compacting itself takes one
+        compact(wheel)
+    wheel.blocks[slot].deadline = <uint32_t>tick
+    place(wheel, slot + 1, tick)
+    wheel.live += 1
+
+
+cdef void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil:
+    """Forget the block's deadline, if it has one."""
+    cdef Block* tcb = &wheel.blocks[slot]
+    if tcb.timer_pos:
+        expect(wheel.pool.words[tcb.timer_pos] == slot + 1)
+        wheel.pool.words[tcb.timer_pos] = 0
+        tcb.timer_pos = 0
+        wheel.live -= 1
+
+
+cdef int64_t wheel_next(Wheel* wheel) noexcept nogil:
+    """A tick not after the earliest deadline, -1 when nothing is armed.
+
+    Within the clock's own 4.096 s it is that deadline itself; else the start of its slot, which
+    is after the clock, and nearer the deadline each time the clock gets there.
+    """
+    cdef int64_t start
+    cdef int level
+    if wheel.live == 0:
+        return -1
+    if skim(wheel, 0, slot_at(wheel.clock, 0)):
+        return wheel.clock
+    for level in range(LEVELS):
+        start = next_start(wheel, level)
+        while start >= 0:
+            if skim(wheel, level, slot_at(start, level)):
+                return start
+            start = next_start(wheel, level)
+    expect(False)
+    return -1
+
+
+cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogil:
+    """Disarm and return (as slot + 1) the next block due at or before `tick`, its tick in `when` (out).
+
+    0 when there is none; then the clock stands at `tick`, unless it was past it already.
+    """
+    cdef ChunkList* entries
+    cdef uint32_t ref
+    if tick < wheel.clock:
+        return 0
+    while wheel.live:
+        if skim(wheel, 0, slot_at(wheel.clock, 0)):
+            entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
+            ref = chunk_peek(&wheel.pool, entries, AHEAD)
+            if ref:
+                prefetch(&wheel.blocks[ref - 1])
+            ref = wheel.pool.words[entries.first]
+            wheel_cancel(wheel, ref - 1)
+            when[0] = wheel.clock
+            return ref
+        if not turn(wheel, tick):
+            return 0
+    forget(wheel)
+    wheel.clock = tick
+    return 0
+
+
+cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil:
+    """For prefetching: the reference `distance` < 15 entries behind the one just popped, 0 none."""
+    cdef const ChunkList* entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
+    return chunk_peek(&wheel.pool, entries, distance) if entries.first else 0
+
+
+cdef void check_list(const Wheel* wheel, int level, uint32_t slot, list complaints, list found):
+    """Walk one list; found is [live entries, chunks]."""
+    cdef uint32_t at = wheel.levels[level].lists[slot].first, end = wheel.levels[level].lists[slot].end, ref
+    cdef int64_t tick
+    found[1] += 1
+    while at != end:
+        if at & CHUNK_BORDER == 0:
+            at = wheel.pool.words[at - 16] * 16 + 1
+            found[1] += 1
+            if at < 16 or found[1] > wheel.pool.used:
+                complaints.append(f"wheel: level {level} slot {slot}: broken chain of chunks")
+                return
+        ref = wheel.pool.words[at]
+        if ref:
+            found[0] += 1
+            tick = wheel.clock + <uint32_t>(wheel.blocks[ref - 1].deadline - <uint32_t>wheel.clock)
+            if wheel.blocks[ref - 1].timer_pos != at:
+                complaints.append(f"wheel: timer_pos of block {ref - 1} does not say {at}")
+            if slot_at(tick, level) != slot or level_at(wheel.clock, tick) != level:
+                complaints.append(f"wheel: block {ref - 1}, due at {tick}, is on level {level} at {slot}")
+        at += 1
+
+
+cdef list wheel_check(const Wheel* wheel):
+    """Every broken invariant in words; complete for the wheel's own memory, and slow."""
+    cdef const Level* here
+    cdef uint32_t slot, free = 0, chunk = wheel.pool.free
+    cdef int level
+    complaints = []
+    found = [0, 0]
+    for level in range(LEVELS):
+        here = &wheel.levels[level]
+        for slot in range(<uint32_t>SLOTS):
+            if marks_has(&here.marks, slot) != (here.lists[slot].first != 0):
+                complaints.append(f"wheel: level {level} slot {slot}: mark and list disagree")
+            elif here.lists[slot].first:
+                check_list(wheel, level, slot, complaints, found)
+        for slot in range(64):
+            if <bint>(here.marks.summary >> slot & 1) != (here.marks.occupied[slot] != 0):
+                complaints.append(f"wheel: level {level}: summary bit {slot} is wrong")
+    if found != [wheel.live, wheel.pool.used]:
+        complaints.append(f"wheel: live {wheel.live} in {wheel.pool.used} chunks, found {found}")
+    while chunk and free < wheel.pool.reserved:
+        free += 1
+        chunk = wheel.pool.words[chunk * 16]
+    if free + wheel.pool.used != wheel.pool.fresh - 1:
+        complaints.append(f"wheel: {free} free and {wheel.pool.used} used chunks of {wheel.pool.fresh - 1}")
+    return complaints
+
+
+@cython.final
+cdef class Timers:
+    """A wheel over blocks 0 .. capacity - 1 of its own, its clock at `start`; for tests and benchmarks."""
+
+    cdef Wheel wheel
+    cdef Block* blocks
+    cdef uint32_t capacity
+
+    def __cinit__(self, uint32_t capacity, int64_t start=0):
+        self.capacity = capacity
+        self.blocks = <Block*>arena_map(<size_t>capacity * sizeof(Block))
+        if self.blocks == NULL or not wheel_init(&self.wheel, self.blocks, capacity):
+            raise MemoryError(f"capacity: no memory for {capacity} timers")
+        wheel_start(&self.wheel, start)
+
+    def __dealloc__(self):
+        wheel_free(&self.wheel)
+        arena_unmap(self.blocks, <size_t>self.capacity * sizeof(Block))
+
+    cdef void each(self, const uint32_t* slot, const int64_t* tick, Py_ssize_t n) noexcept nogil:
+        """Arm at tick[i], or cancel where tick is NULL."""
+        cdef Py_ssize_t i
+        for i in range(n):
+            if i + AHEAD < n:
+                prefetch(&self.blocks[slot[i + AHEAD]])
+            if tick != NULL:
+                wheel_arm(&self.wheel, slot[i], tick[i])
+            else:
+                wheel_cancel(&self.wheel, slot[i])
+
+    def _slots(self, slots):
+        array = np.ascontiguousarray(slots, np.uint32).reshape(-1)
+        if array.size and array.max() >= self.capacity:
+            raise ValueError(f"slots: expected 0 .. {self.capacity - 1}, got {array.max()}")
+        return array
+
+    def arm(self, slots, ticks):
+        """Arm `slots` (uint32) at `ticks` (int64, absolute; one, or one each), in order; again if armed."""
+        slots = self._slots(slots)
+        ticks = np.ascontiguousarray(np.broadcast_to(np.asarray(ticks, np.int64), slots.shape))
+        self.each(<uint32_t*><uintptr_t>slots.ctypes.data, <int64_t*><uintptr_t>ticks.ctypes.data, slots.size)
+
+    def cancel(self, slots):
+        """Cancel `slots` (uint32); those that are not armed are left alone."""
+        slots = self._slots(slots)
+        self.each(<uint32_t*><uintptr_t>slots.ctypes.data, NULL, slots.size)
+
+    def pop(self, int64_t tick, limit=None):
+        """Disarm what is due at or before `tick`, at most `limit`: (slots uint32[k], ticks int64[k])."""
+        cdef Py_ssize_t k = 0, n = self.wheel.live if limit is None else min(limit, self.wheel.live)
+        slots, ticks = np.empty(n, np.uint32), np.empty(n, np.int64)
+        cdef uint32_t* slot = <uint32_t*><uintptr_t>slots.ctypes.data
+        cdef int64_t* when = <int64_t*><uintptr_t>ticks.ctypes.data
+        cdef bint all = limit is None         # then the pop that gives nothing moves the clock
+        cdef uint32_t ref
+        cdef int64_t due
+        while all or k < n:
+            ref = wheel_pop(&self.wheel, tick, &due)
+            if ref == 0:
+                break
+            slot[k], when[k] = ref - 1, due
+            k += 1
+        return slots[:k], ticks[:k]
+
+    def next(self):
+        """A tick not after the earliest deadline, or None."""
+        tick = wheel_next(&self.wheel)
+        return None if tick < 0 else tick
+
+    def ahead(self, uint32_t distance):
+        """The slot `distance` < 15 entries behind the one just popped, or None."""
+        ref = wheel_ahead(&self.wheel, distance)
+        return ref - 1 if ref else None
+
+    @property
+    def clock(self):
+        """Ticks."""
+        return self.wheel.clock
+
+    @property
+    def live(self):
+        """Armed blocks."""
+        return self.wheel.live
+
+    @property
+    def nbytes(self):
+        """Touched bytes, the blocks left out."""
+        return wheel_bytes(&self.wheel)
+
+    def check(self):
+        """Broken invariants in words, blocks compared too; empty when sound."""
+        armed = sum(1 for slot in range(self.capacity) if self.blocks[slot].timer_pos)
+        wrong = [f"wheel: {armed} blocks have a timer_pos, live is {self.wheel.live}"]
+        return wheel_check(&self.wheel) + (wrong if armed != self.wheel.live else [])
