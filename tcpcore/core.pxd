@@ -1,0 +1,80 @@
+# The conductor's kernel: every organ of one engine and the batch loops over them. It asks the
+# law what to do and does it; nothing else knows more than one organ.
+#
+#   Segment -> flows -> slot -> Block -> transition -> Action -> wheel . backlog . flows . rows
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+
+from tcpcore.backlog cimport Backlog
+from tcpcore.block cimport Block, Cold, N_STATES, Pool
+from tcpcore.counters cimport Counters
+from tcpcore.events cimport Events
+from tcpcore.flowtable cimport FlowTable
+from tcpcore.isn cimport Isn
+from tcpcore.knobs cimport Knobs
+from tcpcore.ports cimport Ports
+from tcpcore.ranges cimport RangesPool
+from tcpcore.segment cimport Segment
+from tcpcore.wheel cimport Wheel
+
+cdef enum:
+    STRIDE = 1024             # segments hashed ahead in one go
+
+cdef enum Call:
+    CALL_SEND = 0
+    CALL_RECV = 1
+    CALL_SHUTDOWN = 2
+    CALL_CLOSE = 3
+    CALL_ABORT = 4
+
+cdef struct Core:
+    Knobs knobs
+    Pool pool
+    FlowTable flows
+    Wheel wheel
+    Backlog backlog
+    Isn isn
+    Ports ports
+    RangesPool ranges
+    Events events
+    Counters counters
+    uint64_t counts[N_STATES] # blocks by state; LISTEN: open listeners; CLOSED unused
+    uint64_t half_open        # SYN-RECEIVED that came from LISTEN
+    uint64_t queued           # in accept queues
+    uint64_t held_dead        # CLOSED, kept for whoever holds them
+    uint64_t orphans          # the application is gone, not yet TIME-WAIT
+    uint64_t brief            # of these: in FIN-WAIT-2 and counted by tcp_max_tw_buckets
+    int64_t challenge_second  # tcp_challenge_ack_limit: the second being counted
+    uint32_t challenge_left
+    uint64_t draws            # random numbers drawn
+    uint64_t random_key
+    uint32_t hashes[STRIDE]
+
+cdef enum KeyPurpose:
+    KEY_FLOWS = 1             # and + 1: both halves
+    KEY_ISN = 3
+    KEY_PORTS = 5
+    KEY_RANDOM = 7
+
+cdef struct Opening:
+    # one connect(): in the numbers of the wire
+    uint32_t laddr
+    uint32_t raddr
+    uint16_t rport
+    int32_t lport             # -1: choose one
+    int64_t iss               # -1: make one
+    uint32_t rcv_buf          # bytes, rounded; 0: the knob's
+
+cdef bint core_init(Core* core, uint64_t seed) noexcept nogil
+cdef void core_free(Core* core) noexcept nogil
+cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now, Segment* rows) noexcept nogil
+cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil
+cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil
+cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows, uint32_t limit, uint32_t* n_rows) noexcept nogil
+cdef uint32_t core_rows_due(Core* core, uint64_t conn, uint32_t nbytes) noexcept nogil
+cdef uint64_t core_accept(Core* core, uint16_t listener, int64_t now) noexcept nogil
+cdef uint32_t core_unlisten(Core* core, uint16_t listener, int64_t now, Segment* rows) noexcept nogil
+cdef uint64_t core_lookup(const Core* core, uint32_t raddr, uint16_t rport, uint32_t laddr, uint16_t lport) noexcept nogil
+cdef uint32_t core_resolve(const Core* core, uint64_t conn) noexcept nogil
+cdef size_t core_bytes(const Core* core) noexcept nogil
+cdef int64_t full_tick(const Core* core, uint32_t low) noexcept nogil

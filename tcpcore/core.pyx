@@ -1,0 +1,783 @@
+# Applying what the law decides.
+#
+# Per segment: look the block up, let transition judge, then settle(): timers, counts, queues,
+# death. The order of a batch is kept to the letter, so n segments in one batch do exactly
+# what n batches of one do; the pipeline in front only asks memory for what will be needed.
+# Invariants: counts[s] blocks are in state s; a block is in the flow table unless CLOSED; every
+# half-open entry is counted by its listener. check.pyx walks them.
+from libc.stdint cimport uint8_t
+from libc.string cimport memset
+
+from tcpcore.action cimport *
+from tcpcore.backlog cimport *
+from tcpcore.block cimport *
+from tcpcore.counters cimport *
+from tcpcore.emit cimport put_active_rst, use_cold
+from tcpcore.events cimport *
+from tcpcore.flowtable cimport *
+from tcpcore.intrin cimport expect, likely, prefetch
+from tcpcore.isn cimport isn_make, isn_ts_offset
+from tcpcore.ports cimport *
+from tcpcore.ranges cimport *
+from tcpcore.reassembly cimport Ranges, ranges_empty
+from tcpcore.rto cimport clock_ms, tick_up
+from tcpcore.segment cimport ACK, OPT_TS, SYN
+from tcpcore.sending cimport rows_due
+from tcpcore.siphash cimport derive_key, siphash24_1
+from tcpcore.transition cimport *
+from tcpcore.wheel cimport *
+
+cdef enum:
+    AHEAD = 32                # prefetch distance of the flow table's heads; half of it for blocks
+    UNLIMITED = 0x7FFFFFFF
+
+
+cdef bint core_init(Core* core, uint64_t seed) noexcept nogil:
+    """Build the organs for core.knobs and pool.capacity; False when memory is refused."""
+    cdef uint32_t capacity = core.pool.capacity
+    if not pool_init(&core.pool, capacity):
+        return False
+    core.random_key = derive_key(seed, KEY_RANDOM)
+    core.challenge_second = -1
+    return (flow_init(&core.flows, core.pool.blocks, capacity, derive_key(seed, KEY_FLOWS), derive_key(seed, KEY_FLOWS + 1))
+            and wheel_init(&core.wheel, core.pool.blocks, capacity)
+            and ranges_init(&core.ranges, capacity)
+            and backlog_init(&core.backlog))
+
+
+cdef void core_free(Core* core) noexcept nogil:
+    events_free(&core.events)
+    ports_free(&core.ports)
+    backlog_free(&core.backlog)
+    ranges_free(&core.ranges)
+    wheel_free(&core.wheel)
+    flow_free(&core.flows)
+    pool_free(&core.pool)
+
+
+cdef size_t core_bytes(const Core* core) noexcept nogil:
+    """Touched bytes of every array."""
+    return (pool_bytes(&core.pool) + flow_bytes(&core.flows) + wheel_bytes(&core.wheel) + ranges_bytes(&core.ranges)
+            + backlog_bytes(&core.backlog) + ports_bytes(&core.ports) + events_bytes(&core.events) + sizeof(Core))
+
+
+cdef uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
+    return <uint64_t>core.pool.blocks[slot].generation << 32 | slot
+
+
+cdef uint32_t core_resolve(const Core* core, uint64_t conn) noexcept nogil:
+    """slot + 1 of a live handle, 0 for a stale one."""
+    cdef uint32_t slot = <uint32_t>conn
+    cdef const Block* tcb
+    if slot >= core.pool.capacity:
+        return 0
+    tcb = &core.pool.blocks[slot]
+    if conn >> 32 == 0 or tcb.generation != conn >> 32:
+        return 0
+    return slot + 1 if tcb.state != CLOSED or tcb.bits & (B_HELD | B_QUEUED) else 0
+
+
+cdef uint32_t block_hash(const Core* core, const Block* tcb) noexcept nogil:
+    return flow_hash(&core.flows, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
+
+
+# --- random draws of the engine itself -----------------------------------------------------
+
+cdef bint challenge_allowed(Core* core, int64_t now) noexcept nogil:
+    """tcp_challenge_ack_limit: each second of now draws its own allowance around the limit, so that
+    nobody can count it out (RFC 5961 7, CVE-2016-5696)."""
+    cdef uint32_t limit = core.knobs.tcp_challenge_ack_limit
+    cdef int64_t second = now // 1_000_000_000
+    if limit == UNLIMITED:
+        return True
+    if second != core.challenge_second:
+        core.challenge_second = second
+        core.challenge_left = 0
+        if limit:
+            core.draws += 1
+            core.challenge_left = (limit + 1) // 2 + <uint32_t>(siphash24_1(core.random_key, KEY_RANDOM, core.draws) % limit)
+    if core.challenge_left == 0:
+        return False
+    core.challenge_left -= 1
+    return True
+
+
+# --- timers: the block's main and side timer on the one entry the wheel has for it ----------
+
+cdef int64_t full_tick(const Core* core, uint32_t low) noexcept nogil:
+    """The absolute tick of which a block keeps the low 32 bits."""
+    return core.wheel.clock + <int32_t>(low - <uint32_t>core.wheel.clock)
+
+
+cdef void arm(Core* core, uint32_t slot, uint8_t kind, int64_t tick) noexcept nogil:
+    core.pool.blocks[slot].timer = kind
+    wheel_arm(&core.wheel, slot, tick)
+
+
+cdef void disarm(Core* core, uint32_t slot) noexcept nogil:
+    cdef Block* tcb = &core.pool.blocks[slot]
+    if tcb.timer != T_NONE:
+        wheel_cancel(&core.wheel, slot)
+        tcb.timer = T_NONE
+    if tcb.bits & B_COLD:
+        core.pool.colds[slot].later_timer = T_NONE
+
+
+cdef void set_timers(Core* core, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
+    """Carry out the timer operations of an action."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Cold* cold = &core.pool.colds[slot]
+    cdef bint two = tcb.bits & B_COLD and cold.later_timer != T_NONE
+    if likely(act.side_op == OP_KEEP and not two and not is_side(tcb.timer)):
+        if act.main_op == OP_ARM:
+            arm(core, slot, act.main_kind, tick_up(now) + act.main_timeout)
+        elif act.main_op == OP_CANCEL and tcb.timer != T_NONE:
+            wheel_cancel(&core.wheel, slot)
+            tcb.timer = T_NONE
+        return
+    set_both(core, slot, act, now)
+
+
+cdef void set_both(Core* core, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
+    """The general case: work both timers out, put the earlier one (the side timer on a tie) on the
+    wheel, the other one into the cold line."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Cold* cold = &core.pool.colds[slot]
+    cdef uint8_t main = T_NONE, side = T_NONE
+    cdef int64_t main_at = 0, side_at = 0
+    use_cold(tcb, cold)
+    if is_side(tcb.timer):
+        side = tcb.timer
+        side_at = full_tick(core, tcb.deadline)
+        main = cold.later_timer
+        main_at = full_tick(core, cold.later)
+    else:
+        main = tcb.timer
+        main_at = full_tick(core, tcb.deadline)
+        side = cold.later_timer
+        side_at = full_tick(core, cold.later)
+    if act.main_op == OP_ARM:
+        main = act.main_kind
+        main_at = tick_up(now) + act.main_timeout
+    elif act.main_op == OP_CANCEL:
+        main = T_NONE
+    if act.side_op == OP_ARM:
+        side = act.side_kind
+        # output is due now, not at the next tick
+        side_at = now // TICK_NS if side == T_OUTPUT else tick_up(now) + act.side_timeout
+    elif act.side_op == OP_CANCEL or (side == T_DELACK and act.n_rows):
+        side = T_NONE
+    if main == T_NONE and side == T_NONE:
+        disarm(core, slot)
+        return
+    if main == T_NONE or (side != T_NONE and side_at <= main_at):
+        cold.later_timer = main
+        cold.later = <uint32_t>main_at
+        main = side
+        main_at = side_at
+    else:
+        cold.later_timer = side
+        cold.later = <uint32_t>side_at
+    if tcb.timer != main or tcb.deadline != <uint32_t>main_at or act.main_op == OP_ARM:
+        arm(core, slot, main, main_at)
+
+
+# --- settling an action ------------------------------------------------------------------------
+
+cdef struct Before:
+    # what a block was before the law had it
+    uint8_t state
+    uint16_t bits
+    bint brief
+    bint orphan
+
+
+cdef bint counts_as_brief(const Core* core, const Block* tcb) noexcept nogil:
+    """Orphan FIN-WAIT-2 that holds a TIME-WAIT bucket."""
+    return tcb.state == FIN_WAIT_2 and tcb.bits & B_ORPHAN and core.knobs.orphan_fin_wait_2_brief and core.knobs.fin_timeout <= 60_000
+
+
+cdef bint counts_as_orphan(const Block* tcb) noexcept nogil:
+    return tcb.bits & B_ORPHAN and tcb.state != TIME_WAIT
+
+
+cdef Before remember(const Core* core, const Block* tcb) noexcept nogil:
+    cdef Before was
+    was.state = tcb.state
+    was.bits = tcb.bits
+    was.brief = counts_as_brief(core, tcb)
+    was.orphan = counts_as_orphan(tcb)
+    return was
+
+
+cdef void begin(Core* core, Action* act, Ranges* scratch, uint32_t slot, Segment* rows) noexcept nogil:
+    """An empty action for the block in this slot."""
+    cdef Cold* cold = &core.pool.colds[slot]
+    memset(act, 0, sizeof(Action))
+    act.rows = rows
+    act.counters = &core.counters
+    act.tw_full = core.counts[TIME_WAIT] + core.brief >= core.knobs.tcp_max_tw_buckets
+    if core.pool.blocks[slot].bits & B_COLD and cold.ranges:
+        act.ranges = ranges_at(&core.ranges, cold.ranges)
+    else:
+        scratch.n = 0
+        scratch.has_fin = 0
+        act.ranges = scratch
+
+
+cdef void keep_ranges(Core* core, uint32_t slot, const Action* act) noexcept nogil:
+    """The out-of-order record follows its contents: borrowed with the first range, returned with the last."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Cold* cold = &core.pool.colds[slot]
+    cdef bint empty = ranges_empty(act.ranges)
+    if tcb.bits & B_COLD and cold.ranges:
+        if empty:
+            ranges_return(&core.ranges, cold.ranges)
+            cold.ranges = 0
+    elif not empty:
+        use_cold(tcb, cold)
+        cold.ranges = ranges_borrow(&core.ranges)
+        if cold.ranges:
+            ranges_at(&core.ranges, cold.ranges)[0] = act.ranges[0]
+
+
+cdef void count_change(Core* core, const Block* tcb, const Before* was) noexcept nogil:
+    """Gauges after a transition that did not end the connection."""
+    if tcb.state != was.state:
+        core.counts[was.state] -= 1
+        core.counts[tcb.state] += 1
+    if (tcb.bits | was.bits) & B_ORPHAN:
+        core.orphans += counts_as_orphan(tcb)
+        core.orphans -= was.orphan
+        core.brief += counts_as_brief(core, tcb)
+        core.brief -= was.brief
+
+
+cdef void leave_half_open(Core* core, const Block* tcb, const Before* was) noexcept nogil:
+    core.half_open -= 1
+    backlog_half_gone(&core.backlog, tcb.listener, was.bits & B_MATURE)
+
+
+cdef void join_accept_queue(Core* core, uint32_t slot, const Before* was, int64_t now) noexcept nogil:
+    """A half-open entry has become a connection."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Listener* listener = backlog_at(&core.backlog, tcb.listener)
+    leave_half_open(core, tcb, was)
+    count(&core.counters, Mib.SynQueueEstablished)
+    if not listener.auto_accept and backlog_push(&core.backlog, tcb.listener, slot + 1):
+        tcb.bits |= B_QUEUED
+        core.queued += 1
+    events_tell(&core.events, handle_of(core, slot), now, tcb.listener, EV_ESTABLISHED, 0, tcb.state)
+
+
+cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
+    """The connection is over: out of the flow table, and out of memory unless somebody holds it."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Cold* cold = &core.pool.colds[slot]
+    flow_remove(&core.flows, block_hash(core, tcb), slot + 1)
+    if tcb.bits & B_EPHEMERAL:
+        ports_released(&core.ports, tcb.laddr, tcb.raddr, tcb.rport)
+    disarm(core, slot)
+    if tcb.bits & B_COLD and cold.ranges:
+        ranges_return(&core.ranges, cold.ranges)
+        cold.ranges = 0
+    core.counts[was.state] -= 1
+    core.orphans -= was.orphan
+    core.brief -= was.brief
+    if was.state == ESTABLISHED or was.state == CLOSE_WAIT:
+        count(&core.counters, Mib.EstabResets)
+    if act.cause != NoCause:
+        core.counters.causes[act.cause] += 1
+    events_tell(&core.events, handle_of(core, slot), now, tcb.listener,
+                EV_LOST if act.cause != NoCause else EV_CLOSED, act.cause, CLOSED)
+    tcb.state = CLOSED
+    if tcb.bits & (B_HELD | B_QUEUED):
+        if act.error:
+            use_cold(tcb, cold)
+            cold.error = act.error
+        core.held_dead += 1
+    else:
+        pool_give(&core.pool, slot)
+
+
+cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
+    leave_half_open(core, &core.pool.blocks[slot], was)
+    if act.cause == CauseSynQueueExpired:
+        count(&core.counters, Mib.SynQueueExpired)
+    elif act.cause == CauseEmbryonicReset:
+        count(&core.counters, Mib.SynQueueReset)
+    elif act.cause == CauseListenerClosed:
+        count(&core.counters, Mib.SynQueueListenerClosed)
+    else:
+        count(&core.counters, Mib.SynQueueAborted)
+    bury(core, slot, was, act, now)
+
+
+cdef void settle(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
+    """Do what the action says; act.n_rows rows stay in the output."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef bint embryo = was.state == SYN_RECEIVED and was.bits & B_PASSIVE
+    if act.challenge:
+        if challenge_allowed(core, now):
+            count(&core.counters, Mib.TCPChallengeACK)
+        else:
+            act.n_rows = 0
+    if act.effects & E_DEAD:
+        if embryo and not act.effects & E_ACCEPT:
+            bury_half_open(core, slot, was, act, now)
+        else:
+            if embryo:
+                join_accept_queue(core, slot, was, now)
+            bury(core, slot, was, act, now)
+        return
+    if act.effects & E_REOPEN:
+        return
+    if embryo:
+        if act.effects & E_ACCEPT:
+            join_accept_queue(core, slot, was, now)
+        elif tcb.bits & B_MATURE and not was.bits & B_MATURE:
+            backlog_half_matured(backlog_at(&core.backlog, tcb.listener))
+    elif act.effects & E_OPENED:
+        events_tell(&core.events, handle_of(core, slot), now, 0, EV_ESTABLISHED, 0, tcb.state)
+    keep_ranges(core, slot, act)
+    set_timers(core, slot, act, now)
+    count_change(core, tcb, was)
+    if tcb.state == TIME_WAIT and was.state != TIME_WAIT:
+        events_tell(&core.events, handle_of(core, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
+
+
+cdef void end_quietly(Core* core, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil:
+    """Remove a block that the law was not asked about."""
+    cdef Action act
+    cdef Before was = remember(core, &core.pool.blocks[slot])
+    memset(&act, 0, sizeof(Action))
+    act.cause = cause
+    if was.state == SYN_RECEIVED and was.bits & B_PASSIVE:
+        bury_half_open(core, slot, &was, &act, now)
+    else:
+        bury(core, slot, &was, &act, now)
+
+
+# --- segments --------------------------------------------------------------------------------
+
+cdef void refuse(Core* core, uint8_t cause, uint32_t listener, int64_t now) noexcept nogil:
+    core.counters.causes[cause] += 1
+    events_tell(&core.events, 0, now, listener, EV_REFUSED, cause, CLOSED)
+
+
+cdef bint admitted(Core* core, const Listener* listener, uint32_t id, bint reopened, int64_t now) noexcept nogil:
+    """May this listener take one more half-open entry? Counts the refusal."""
+    cdef Admission verdict = backlog_admit(listener, &core.knobs, False)
+    if verdict == REFUSE_ACCEPT_FULL:
+        count(&core.counters, Mib.ListenOverflows)
+        refuse(core, CauseAcceptQueueFull, id, now)
+    elif reopened or verdict == ADMIT:
+        return True
+    elif verdict == REFUSE_RESERVE:
+        refuse(core, CauseSynQueueReserve, id, now)
+    else:
+        count(&core.counters, Mib.TCPReqQFullDrop)
+        refuse(core, CauseSynQueueFull, id, now)
+    count(&core.counters, Mib.ListenDrops)
+    return False
+
+
+cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
+                        Segment* rows) noexcept nogil:
+    """A SYN that LISTEN accepts becomes a half-open entry, if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
+    cdef Listener* listener = backlog_at(&core.backlog, id)
+    cdef Action act
+    cdef Ranges scratch
+    cdef uint32_t ref, ts_offset = 0
+    cdef Block* tcb
+    if not admitted(core, listener, id, iss >= 0, now):
+        return 0
+    ref = pool_take(&core.pool)
+    if ref == 0:
+        count(&core.counters, Mib.ListenDrops)
+        count(&core.counters, Mib.BlocksExhausted)
+        refuse(core, CauseBlocksExhausted, id, now)
+        return 0
+    tcb = &core.pool.blocks[ref - 1]
+    tcb.raddr = seg.src
+    tcb.laddr = seg.dst
+    tcb.rport = seg.sport
+    tcb.lport = seg.dport
+    tcb.listener = <uint16_t>id
+    if listener.auto_close:
+        tcb.bits |= B_AUTO_CLOSE
+    if iss < 0:
+        iss = isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
+    if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1:
+        ts_offset = isn_ts_offset(&core.isn, seg.dst, seg.src)
+    begin(core, &act, &scratch, ref - 1, rows)
+    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss, ts_offset, listener.rcv_buf, &act)
+    flow_insert(&core.flows, hash, ref)
+    arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
+    core.counts[SYN_RECEIVED] += 1
+    core.half_open += 1
+    backlog_half_opened(listener)
+    count(&core.counters, Mib.SynQueueAdded)
+    events_tell(&core.events, handle_of(core, ref - 1), now, id, EV_OPENED, 0, SYN_RECEIVED)
+    return act.n_rows
+
+
+cdef bint foreign(const Segment* seg) noexcept nogil:
+    """From or to an address no connection can have: this-host, multicast, broadcast (MUST-57, MUST-63)."""
+    return seg.src - 1 >= <uint32_t>0xDFFFFFFF or seg.dst - 1 >= <uint32_t>0xDFFFFFFF
+
+
+cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now, Segment* rows) noexcept nogil:
+    """No block has this 4-tuple: LISTEN or CLOSED."""
+    cdef Action act
+    cdef uint32_t id
+    if foreign(seg):
+        count(&core.counters, Mib.InErrs)
+        return 0
+    memset(&act, 0, sizeof(Action))
+    act.rows = rows
+    act.counters = &core.counters
+    id = backlog_find(&core.backlog, seg.dst, seg.dport)
+    if id == 0:
+        in_closed(seg, &core.knobs, &act)
+    elif in_listen(seg, &core.knobs, &act) == LISTEN_OPEN:
+        return open_half(core, seg, hash, id, -1, now, rows)
+    return act.n_rows
+
+
+cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now, Segment* rows) noexcept nogil:
+    """One segment, whoever it is for; returns the rows written, two at most."""
+    cdef uint32_t ref = flow_find(&core.flows, hash, seg.src, seg.sport, seg.dst, seg.dport)
+    cdef uint32_t slot, id
+    cdef Block* tcb
+    cdef Listener* listener
+    cdef Action act
+    cdef Ranges scratch
+    cdef Before was
+    if ref == 0:
+        return unowned(core, seg, hash, now, rows)
+    slot = ref - 1
+    tcb = &core.pool.blocks[slot]
+    begin(core, &act, &scratch, slot, rows)
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+        listener = backlog_at(&core.backlog, tcb.listener)
+        if listener.state != LISTENER_OPEN:
+            end_quietly(core, slot, CauseListenerClosed, now)
+            return unowned(core, seg, hash, now, rows)
+        act.auto_accept = listener.auto_accept
+        act.accept_full = backlog_accept_full(listener)
+    elif tcb.state == TIME_WAIT and seg.flags & SYN:
+        act.listening = backlog_find(&core.backlog, seg.dst, seg.dport) != 0
+    was = remember(core, tcb)
+    segment_arrives(tcb, &core.pool.colds[slot], seg, &core.knobs, now, &act)
+    settle(core, slot, &was, &act, now)
+    if act.effects & E_REOPEN:
+        count(&core.counters, Mib.TWRecycled)
+        end_quietly(core, slot, NoCause, now)
+        if in_listen(seg, &core.knobs, &act) == LISTEN_OPEN:
+            id = backlog_find(&core.backlog, seg.dst, seg.dport)
+            return open_half(core, seg, hash, id, act.iss, now, rows)
+    return act.n_rows
+
+
+cdef void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """The pipeline: heads AHEAD segments early, their blocks half of that, chain and timer entry a quarter.
+    Only hints: each segment looks its block up again when its turn comes."""
+    cdef uint32_t ref
+    cdef Block* tcb
+    if i + AHEAD < n:
+        prefetch(&core.flows.heads[hashes[i + AHEAD] & core.flows.mask])
+    if i + AHEAD // 2 < n:
+        ref = core.flows.heads[hashes[i + AHEAD // 2] & core.flows.mask]
+        if ref:
+            prefetch(&core.pool.blocks[ref - 1])
+            if core.knobs.tcp_timestamps:
+                prefetch(&core.pool.colds[ref - 1])
+        else:
+            pool_ahead(&core.pool)
+    if i + AHEAD // 4 < n:
+        ref = core.flows.heads[hashes[i + AHEAD // 4] & core.flows.mask]
+        if ref:
+            tcb = &core.pool.blocks[ref - 1]
+            if tcb.rport == segs[i + AHEAD // 4].sport and tcb.raddr == segs[i + AHEAD // 4].src:
+                wheel_prefetch(&core.wheel, tcb)
+            elif tcb.next:
+                prefetch(&core.pool.blocks[tcb.next - 1])
+
+
+cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now, Segment* rows) noexcept nogil:
+    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
+    cdef Py_ssize_t done = 0, part, i, written = 0
+    while done < n:
+        part = n - done if n - done < STRIDE else STRIDE
+        flow_hash_batch(&core.flows, segs + done, part, core.hashes)
+        for i in range(part):
+            look_ahead(core, segs + done, core.hashes, i, part)
+            written += arrives(core, &segs[done + i], core.hashes[i], now, rows + written)
+        done += part
+    count_n(&core.counters, Mib.InSegs, n)
+    count_n(&core.counters, Mib.OutSegs, written)
+    return written
+
+
+# --- time ------------------------------------------------------------------------------------
+
+cdef uint32_t fire(Core* core, uint32_t slot, int64_t now, Segment* rows) noexcept nogil:
+    """The timer of this block has run out; at most one row."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Cold* cold = &core.pool.colds[slot]
+    cdef uint8_t kind = tcb.timer, most = 0
+    cdef Listener* listener
+    cdef Action act
+    cdef Ranges scratch
+    cdef Before was
+    tcb.timer = T_NONE
+    if tcb.bits & B_COLD and cold.later_timer != T_NONE:
+        arm(core, slot, cold.later_timer, full_tick(core, cold.later))
+        cold.later_timer = T_NONE
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+        listener = backlog_at(&core.backlog, tcb.listener)
+        if listener.state != LISTENER_OPEN:
+            end_quietly(core, slot, CauseListenerClosed, now)
+            return 0
+        most = backlog_synack_retries(listener, &core.knobs)
+    begin(core, &act, &scratch, slot, rows)
+    was = remember(core, tcb)
+    timeout(tcb, cold, kind, most, &core.knobs, now, &act)
+    settle(core, slot, &was, &act, now)
+    return act.n_rows
+
+
+cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
+    """Fire what is due at or before now, in order, until rows has no room. Returns the rows written."""
+    cdef Py_ssize_t written = 0
+    cdef int64_t when, limit = now // TICK_NS
+    cdef uint32_t ref, ahead
+    while written < room:
+        ref = wheel_pop(&core.wheel, limit, &when)
+        if ref == 0:
+            break
+        ahead = wheel_ahead(&core.wheel, 8)
+        if ahead:
+            prefetch(&core.flows.heads[block_hash(core, &core.pool.blocks[ahead - 1]) & core.flows.mask])
+        written += fire(core, ref - 1, when * TICK_NS, rows + written)
+    count_n(&core.counters, Mib.OutSegs, written)
+    return written
+
+
+# --- calls -------------------------------------------------------------------------------------
+
+cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint chosen, int64_t now) noexcept nogil:
+    """connect() over a TIME-WAIT: with timestamps the old incarnation's segments can be told apart
+    (RFC 6191). A port the caller insists on is taken at once, one that we choose by tcp_tw_reuse."""
+    cdef const Block* tcb = &core.pool.blocks[slot]
+    if tcb.state != TIME_WAIT or not tcb.bits & B_TS or tcb.bits & B_HELD:
+        return False
+    if not chosen:
+        return True
+    if core.knobs.tcp_tw_reuse == 0 or (core.knobs.tcp_tw_reuse == 2 and laddr >> 24 != 127):
+        return False
+    return clock_ms(now) - core.pool.colds[slot].ts_recent_at >= core.knobs.tcp_tw_reuse_delay
+
+
+cdef int32_t choose_port(Core* core, const Opening* opening, PortSearch* search, int64_t now) noexcept nogil:
+    """The place in the search order of a port whose 4-tuple is free, -1 when there is none (RFC 6056).
+    Bounded by the range; where all are taken and none could be taken over, there is no search."""
+    cdef bint free = ports_begin(&core.ports, opening.laddr, opening.raddr, opening.rport, search)
+    cdef uint32_t i, ref, hash
+    cdef uint16_t port
+    if not free and (core.knobs.tcp_tw_reuse == 0 or core.counts[TIME_WAIT] == 0
+                     or (core.knobs.tcp_tw_reuse == 2 and opening.laddr >> 24 != 127)):
+        return -1
+    for i in range(core.ports.size):
+        port = ports_candidate(&core.ports, search, i)
+        hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, port)
+        ref = flow_find(&core.flows, hash, opening.raddr, opening.rport, opening.laddr, port)
+        if ref == 0 or may_take_over(core, ref - 1, opening.laddr, True, now):
+            return <int32_t>i
+    return -1
+
+
+cdef uint64_t no_connection(Core* core, Mib counter, uint8_t cause, int64_t now) noexcept nogil:
+    count(&core.counters, counter)
+    refuse(core, cause, 0, now)
+    return 0
+
+
+cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil:
+    """One active open; the handle, or 0 and a cause."""
+    cdef int32_t lport = opening.lport, place = -1
+    cdef PortSearch search
+    cdef int64_t iss = opening.iss
+    cdef uint32_t hash, ref, ts_offset = 0
+    cdef Block* tcb
+    cdef Action act
+    cdef Ranges scratch
+    n_rows[0] = 0
+    if lport < 0:
+        place = choose_port(core, opening, &search, now)
+        if place < 0:
+            return no_connection(core, Mib.PortsExhausted, CausePortsExhausted, now)
+        lport = ports_candidate(&core.ports, &search, place)
+    hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, <uint16_t>lport)
+    ref = flow_find(&core.flows, hash, opening.raddr, opening.rport, opening.laddr, <uint16_t>lport)
+    if ref:
+        if not may_take_over(core, ref - 1, opening.laddr, opening.lport < 0, now):
+            return no_connection(core, Mib.AddressInUse, CauseAddressInUse, now)
+        if iss < 0:
+            iss = <uint32_t>(core.pool.blocks[ref - 1].snd_nxt + 65537)
+            iss += iss == 0
+        count(&core.counters, Mib.TWRecycled)
+        end_quietly(core, ref - 1, NoCause, now)
+    ref = pool_take(&core.pool)
+    if ref == 0:
+        return no_connection(core, Mib.BlocksExhausted, CauseBlocksExhausted, now)
+    tcb = &core.pool.blocks[ref - 1]
+    tcb.raddr = opening.raddr
+    tcb.laddr = opening.laddr
+    tcb.rport = opening.rport
+    tcb.lport = <uint16_t>lport
+    if iss < 0:
+        iss = isn_make(&core.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport, now)
+    if core.knobs.tcp_timestamps == 1:
+        ts_offset = isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr)
+    begin(core, &act, &scratch, ref - 1, rows)
+    open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset, opening.rcv_buf, &act)
+    if place >= 0 and ports_taken(&core.ports, &search, place):
+        tcb.bits |= B_EPHEMERAL
+    flow_insert(&core.flows, hash, ref)
+    arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
+    core.counts[SYN_SENT] += 1
+    count_n(&core.counters, Mib.OutSegs, act.n_rows)
+    n_rows[0] = act.n_rows
+    events_tell(&core.events, handle_of(core, ref - 1), now, 0, EV_OPENED, 0, SYN_SENT)
+    return handle_of(core, ref - 1)
+
+
+cdef void release_dead(Core* core, uint32_t slot) noexcept nogil:
+    """Nobody holds this CLOSED block any longer."""
+    core.held_dead -= 1
+    core.pool.blocks[slot].bits = 0
+    pool_give(&core.pool, slot)
+
+
+cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
+                        uint32_t limit, uint32_t* n_rows) noexcept nogil:
+    """One application call on one handle; CALL_RECV returns the bytes taken. limit bounds the rows of a send."""
+    cdef uint32_t ref = core_resolve(core, conn), slot, taken = 0
+    cdef Block* tcb
+    cdef Cold* cold
+    cdef Action act
+    cdef Ranges scratch
+    cdef Before was
+    n_rows[0] = 0
+    if ref == 0:
+        count(&core.counters, Mib.StaleHandles)
+        return 0
+    slot = ref - 1
+    tcb = &core.pool.blocks[slot]
+    cold = &core.pool.colds[slot]
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and call != CALL_ABORT:
+        return 0                                      # a half-open entry has no application yet
+    if tcb.state == CLOSED and (call == CALL_CLOSE or call == CALL_ABORT):
+        if not tcb.bits & B_QUEUED:
+            release_dead(core, slot)
+        return 0
+    begin(core, &act, &scratch, slot, rows)
+    was = remember(core, tcb)
+    if call == CALL_SEND:
+        send_call(tcb, cold, nbytes, &core.knobs, now, limit, &act)
+    elif call == CALL_RECV:
+        taken = receive_call(tcb, cold, nbytes, &core.knobs, now, &act)
+    elif call == CALL_SHUTDOWN:
+        shutdown_call(tcb, cold, &core.knobs, now, &act)
+    elif call == CALL_CLOSE:
+        close_call(tcb, cold, &core.knobs, now, &act)
+    else:
+        abort_call(tcb, cold, &core.knobs, now, &act)
+    if tcb.state != CLOSED:
+        settle(core, slot, &was, &act, now)
+    count_n(&core.counters, Mib.OutSegs, act.n_rows)
+    n_rows[0] = act.n_rows
+    return taken
+
+
+cdef uint32_t core_rows_due(Core* core, uint64_t conn, uint32_t nbytes) noexcept nogil:
+    """Rows that sending nbytes more would emit now."""
+    cdef uint32_t ref = core_resolve(core, conn)
+    cdef Block tcb
+    cdef Cold cold
+    if ref == 0:
+        return 0
+    tcb = core.pool.blocks[ref - 1]
+    if not in_set(tcb.state, CAN_SEND) or tcb.bits & B_ORPHAN:
+        return 0
+    if tcb.bits & B_COLD:
+        cold = core.pool.colds[ref - 1]
+    else:
+        use_cold(&tcb, &cold)
+    cold.snd_end += nbytes
+    return rows_due(&tcb, &cold)
+
+
+cdef uint64_t core_accept(Core* core, uint16_t listener, int64_t now) noexcept nogil:
+    """The oldest unaccepted connection of this listener, held from now on; 0 when there is none."""
+    cdef uint32_t slot, ref = backlog_pop(&core.backlog, listener)
+    cdef Block* tcb
+    if ref == 0:
+        return 0
+    slot = ref - 1
+    tcb = &core.pool.blocks[slot]
+    tcb.bits = (tcb.bits & ~B_QUEUED) | B_HELD
+    core.queued -= 1
+    events_tell(&core.events, handle_of(core, slot), now, listener, EV_ACCEPTED, 0, tcb.state)
+    return handle_of(core, slot)
+
+
+cdef uint32_t core_unlisten(Core* core, uint16_t listener, int64_t now, Segment* rows) noexcept nogil:
+    """Close a listener; at most one row per unaccepted connection."""
+    cdef uint32_t slot, written = 0
+    cdef Action act
+    cdef Ranges scratch
+    cdef Before was
+    cdef Block* tcb
+    while True:
+        slot = backlog_pop(&core.backlog, listener)
+        if slot == 0:
+            break
+        slot -= 1
+        tcb = &core.pool.blocks[slot]
+        tcb.bits &= ~B_QUEUED
+        core.queued -= 1
+        if tcb.state == CLOSED:
+            release_dead(core, slot)
+            continue
+        begin(core, &act, &scratch, slot, rows + written)
+        was = remember(core, tcb)
+        abort_call(tcb, &core.pool.colds[slot], &core.knobs, now, &act)
+        if act.cause != NoCause:
+            act.cause = CauseListenerClosed
+        settle(core, slot, &was, &act, now)
+        written += act.n_rows
+    backlog_close(&core.backlog, listener)
+    core.counts[LISTEN] -= 1
+    if core.knobs.unlisten_forgets:
+        forget_half_open(core, listener, now)
+    count_n(&core.counters, Mib.OutSegs, written)
+    return written
+
+
+cdef void forget_half_open(Core* core, uint16_t listener, int64_t now) noexcept nogil:
+    """Remove a closed listener's half-open entries at once; a walk over all blocks, as nothing lists them."""
+    cdef uint32_t slot
+    cdef Block* tcb
+    for slot in range(core.pool.fresh):
+        tcb = &core.pool.blocks[slot]
+        if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and tcb.listener == listener:
+            end_quietly(core, slot, CauseListenerClosed, now)
+
+
+cdef uint64_t core_lookup(const Core* core, uint32_t raddr, uint16_t rport, uint32_t laddr, uint16_t lport) noexcept nogil:
+    cdef uint32_t hash = flow_hash(&core.flows, raddr, rport, laddr, lport)
+    cdef uint32_t ref = flow_find(&core.flows, hash, raddr, rport, laddr, lport)
+    return handle_of(core, ref - 1) if ref else 0

@@ -1,0 +1,105 @@
+# Every drop and every event has a name. Linux MIB names where Linux has one, ours in
+# the same style otherwise. `mib` follows Linux and may count one loss twice
+# (ListenOverflows and ListenDrops); `causes` has exactly one entry per refused or lost connection.
+from libc.stdint cimport uint64_t
+
+cpdef enum Mib:
+    ActiveOpens
+    PassiveOpens
+    AttemptFails
+    EstabResets
+    InSegs
+    OutSegs
+    RetransSegs
+    OutRsts
+    InErrs
+    ListenOverflows
+    ListenDrops
+    TCPReqQFullDrop
+    TCPReqQFullDoCookies
+    SyncookiesSent
+    SyncookiesRecv
+    SyncookiesFailed
+    EmbryonicRsts
+    TCPSynRetrans
+    TCPTimeouts
+    TW
+    TWKilled
+    TWRecycled
+    TCPTimeWaitOverflow
+    PAWSActive
+    PAWSEstab
+    PAWSTimewait
+    TSEcrRejected
+    TCPChallengeACK
+    TCPSYNChallenge
+    TCPACKSkippedSynRecv
+    TCPACKSkippedPAWS
+    TCPACKSkippedSeq
+    TCPACKSkippedFinWait2
+    TCPACKSkippedTimeWait
+    TCPACKSkippedChallenge
+    TCPAbortOnData
+    TCPAbortOnClose
+    TCPAbortOnTimeout
+    TCPOFOQueue
+    TCPOFODrop
+    TCPZeroWindowDrop
+    TCPWinProbe
+    SynQueueAdded
+    SynQueueEstablished
+    SynQueueEvicted
+    SynQueueExpired
+    SynQueueReset
+    SynQueueAborted
+    SynQueueListenerClosed
+    PortsExhausted
+    BlocksExhausted
+    AddressInUse
+    StaleHandles
+    SynPayloadIgnored             # bytes that came on a SYN and were not accepted
+    BytesReceived                 # bytes delivered in order
+    ConnectionsClosed             # connections that ended by the close handshake
+    N_MIB
+
+cpdef enum Cause:
+    NoCause
+    # refused
+    CauseAcceptQueueFull
+    CauseSynQueueFull
+    CauseSynQueueReserve
+    CauseBlocksExhausted
+    CausePortsExhausted
+    CauseAddressInUse
+    # lost while opening
+    CauseSynQueueExpired
+    CauseEmbryonicReset
+    CauseEmbryonicAborted
+    CauseListenerClosed
+    CauseConnectRefused
+    CauseConnectTimedOut
+    CauseConnectAborted
+    # lost afterwards
+    CauseResetByPeer
+    CauseTimedOut
+    CauseAborted
+    CauseUnreadData
+    CauseDataAfterClose
+    CauseFinWait2TimedOut
+    N_CAUSES
+
+cdef struct Counters:
+    uint64_t mib[N_MIB]
+    uint64_t causes[N_CAUSES]
+
+
+cdef inline void count(Counters* counters, Mib what) noexcept nogil:
+    counters.mib[<int>what] += 1
+
+
+cdef inline void count_n(Counters* counters, Mib what, uint64_t n) noexcept nogil:
+    counters.mib[<int>what] += n
+
+
+cdef inline uint64_t counted(const Counters* counters, Mib what) noexcept nogil:
+    return counters.mib[<int>what]

@@ -1,0 +1,150 @@
+# Rows of the output: how a block speaks. Ground of the law: writes rows, decides nothing,
+# changes nothing but the window it advertised and the delayed-ACK count.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memset
+
+from tcpcore.action cimport Action
+from tcpcore.block cimport *
+from tcpcore.counters cimport Mib, count
+from tcpcore.knobs cimport Knobs
+from tcpcore.rto cimport clock_ms
+from tcpcore.segment cimport *
+from tcpcore.seq cimport seq_lt
+
+
+cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
+    """Make the cold line valid, filled with what the block itself knows."""
+    if tcb.bits & B_COLD:
+        return
+    memset(cold, 0, sizeof(Cold))
+    tcb.bits |= B_COLD
+    cold.snd_end = tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)
+    cold.max_snd_wnd = tcb.snd_wnd
+    cold.backoff = tcb.retries
+    cold.srtt_us = 1000 * <uint32_t>tcb.rtt
+    cold.rttvar_us = 500 * <uint32_t>tcb.rtt
+
+
+cdef inline uint32_t full_window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window with an empty buffer: what the buffer holds, as far as the header can say it."""
+    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else knobs.rcv_buf
+    if space > 65535 and not tcb.wscale >> 4:
+        return 65535
+    return space
+
+
+cdef inline uint32_t window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """RCV.WND: from RCV.NXT to the right edge we last advertised."""
+    cdef int32_t left
+    if tcb.bits & B_WINDOW:
+        left = <int32_t>(cold.rcv_adv - tcb.rcv_nxt)
+        return left if left > 0 else 0
+    return full_window(tcb, cold, knobs)
+
+
+cdef inline uint32_t offer(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window we would advertise now: whole segments, never taking back what was offered (RFC 9293 3.8.6.2.2)."""
+    cdef uint32_t full = full_window(tcb, cold, knobs)
+    cdef uint32_t now_open = window(tcb, cold, knobs)
+    cdef uint32_t free = full - cold.unread if cold.unread < full else 0
+    cdef uint32_t shift = tcb.wscale >> 4
+    if free < full and (free < knobs.mss or free < full // 16):
+        free = 0
+    elif shift:
+        free = free >> shift << shift
+    elif free != full:
+        free -= free % knobs.mss
+    return free if free > now_open else now_open
+
+
+cdef inline uint16_t advertise(Block* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
+    """SEG.WND for a segment that leaves now."""
+    cdef uint32_t open_now
+    cdef uint32_t shift = tcb.wscale >> 4
+    if not tcb.bits & B_WINDOW:
+        return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
+    open_now = offer(tcb, cold, knobs) >> shift
+    if open_now > 65535:
+        open_now = 65535
+    # a right edge that only the rounding of the shift would pull back stays where it is
+    if seq_lt(cold.rcv_adv, tcb.rcv_nxt + (open_now << shift)):
+        cold.rcv_adv = tcb.rcv_nxt + (open_now << shift)
+    return <uint16_t>open_now
+
+
+cdef inline uint32_t send_seq(const Block* tcb) noexcept nogil:
+    """SEG.SEQ of a segment without text: SND.NXT, or the edge of a window that shrank below it."""
+    cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
+    return edge if seq_lt(edge, tcb.snd_nxt) and tcb.state != SYN_RECEIVED else tcb.snd_nxt
+
+
+cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                         uint8_t flags, uint32_t seq) noexcept nogil:
+    """One more row from this block, ack = RCV.NXT when flags have ACK."""
+    cdef Segment* row = &act.rows[act.n_rows]
+    act.n_rows += 1
+    memset(row, 0, sizeof(Segment))
+    row.src = tcb.laddr
+    row.dst = tcb.raddr
+    row.sport = tcb.lport
+    row.dport = tcb.rport
+    row.flags = flags
+    row.seq = seq
+    if flags & ACK:
+        row.ack = tcb.rcv_nxt
+    row.wnd = advertise(tcb, cold, knobs)
+    if tcb.bits & B_TS:
+        row.opts = OPT_TS
+        row.tsval = clock_ms(now) + cold.ts_offset
+        row.tsecr = cold.ts_recent
+    if tcb.bits & B_COLD:
+        cold.delayed = 0
+    return row
+
+
+cdef inline void put_ack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    put(tcb, cold, knobs, now, act, ACK, send_seq(tcb))
+
+
+cdef inline void put_active_rst(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, with the ACK that lets RFC 5961 peers trust it."""
+    put(tcb, cold, knobs, now, act, RST | ACK, send_seq(tcb))
+    count(act.counters, Mib.OutRsts)
+
+
+cdef inline void put_answering_rst(const Segment* seg, Action* act) noexcept nogil:
+    """RFC 9293 3.5.2 group 1: the reset that fits the segment; none in answer to a reset."""
+    cdef Segment* row
+    if seg.flags & RST:
+        return
+    row = &act.rows[act.n_rows]
+    act.n_rows += 1
+    memset(row, 0, sizeof(Segment))
+    row.src = seg.dst
+    row.dst = seg.src
+    row.sport = seg.dport
+    row.dport = seg.sport
+    if seg.flags & ACK:
+        row.flags = RST
+        row.seq = seg.ack
+    else:
+        row.flags = RST | ACK
+        row.ack = seg_end(seg)
+    count(act.counters, Mib.OutRsts)
+
+
+cdef inline void put_syn(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                         uint8_t flags) noexcept nogil:
+    """SYN or SYN-ACK with the options the block stands for (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
+    cdef Segment* row = put(tcb, cold, knobs, now, act, flags, tcb.iss)
+    cdef uint32_t space = full_window(tcb, cold, knobs)
+    row.wnd = <uint16_t>(space if space < 65535 else 65535)
+    row.opts |= OPT_MSS
+    row.mss = knobs.mss
+    if tcb.bits & B_SACK:
+        row.opts |= OPT_SACK_OK
+    if tcb.bits & B_WSCALE:
+        row.opts |= OPT_WSCALE
+        row.wscale = tcb.wscale >> 4
+    if tcb.bits & B_TS and not flags & ACK:
+        row.tsecr = 0

@@ -1,0 +1,705 @@
+"""The engine: Python's face of `core`.
+
+Everything here is the border: arguments are checked once, before any state changes and before
+the GIL goes; then one call into the kernel does the whole batch.
+"""
+
+import errno
+import os
+
+import numpy as np
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+from tcpcore.backlog cimport LISTENER_OPEN, Listener, backlog_at, backlog_open
+from tcpcore.block cimport CLOSED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, B_COLD, Block, Cold, in_set, CAN_SEND
+from tcpcore.check cimport core_check
+from tcpcore.core cimport *
+from tcpcore.counters cimport N_CAUSES, N_MIB
+from tcpcore.events cimport EVENTS_BOUND, events_drain, events_init
+from tcpcore.isn cimport ISN_RANDOM, ISN_RFC793, ISN_RFC6528, isn_init
+from tcpcore.knobs cimport SYNQ_DROP_NEW, SYNQ_LINUX, Knobs
+from tcpcore.ports cimport *
+from tcpcore.segment cimport Segment
+from tcpcore.siphash cimport derive_key
+from tcpcore.wheel cimport wheel_next
+
+from tcpcore.block import BLOCK, COLD
+from tcpcore.counters import CAUSE_NAMES, MIB_NAMES
+from tcpcore.events import event_mask
+from tcpcore.segment import SEGMENT, as_segments, to_address, to_uint
+from tcpcore.sysctl import Config
+
+cdef enum:
+    FIRST_ROWS = 1024         # advance() without out=: first guess at the rows
+    MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
+
+#: One row per handle of Engine.info: addresses of nothing, only what RFC 9293 3.10.6 STATUS would tell.
+#: ``error`` is an errno; ``deadline`` is the next timer in ns, 0 for none.
+INFO = np.dtype([
+    ("state", "u1"), ("retries", "u1"), ("error", "u2"), ("listener", "u4"), ("snd_una", "u4"), ("snd_nxt", "u4"),
+    ("rcv_nxt", "u4"), ("unread", "u4"), ("deadline", "i8"),
+])
+
+_ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
+_SYNQ_POLICIES = {"linux": SYNQ_LINUX, "drop-new": SYNQ_DROP_NEW}
+_PORT_RULES = {
+    "linux": PORTS_LINUX, "random": PORTS_RANDOM, "random-retry": PORTS_RANDOM_RETRY, "hash": PORTS_HASH,
+    "double-hash": PORTS_DOUBLE_HASH, "random-increments": PORTS_RANDOM_INCREMENTS,
+}
+
+
+cdef void fill_knobs(Knobs* knobs, config) except *:
+    """The Config as the kernel reads it."""
+    knobs.synq_policy = _SYNQ_POLICIES[config.synq_policy]
+    knobs.tcp_syncookies = config.tcp_syncookies
+    knobs.tcp_abort_on_overflow = config.tcp_abort_on_overflow
+    knobs.tcp_max_syn_backlog = config.tcp_max_syn_backlog
+    knobs.tcp_max_tw_buckets = config.tcp_max_tw_buckets
+    knobs.tcp_synack_retries = config.tcp_synack_retries
+    knobs.tcp_syn_retries = config.tcp_syn_retries
+    knobs.tcp_syn_linear_timeouts = config.tcp_syn_linear_timeouts
+    knobs.tcp_retries2 = config.tcp_retries2
+    knobs.tcp_orphan_retries = config.tcp_orphan_retries
+    knobs.rto_min_rule = config.rto_min_rule == "rto"
+    knobs.rto_initial = config.rto_initial_ms
+    knobs.rto_slop = config.rto_slop_ms
+    knobs.rto_min_us = config.tcp_rto_min_us
+    knobs.rto_max = config.tcp_rto_max_ms
+    knobs.keepinit = config.keepinit_ms or 0
+    knobs.fin_timeout = config.tcp_fin_timeout * 1000
+    knobs.time_wait = config.time_wait_ms
+    knobs.tcp_rfc1337 = config.tcp_rfc1337
+    knobs.tcp_tw_reuse = config.tcp_tw_reuse
+    knobs.tcp_tw_reuse_delay = config.tcp_tw_reuse_delay
+    knobs.tcp_invalid_ratelimit = config.tcp_invalid_ratelimit
+    knobs.tcp_challenge_ack_limit = config.tcp_challenge_ack_limit
+    knobs.insecure_rst = config.insecure_rst
+    knobs.insecure_syn = config.insecure_syn
+    knobs.drop_synfin = config.drop_synfin
+    knobs.blackhole = config.blackhole
+    knobs.tcp_timestamps = config.tcp_timestamps
+    knobs.tcp_window_scaling = config.tcp_window_scaling
+    knobs.tcp_sack = config.tcp_sack
+    knobs.rcv_wscale = config.rcv_wscale
+    knobs.rcv_wscale_min = config.rcv_wscale_min
+    knobs.mss = config.mss
+    knobs.rcv_buf = config.window()
+    knobs.delack = config.delack_ms
+    knobs.auto_read = config.auto_read
+    knobs.listen_drops_synfin = config.listen_drops_synfin or config.drop_synfin
+    knobs.early_syn_resend = config.early_syn_resend_ms
+    knobs.retries_by_count = config.retries_rule == "count"
+    knobs.accept_by_rfc = config.acceptance == "rfc"
+    knobs.epipe_in_close_wait = config.epipe_in_close_wait
+    knobs.rst_before_fin = config.rst_before_fin
+    knobs.refused_in_syn_received = config.refused_in_syn_received
+    knobs.wrong_ack_first = config.wrong_ack_first
+    knobs.unlisten_forgets = config.unlisten_forgets
+    knobs.orphan_fin_wait_2_brief = config.orphan_fin_wait_2_brief
+
+
+@cython.final
+cdef class _Memory:
+    """Engine memory as a read-only buffer that keeps the engine alive."""
+
+    cdef Engine owner
+    cdef void* base
+    cdef Py_ssize_t nbytes
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.base, self.nbytes, 1, flags)
+
+
+cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
+    cdef _Memory memory = _Memory.__new__(_Memory)
+    memory.owner = owner
+    memory.base = base
+    memory.nbytes = count * dtype.itemsize
+    return np.frombuffer(memory, dtype)
+
+
+cdef uintptr_t _address(array, bint writable) except? 0:
+    """Where a contiguous array's bytes are; the array must outlive the use."""
+    cdef Py_buffer view
+    cdef uintptr_t base
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | (PyBUF_WRITABLE if writable else 0))
+    base = <uintptr_t>view.buf
+    PyBuffer_Release(&view)
+    return base
+
+
+def _whole(value, name, low, high):
+    """`value` as an int of low .. high; TypeError or ValueError naming it."""
+    if isinstance(value, (bool, float, str)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    value = value.__index__()
+    if not low <= value <= high:
+        raise ValueError(f"{name}: expected {low} .. {high}, got {value}")
+    return value
+
+
+def _handles(conns):
+    """Handles as a contiguous uint64 vector."""
+    array = np.asarray(conns)
+    if array.dtype != np.uint64:
+        array = to_uint(array, "conns", 64)
+    return np.ascontiguousarray(np.atleast_1d(array).ravel())
+
+
+def _together(n, fields):
+    """The named arrays broadcast to one vector length; n, when given, is that length."""
+    shapes = {name: np.shape(value) for name, value in fields.items()}
+    try:
+        shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
+    except ValueError:
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{'n, ' if n is not None else ''}{', '.join(fields)}: expected shapes that broadcast, got {told}"
+                         + (f", n {n}" if n is not None else "")) from None
+    if n is not None and int(np.prod(shape)) != n:
+        raise ValueError(f"n: expected the common length {int(np.prod(shape))}, got {n}")
+    return [np.ascontiguousarray(np.broadcast_to(value, shape).ravel()) for value in fields.values()]
+
+
+def _unicast(array, name):
+    """MUST-46: no connection to this-host, multicast or broadcast addresses."""
+    bad = array[(array == 0) | (array >= 0xE0000000)]
+    if bad.size:
+        raise ValueError(f"{name}: expected unicast addresses, got {bad.flat[0]:#010x}")
+    return array
+
+
+@cython.final
+cdef class Engine:
+    """A TCP connection-state engine in virtual time.
+
+    Parameters
+    ----------
+    config : Config, optional
+        The knobs; ``Config.linux()`` by default.
+    **knobs
+        Single knobs over `config`: ``Engine(capacity=1000)``.
+
+    Notes
+    -----
+    The engine has no clock, no thread and no global state: the caller gives `now` (int nanoseconds, never
+    decreasing) to every call that lets something happen. Segments are SEGMENT arrays, connections are uint64
+    handles (generation << 32 | slot). Every method that emits takes ``out=``, a SEGMENT array that does not
+    overlap the input, and then returns a view of it. Source: RFC 9293 3.9.1 (the calls), 3.10.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad arguments; the message names the argument, the state is untouched.
+    RuntimeError
+        Another thread is inside this engine.
+    MemoryError
+        The address space for `capacity` blocks is refused.
+    """
+
+    cdef Core* core
+    cdef int64_t now
+    cdef bint busy
+    cdef readonly object config
+    cdef readonly object blocks
+
+    def __cinit__(self, config=None, **knobs):
+        if config is None:
+            config = Config(**knobs)
+        elif not isinstance(config, Config):
+            raise TypeError(f"config: expected a Config, got {type(config).__name__}")
+        elif knobs:
+            config = config.replace(**knobs)
+        self.config = config
+        self.core = <Core*>calloc(1, sizeof(Core))
+        if self.core == NULL:
+            raise MemoryError("engine")
+        self.core.pool.capacity = config.capacity
+        fill_knobs(&self.core.knobs, config)
+        if not core_init(self.core, config.seed):
+            raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
+        isn_init(&self.core.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
+                 derive_key(config.seed, KEY_ISN + 1))
+        low, high = config.ip_local_port_range
+        if not ports_init(&self.core.ports, _PORT_RULES[config.port_selection], low, high,
+                          derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
+            raise MemoryError("ports")
+        events_init(&self.core.events, event_mask(config.events), EVENTS_BOUND)
+        self.blocks = _array(self, self.core.pool.blocks, config.capacity, BLOCK)
+
+    def __dealloc__(self):
+        if self.core != NULL:
+            core_free(self.core)
+            free(self.core)
+
+    def __repr__(self):
+        used = self.core.pool.used
+        return f"<tcpcore.Engine {used} of {self.config.capacity} blocks, now {self.now} ns>"
+
+    # --- border helpers --------------------------------------------------------------------
+
+    cdef int64_t enter(self, now) except -1:
+        """Check the clock and keep other threads out. Whoever enters must leave()."""
+        cdef int64_t at = _whole(now, "now", 0, 2**63 - 1)
+        if at < self.now:
+            raise ValueError(f"now: expected at least {self.now} (the clock never goes back), got {at}")
+        if self.busy:
+            raise RuntimeError("another thread is inside this engine")
+        self.busy = True
+        self.now = at
+        return at
+
+    cdef void leave(self) noexcept:
+        self.busy = False
+
+    cdef rows(self, out, Py_ssize_t need, what):
+        """The SEGMENT array to write to: `out` when it is good for `need` rows, else a new one."""
+        if self.busy:
+            raise RuntimeError("another thread is inside this engine")
+        if out is None:
+            return np.empty(need, SEGMENT)
+        as_segments(out, "out")
+        if not out.flags.writeable:
+            raise ValueError("out: expected a writable array, got a read-only one")
+        if len(out) < need:
+            raise ValueError(f"out: expected at least {need} rows ({what}), got {len(out)}")
+        return out
+
+    cdef Listener* listener(self, id) except NULL:
+        cdef Listener* fields
+        number = _whole(id, "listener", 0, 2**63 - 1)
+        if 0 < number <= self.core.backlog.fresh:
+            fields = backlog_at(&self.core.backlog, number)
+            if fields.state == LISTENER_OPEN:
+                return fields
+        raise ValueError(f"listener: expected the id of an open listener, got {number}")
+
+    # --- 3.10.1 OPEN -------------------------------------------------------------------------
+
+    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
+        """Passive OPEN (RFC 9293 3.10.1).
+
+        Parameters
+        ----------
+        addr : int or str
+            Local address; 0 or "0.0.0.0" is any.
+        port : int
+            1 .. 65535.
+        backlog : int, optional
+            Effective is min(backlog, somaxconn); None is somaxconn, 0 is legal. Both queues hold one more.
+        auto_accept, auto_close : bool
+            The application accepts at once; it answers the peer's FIN with FIN+ACK.
+        rcv_buf : int, optional
+            Receive buffer of its connections in bytes, rounded as ``window_rounding`` says.
+
+        Returns
+        -------
+        int
+            Listener id.
+
+        Raises
+        ------
+        OSError
+            EADDRINUSE: somebody listens there. ENFILE: all 65535 ids are in use.
+        """
+        address = to_address(addr, "addr")
+        port = _whole(port, "port", 1, 65535)
+        limit = self.config.somaxconn
+        if backlog is not None:
+            limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
+        window = 0 if rcv_buf is None else self.config.window(_whole(rcv_buf, "rcv_buf", 1, 65535 << 14))
+        if self.busy:
+            raise RuntimeError("another thread is inside this engine")
+        id = backlog_open(&self.core.backlog, address, port, limit)
+        if id == 0:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        if id < 0:
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        cdef Listener* fields = backlog_at(&self.core.backlog, id)
+        fields.auto_accept = bool(auto_accept)
+        fields.auto_close = bool(auto_close)
+        fields.rcv_buf = window
+        self.core.counts[LISTEN] += 1
+        return id
+
+    def unlisten(self, listener, now, out=None):
+        """CLOSE of a LISTEN (RFC 9293 3.10.4): unaccepted connections are reset.
+
+        Half-open entries send nothing more; a late ACK gets a RST. They disappear at their next timer, or at
+        once with ``unlisten_forgets``. Returns SEGMENT[m], at most one row per unaccepted connection.
+        """
+        cdef Listener* fields = self.listener(listener)
+        cdef uint16_t id = listener
+        cdef uint32_t written
+        cdef Segment* rows
+        cdef int64_t at
+        out = self.rows(out, fields.ring_len, "one per unaccepted connection")
+        rows = <Segment*>_address(out, True)
+        at = self.enter(now)
+        with nogil:
+            written = core_unlisten(self.core, id, at, rows)
+        self.leave()
+        return out[:written]
+
+    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
+        """Active OPEN (RFC 9293 3.10.1) of one or many connections.
+
+        Parameters
+        ----------
+        dst, dport, src, sport, isn, rcv_buf
+            Scalars or arrays, broadcast to one length. `src` is ``Config.local_addr`` by default; `sport=None`
+            chooses an ephemeral port (RFC 6056); `isn` forces the initial sequence number; `rcv_buf` is in bytes.
+        now : int
+            ns.
+        n : int, optional
+            How many, where everything else is a scalar.
+
+        Returns
+        -------
+        conns : uint64[n]
+            Handles; 0 where there was no port, no block or the tuple is in use, counted in `causes`.
+        rows : SEGMENT[m]
+            The SYNs.
+        """
+        cdef Py_ssize_t count, i, written = 0
+        cdef Segment* rows
+        cdef uint64_t* handles
+        cdef uint32_t* dsts
+        cdef uint32_t* srcs
+        cdef uint16_t* dports
+        cdef int32_t* sports
+        cdef int64_t* isns
+        cdef uint32_t* bufs
+        cdef Opening opening
+        cdef uint32_t more
+        cdef int64_t at
+        fields = {
+            "dst": _unicast(to_address(dst, "dst"), "dst"),
+            "dport": to_uint(dport, "dport", 16),
+            "src": _unicast(to_address(self.config.local_addr if src is None else src, "src"), "src"),
+            "sport": np.int32(-1) if sport is None else to_uint(sport, "sport", 16).astype(np.int32),
+            "isn": np.int64(-1) if isn is None else to_uint(isn, "isn", 32).astype(np.int64),
+            "rcv_buf": np.uint32(0) if rcv_buf is None else self.buffers(rcv_buf),
+        }
+        for name in ("dport", "sport"):
+            if np.size(fields[name]) and np.min(fields[name]) == 0:
+                raise ValueError(f"{name}: expected 1 .. 65535, got 0")
+        arrays = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
+        count = len(arrays[0])
+        out = self.rows(out, count, "one per connection")
+        rows = <Segment*>_address(out, True)
+        conns = np.zeros(count, np.uint64)
+        if count == 0:
+            self.enter(now)
+            self.leave()
+            return conns, out[:0]
+        handles = <uint64_t*>_address(conns, True)
+        dsts = <uint32_t*>_address(arrays[0], False)
+        dports = <uint16_t*>_address(arrays[1], False)
+        srcs = <uint32_t*>_address(arrays[2], False)
+        sports = <int32_t*>_address(arrays[3], False)
+        isns = <int64_t*>_address(arrays[4], False)
+        bufs = <uint32_t*>_address(arrays[5], False)
+        at = self.enter(now)
+        with nogil:
+            for i in range(count):
+                opening.raddr = dsts[i]
+                opening.rport = dports[i]
+                opening.laddr = srcs[i]
+                opening.lport = sports[i]
+                opening.iss = isns[i]
+                opening.rcv_buf = bufs[i]
+                handles[i] = core_connect(self.core, &opening, at, rows + written, &more)
+                written += more
+        self.leave()
+        return conns, out[:written]
+
+    cdef buffers(self, rcv_buf):
+        """Receive buffers as the windows they give."""
+        wanted = to_uint(rcv_buf, "rcv_buf", 32)
+        if np.size(wanted) and (np.min(wanted) == 0 or np.max(wanted) > 65535 << 14):
+            raise ValueError(f"rcv_buf: expected 1 .. {65535 << 14}, got {np.min(wanted)} .. {np.max(wanted)}")
+        sizes, which = np.unique(wanted, return_inverse=True)
+        return np.array([self.config.window(int(size)) for size in sizes], np.uint32)[which].reshape(np.shape(wanted))
+
+    def accept(self, listener, limit=None):
+        """Unaccepted connections of a listener, oldest first, whatever state they are in by now.
+
+        `limit` bounds their number. Returns uint64[k]; they are held until `close` or `abort`.
+        """
+        cdef Listener* fields = self.listener(listener)
+        cdef Py_ssize_t i, count = fields.ring_len
+        cdef uint16_t id = listener
+        if limit is not None:
+            count = min(count, _whole(limit, "limit", 0, 2**63 - 1))
+        self.enter(self.now)
+        conns = np.zeros(count, np.uint64)
+        cdef uint64_t[::1] handles = conns
+        for i in range(count):
+            handles[i] = core_accept(self.core, id, self.now)
+        self.leave()
+        return conns
+
+    # --- 3.10.2 - 3.10.5 -----------------------------------------------------------------------
+
+    cdef call(self, Call what, conns, now, out, taken=None, amounts=None):
+        """One call on each handle in order; at most one row each, but for SEND."""
+        cdef Py_ssize_t count, i, written = 0, need
+        cdef uint64_t* handles
+        cdef uint32_t* bytes_in = NULL
+        cdef uint32_t* bytes_out = NULL
+        cdef Segment* rows
+        cdef uint32_t more, got
+        cdef int64_t at
+        conns = _handles(conns)
+        count = len(conns)
+        if amounts is not None:
+            if np.size(amounts) not in (1, count):
+                raise ValueError(f"nbytes: expected one number or {count}, got {np.size(amounts)}")
+            amounts = np.ascontiguousarray(np.broadcast_to(amounts.ravel() if np.ndim(amounts) else amounts, count))
+        need = count if what != CALL_SEND else self.rows_to_send(conns, amounts)
+        out = self.rows(out, need, "one per connection" if what != CALL_SEND else "what the windows let go")
+        if count == 0:
+            self.enter(now)
+            self.leave()
+            return out[:0]
+        rows = <Segment*>_address(out, True)
+        handles = <uint64_t*>_address(conns, False)
+        if amounts is not None:
+            bytes_in = <uint32_t*>_address(amounts, False)
+        if taken is not None:
+            bytes_out = <uint32_t*>_address(taken, True)
+        at = self.enter(now)
+        with nogil:
+            for i in range(count):
+                got = core_call(self.core, what, handles[i], bytes_in[i] if bytes_in != NULL else 0, at,
+                                rows + written, 0xFFFFFFFF, &more)
+                written += more
+                if bytes_out != NULL:
+                    bytes_out[i] = got
+        self.leave()
+        return out[:written]
+
+    cdef Py_ssize_t rows_to_send(self, conns, amounts) except -1:
+        """Rows a SEND emits at most; ValueError where a connection would have more than 2**30 bytes queued."""
+        cdef uint64_t[::1] handles = conns
+        cdef const uint32_t[::1] sizes = amounts
+        cdef Py_ssize_t i, need = 0
+        cdef uint32_t ref
+        cdef uint64_t queued
+        cdef Block* tcb
+        for i in range(len(conns)):
+            ref = core_resolve(self.core, handles[i])
+            if ref == 0:
+                continue
+            tcb = &self.core.pool.blocks[ref - 1]
+            queued = sizes[i]
+            if tcb.bits & B_COLD:
+                queued += <uint32_t>(self.core.pool.colds[ref - 1].snd_end - tcb.snd_una)
+            if queued > MAX_QUEUED:
+                raise ValueError(f"nbytes: expected at most {MAX_QUEUED} bytes queued and unacknowledged per connection, "
+                                 f"got {queued} for {handles[i]:#x}")
+            need += core_rows_due(self.core, handles[i], sizes[i])
+        return need
+
+    def send(self, conns, nbytes, now, out=None):
+        """SEND (RFC 9293 3.10.2): queue `nbytes` (lengths; scalar or one per handle), send what the windows allow.
+
+        Closed senders are ignored, stale handles counted. Returns SEGMENT[m].
+        """
+        return self.call(CALL_SEND, conns, now, out, None, to_uint(nbytes, "nbytes", 32))
+
+    def recv(self, conns, nbytes, now, out=None):
+        """RECEIVE (RFC 9293 3.10.3): take up to `nbytes` (None: all) out of each receive buffer.
+
+        Returns
+        -------
+        taken : uint32[n]
+        rows : SEGMENT[m]
+            The window updates that makes due.
+        """
+        conns = _handles(conns)
+        taken = np.zeros(len(conns), np.uint32)
+        amounts = np.uint32(0xFFFFFFFF) if nbytes is None else to_uint(nbytes, "nbytes", 32)
+        return taken, self.call(CALL_RECV, conns, now, out, taken, amounts)
+
+    def shutdown(self, conns, now, out=None):
+        """CLOSE as the RFC means it (3.10.4): half-close, a FIN after queued data. Returns SEGMENT[m]."""
+        return self.call(CALL_SHUTDOWN, conns, now, out)
+
+    def close(self, conns, now, out=None):
+        """The application goes away: FIN, later data is answered by RST, FIN-WAIT-2 is bounded. Returns SEGMENT[m]."""
+        return self.call(CALL_CLOSE, conns, now, out)
+
+    def abort(self, conns, now, out=None):
+        """ABORT (RFC 9293 3.10.5): RST. Returns SEGMENT[m]."""
+        return self.call(CALL_ABORT, conns, now, out)
+
+    # --- 3.10.7, 3.10.8 --------------------------------------------------------------------------
+
+    def receive(self, segs, now, out=None):
+        """SEGMENT ARRIVES (RFC 9293 3.10.7) for each of `segs`, in order.
+
+        Parameters
+        ----------
+        segs : SEGMENT[n]
+            Any bytes at all: a bad segment gets a verdict and a counter, never an exception.
+        now : int
+            ns.
+        out : SEGMENT[>= 2 n], optional
+            Where the answers go; must not overlap `segs`.
+
+        Returns
+        -------
+        SEGMENT[m]
+            At most two rows per segment; queued data beyond that falls due at `now` (`advance`).
+        """
+        cdef const Segment* arriving
+        cdef Segment* rows
+        cdef Py_ssize_t count, written
+        cdef int64_t at
+        as_segments(segs, "segs")
+        count = len(segs)
+        if out is not None and count and np.may_share_memory(segs, out):
+            raise ValueError("out: expected memory apart from segs, got an overlapping array")
+        out = self.rows(out, 2 * count, "two per segment")
+        if count == 0:
+            self.enter(now)
+            self.leave()
+            return out[:0]
+        arriving = <const Segment*>_address(segs, False)
+        rows = <Segment*>_address(out, True)
+        at = self.enter(now)
+        with nogil:
+            written = core_receive(self.core, arriving, count, at, rows)
+        self.leave()
+        return out[:written]
+
+    def advance(self, now, out=None):
+        """Fire every timer due at or before `now` (ns), in order, each as if `now` were its deadline.
+
+        With ``out=`` it fills `out` and stops there: ``next_timer() <= now`` says there is more.
+        Returns SEGMENT[m].
+        """
+        cdef Segment* rows
+        cdef Py_ssize_t written = 0, room
+        cdef int64_t at
+        if out is not None:
+            out = self.rows(out, 1, "to get on")
+            rows = <Segment*>_address(out, True)
+            room = len(out)
+            at = self.enter(now)
+            with nogil:
+                written = core_advance(self.core, at, rows, room)
+            self.leave()
+            return out[:written]
+        out = self.rows(None, FIRST_ROWS, "")
+        at = self.enter(now)
+        try:
+            while True:
+                rows = <Segment*>_address(out, True)
+                room = len(out)
+                with nogil:
+                    written += core_advance(self.core, at, rows + written, room - written)
+                if written < room:
+                    return out[:written]
+                out = np.concatenate([out, np.empty(room, SEGMENT)])
+        finally:
+            self.leave()
+
+    def next_timer(self):
+        """The next deadline in absolute ns, or None. Never later than the earliest live one."""
+        cdef int64_t tick = wheel_next(&self.core.wheel)
+        return None if tick < 0 else tick * TICK_NS
+
+    # --- 3.10.6 STATUS and the rest of the view ----------------------------------------------------
+
+    def lookup(self, raddr, rport, laddr, lport):
+        """Handles by 4-tuple (scalars or arrays, broadcast), 0 where there is none. Listeners are not found."""
+        arrays = _together(None, {
+            "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
+            "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
+        })
+        cdef const uint32_t[::1] raddrs = arrays[0]
+        cdef const uint16_t[::1] rports = arrays[1]
+        cdef const uint32_t[::1] laddrs = arrays[2]
+        cdef const uint16_t[::1] lports = arrays[3]
+        cdef Py_ssize_t i
+        conns = np.zeros(len(arrays[0]), np.uint64)
+        cdef uint64_t[::1] handles = conns
+        for i in range(len(conns)):
+            handles[i] = core_lookup(self.core, raddrs[i], rports[i], laddrs[i], lports[i])
+        return conns
+
+    def info(self, conns):
+        """STATUS (RFC 9293 3.10.6): INFO[n], one row per handle, zeros (CLOSED) for a stale one.
+
+        Reading ``error`` (as SO_ERROR) does not clear it.
+        """
+        cdef Py_ssize_t i
+        cdef uint32_t ref
+        cdef Block* tcb
+        cdef Cold* cold
+        conns = _handles(conns)
+        cdef uint64_t[::1] handles = conns
+        told = np.zeros(len(conns), INFO)
+        for i in range(len(conns)):
+            ref = core_resolve(self.core, handles[i])
+            if ref == 0:
+                continue
+            tcb = &self.core.pool.blocks[ref - 1]
+            cold = &self.core.pool.colds[ref - 1]
+            told[i] = (tcb.state, tcb.retries, cold.error if tcb.bits & B_COLD else 0, tcb.listener, tcb.snd_una, tcb.snd_nxt,
+                       tcb.rcv_nxt, cold.unread if tcb.bits & B_COLD else 0,
+                       full_tick(self.core, tcb.deadline) * TICK_NS if tcb.timer else 0)
+        return told
+
+    def state_counts(self):
+        """Connections by state, uint64[11] indexed by `State`; LISTEN counts listeners, CLOSED is 0."""
+        cdef Py_ssize_t i
+        counts = np.zeros(N_STATES, np.uint64)
+        for i in range(N_STATES):
+            counts[i] = self.core.counts[i]
+        return counts
+
+    def gauges(self):
+        """What there is now: counts, and the touched bytes of every array (asked of the kernel, not cheap)."""
+        cdef Core* core = self.core
+        total = core_bytes(core)
+        used = core.pool.used
+        return {
+            "half_open": core.half_open,
+            "accept_queue": core.queued,
+            "time_wait": core.counts[TIME_WAIT],
+            "orphans": core.orphans,
+            "held_dead": core.held_dead,
+            "blocks_used": used,
+            "bytes_total": total,
+            "bytes_per_connection": total / used if used else 0.0,
+        }
+
+    @property
+    def counters(self):
+        """Counts since the start, by name; CurrEstab is a gauge under its MIB name."""
+        cdef Py_ssize_t i
+        told = {MIB_NAMES[i]: self.core.counters.mib[i] for i in range(N_MIB)}
+        told["CurrEstab"] = self.core.counts[4] + self.core.counts[7]
+        told["EventsLost"] = self.core.events.lost
+        return told
+
+    @property
+    def causes(self):
+        """Refused and lost connections, each under exactly one cause."""
+        cdef Py_ssize_t i
+        return {CAUSE_NAMES[i]: self.core.counters.causes[i] for i in range(1, N_CAUSES)}
+
+    def events(self):
+        """EVENT[k]: what happened since the last call, of the kinds ``Config(events=...)`` subscribed to."""
+        return events_drain(&self.core.events)
+
+    def check(self):
+        """Walk every invariant; a list of what is wrong, empty when sound. Slow and complete."""
+        return core_check(self.core)

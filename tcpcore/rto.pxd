@@ -1,0 +1,109 @@
+# Resend timing: RFC 6298, Karn's rule, backoff, and when to give up. Ground: numbers in,
+# numbers out; ticks of 1 ms unless the name says _us.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from tcpcore.block cimport B_COLD, TICK_NS, Block, Cold
+from tcpcore.knobs cimport Knobs
+
+cdef enum:
+    RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
+    LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
+    RTT_MAX = 65535           # what Block.rtt can hold; a longer sample is cut
+
+
+cdef inline int64_t tick_up(int64_t now) noexcept nogil:
+    """The first tick at or after now: deadlines are never early."""
+    return (now + TICK_NS - 1) // TICK_NS
+
+
+cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
+    """The timestamp clock, modulo 2**32."""
+    return <uint32_t>(now // TICK_NS)
+
+
+cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap) noexcept nogil:
+    """interval doubled shift times, at most cap."""
+    cdef uint64_t doubled = (<uint64_t>interval) << (shift if shift < 31 else 31)
+    return <uint32_t>doubled if doubled < cap else cap
+
+
+cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last, uint32_t cap) noexcept nogil:
+    """The intervals with first .. last doublings, added up."""
+    cdef uint64_t total = 0
+    cdef uint32_t shift
+    for shift in range(first, last + 1):
+        total += backed_off(interval, shift, cap)
+    return total
+
+
+cdef inline uint32_t rtt_sample(uint32_t sample) noexcept nogil:
+    """A measured round trip in ticks, made fit to keep: 1 .. RTT_MAX; 0 if it is no sample."""
+    if sample >= <uint32_t>0x80000000:
+        return 0
+    return 1 if sample == 0 else RTT_MAX if sample > RTT_MAX else sample
+
+
+cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
+    """RFC 6298 2.2, 2.3: one more round trip, in ticks."""
+    cdef uint32_t us = sample * 1000
+    cdef uint32_t error
+    if cold.srtt_us == 0:
+        cold.srtt_us = us
+        cold.rttvar_us = us // 2
+    else:
+        error = us - cold.srtt_us if us > cold.srtt_us else cold.srtt_us - us
+        cold.rttvar_us = <uint32_t>((3 * <uint64_t>cold.rttvar_us + error) // 4)
+        cold.srtt_us = <uint32_t>((7 * <uint64_t>cold.srtt_us + us) // 8)
+    cold.backoff = 0
+
+
+cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """RFC 6298 2: the timeout before any backoff, in ticks."""
+    cdef uint64_t srtt, variance, us
+    if (tcb.bits & B_COLD) and cold.srtt_us:
+        srtt = cold.srtt_us
+        variance = 4 * <uint64_t>cold.rttvar_us
+    elif tcb.rtt:
+        srtt = 1000 * <uint64_t>tcb.rtt
+        variance = 2 * srtt
+    else:
+        return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
+    if knobs.rto_min_rule == 0:
+        us = srtt + (variance if variance > knobs.rto_min_us else knobs.rto_min_us)
+    else:
+        us = srtt + variance
+        if us < knobs.rto_min_us:
+            us = knobs.rto_min_us
+    us = (us + 999) // 1000 + knobs.rto_slop
+    return <uint32_t>us if us < knobs.rto_max else knobs.rto_max
+
+
+cdef inline uint32_t backoff_of(const Block* tcb, const Cold* cold) noexcept nogil:
+    """How often the timeout has been doubled."""
+    return cold.backoff if tcb.bits & B_COLD else tcb.retries
+
+
+cdef inline bint resent_enough(const Block* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit) noexcept nogil:
+    """R2 (RFC 9293 3.8.3): the peer has had its time."""
+    cdef uint32_t shift = backoff_of(tcb, cold)
+    cdef uint32_t before
+    if knobs.retries_by_count or tcb.retries == 0:
+        return tcb.retries >= limit
+    # since the first resend, which came with `before` doublings behind it
+    before = shift - tcb.retries
+    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_max)
+            >= backoff_sum(LINUX_RTO_BASE, 0, limit, knobs.rto_max))
+
+
+cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
+    """The wait after the SYN (SYN-ACK) number `resends`, 0 the first."""
+    return backed_off(knobs.rto_initial, resends - linear if resends > linear else 0, knobs.rto_max) + knobs.rto_slop
+
+
+cdef inline uint64_t syn_elapsed(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
+    """Ticks from the first SYN to the timer that follows resend number `resends`."""
+    cdef uint64_t total = 0
+    cdef uint32_t k
+    for k in range(resends + 1):
+        total += syn_interval(knobs, k, linear)
+    return total

@@ -1,0 +1,170 @@
+# Sending as lengths: there are no bytes, no Nagle and no congestion control.
+#
+# The unit is a row of at most eff_mss() bytes; it goes when it fits the peer's window whole,
+# the last one together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
+# Invariant: numbers in flight imply the resend timer; something queued, nothing in
+# flight and no room imply the persist timer.
+from tcpcore.action cimport OP_ARM, OP_CANCEL
+from tcpcore.block cimport *
+from tcpcore.counters cimport Mib, count
+from tcpcore.emit cimport put, put_syn, use_cold
+from tcpcore.rto cimport backed_off, backoff_of, rto, tick_up
+from tcpcore.segment cimport ACK, FIN, PSH, SYN, Segment
+from tcpcore.seq cimport seq_lt
+
+cdef enum:
+    MSS_MIN = 48
+    MSS_DEFAULT = 536
+    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, with its padding)
+
+
+cdef void set_main(Block* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
+    """Ask for the main timer, `timeout` ticks from now."""
+    act.main_op = OP_ARM
+    act.main_kind = kind
+    act.main_timeout = timeout
+
+
+cdef void stop_main(Action* act) noexcept nogil:
+    act.main_op = OP_CANCEL
+
+
+cdef uint32_t queued_end(const Block* tcb, const Cold* cold) noexcept nogil:
+    """The number after the last byte the application queued; our FIN's number."""
+    if tcb.bits & B_COLD:
+        return cold.snd_end
+    return tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)
+
+
+cdef bint fin_waits(const Block* tcb) noexcept nogil:
+    """The application closed and the FIN has not been sent yet."""
+    return in_set(tcb.state, OUR_FIN) and not tcb.bits & B_FIN_SENT
+
+
+cdef uint32_t unsent(const Block* tcb, const Cold* cold) noexcept nogil:
+    """Numbers queued and never sent, the FIN's included."""
+    if tcb.bits & B_FIN_SENT:
+        return 0
+    return queued_end(tcb, cold) - tcb.snd_nxt + fin_waits(tcb)
+
+
+cdef uint32_t eff_mss(const Block* tcb, const Cold* cold) noexcept nogil:
+    """Bytes of text a row may carry (RFC 9293 3.7.1): MSS less options, at most half of the largest window."""
+    cdef uint32_t largest = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
+    cdef uint32_t half = largest // 2 if largest > MSS_DEFAULT else largest
+    cdef uint32_t mss = tcb.mss - (TS_BYTES if tcb.bits & B_TS else 0)
+    if half and half < mss:
+        return half if half > MSS_MIN else MSS_MIN
+    return mss
+
+
+cdef uint32_t next_row(const Block* tcb, const Cold* cold, uint32_t* fin) noexcept nogil:
+    """Bytes of the next row, and whether the FIN rides on it; both 0 if nothing may go now."""
+    cdef uint32_t left = unsent(tcb, cold)
+    cdef uint32_t mss
+    fin[0] = 0
+    if left == 0:
+        return 0
+    mss = eff_mss(tcb, cold)
+    fin[0] = fin_waits(tcb)
+    left -= fin[0]
+    if left > mss:
+        left = mss
+        fin[0] = 0
+    if seq_lt(tcb.snd_una + tcb.snd_wnd, tcb.snd_nxt + left + fin[0]):
+        fin[0] = 0
+        return 0
+    return left
+
+
+cdef void put_text(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                   uint32_t seq, uint32_t length, uint32_t fin) noexcept nogil:
+    cdef Segment* row = put(tcb, cold, knobs, now, act, (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
+    row.payload_len = <uint16_t>length
+
+
+cdef void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+    """Uphold the invariant of this file after something was queued, sent or refused."""
+    if tcb.snd_nxt != tcb.snd_una:
+        if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
+            set_main(tcb, act, T_REXMT, backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max))
+    elif unsent(tcb, cold):
+        if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
+            use_cold(tcb, cold)
+            set_main(tcb, act, T_PERSIST, backed_off(rto(tcb, cold, knobs), cold.backoff, knobs.rto_max))
+
+
+cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t limit) noexcept nogil:
+    """Send what may go, at most `limit` rows; the rest falls due at once (T_OUTPUT). Returns the rows sent."""
+    cdef uint32_t sent = 0, length, fin
+    while True:
+        length = next_row(tcb, cold, &fin)
+        if length + fin == 0:
+            break
+        if sent == limit:
+            act.side_op = OP_ARM
+            act.side_kind = T_OUTPUT
+            act.side_timeout = 0
+            break
+        put_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, fin)
+        tcb.snd_nxt += length + fin
+        if fin:
+            tcb.bits |= B_FIN_SENT
+        if length and not tcb.bits & (B_TIMING | B_RECOVER):
+            tcb.bits |= B_TIMING
+            cold.rtt_seq = tcb.snd_nxt
+            cold.rtt_at = <uint32_t>tick_up(now)
+        sent += 1
+    keep_timed(tcb, cold, knobs, act)
+    return sent
+
+
+cdef uint32_t rows_due(const Block* tcb, const Cold* cold) noexcept nogil:
+    """How many rows pump() would send without a limit."""
+    cdef Block trial = tcb[0]
+    cdef uint32_t rows = 0, length, fin
+    while True:
+        length = next_row(&trial, cold, &fin)
+        if length + fin == 0:
+            return rows
+        trial.snd_nxt += length + fin
+        if fin:
+            trial.bits |= B_FIN_SENT
+        rows += 1
+
+
+cdef void resend_first(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """The first unacknowledged numbers again, in one row; nothing is timed meanwhile (Karn)."""
+    cdef uint32_t fin = 1 if tcb.bits & B_FIN_SENT else 0
+    cdef uint32_t length = tcb.snd_nxt - fin - tcb.snd_una
+    cdef uint32_t mss = eff_mss(tcb, cold)
+    cdef uint32_t goal = tcb.snd_nxt
+    count(act.counters, Mib.RetransSegs)
+    if tcb.bits & B_SYN_UNACKED:
+        put_syn(tcb, cold, knobs, now, act, SYN | ACK)
+        return
+    if length > mss:
+        length = mss
+        fin = 0
+    put_text(tcb, cold, knobs, now, act, tcb.snd_una, length, fin)
+    tcb.bits &= ~B_TIMING
+    if tcb.snd_una + length + fin != goal and not tcb.bits & B_RECOVER:
+        # more is in flight: each advancing ACK lets the next row go again, up to here
+        tcb.bits |= B_RECOVER
+        cold.rtt_seq = goal
+
+
+cdef void probe(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """Persist (RFC 9293 3.8.6.1): what fits into a small window, else an old number to be answered."""
+    cdef uint32_t length = unsent(tcb, cold) - fin_waits(tcb)
+    if tcb.snd_wnd and length:
+        if length > tcb.snd_wnd:
+            length = tcb.snd_wnd
+        if length > eff_mss(tcb, cold):
+            length = eff_mss(tcb, cold)
+        put_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, 0)
+        tcb.snd_nxt += length
+        keep_timed(tcb, cold, knobs, act)
+    else:
+        put(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
+    count(act.counters, Mib.TCPWinProbe)
