@@ -571,7 +571,7 @@ cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint ch
     """connect() over a TIME-WAIT: with timestamps the old incarnation's segments can be told apart
     (RFC 6191). A port the caller insists on is taken at once, one that we choose by tcp_tw_reuse."""
     cdef const Block* tcb = &core.pool.blocks[slot]
-    if tcb.state != TIME_WAIT or not tcb.bits & B_TS or tcb.bits & B_HELD:
+    if tcb.state != TIME_WAIT or not tcb.bits & B_TS:
         return False
     if not chosen:
         return True

@@ -25,7 +25,7 @@ from tcpcore.knobs cimport SYNQ_DROP_NEW, SYNQ_LINUX, Knobs
 from tcpcore.ports cimport *
 from tcpcore.segment cimport Segment
 from tcpcore.siphash cimport derive_key
-from tcpcore.wheel cimport wheel_next
+from tcpcore.wheel cimport wheel_next, wheel_start
 
 from tcpcore.block import BLOCK, COLD
 from tcpcore.counters import CAUSE_NAMES, MIB_NAMES
@@ -250,6 +250,9 @@ cdef class Engine:
             raise RuntimeError("another thread is inside this engine")
         self.busy = True
         self.now = at
+        if self.core.wheel.live == 0:
+            # deadlines are kept as distances from the wheel's clock: do not let it fall behind
+            wheel_start(&self.core.wheel, at // TICK_NS)
         return at
 
     cdef void leave(self) noexcept:

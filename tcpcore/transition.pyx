@@ -686,8 +686,10 @@ cdef bint seventh_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     cdef bint fin = seg.flags & FIN
     if seg.payload_len == 0 and not fin:
         return False
-    if not in_set(tcb.state, CAN_RECEIVE) or seq_le(right + fin, tcb.rcv_nxt):
-        return True                                   # old, or after the peer's FIN: say where we are
+    if seq_le(right + fin, tcb.rcv_nxt):
+        return True                                   # old: say where we are
+    if not in_set(tcb.state, CAN_RECEIVE):
+        return False                                  # after the peer's FIN: should not occur, is ignored
     if wnd == 0 or seq_le(tcb.rcv_nxt + wnd, left):
         count_n(act.counters, Mib.TCPZeroWindowDrop, wnd == 0)
         return True

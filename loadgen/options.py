@@ -1,0 +1,190 @@
+"""From text to settings: the types of command-line values, the configuration file, the engine's knobs.
+
+The file is TOML: keys are the command's option names (`time_wait` or `time-wait`), values as on the command
+line, and a table `[knobs]` for the engine. The command line wins over the file, `-o` over `--sysctl`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path as FilePath
+from typing import Any, Final, TypeVar
+
+import click
+
+from loadgen.link import KIND_NAMES, Kind, Rates
+from loadgen.units import UnitError, parse_count, parse_duration, parse_rate, parse_share
+from tcpcore import Config
+
+#: Knobs that the workloads set themselves.
+_OURS: Final = {
+    "seed": "use --seed",
+    "events": "loadgen reads them itself",
+    "local_addr": "the workload chooses it",
+}
+
+
+class ConfigError(click.ClickException):
+    """A bad configuration file, sysctl file or knob."""
+
+    exit_code = 3
+
+
+T = TypeVar("T")
+
+
+class _Unit(click.ParamType[T]):
+    """A value that one of the parsers of `units` reads."""
+
+    def __init__(self, name: str, parse: Callable[[str], T], least: T | None = None) -> None:
+        self.name = name
+        self._parse = parse
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        try:
+            parsed = self._parse(str(value))
+        except UnitError as error:
+            self.fail(str(error), param, ctx)
+        if self._least is not None and parsed < self._least:  # type: ignore[operator]
+            self.fail(f"expected at least {self._least}, got {value}", param, ctx)
+        return parsed
+
+
+COUNT: Final = _Unit("count", parse_count)
+AT_LEAST_ONE: Final = _Unit("count", parse_count, 1)
+RATE: Final = _Unit("rate", parse_rate)
+TIME: Final = _Unit("time", parse_duration)
+SHARE: Final = _Unit("share", parse_share)
+
+
+def parse_rates(text: str, bare: Iterable[Kind]) -> Rates:
+    """`1%` for the kinds `bare`, or `syn=5%,third-ack=1%`."""
+    if "=" not in text:
+        given = parse_share(text)
+        return Rates(tuple(given if kind in set(bare) else 0.0 for kind in Kind))
+    shares = [0.0] * len(Kind)
+    for item in text.split(","):
+        name, _, share = item.partition("=")
+        name = name.strip().replace("_", "-").lower()
+        if name not in KIND_NAMES:
+            raise UnitError(
+                f"expected kinds of segment ({', '.join(KIND_NAMES)}), got {name!r}{hint(name, KIND_NAMES)}"
+            )
+        shares[KIND_NAMES.index(name)] = parse_share(share)
+    return Rates(tuple(shares))
+
+
+LOSS: Final = _Unit("share", lambda text: parse_rates(text, Kind))
+DATA_ONLY: Final = _Unit("share", lambda text: parse_rates(text, (Kind.DATA,)))
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or nothing."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def read_text(path: FilePath, what: str) -> str:
+    """The file's text; ConfigError when there is none to read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {path}: {error}") from None
+
+
+def load_config(ctx: click.Context, param: click.Parameter, value: FilePath | None) -> FilePath | None:
+    """Callback of --config: the file's keys become the defaults of the command's options."""
+    if value is None:
+        return None
+    try:
+        document = tomllib.loads(read_text(value, "config"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config {value}: {error}") from None
+    wanted = document.pop("command", ctx.info_name)
+    if wanted != ctx.info_name:
+        raise ConfigError(f"config {value}: it is for 'loadgen {wanted}', not for 'loadgen {ctx.info_name}'")
+    knobs = document.pop("knobs", {})
+    if not isinstance(knobs, dict):
+        raise ConfigError(f"config {value}: knobs: expected a table [knobs], got {knobs!r}")
+    options = {
+        p.name: p
+        for p in ctx.command.params
+        if isinstance(p, click.Option) and p.name not in ("config", "help", "knobs")
+    }
+    known = {name for name in options if name is not None}
+    defaults: dict[str, Any] = {}
+    for key, given in document.items():
+        name = key.replace("-", "_")
+        if name not in options:
+            raise ConfigError(f"config {value}: unknown key {key!r}{hint(name, known)}")
+        defaults[name] = _checked(options[name], key, given, ctx, value)
+    ctx.default_map = defaults
+    ctx.meta["loadgen.knobs"] = knobs
+    return value
+
+
+def _checked(option: click.Option, key: str, given: Any, ctx: click.Context, path: FilePath) -> Any:
+    """The value as the option will see it; ConfigError when the option refuses it."""
+    if isinstance(given, dict) or (isinstance(given, list) and not option.multiple):
+        raise ConfigError(f"config {path}: {key}: expected one value, got {given!r}")
+    if option.multiple:
+        return given if isinstance(given, list) else [given]
+    if option.name in ("sysctl", "output"):
+        return str(path.parent / str(given))
+    try:
+        option.type_cast_value(ctx, given if isinstance(given, bool) else str(given))
+    except click.BadParameter as error:
+        raise ConfigError(f"config {path}: {key}: {error.message}") from None
+    return given if isinstance(given, bool) else str(given)
+
+
+def parse_knob(text: str) -> tuple[str, Any]:
+    """`knob=value`: whole numbers (also 50k), on/off words, `none`, two numbers, or a name."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise click.BadParameter(f"expected knob=value, got {text!r}", param_hint="'-o'")
+    return name.strip(), _knob_value(value.strip())
+
+
+def _knob_value(text: str) -> Any:
+    words = text.replace(",", " ").split()
+    if len(words) == 2 and all(word.isdigit() for word in words):
+        return int(words[0]), int(words[1])
+    named = {"none": None, "true": True, "on": True, "false": False, "off": False}
+    if text.lower() in named:
+        return named[text.lower()]
+    try:
+        return parse_count(text)
+    except UnitError:
+        return text
+
+
+def build_knobs(
+    sysctl: FilePath | None, from_file: Mapping[str, Any], given: Iterable[str], time_wait_ns: int | None
+) -> tuple[Config, frozenset[str]]:
+    """The engines' Config, and the names of the knobs the user has set."""
+    chosen: dict[str, Any] = {name: _native(value) for name, value in from_file.items()}
+    if time_wait_ns is not None:
+        chosen["time_wait_ms"] = -(-time_wait_ns // 1_000_000)
+    chosen |= dict(map(parse_knob, given))
+    known = [f.name for f in fields(Config)]
+    for name in chosen:
+        if name in _OURS:
+            raise ConfigError(f"knob {name!r} cannot be set here: {_OURS[name]}")
+        if name not in known:
+            raise ConfigError(f"unknown knob {name!r}{hint(name, known)}")
+    try:
+        base = Config.linux() if sysctl is None else Config.from_sysctl(read_text(sysctl, "sysctl"))
+        return base.replace(**chosen), frozenset(chosen) | frozenset(base.sysctl_taken)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{'knobs' if sysctl is None else sysctl}: {error}") from None
+
+
+def _native(value: Any) -> Any:
+    if isinstance(value, str):
+        return _knob_value(value)
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,159 @@
+"""A result as a table for people, as JSON or CSV for programs; a file is written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from loadgen.metrics import Result, Threshold
+from loadgen.units import format_bytes, format_count, format_duration, format_share
+
+
+def as_json(result: Result) -> str:
+    """One document. The same run gives the same bytes, `wall` aside."""
+    return json.dumps(result.as_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def as_csv(result: Result) -> str:
+    """figure,value: one line for every figure under its dotted name."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["figure", "value"])
+    writer.writerow(["seed", result.seed])
+    writer.writerow(["partial", int(result.partial)])
+    for name, value in result.figures().items():
+        writer.writerow([name, "" if value is None else repr(value)])
+    return text.getvalue()
+
+
+def as_table(
+    result: Result, thresholds: Iterable[Threshold], *, colour: bool, width: int | None = None
+) -> str:
+    """The result for a reader: what happened, to whom, how fast."""
+    text = io.StringIO()
+    console = Console(
+        file=text,
+        force_terminal=colour,
+        no_color=not colour,
+        width=width or 100,
+        highlight=False,
+        markup=False,
+    )
+    title = f"loadgen {result.command}, seed {result.seed}"
+    console.print(title + (" -- INTERRUPTED, partial result" if result.partial else ""), style="bold")
+    console.print(_figures_table("result (virtual time)", _figures(result.results)))
+    both = [("client", "server")] if result.counters else []
+    for title, sides in (("causes", result.causes), ("counters", result.counters)):
+        for names in both:
+            table = _sides_table(title, names, sides)
+            if table.row_count:
+                console.print(table)
+    link = {name: value for name, value in result.counters.get("link", {}).items() if value}
+    if link:
+        console.print(_figures_table("link", {name: format_count(value) for name, value in link.items()}))
+    if stages := result.series.get("stages"):
+        console.print(_stages_table(stages))
+    console.print(_figures_table("wall", _figures(result.wall)))
+    figures = result.figures()
+    verdicts = [(threshold, threshold.met(figures)) for threshold in thresholds]
+    if verdicts:
+        table = Table("threshold", "value", "", title="thresholds", title_justify="left")
+        for threshold, met in verdicts:
+            value = figures.get(threshold.figure)
+            table.add_row(
+                threshold.text,
+                "no samples" if value is None else f"{value:.9g}",
+                "met" if met else "MISSED",
+                style="green" if met else "bold red",
+            )
+        console.print(table)
+    return text.getvalue()
+
+
+def _figures_table(title: str, rows: Mapping[str, str]) -> Table:
+    table = Table("figure", "value", title=title, title_justify="left")
+    table.columns[1].justify = "right"
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _sides_table(title: str, names: tuple[str, ...], sides: Mapping[str, Mapping[str, int]]) -> Table:
+    """One row per counter that is not 0 on every side."""
+    table = Table(title, *names, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key in dict.fromkeys(key for name in names for key in sides.get(name, {})):
+        values = [sides.get(name, {}).get(key, 0) for name in names]
+        if any(values):
+            table.add_row(key, *map(format_count, values))
+    return table
+
+
+def _stages_table(stages: list[dict[str, Any]]) -> Table:
+    table = Table("stage", "at", "client", "server", title="state population", title_justify="left")
+    for stage in stages:
+        populations = [
+            ", ".join(f"{format_count(n)} {state}" for state, n in stage[side].items()) or "empty"
+            for side in ("client", "server")
+        ]
+        table.add_row(stage["stage"], format_duration(stage["at_ms"] * 1e6), *populations)
+    return table
+
+
+def _figures(tree: Mapping[str, Any]) -> dict[str, str]:
+    """Inner records become one line each; units are read from the names."""
+    rows: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            rows[name.removesuffix("_ms")] = ", ".join(
+                f"{key} {_value(name if name.endswith('_ms') and key != 'count' else key, inner)}"
+                for key, inner in value.items()
+            )
+        else:
+            rows[name.removesuffix("_ms")] = _value(name, value)
+    return rows
+
+
+def _value(name: str, value: Any) -> str:
+    if value is None:
+        return "no samples"
+    if isinstance(value, str):
+        return value
+    if name.endswith("_ms"):
+        return format_duration(value * 1e6)
+    if name.endswith("_s") and not name.endswith("per_s"):
+        return format_duration(value * 1e9)
+    if name.endswith("_ratio"):
+        return format_share(value)
+    if name.endswith("_bytes"):
+        return format_bytes(value)
+    return f"{value:,.1f}" if isinstance(value, float) else format_count(value)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `path` in one step: a reader sees the old file or the new one, never half of it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise

@@ -1,0 +1,437 @@
+"""What the workloads share: their settings, the two engines, opening connections, the result.
+
+A workload opens N connections, flat out (all at virtual time 0) or at a rate, and says what became of them:
+*connected* (the client's connect() returned), *served* (the server's application has it) and *ghost* (the
+client thinks it is connected, the server has forgotten it or never accepted it).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker
+from loadgen.metrics import Result, share, spread_ms
+from loadgen.runner import Counts, Handles, Runner
+from loadgen.streams import Purpose, Stream, Times
+from tcpcore import BLOCK, SEGMENT, Config, Engine, Flag, State
+
+SERVER_ADDRESS: Final = int(IPv4Address("10.0.0.1"))
+SERVER_PORT: Final = 80
+CLIENT_BASE: Final = int(IPv4Address("10.1.0.1"))
+MAX_CLIENTS: Final = 1 << 20
+
+_SLOT: Final = np.uint64(0xFFFF_FFFF)
+_AUDIT_ROWS: Final = 1 << 16
+_CLOSING_STATES: Final = slice(State.SYN_SENT, State.TIME_WAIT)  # alive and not yet in TIME_WAIT
+
+Rows = npt.NDArray[np.intp]
+
+
+def slots_of(conns: Handles) -> Rows:
+    """The row of `engine.blocks` each handle stands for."""
+    return (conns & _SLOT).astype(np.intp)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line and the configuration file ask for, in base units."""
+
+    connections: int = 10_000
+    rate: int = 0  # per 1000 s; 0: flat out
+    arrivals: str = "paced"
+    duration_ns: int | None = None  # stop opening and waiting at this virtual time
+    hold_ns: int = 0
+    path: Path = field(default_factory=Path)
+    backlog: int | None = None
+    clients: int = 0  # client addresses; 0: as many as the port range needs
+    batch: int = 4096
+    seed: int = 0
+    replicate: int = 0
+    syn_data: int = 0
+    knobs: Config = field(default_factory=Config.linux)
+    knobs_set: frozenset[str] = frozenset()  # named by the user: never changed behind their back
+
+    @property
+    def step_ns(self) -> int:
+        """Grid of opening times and random delays: at most 1 ms, a whole part of the one-way delay."""
+        one_way = self.path.one_way_ns
+        return one_way // -(-one_way // 1_000_000) if one_way else 1_000_000
+
+    @property
+    def client_addresses(self) -> int:
+        """Enough for every connection to find a port soon: half of each port range stays free."""
+        low, high = self.knobs.ip_local_port_range
+        return self.clients or max(1, -(-self.connections // max((high - low + 1) // 2, 1)))
+
+    def lifted(self, **least: int) -> Self:
+        """Raise knobs the user has not set to at least these values."""
+        raised = {
+            name: value
+            for name, value in least.items()
+            if name not in self.knobs_set and getattr(self.knobs, name) < value
+        }
+        return dataclasses.replace(self, knobs=self.knobs.replace(**raised)) if raised else self
+
+    def memory_bytes(self) -> int:
+        """Estimate: blocks, table and timers of both ends, and the segments on their way."""
+        per_end = 2 * BLOCK.itemsize + 32
+        return self.connections * (2 * per_end + 2 * SEGMENT.itemsize + 32)
+
+
+class Arrivals:
+    """When connections are opened: `at(i)` for the i-th, `due(now)` how many are due by now."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._n = settings.connections
+        self._rate = settings.rate
+        self._times: Times | None = None
+        if settings.rate and settings.arrivals == "poisson":
+            # A Poisson process that has n arrivals in n / rate: n independent evenly spread times.
+            span = self._n * 10**12 // self._rate
+            stream = Stream(settings.seed, settings.replicate, Purpose.ARRIVALS)
+            self._times = np.sort(stream.uniform(self._n, span))
+
+    def at(self, i: int) -> int:
+        """Virtual ns of the i-th arrival."""
+        if self._times is not None:
+            return int(self._times[i])
+        return i * 10**12 // self._rate if self._rate else 0
+
+    def due(self, now: int) -> int:
+        """How many arrivals have at(i) <= now."""
+        if self._times is not None:
+            return int(np.searchsorted(self._times, now, side="right"))
+        if not self._rate:
+            return self._n
+        return min(self._n, -(-(now + 1) * self._rate // 10**12))
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Workload(Generic[S]):
+    """One run. `run()` gives the Result; an interrupted run gives what was measured so far, marked partial.
+
+    Attributes
+    ----------
+    client, server : Engine
+        The two ends; still there after the run, for whoever wants to look.
+    on_stage : callable
+        Called with the stage's name when a stage of the run is complete.
+    """
+
+    command: ClassVar[str]
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings = self._prepared(settings)
+        n = settings.connections
+        seeds = Stream(settings.seed, settings.replicate, Purpose.ENGINES).words(2).tolist()
+        knobs = settings.knobs
+        if "capacity" not in settings.knobs_set:
+            knobs = knobs.replace(capacity=n + n // 16 + 1024)
+        self.knobs = knobs
+        self.client = Engine(knobs.replace(seed=seeds[CLIENT], events=("established",)))
+        self.server = Engine(knobs.replace(seed=seeds[SERVER], events=("established",)))
+        self.listener = self.server.listen(
+            SERVER_ADDRESS, SERVER_PORT, settings.backlog, auto_accept=True, auto_close=self._auto_close()
+        )
+        self.names = Names(CLIENT_BASE, settings.client_addresses)
+        self.tracker = Tracker(self.names) if self._needs_tracker() else None
+        self.link = Link(
+            settings.path,
+            seed=settings.seed,
+            replicate=settings.replicate,
+            step_ns=settings.step_ns,
+            tracker=self.tracker,
+        )
+        self.runner = Runner(self.client, self.server, self.link, self, settings.batch)
+        self.on_stage: Callable[[str], None] = lambda name: None
+        self.conns: Handles = np.zeros(n, dtype=np.uint64)
+        self.attempted = 0
+        self.connected = 0
+        self.served = 0
+        self.doing = "opening"  # for a progress bar
+        self._arrivals = Arrivals(settings)
+        self._opened_at: Times = np.empty(knobs.capacity, dtype=np.int64)
+        self._waits: list[Times] = []
+        self._stages: list[dict[str, Any]] = []
+
+    # -- what a workload decides ------------------------------------------------
+
+    def _prepared(self, settings: S) -> S:
+        """Settings with the defaults that depend on the workload."""
+        if settings.rate or settings.backlog is not None:
+            return settings
+        # Everything opens in one instant: only the user may want a queue to overflow then.
+        n = settings.connections
+        return settings.lifted(somaxconn=n, tcp_max_syn_backlog=2 * n)
+
+    def _auto_close(self) -> bool:
+        return False
+
+    def _needs_tracker(self) -> bool:
+        path = self.settings.path
+        return bool(
+            path.loss.sees_acks_apart
+            or path.duplicates.sees_acks_apart
+            or path.last_ack_loss
+            or self.settings.syn_data
+        )
+
+    def _play(self) -> None:
+        """The run itself, stage by stage."""
+        raise NotImplementedError
+
+    def _own_results(self) -> dict[str, Any]:
+        """Results that only this workload has."""
+        return {}
+
+    # -- running ------------------------------------------------------------------
+
+    def run(self) -> Result:
+        """Play, then report."""
+        began = time.perf_counter()
+        partial = False
+        try:
+            self._play()
+        except KeyboardInterrupt:
+            partial = True
+        return self._report(time.perf_counter() - began, partial)
+
+    def progress(self) -> int:
+        """How many connections have got through what is being done."""
+        return self.connected
+
+    def _open_all(self) -> None:
+        """Open every connection and wait until each is established at both ends or given up."""
+        self.runner.post(self._grid(self._arrivals.at(0)), self._open_due)
+        self.runner.run(self._resolved, self.settings.duration_ns)
+        self._stage("open")
+
+    def _hold(self) -> None:
+        if self.settings.hold_ns:
+            self.doing = "holding"
+            self.runner.run(lambda: False, self.runner.now + self.settings.hold_ns)
+            self._stage("held")
+
+    def _open_due(self) -> None:
+        runner, first = self.runner, self.attempted
+        until = self._arrivals.due(runner.now)
+        index = np.arange(first, until, dtype=np.uint32)
+        src = np.uint32(CLIENT_BASE) + index % np.uint32(self.settings.client_addresses)
+        self.attempted = until
+        for part in runner.parts(until - first):
+            conns = runner.open(
+                SERVER_ADDRESS,
+                SERVER_PORT,
+                src[part],
+                paint=self._put_data if self.settings.syn_data else None,
+            )
+            self._opened_at[slots_of(conns[conns != 0])] = runner.now
+            self.conns[first + part.start : first + part.stop] = conns
+        if until < self.settings.connections:
+            runner.post(self._grid(self._arrivals.at(until)), self._open_due)
+
+    def _put_data(self, syns: Segments) -> None:
+        syns["payload_len"] = self.settings.syn_data
+
+    def _grid(self, at: int) -> int:
+        step = self.settings.step_ns
+        return -(-at // step) * step
+
+    def _resolved(self) -> bool:
+        if self.attempted < self.settings.connections or not self.link.idle:
+            return False
+        client, server = self.runner.populations()
+        return not client[State.SYN_SENT] and not server[State.SYN_RECEIVED]
+
+    def _stage(self, name: str) -> None:
+        sides = dict(zip(SIDES, map(_by_name, self.runner.populations()), strict=True))
+        self._stages.append({"stage": name, "at_ms": self.runner.now / 1e6, **sides})
+        self.on_stage(name)
+
+    # -- Watcher ------------------------------------------------------------------
+
+    def arriving(self, side: int, segs: Segments, late: bool) -> None:
+        """Nothing to note before a delivery."""
+
+    def arrived(self, side: int, segs: Segments, late: bool) -> None:
+        """Read what the receiving engine has to tell."""
+        told = self.runner.engines[side].events()
+        if side == SERVER:
+            self.served += len(told)
+        elif len(told):
+            self.connected += len(told)
+            self._waits.append(told["at"] - self._opened_at[slots_of(told["conn"])])
+
+    # -- the result ---------------------------------------------------------------
+
+    def _ghosts(self) -> int:
+        """Connections the client holds for established and the server has not (all rows, slow, once)."""
+        found = 0
+        for start in range(0, self.attempted, _AUDIT_ROWS):
+            conns = self.conns[start : start + _AUDIT_ROWS]
+            blocks = self._alive(conns[conns != 0])
+            blocks = blocks[blocks["state"] == State.ESTABLISHED]
+            theirs = self.server.lookup(blocks["laddr"], blocks["lport"], SERVER_ADDRESS, SERVER_PORT)
+            half_open = self.server.blocks[slots_of(theirs)]["state"] == State.SYN_RECEIVED
+            found += int(np.count_nonzero((theirs == 0) | half_open))
+        return found
+
+    def _alive(self, conns: Handles) -> npt.NDArray[np.void]:
+        """The client's blocks of those handles that are not stale."""
+        blocks: npt.NDArray[np.void] = self.client.blocks[slots_of(conns)]
+        return blocks[blocks["generation"] == (conns >> np.uint64(32)).astype(np.uint32)]
+
+    def _report(self, elapsed_s: float, partial: bool) -> Result:
+        runner = self.runner
+        runner.series.close(runner.now, *runner.populations())
+        wall = self._wall(elapsed_s)  # before the audit reads pages nobody has touched
+        pending = int(self.client.state_counts()[State.SYN_SENT])
+        somaxconn = self.knobs.somaxconn
+        backlog = somaxconn if self.settings.backlog is None else min(self.settings.backlog, somaxconn)
+        asked = self.settings.backlog is not None and self.settings.backlog <= somaxconn
+        results: dict[str, Any] = {
+            "attempted": self.attempted,
+            "connected": self.connected,
+            "served": self.served,
+            "ghost": self._ghosts(),
+            "pending": pending,
+            "failed": self.attempted - self.connected - pending,
+            "success_ratio": share(self.served, self.attempted),
+            "handshake_ms": spread_ms(np.concatenate(self._waits) if self._waits else np.empty(0, np.int64)),
+            "peak_half_open": int(runner.peaks[SERVER][State.SYN_RECEIVED]),
+            "backlog": {"effective": backlog, "set_by": "--backlog" if asked else "somaxconn"},
+            "retransmissions": {
+                name: int(engine.counters["RetransSegs"])
+                for name, engine in zip(SIDES, runner.engines, strict=True)
+            },
+            "virtual_ms": runner.now / 1e6,
+            **self._syn_data(),
+            **self._own_results(),
+        }
+        return Result(
+            command=self.command,
+            config=self._resolved_config(),
+            seed=self.settings.seed,
+            results=results,
+            counters={**self._by_side("counters"), "link": dict(self.link.counters)},
+            causes=self._by_side("causes"),
+            series=self._series(),
+            wall=wall,
+            partial=partial,
+        )
+
+    def _syn_data(self) -> dict[str, Any]:
+        if not self.settings.syn_data or self.tracker is None:
+            return {}
+        sent = self.settings.syn_data * int(np.count_nonzero(self.conns))
+        return {"syn_data": {"sent_bytes": sent, "accepted_bytes": self.tracker.syn_bytes_accepted}}
+
+    def _by_side(self, what: str) -> dict[str, dict[str, int]]:
+        return {
+            name: {key: int(value) for key, value in getattr(engine, what).items()}
+            for name, engine in zip(SIDES, self.runner.engines, strict=True)
+        }
+
+    def _series(self) -> dict[str, Any]:
+        rows = self.runner.series.rows
+        series: dict[str, Any] = {"time_ms": [row[0] / 1e6 for row in rows]}
+        for side, name in enumerate(SIDES):
+            populations = [row[1 + side] for row in rows]
+            series[name] = {
+                state.name: [row[state] for row in populations]
+                for state in State
+                if any(row[state] for row in populations)
+            }
+        series["stages"] = self._stages
+        return series
+
+    def _wall(self, elapsed_s: float) -> dict[str, Any]:
+        """Measured on this machine: times, and memory by touched pages."""
+        engine_s, segments = self.runner.engine_s, self.runner.segments
+        touched = {
+            name: int(engine.gauges()["bytes_total"])
+            for name, engine in zip(SIDES, self.runner.engines, strict=True)
+        }
+        return {
+            "elapsed_s": elapsed_s,
+            "engine_s": engine_s,
+            "connections_per_s": self.connected / elapsed_s if elapsed_s else None,
+            "segments": segments,
+            "segments_per_s": segments / elapsed_s if elapsed_s else None,
+            "engine_segments_per_s": segments / engine_s if engine_s else None,
+            "memory": {f"{name}_bytes": used for name, used in touched.items()},
+            "bytes_per_connection": {
+                name: share(used, int(self.runner.peaks[side][State.ESTABLISHED]))
+                for side, (name, used) in enumerate(touched.items())
+            },
+        }
+
+    def _resolved_config(self) -> dict[str, Any]:
+        settings, path = self.settings, self.settings.path
+        knobs = {
+            f.name: _plain(getattr(self.knobs, f.name))
+            for f in dataclasses.fields(self.knobs)
+            if f.name not in ("seed", "events", "local_addr")
+        }
+        return {
+            "connections": settings.connections,
+            "rate_per_s": settings.rate / 1000 if settings.rate else None,
+            "arrivals": settings.arrivals,
+            "duration_ms": None if settings.duration_ns is None else settings.duration_ns / 1e6,
+            "hold_ms": settings.hold_ns / 1e6,
+            "rtt_ms": path.rtt_ns / 1e6,
+            "jitter_ms": path.jitter_ns / 1e6,
+            "loss": path.loss.named(),
+            "duplicates": path.duplicates.named(),
+            "duplicate_delay_ms": path.duplicate_delay_ns / 1e6,
+            "reorder": path.reorder,
+            "reorder_delay_ms": path.reorder_delay_ns / 1e6,
+            "backlog": settings.backlog,
+            "client_addresses": settings.client_addresses,
+            "batch": settings.batch,
+            "step_ms": settings.step_ns / 1e6,
+            "syn_data": settings.syn_data,
+            **self._own_config(),
+            "knobs": knobs,
+        }
+
+    def _own_config(self) -> dict[str, Any]:
+        return {}
+
+
+class Handshake(Workload[Settings]):
+    """Open N connections and hold them."""
+
+    command = "handshake"
+
+    def _play(self) -> None:
+        self._open_all()
+        self._hold()
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _by_name(counts: Counts) -> dict[str, int]:
+    return {state.name: int(counts[state]) for state in State if counts[state] and state is not State.LISTEN}
+
+
+def is_quiet(counts: Counts) -> bool:
+    """No connection but those in TIME_WAIT."""
+    return not counts[_CLOSING_STATES].any()
+
+
+def has_fin_or_text(segs: Segments) -> npt.NDArray[np.bool_]:
+    """Segments after which an application may find itself at the end of the peer's data."""
+    return np.asarray((segs["flags"] & np.uint8(Flag.FIN) != 0) | (segs["payload_len"] != 0))

@@ -1,0 +1,220 @@
+"""The recording's format: put a scenario's stimuli to a stack, compare two runs of one scenario.
+
+Knows neither kernel nor engine: a `Target` is anything with six methods. A scenario names connections by
+label and numbers by symbol (``R+n`` from the peer's ISN, ``L+n`` from the stack's), so that two stacks with
+different ISNs and clocks can be compared. Only a ``within`` step lets time pass.
+
+Source: recordings of Linux 6.18 through a TUN device, in ``tests/data/corpus.json``.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+CORPUS = json.loads((Path(__file__).parent.parent / "data" / "corpus.json").read_text())
+
+SPACE = 1 << 32
+#: A number further than this from an ISN was not counted from it.
+REACH = 1 << 26
+#: What the recording machine adds to every time: scheduling, a 4 ms jiffy, a delayed acknowledgement.
+SLACK = 0.05
+#: What its timer wheel adds to a timer (never early, up to 10 % late), as a share of the timer.
+SHARE = 0.12
+
+
+class Target(Protocol):
+    """A stack under test.
+
+    ``flow`` is (peer address, peer port, the stack's port); times are seconds from 0; a segment is a dict of
+    src, sport (both the peer's, whoever sends), dport, flags, seq, ack, len, wnd, opts with absolute numbers.
+    """
+
+    def inject(self, seg: dict) -> None:
+        """A segment arrives now."""
+
+    def run_until(self, t: float) -> list[dict]:
+        """Let time pass; what was sent since the last call, in order, each segment with its time ``t``."""
+
+    def call(self, name: str, args: dict, flow: tuple | None):
+        """A non-blocking call: "ok", a count, "EOF", an errno name, or (handle, flow) when accepted."""
+
+    def adopt(self, label: str, handle) -> None:
+        """The accepted connection is called `label` from now on."""
+
+    def state(self, flow: tuple) -> str:
+        """The name of the state; "CLOSED" when there is nothing."""
+
+    def queue(self, port: int) -> dict:
+        """Of the listener on `port`: {"syn": half-open entries, "accept": completed and not yet accepted}."""
+
+
+@dataclass
+class Incarnation:
+    """One labelled life of a 4-tuple: where its two number spaces start, and the stack's latest TSval."""
+
+    label: str
+    flow: tuple
+    irs: int
+    iss: int | None = None
+    tsval: int = 0
+
+    def absolute(self, number):
+        if isinstance(number, int):
+            return number % SPACE
+        letter, offset = re.fullmatch(r"([LR])([+-]\d+)", number).groups()
+        origin = self.irs if letter == "R" else self.iss or 0
+        return (origin + int(offset)) % SPACE
+
+
+def symbol(letter, origin, number):
+    """`number` counted from `origin`, or None when it is out of reach."""
+    if origin is None:
+        return None
+    offset = (number - origin + SPACE // 2) % SPACE - SPACE // 2
+    return f"{letter}{offset:+d}" if abs(offset) < REACH else None
+
+
+class Performance:
+    """One run of a scenario: the connections met so far and the clock."""
+
+    def __init__(self, scenario, target):
+        self.scenario, self.target = scenario, target
+        self.lives = {}               # label -> Incarnation, the newest last
+        self.ports = {}               # listener name -> port
+        self.t = 0.0
+
+    def run(self):
+        return [self.perform(step) for step in self.scenario["steps"]]
+
+    def perform(self, step):
+        """The step as this target answered it."""
+        done = {key: value for key, value in step.items() if key not in ("expect", "result")} | {"t": self.t}
+        life = self.meet(step)
+        if "in" in step:
+            self.arrive(step["in"], life)
+        elif "call" in step:
+            done["result"] = self.call(done, life)
+        elif "within" in step:
+            self.t = round(self.t + step["within"], 3)
+            done["expect"] = [self.describe(seg) for seg in self.target.run_until(self.t)]
+        elif "state" in step:
+            done["state"] = {label: self.target.state(self.lives[label].flow) for label in step["state"]}
+        else:
+            done["queue"] = {name: self.target.queue(self.ports[name]) for name in step["queue"]}
+        return done
+
+    def meet(self, step):
+        """The incarnation a step speaks of, None when it speaks of none."""
+        label = subject(step)
+        if label not in self.lives and label in self.scenario["conns"]:
+            spec = self.scenario["conns"][label]
+            self.lives[label] = Incarnation(label, (spec["src"], spec["sport"], spec["dport"]), spec["isn"])
+        return self.lives.get(label)
+
+    def arrive(self, template, life):
+        src, sport, dport = life.flow
+        seg = template | {"src": src, "sport": sport, "dport": dport,
+                          "seq": life.absolute(template["seq"]), "ack": life.absolute(template["ack"])}
+        if "ts" in seg.get("opts", ()):
+            tsval, tsecr = seg["opts"]["ts"]
+            seg["opts"] = seg["opts"] | {"ts": [tsval, life.tsval if tsecr == "last" else tsecr]}
+        self.target.inject(seg)
+
+    def call(self, step, life):
+        result = self.target.call(step["call"], step, life.flow if life else None)
+        if step["call"] == "listen":
+            self.ports[step["name"]] = step["port"]
+        if isinstance(result, tuple):
+            handle, flow = result
+            result = next(label for label in reversed(self.lives) if self.lives[label].flow == flow)
+            self.target.adopt(result, handle)
+        return result
+
+    def describe(self, seg):
+        """A segment the stack sent, in symbols. A SYN with an unknown number tells the stack's ISN."""
+        said = {"t": round(seg["t"], 3), "conn": None,
+                **{field: seg[field] for field in ("flags", "seq", "ack", "len", "wnd")}}
+        flow = seg["src"], seg["sport"], seg["dport"]
+        lives = [life for life in self.lives.values() if life.flow == flow]
+        if not lives:
+            return said
+        *earlier, newest = lives
+        if "S" in seg["flags"] and newest.iss != seg["seq"]:
+            if newest.iss is not None:
+                said["newisn"] = True
+            for old in earlier:
+                if origin := symbol("L", old.iss, seg["seq"]):
+                    said["isn_from"] = f"{old.label} {origin}"
+            newest.iss = seg["seq"]
+        life = next((life for life in reversed(lives) if symbol("L", life.iss, seg["seq"])), newest)
+        said["conn"] = life.label
+        said["seq"] = symbol("L", life.iss, seg["seq"]) or seg["seq"]
+        if "A" in seg["flags"]:
+            said["ack"] = symbol("R", life.irs, seg["ack"]) or seg["ack"]
+        if seg.get("opts"):
+            said["opts"] = dict(seg["opts"])
+            if "ts" in seg["opts"]:
+                life.tsval, tsecr = seg["opts"]["ts"]
+                said["opts"]["ts"] = ["T", tsecr]
+        return said
+
+
+def execute(scenario, target):
+    """The steps of `scenario`, answered by `target` instead of the recorded stack."""
+    return Performance(scenario, target).run()
+
+
+def subject(step):
+    """The label a stimulus is about, None for a step that is about none."""
+    return step["in"]["conn"] if "in" in step else step.get("conn")
+
+
+def compare(recorded, played):
+    """What differs between the recorded steps and the played ones, a line each; [] when they agree.
+
+    Compared per connection: the order, SYN FIN RST ACK URG ECE CWR, numbers, lengths, TSecr, whether a
+    window is closed, and times. Not compared: PSH, the size of an open window, the window of a RST, options
+    of a SYN, and the order between connections (which is the order of the recording machine's timer wheel).
+    """
+    differences = []
+    stirred = {}                      # label -> when it last did something: where its timers were started
+    for number, (want, got) in enumerate(zip(recorded, played, strict=True)):
+        where = f"step {number} t={want['t']}"
+        if subject(want):
+            stirred[subject(want)] = want["t"]
+        for field in ("result", "state", "queue"):
+            if want.get(field) != got.get(field):
+                differences.append(f"{where}: {field} {want.get(field)} became {got.get(field)}")
+        if "expect" in want:
+            lines = compare_sent(want["expect"], got["expect"], stirred)
+            differences += [f"{where}: {line}" for line in lines]
+    return differences
+
+
+def compare_sent(want, got, stirred):
+    """The same for the segments of one step; `stirred` moves on with the recorded ones."""
+    want, got = by_connection(want), by_connection(got)
+    if [essence(seg) for seg in want] != [essence(seg) for seg in got]:
+        yield f"expected {[essence(seg) for seg in want]}, sent {[essence(seg) for seg in got]}"
+        return
+    for recorded, played in zip(want, got, strict=True):
+        late = played["t"] - recorded["t"]
+        allowed = SLACK + SHARE * (recorded["t"] - stirred.get(recorded["conn"], 0.0))
+        delayable = recorded["flags"] == "A" and recorded["len"] == 0
+        if late > allowed or (late < -allowed and not delayable):
+            yield f"{recorded['conn']} {recorded['flags']} at {recorded['t']} came at {played['t']}"
+        stirred[recorded["conn"]] = recorded["t"]
+
+
+def by_connection(segs):
+    return sorted(segs, key=lambda seg: seg["conn"] or "")
+
+
+def essence(seg):
+    """What two stacks must agree on."""
+    flags = "".join(sorted(set(seg["flags"]) - {"P"}))
+    tsecr = seg.get("opts", {}).get("ts", [None, None])[1]
+    shut = seg["wnd"] == 0 and "R" not in flags
+    return seg["conn"], flags, seg["seq"], seg["ack"], seg["len"], tsecr, shut

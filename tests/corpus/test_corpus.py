@@ -1,0 +1,38 @@
+"""The recorded kernel's scenarios, replayed through the engine and through its twin."""
+
+from fnmatch import fnmatch
+
+import pytest
+
+from tcpcore import Engine
+from tests.corpus.adapter import Host, configuration, without_counterpart
+from tests.corpus.interpreter import CORPUS, compare, execute
+from tests.model.engine_twin import Twin
+
+#: Scenarios not replayed, by name or pattern, and why.
+EXCLUDED = {
+    "cookie_accepted_*": "SYN cookies are a feature of their own",
+    "cookie_wrong_*": "SYN cookies are a feature of their own",
+    "cookie_valid_*": "SYN cookies are a feature of their own",
+}
+
+NAMES = [scenario["name"] for scenario in CORPUS["scenarios"]]
+
+
+@pytest.mark.parametrize("stack", [Engine, Twin], ids=["engine", "twin"])
+@pytest.mark.parametrize("scenario", CORPUS["scenarios"], ids=NAMES)
+def test_answers_as_recorded(scenario, stack):
+    for pattern, reason in EXCLUDED.items():
+        if fnmatch(scenario["name"], pattern):
+            pytest.skip(reason)
+    if unknown := without_counterpart(scenario):
+        pytest.skip(f"no knob for {', '.join(unknown)}")
+    host = Host(stack(configuration(CORPUS["about"]["base_sysctl"], scenario["sysctl"])))
+    played = execute(scenario, host)
+    assert compare(scenario["steps"], played) == []
+    assert host.stack.check() == []
+
+
+@pytest.mark.parametrize("pattern", EXCLUDED)
+def test_every_exclusion_excludes_something(pattern):
+    assert any(fnmatch(name, pattern) for name in NAMES)

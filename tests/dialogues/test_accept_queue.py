@@ -1,0 +1,75 @@
+"""A listener whose application is slow: backlog + 1 fit, then SYNs and third segments wait (listen(2))."""
+
+import pytest
+
+from tcpcore import State
+from tests.dialogue import RTT
+
+
+def opening(dialogue, port):
+    """A conversation of another peer port, its SYN answered."""
+    other = dialogue.another(port)
+    other.arrives("S", mss=1460)
+    other.expects("SA")
+    return other
+
+
+def test_syn_is_dropped_while_the_queue_is_over_its_backlog(closed):
+    closed.listen(backlog=0)
+    first = opening(closed, 1)
+    first.arrives("A")
+    second = first.another(2)
+    second.arrives("S", mss=1460)
+    assert second.state == State.CLOSED
+    assert first.accept()
+    second.arrives("S", seq=0, mss=1460)
+    second.expects("SA", ack=1)
+
+
+def full(closed):
+    """Two in the accept queue of two, a third half-open."""
+    closed.listen(backlog=1)
+    first = opening(closed, 1)
+    first.arrives("A", at=RTT)
+    second, third = opening(closed, 2), opening(closed, 3)
+    second.arrives("A")
+    third.arrives("A")
+    return first, third
+
+
+def test_third_segment_is_dropped_and_the_entry_waits(closed):
+    first, third = full(closed)
+    assert third.state == State.SYN_RECEIVED
+    third.expects("SA", at=1)
+    assert first.accept()
+    third.arrives("A")
+    assert third.state == State.ESTABLISHED
+
+
+@pytest.mark.knobs(tcp_abort_on_overflow=1)
+def test_third_segment_is_reset_if_so_configured(closed):
+    _, third = full(closed)
+    third.expects("R", seq=1)
+    assert third.state == State.CLOSED
+
+
+def test_a_connection_reset_while_it_waits_is_still_accepted(closed):
+    closed.listen(backlog=0)
+    first = opening(closed, 1)
+    first.arrives("A")
+    first.arrives("R")
+    assert first.state == State.CLOSED
+    assert first.accept()
+    assert first.error == "ECONNRESET"
+    assert not first.accept()
+
+
+def test_oldest_first(closed):
+    closed.listen(backlog=2)
+    first, second = opening(closed, 1), opening(closed, 2)
+    second.arrives("A")
+    first.arrives("A")
+    assert first.accept()
+    first.abort()
+    second.expects("RA")
+    assert second.state == State.CLOSED

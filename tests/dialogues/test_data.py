@@ -1,0 +1,106 @@
+"""ESTABLISHED: lengths delivered in order, resent, probed (RFC 9293 3.8, 3.10.7.4 (7th); RFC 6298)."""
+
+import pytest
+
+from tcpcore import State
+from tests.dialogue import RTT, SILENCE
+
+
+def test_data_is_acknowledged_at_once(established):
+    for length in (1, 1460, 99):
+        established.arrives("A", length=length)
+        established.expects("A")
+
+
+def test_a_gap_is_told_by_duplicate_acks_and_closed_by_one(established):
+    established.arrives("A", seq=11, length=10)
+    established.expects("A", ack=1)
+    established.arrives("A", seq=31, length=10)
+    established.expects("A", ack=1)
+    established.arrives("A", seq=21, length=10)
+    established.expects("A", ack=1)
+    established.arrives("A", seq=1, length=10)
+    established.expects("A", ack=41)
+
+
+def test_fin_behind_a_gap_is_kept(established):
+    established.arrives("FA", seq=11, length=10)
+    established.expects("A", ack=1)
+    assert established.state == State.ESTABLISHED
+    established.arrives("A", seq=1, length=10)
+    established.expects("A", ack=22)
+    assert established.state == State.CLOSE_WAIT
+
+
+@pytest.mark.knobs(auto_read=False)
+def test_what_is_read_is_what_came_in_order(established):
+    established.arrives("A", seq=11, length=10)
+    established.expects("A", ack=1)
+    assert established.recv() == 0
+    established.arrives("A", seq=1, length=10)
+    established.expects("A", ack=21)
+    assert established.recv(15) == 15
+    assert established.recv(15) == 5
+    established.expects(SILENCE)
+
+
+def test_long_data_is_cut_to_the_peers_mss(established):
+    established.send(3000)
+    for length in (1460, 1460, 80):
+        established.expects("A", length=length)
+    established.arrives("A", at=RTT)
+
+
+def test_the_peers_mss_is_536_when_it_names_none(listening):
+    """RFC 9293 MUST-15."""
+    listening.arrives("S")
+    listening.expects("SA")
+    listening.arrives("A", at=RTT)
+    assert listening.accept()
+    listening.send(600)
+    listening.expects("A", length=536)
+    listening.expects("A", length=64)
+    listening.arrives("A", at=2 * RTT)
+
+
+def test_unacknowledged_data_is_resent_with_doubling_intervals(established):
+    established.send(100)
+    established.expects("A", length=100)
+    for at in (0.3, 0.9, 2.1, 4.5):
+        established.expects("A", seq=1, length=100, at=at)
+    established.arrives("A")
+    established.wait(100)
+
+
+@pytest.mark.knobs(tcp_retries2=3)
+def test_a_silent_peer_is_given_up(established):
+    established.send(100)
+    established.expects("A", length=100)
+    for at in (0.3, 0.9, 2.1):
+        established.expects("A", seq=1, length=100, at=at)
+    established.wait(10)
+    assert (established.state, established.error) == (State.CLOSED, "ETIMEDOUT")
+
+
+def test_a_closed_window_is_probed_and_opens(established):
+    """RFC 9293 3.8.6.1; Linux probes with the number before SND.UNA."""
+    established.arrives("A", wnd=0)
+    established.send(100)
+    established.expects("A", seq=0, at=0.3)
+    established.arrives("A", wnd=0)
+    established.expects("A", seq=0, at=0.9)
+    established.arrives("A", wnd=1000)
+    established.expects("A", length=100)
+    established.arrives("A", at=1)
+
+
+def test_the_window_is_not_overrun(syn_received):
+    """RFC 9293 3.8.6.2.1: no part of a segment either, while a full one is queued."""
+    peer = syn_received
+    peer.arrives("A", wnd=2000, at=RTT)
+    assert peer.accept()
+    peer.send(4380)
+    for at in (0.15, 0.2, 0.25):
+        peer.expects("A", length=1460)
+        peer.expects(SILENCE, at=at)
+        peer.arrives("A", wnd=2000)

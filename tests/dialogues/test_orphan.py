@@ -1,0 +1,106 @@
+"""`close`: the application has gone, and the connection ends without it (RFC 1122 4.2.2.13, tcp(7))."""
+
+import pytest
+
+from tcpcore import State
+from tests.dialogue import RTT, SILENCE
+
+
+@pytest.fixture
+def orphan(established):
+    """FIN-WAIT-1 after `close`, the FIN just sent."""
+    established.close()
+    established.expects("FA")
+    assert established.state == State.FIN_WAIT_1
+    return established.settled()
+
+
+def test_the_close_completes(orphan):
+    orphan.arrives("A", at=RTT)
+    orphan.arrives("FA", at=2 * RTT)
+    orphan.expects("A")
+    assert orphan.state == State.TIME_WAIT
+
+
+def test_data_for_nobody_is_reset(orphan):
+    orphan.arrives("A", length=10)
+    orphan.expects("R", seq=2)
+    assert orphan.state == State.CLOSED
+
+
+def test_data_with_the_peers_fin_is_reset_in_fin_wait_2_too(orphan):
+    orphan.arrives("A", at=RTT)
+    orphan.arrives("FA", length=10)
+    orphan.expects("R", seq=2)
+    assert orphan.state == State.CLOSED
+
+
+@pytest.mark.knobs(tcp_fin_timeout=5)
+def test_fin_wait_2_is_bounded(orphan):
+    orphan.arrives("A", at=RTT)
+    orphan.wait(5)
+    assert orphan.state == State.FIN_WAIT_2
+    orphan.wait(5.2)
+    assert orphan.state == State.CLOSED
+    orphan.arrives("FA")
+    orphan.expects("R", seq=2)
+
+
+@pytest.mark.knobs(tcp_fin_timeout=5)
+def test_acknowledgements_do_not_extend_it(orphan):
+    orphan.arrives("A", at=RTT)
+    orphan.arrives("A", at=4)
+    orphan.expects(SILENCE, at=5.2)
+    assert orphan.state == State.CLOSED
+
+
+@pytest.mark.knobs(tcp_fin_timeout=5)
+def test_a_fin_in_time_enters_a_full_time_wait(orphan):
+    orphan.arrives("A", at=RTT)
+    orphan.arrives("FA", at=4)
+    orphan.expects("A")
+    orphan.wait(63.9)
+    assert orphan.state == State.TIME_WAIT
+    orphan.wait(64.1)
+    assert orphan.state == State.CLOSED
+
+
+@pytest.mark.knobs(tcp_fin_timeout=5)
+def test_close_after_shutdown_starts_the_bound(fin_wait_2):
+    fin_wait_2.wait(100)
+    fin_wait_2.close()
+    fin_wait_2.wait(104.9)
+    assert fin_wait_2.state == State.FIN_WAIT_2
+    fin_wait_2.wait(105.1)
+    assert fin_wait_2.state == State.CLOSED
+
+
+@pytest.mark.knobs(tcp_orphan_retries=2)
+def test_the_fin_of_an_orphan_is_given_up_early(orphan):
+    orphan.expects("FA", seq=1, at=0.3)
+    orphan.expects("FA", seq=1, at=0.9)
+    orphan.wait(10)
+    assert orphan.state == State.CLOSED
+
+
+@pytest.mark.knobs(auto_read=False)
+def test_close_with_unread_data_resets(established):
+    """RFC 2525 2.17."""
+    established.arrives("A", length=10)
+    established.expects("A")
+    established.close()
+    established.expects("RA")
+    assert established.state == State.CLOSED
+
+
+def test_close_in_close_wait(close_wait):
+    close_wait.close()
+    close_wait.expects("FA")
+    close_wait.arrives("A", at=RTT)
+    assert close_wait.state == State.CLOSED
+
+
+def test_close_after_the_connection_died_is_silent(established):
+    established.arrives("R")
+    established.close()
+    established.expects(SILENCE)

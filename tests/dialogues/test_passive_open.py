@@ -1,0 +1,123 @@
+"""LISTEN and SYN-RECEIVED: how a passive open completes, is repeated, is given up (RFC 9293 3.5, 3.8.1)."""
+
+import pytest
+
+from tcpcore import State
+from tests.dialogue import EDGE, RTT, SILENCE, SPACE, WINDOW
+
+
+def test_three_segments_establish(listening):
+    listening.arrives("S", mss=1460)
+    listening.expects("SA", mss=1460, wnd=WINDOW)
+    assert (listening.iss, listening.state) == (EDGE, State.SYN_RECEIVED)
+    assert not listening.accept()
+    listening.arrives("A", at=RTT)
+    assert listening.state == State.ESTABLISHED
+    assert listening.accept()
+
+
+@pytest.mark.knobs(tcp_synack_retries=2)
+def test_syn_ack_is_resent_and_given_up_in_silence(syn_received):
+    syn_received.expects("SA", at=1)
+    syn_received.expects("SA", at=3)
+    syn_received.wait(6.99)
+    assert syn_received.state == State.SYN_RECEIVED
+    syn_received.wait(7.01)
+    assert syn_received.state == State.CLOSED
+    syn_received.arrives("A")
+    syn_received.expects("R", seq=1)
+
+
+def test_repeated_syn_is_answered_at_once_and_restarts_the_timer(syn_received):
+    syn_received.arrives("S", seq=0, mss=1460, at=0.6)
+    syn_received.expects("SA")
+    syn_received.expects("SA", at=1.6)
+    syn_received.expects("SA", at=3.6)
+
+
+def test_data_on_the_syn_is_not_accepted(listening):
+    listening.arrives("S", seq=0, length=100, mss=1460)
+    listening.expects("SA", ack=1)
+    listening.arrives("A", seq=1)
+    assert listening.state == State.ESTABLISHED
+    listening.arrives("A", seq=1, length=100)
+    listening.expects("A", ack=101)
+
+
+def test_third_segment_may_carry_data(syn_received):
+    syn_received.arrives("A", length=100, at=RTT)
+    syn_received.expects("A")
+    assert syn_received.state == State.ESTABLISHED
+
+
+def test_third_segment_may_carry_the_fin(syn_received):
+    syn_received.arrives("FA", length=100, at=RTT)
+    syn_received.expects("A")
+    assert syn_received.state == State.CLOSE_WAIT
+
+
+def test_lost_third_segment_is_made_good_by_data(syn_received):
+    syn_received.arrives("A", length=100, at=0.5)
+    syn_received.expects("A")
+    assert syn_received.state == State.ESTABLISHED
+    syn_received.wait(5)
+
+
+def test_any_ack_in_the_receive_window_completes(syn_received):
+    syn_received.arrives("A", seq=500)
+    assert syn_received.state == State.ESTABLISHED
+
+
+@pytest.mark.parametrize("ack", [-1, 0, 2, 100_000])
+def test_wrong_acknowledgement_is_reset_and_the_entry_stays(syn_received, ack):
+    """RFC 9293 3.10.7.4 (5th)."""
+    syn_received.arrives("A", ack=ack)
+    syn_received.expects("R", seq=ack)
+    assert syn_received.state == State.SYN_RECEIVED
+    syn_received.arrives("A")
+    assert syn_received.state == State.ESTABLISHED
+
+
+@pytest.mark.parametrize("flags", ["", "F", "P"])
+def test_segment_without_ack_is_dropped(syn_received, flags):
+    syn_received.arrives(flags, seq=1, length=0 if flags == "F" else 20)
+    assert syn_received.state == State.SYN_RECEIVED
+
+
+def test_exact_reset_removes_the_entry(syn_received):
+    """RFC 9293 3.10.7.4 (2nd): back to LISTEN, the user need not know."""
+    syn_received.arrives("R", seq=1)
+    assert syn_received.state == State.CLOSED
+    assert not syn_received.accept()
+
+
+def test_inexact_reset_in_the_window_is_challenged(syn_received):
+    syn_received.arrives("R", seq=2)
+    syn_received.expects("A")
+    assert syn_received.state == State.SYN_RECEIVED
+
+
+def test_old_reset_is_ignored(syn_received):
+    syn_received.arrives("R", seq=-999)
+    syn_received.expects(SILENCE)
+    assert syn_received.state == State.SYN_RECEIVED
+
+
+def test_syn_with_another_number_in_the_window_ends_the_attempt(syn_received):
+    """Linux resets; RFC 9293 3.10.7.4 (4th) returns to LISTEN."""
+    other = syn_received.another(irs=(EDGE + 500) % SPACE)
+    other.arrives("S", mss=1460)
+    other.expects("RA", seq=0)
+    assert other.state == State.CLOSED
+
+
+def test_syn_with_another_number_outside_the_window_is_answered_by_an_ack(syn_received):
+    syn_received.arrives("S", seq=-500, mss=1460)
+    syn_received.expects("A")
+    assert syn_received.state == State.SYN_RECEIVED
+
+
+def test_late_copy_of_the_syn_after_the_handshake_is_challenged(established):
+    established.arrives("S", seq=0, mss=1460)
+    established.expects("A")
+    assert established.state == State.ESTABLISHED

@@ -1,0 +1,75 @@
+"""Timestamps: negotiated, echoed, and old duplicates told by them (RFC 7323 3.2, 4.3, 5.3)."""
+
+import pytest
+
+from tcpcore import State
+from tests.dialogue import OPT_TS, RTT, SILENCE
+
+# 2: without an offset of its own, the stack's TSval wraps in these dialogues as the peer's does.
+pytestmark = pytest.mark.knobs(tcp_timestamps=2)
+
+
+def test_each_answer_echoes_what_it_answers(established):
+    for at in (1, 2, 3):
+        established.arrives("A", length=10, at=at)
+        established.expects("A", tsecr=established.clock())
+
+
+def test_a_gap_keeps_echoing_what_was_in_order(established):
+    """RFC 7323 4.3 (2)."""
+    in_order = established.clock()
+    established.arrives("A", seq=11, length=10, at=1)
+    established.expects("A", ack=1, tsecr=in_order)
+
+
+def test_an_older_timestamp_is_acknowledged_and_dropped(established):
+    established.arrives("A", seq=1, length=10, tsval=-1000)
+    established.expects("A", ack=1)
+    established.arrives("FA", seq=1, tsval=-1000)
+    established.expects("A", ack=1)
+    assert established.state == State.ESTABLISHED
+
+
+def test_a_reset_is_exempt(established):
+    established.arrives("R", tsval=-1000)
+    assert established.state == State.CLOSED
+
+
+def test_a_peer_without_them_gets_none(listening):
+    listening.timestamps = False
+    listening.arrives("S", mss=1460)
+    listening.expects("SA")
+    assert not listening.tsval
+    listening.arrives("A", at=RTT)
+    listening.arrives("A", length=10)
+    listening.expects("A", tsecr=0)
+
+
+def test_third_segment_with_an_old_timestamp_does_not_complete(syn_received):
+    syn_received.arrives("A", seq=1, tsval=-1000)
+    syn_received.expects("A", ack=1)
+    assert syn_received.state == State.SYN_RECEIVED
+
+
+@pytest.mark.parametrize("tsecr", [-1, 12_345])
+def test_syn_ack_that_echoes_what_was_never_sent_is_reset(syn_sent, tsecr):
+    syn_sent.arrives("SA", seq=0, mss=1460, tsecr=tsecr)
+    syn_sent.expects("R", seq=1)
+    assert syn_sent.state == State.SYN_SENT
+    syn_sent.arrives("SA", mss=1460)
+    syn_sent.expects("A")
+    assert syn_sent.state == State.ESTABLISHED
+
+
+def test_old_fin_in_time_wait_is_acknowledged(time_wait):
+    time_wait.arrives("FA", seq=1, tsval=-1000, at=RTT)
+    time_wait.expects("A")
+    assert time_wait.state == State.TIME_WAIT
+
+
+@pytest.mark.knobs(tcp_timestamps=2, tcp_syn_linear_timeouts=0)
+def test_a_resent_syn_has_its_own_timestamp(syn_sent):
+    first = syn_sent.tsval
+    syn_sent.expects("S", at=1, opts=1 | OPT_TS)
+    assert (syn_sent.tsval - first) % (1 << 32) == 1000
+    syn_sent.expects(SILENCE)

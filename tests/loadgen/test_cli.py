@@ -1,0 +1,254 @@
+"""The command line: exit codes, hints, help, files; every run here is small and real."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from loadgen.cli import main
+from loadgen.runner import Runner
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture
+def loadgen():
+    return lambda *args: CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def document(outcome):
+    assert outcome.exit_code == 0, outcome.output
+    return json.loads(outcome.stdout)
+
+
+# -- help -----------------------------------------------------------------------------
+
+
+def test_help_reads_like_a_manual_page(loadgen):
+    outcome = loadgen("--help")
+    assert outcome.exit_code == 0
+    for words in ("NUMBERS", "FILES", "EXAMPLES", "EXIT CODES", "handshake", "close"):
+        assert words in outcome.stdout
+
+
+@pytest.mark.parametrize("command", ["handshake", "close"])
+def test_every_command_has_examples(loadgen, command):
+    outcome = loadgen(command, "--help")
+    assert outcome.exit_code == 0
+    assert f"loadgen {command} " in outcome.stdout.partition("EXAMPLES")[2]
+    assert "28232" in outcome.stdout  # ports per client address
+
+
+# -- usage: 2 -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["handshak"], "did you mean 'handshake'"),
+        (["handshake", "--conections", "5"], "--connections"),
+        (["handshake", "--connections", "many"], "whole number"),
+        (["handshake", "--connections", "0"], "at least 1"),
+        (["handshake", "--rtt", "40"], "unit"),
+        (["handshake", "--loss", "150%"], "share"),
+        (["handshake", "--loss", "sin=1%"], "did you mean 'syn'"),
+        (["handshake", "--threshold", "served=5"], "threshold"),
+        (["handshake", "--threshold", "sucess_ratio>=1"], "did you mean success_ratio"),
+        (["handshake", "-o", "tcp_syncookies"], "knob=value"),
+        (["handshake", "--by", "client"], "--by"),
+        (["close", "--by", "nobody"], "simultaneous"),
+        (["close", "--duration", "5s"], "--duration"),
+    ],
+)
+def test_wrong_usage(loadgen, args, words):
+    outcome = loadgen(*args)
+    assert outcome.exit_code == 2
+    assert words in " ".join(outcome.stderr.split())
+    assert outcome.stdout == ""
+
+
+# -- configuration: 3 -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("conections = 5", "did you mean 'connections'"),
+        ("connections = 'many'", "whole number"),
+        ("connections = [1, 2]", "one value"),
+        ("rtt = 40", "unit"),
+        ("command = 'close'", "loadgen close"),
+        ("knobs = 5", "table"),
+        ("[knobs]\ntcp_syncokies = 1", "did you mean 'tcp_syncookies'"),
+        ("[knobs]\ntcp_syncookies = 7", "tcp_syncookies"),
+        ("[knobs]\nseed = 7", "--seed"),
+        ("connections =", "config"),
+        ("sysctl = 'no-such-file'", "no-such-file"),
+    ],
+)
+def test_bad_configuration_file(loadgen, tmp_path, text, words):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    outcome = loadgen("handshake", "--config", path)
+    assert outcome.exit_code == 3
+    assert words in " ".join(outcome.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--config", "no-such-file.toml"], "no-such-file"),
+        (["--sysctl", "no-such-file"], "no-such-file"),
+        (["-o", "tcp_syncokies=1"], "did you mean 'tcp_syncookies'"),
+        (["-o", "tcp_syncookies=7"], "tcp_syncookies"),
+        (["-o", "events=lost"], "loadgen reads them"),
+    ],
+)
+def test_bad_knobs_and_missing_files(loadgen, args, words):
+    outcome = loadgen("handshake", *args)
+    assert outcome.exit_code == 3
+    assert words in " ".join(outcome.stderr.split())
+
+
+def test_the_command_line_wins_over_the_file_and_the_file_over_the_sysctl(loadgen, tmp_path):
+    (tmp_path / "host.sysctl").write_text("net.ipv4.tcp_synack_retries = 1\nnet.ipv4.tcp_syn_retries = 1\n")
+    path = tmp_path / "run.toml"
+    path.write_text(
+        "connections = 20\nrtt = '3ms'\nsysctl = 'host.sysctl'\n"
+        "[knobs]\ntcp_synack_retries = 2\ntcp_retries2 = 4\nip_local_port_range = [2000, 3000]\n"
+    )
+    config = document(
+        loadgen("handshake", "--config", path, "-n", "30", "-o", "tcp_retries2=5", "--format", "json")
+    )["config"]
+    assert config["connections"] == 30
+    assert config["rtt_ms"] == 3
+    knobs = config["knobs"]
+    assert (knobs["tcp_syn_retries"], knobs["tcp_synack_retries"], knobs["tcp_retries2"]) == (1, 2, 5)
+    assert knobs["ip_local_port_range"] == [2000, 3000]
+
+
+def test_a_hosts_sysctl(loadgen):
+    config = document(
+        loadgen("handshake", "-n", 10, "--sysctl", EXAMPLES / "linux-6.18.sysctl", "--format", "json")
+    )["config"]
+    assert config["knobs"]["somaxconn"] == 4096
+
+
+# -- results ----------------------------------------------------------------------------
+
+
+def test_json_to_standard_output_and_nothing_else(loadgen):
+    outcome = loadgen("handshake", "-n", 50, "--format", "json", "--seed", 9)
+    result = document(outcome)
+    assert list(result) == [
+        "schema", "command", "config", "seed", "results", "counters", "causes", "series", "wall", "partial"
+    ]  # fmt: skip
+    assert (result["schema"], result["command"], result["seed"], result["partial"]) == (
+        1,
+        "handshake",
+        9,
+        False,
+    )
+    assert outcome.stderr == ""
+
+
+def test_the_format_goes_by_the_name_of_the_file(loadgen, tmp_path):
+    for name, start in (("r.json", "{"), ("r.csv", "figure,value"), ("r.txt", "loadgen handshake")):
+        outcome = loadgen("handshake", "-n", 5, "--output", tmp_path / name)
+        assert outcome.exit_code == 0
+        assert outcome.stdout == ""
+        assert (tmp_path / name).read_text().startswith(start)
+    loadgen("handshake", "-n", 5, "--output", tmp_path / "r.json", "--format", "csv")
+    assert (tmp_path / "r.json").read_text().startswith("figure,value")
+
+
+def test_a_file_that_cannot_be_written(loadgen, tmp_path):
+    outcome = loadgen("handshake", "-n", 5, "--output", tmp_path / "missing" / "r.json")
+    assert outcome.exit_code == 1
+    assert "cannot write" in outcome.stderr
+
+
+def test_the_table_names_what_a_planner_looks_for(loadgen):
+    outcome = loadgen("close", "-n", 30)
+    assert outcome.exit_code == 0
+    for words in (
+        "connected",
+        "served",
+        "ghost",
+        "success_ratio",
+        "100 %",
+        "p99",
+        "time_wait",
+        "stuck_last_ack",
+    ):
+        assert words in outcome.stdout
+
+
+def test_thresholds(loadgen):
+    good = loadgen(
+        "handshake", "-n", 50, "--threshold", "success_ratio>=0.999", "--threshold", "handshake_ms.max<2ms"
+    )
+    assert good.exit_code == 0
+    assert "met" in good.stdout
+    missed = loadgen("handshake", "-n", 50, "--threshold", "connected>50", "--format", "json")
+    assert missed.exit_code == 99
+    assert json.loads(missed.stdout)["results"]["connected"] == 50
+    assert "connected>50" in missed.stderr
+
+
+def test_a_threshold_without_samples_is_missed(loadgen):
+    outcome = loadgen(
+        "handshake",
+        "-n",
+        5,
+        "--loss",
+        "syn=100%",
+        "-o",
+        "tcp_syn_retries=1",
+        "--threshold",
+        "handshake_ms.p99<1h",
+    )
+    assert outcome.exit_code == 99
+    assert "no samples" in outcome.stdout
+
+
+def test_an_interrupted_run_reports_what_it_has(loadgen, monkeypatch):
+    receive, calls = Runner._receive, []
+
+    def interrupted(self, side, segs, late=False):
+        calls.append(side)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        receive(self, side, segs, late)
+
+    monkeypatch.setattr(Runner, "_receive", interrupted)
+    outcome = loadgen("handshake", "-n", 1000, "--rate", "10k", "--format", "json")
+    assert outcome.exit_code == 130
+    result = json.loads(outcome.stdout)
+    assert result["partial"] is True
+    assert 0 < result["results"]["attempted"] < 1000
+
+
+def test_sigint_to_the_process():
+    args = [sys.executable, "-m", "loadgen", "handshake", "-n", "5M", "--rate", "1k", "--format", "json"]
+    with subprocess.Popen(
+        args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=EXAMPLES.parent
+    ) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=1.5)
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert json.loads(stdout)["partial"] is True
+
+
+@pytest.mark.parametrize("name", ["webfleet", "close"])
+def test_the_examples_are_valid(loadgen, name):
+    """With fewer connections: the files themselves run in `make demo`."""
+    command = "handshake" if name == "webfleet" else "close"
+    outcome = loadgen(command, "--config", EXAMPLES / f"{name}.toml", "-n", "2k")
+    assert outcome.exit_code == 0, outcome.output

@@ -1,0 +1,549 @@
+"""SEGMENT ARRIVES, as the engine's twin does it: one method per subsection of RFC 9293 3.10.7.
+
+A mixin of `Twin`. Source: docs/semantics.md sections 2 to 6 and 10; RFC 9293 3.10.7, RFC 5961, RFC 7323 5,
+RFC 6191.
+"""
+
+import errno
+
+from tcpcore import State
+from tests.model.twin_connection import (
+    ACK,
+    BEHIND_FIN,
+    CURRENT,
+    FIN,
+    OPT_SACK_OK,
+    RECEIVERS,
+    RST,
+    SPACE,
+    SYN,
+    add,
+    after,
+    before,
+    between,
+    tick,
+)
+from tests.model.twin_data import AT_ONCE, DAY_MS, FIN_WAIT_2, PERSIST, REXMT, TIME_WAIT
+
+INVALID_FROM = 0xE0000000          # 224.0.0.0: multicast, reserved, broadcast
+
+
+class Arrival:
+    def segment_arrives(self, seg, now):
+        """3.10.7: whose is it?"""
+        conn = self.flows.get((seg.dst, seg.dport, seg.src, seg.sport))
+        if conn is None:
+            return self.in_no_flow(seg, now)
+        if conn.half_open:
+            self.in_half_open(conn, seg, now)
+        elif conn.state == State.SYN_SENT:
+            self.in_syn_sent(conn, seg, now)
+        elif conn.state == State.TIME_WAIT:
+            self.in_time_wait(conn, seg, now)
+        else:
+            self.otherwise(conn, seg, now)
+
+    def in_no_flow(self, seg, now):
+        if any(addr == 0 or addr >= INVALID_FROM for addr in (seg.src, seg.dst)):
+            self.count("InErrs")
+            return
+        listener = self.listener_at(seg.dst, seg.dport)
+        if listener:
+            self.in_listen(listener, seg, now)
+        else:
+            self.in_closed(seg)
+
+    # -- 3.10.7.1 --------------------------------------------------------------------------------
+
+    def in_closed(self, seg):
+        blackhole = self.config.blackhole
+        if seg.rst or blackhole == 2 or (blackhole == 1 and seg.syn):
+            return
+        self.answering_rst(seg)
+
+    # -- 3.10.7.2 --------------------------------------------------------------------------------
+
+    def in_listen(self, listener, seg, now, iss=None):
+        if seg.rst:
+            return
+        if seg.has_ack:
+            self.answering_rst(seg)
+        elif seg.syn and not seg.fin:
+            self.syn_for_listener(listener, seg, now, iss)
+
+    def syn_for_listener(self, listener, seg, now, iss):
+        """Section 3. `iss` is given when the SYN reopens a TIME_WAIT."""
+        config = self.config
+        half_open = self.half_open(listener)
+        if self.accept_queue_full(listener):
+            self.count("ListenOverflows")
+            self.count("ListenDrops")
+            return self.cause("AcceptQueueFull")
+        if iss is None and half_open > listener.backlog:
+            self.count("TCPReqQFullDrop")
+            self.count("ListenDrops")
+            return self.cause("SynQueueFull")
+        most = config.tcp_max_syn_backlog
+        if (iss is None and config.synq_policy == "linux" and not config.tcp_syncookies
+                and most - half_open < most // 4):
+            self.count("ListenDrops")
+            return self.cause("SynQueueReserve")
+        conn = self.take_block(seg.dst, seg.dport, seg.src, seg.sport, listener.rcv_buf)
+        if conn is None:
+            self.count("ListenDrops")
+            self.count("BlocksExhausted")
+            return self.cause("BlocksExhausted")
+        conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
+        conn.half_open = conn.young = True
+        conn.iss = self.isn(conn, now) if iss is None else iss
+        conn.snd_una = conn.iss
+        conn.snd_nxt = conn.snd_end = add(conn.iss, 1)
+        self.take_syn(conn, seg, now)
+        self.count("SynQueueAdded")
+        conn.syn_at = tick(now)
+        conn.first_tsval = self.tsval(conn, now)
+        self.syn(conn, now)
+        self.arm(conn, "main", tick(now) + self.syn_interval(0), REXMT)
+
+    def take_syn(self, conn, seg, now):
+        """The peer's SYN: its number, window and options."""
+        config = self.config
+        conn.irs = seg.seq
+        conn.rcv_nxt = add(seg.seq, 1)
+        conn.mss = min(seg.offered_mss(), config.mss)
+        conn.sack = bool(seg.opts & OPT_SACK_OK and config.tcp_sack)
+        conn.ts = bool(seg.has_ts and config.tcp_timestamps)
+        shift = seg.offered_shift()
+        conn.scaled = shift is not None and bool(config.tcp_window_scaling)
+        conn.snd_shift = shift if conn.scaled else 0
+        conn.rcv_shift = config.wscale(conn.rcv_buf) if conn.scaled else 0
+        conn.take_window(seg)
+        if conn.ts:
+            conn.take_timestamp(seg, now)
+        self.count("SynPayloadIgnored", seg.payload_len)
+
+    def accept_queue_full(self, listener):
+        return not listener.auto_accept and len(listener.queue) > listener.backlog
+
+    # -- SYN_RECEIVED that came from LISTEN (section 4) ----------------------------------------------
+
+    def in_half_open(self, conn, seg, now):
+        listener = self.listeners.get(conn.listener)
+        if listener is None:
+            self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
+            return self.segment_arrives(seg, now)
+        paws = conn.older(seg)
+        echo_bad = (conn.ts and seg.has_ts and seg.tsecr
+                    and not between(conn.first_tsval, seg.tsecr, conn.last_tsval))
+        if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST | FIN) == SYN and not paws:
+            return self.duplicate_syn(conn, seg, now)
+        if seg.has_ack and seg.ack != conn.snd_nxt:
+            return self.answering_rst(seg)
+        if paws or echo_bad or not self.in_window(conn, seg):
+            if paws or echo_bad:
+                self.count("PAWSEstab" if paws else "TSEcrRejected")
+            if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
+                self.ordinary_ack(conn, now)
+            return
+        if conn.ts and seg.has_ts and not after(seg.seq, conn.rcv_nxt):
+            conn.take_timestamp(seg, now)
+        if seg.rst:
+            if seg.seq == conn.rcv_nxt or self.config.insecure_rst:
+                self.count("EmbryonicRsts")
+                self.count("AttemptFails")
+                self.drop_half_open(conn, "EmbryonicReset", "SynQueueReset")
+            else:
+                self.challenge_ack(conn, seg, now)
+        elif seg.syn and seg.seq != conn.irs:
+            self.answering_rst(seg)
+            self.abort_half_open(conn)
+        elif not seg.has_ack:
+            pass
+        elif self.accept_queue_full(listener):
+            self.count("ListenOverflows")
+            self.count("ListenDrops")
+            if self.config.tcp_abort_on_overflow:
+                self.answering_rst(seg)
+                self.abort_half_open(conn)
+        else:
+            self.complete(conn, listener, seg, now)
+
+    def in_window(self, conn, seg):
+        edge = add(conn.rcv_nxt, self.window(conn))
+        return (seg.seq == conn.rcv_nxt
+                or (after(seg.end, conn.rcv_nxt) and before(seg.seq, edge))
+                or seg.seq == seg.end == edge)
+
+    def duplicate_syn(self, conn, seg, now):
+        if self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
+            return
+        conn.no_sample = True
+        self.count("RetransSegs")
+        self.count("TCPSynRetrans")
+        self.syn(conn, now)
+        self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
+
+    def abort_half_open(self, conn):
+        self.count("EmbryonicRsts")
+        self.count("AttemptFails")
+        self.drop_half_open(conn, "EmbryonicAborted", "SynQueueAborted")
+
+    def drop_half_open(self, conn, cause, counter):
+        self.count(counter)
+        self.die(conn, 0, cause)
+
+    def complete(self, conn, listener, seg, now):
+        conn.half_open = conn.young = False
+        self.count("PassiveOpens")
+        self.count("SynQueueEstablished")
+        if not listener.auto_accept:
+            conn.queued = True
+            listener.queue.append(conn)
+        self.established(conn, seg, now)
+        self.text_and_fin(conn, seg, now)
+
+    def established(self, conn, seg, now):
+        """The peer has acknowledged our SYN."""
+        conn.state = State.ESTABLISHED
+        conn.snd_una = seg.ack
+        conn.take_window(seg)
+        self.disarm(conn, "main")
+        conn.retries = 0
+        self.sample_syn(conn, now)
+
+    def syn_ack_timer(self, conn, now):
+        """Section 3, the second half."""
+        listener = self.listeners.get(conn.listener)
+        if listener is None:
+            return self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
+        self.count("TCPTimeouts")
+        if conn.retries >= self.synack_retries(listener):
+            return self.drop_half_open(conn, "SynQueueExpired", "SynQueueExpired")
+        conn.retries += 1
+        conn.young = False
+        conn.no_sample = True
+        self.count("RetransSegs")
+        self.count("TCPSynRetrans")
+        self.syn(conn, now)
+        self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
+
+    def synack_retries(self, listener):
+        """Lowered while the queue is more than half full of old entries (linux policy)."""
+        most = self.config.tcp_synack_retries
+        half_open = self.half_open(listener)
+        if self.config.synq_policy == "linux" and 2 * half_open > max(8, listener.backlog):
+            young = 2 * self.young(listener)
+            while most > 2 and half_open >= young:
+                most -= 1
+                young *= 2
+        return most
+
+    # -- 3.10.7.3 --------------------------------------------------------------------------------
+
+    def in_syn_sent(self, conn, seg, now):
+        if seg.has_ack:
+            if not (after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
+                self.answering_rst(seg)
+                if conn.retries == 0:
+                    conn.no_sample = True
+                    self.arm(conn, "main", tick(now) + 8, REXMT)
+                return
+            if (self.config.tcp_timestamps and seg.has_ts and seg.tsecr
+                    and not between(conn.first_tsval, seg.tsecr, self.tsval(conn, now))):
+                self.count("PAWSActive")
+                return self.answering_rst(seg)
+        if seg.rst:
+            if seg.has_ack:
+                self.count("AttemptFails")
+                self.die(conn, errno.ECONNREFUSED, "ConnectRefused")
+            return
+        if not seg.syn:
+            return
+        self.take_syn(conn, seg, now)
+        if seg.has_ack:
+            self.established(conn, seg, now)
+            self.settle(conn, now, "ack")
+        else:
+            conn.state = State.SYN_RECEIVED
+            self.syn(conn, now)
+
+    # -- 3.10.7.4 --------------------------------------------------------------------------------
+
+    def otherwise(self, conn, seg, now):
+        if conn.orphan and conn.state == State.FIN_WAIT_2:
+            return self.in_orphaned_fin_wait_2(conn, seg, now)
+        if (self.first_sequence(conn, seg, now) and self.second_rst(conn, seg, now)
+                and self.fourth_syn(conn, seg, now)):
+            self.fifth_ack(conn, seg, now)
+
+    def first_sequence(self, conn, seg, now):
+        young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
+        if conn.older(seg) and young and not seg.rst and not self.harmless_replay(conn, seg):
+            self.count("PAWSEstab")
+            return self.not_acceptable(conn, seg, now, "TCPACKSkippedPAWS")
+        if not self.acceptable(conn, seg) and not self.exact_rst(conn, seg):
+            return self.not_acceptable(conn, seg, now, "TCPACKSkippedSeq")
+        if (conn.ts and seg.has_ts and not seg.rst and not after(seg.seq, conn.rcv_nxt)
+                and not conn.older(seg)):
+            conn.take_timestamp(seg, now)
+        return True
+
+    def harmless_replay(self, conn, seg):
+        """A pure ACK that says nothing new may be up to one RTO old."""
+        return (seg.has_ack and seg.len == 0 and seg.seq == conn.rcv_nxt and seg.ack == conn.snd_una
+                and seg.wnd << conn.snd_shift == conn.snd_wnd
+                and (conn.ts_recent - seg.tsval) % SPACE <= self.rto(conn))
+
+    def acceptable(self, conn, seg):
+        edge = add(conn.rcv_nxt, self.window(conn))
+        if before(seg.end, conn.rcv_nxt) or after(seg.seq, edge):
+            return False
+        return not (after(seg.end, edge) and conn.unread)
+
+    def exact_rst(self, conn, seg):
+        """At RCV.NXT, or one before it when that is the peer's FIN."""
+        if not seg.rst:
+            return False
+        return seg.seq == conn.rcv_nxt or (conn.state in BEHIND_FIN and seg.seq == add(conn.rcv_nxt, -1))
+
+    def not_acceptable(self, conn, seg, now, skipped):
+        if seg.rst:
+            return False
+        if seg.syn:
+            self.count("TCPSYNChallenge")
+            self.challenge_ack(conn, seg, now)
+        elif not self.limited(conn, seg, now, skipped):
+            self.ordinary_ack(conn, now)
+        return False
+
+    def second_rst(self, conn, seg, now):
+        if not seg.rst:
+            return True
+        if not self.exact_rst(conn, seg) and not self.config.insecure_rst:
+            self.challenge_ack(conn, seg, now)
+            return False
+        opening = conn.state == State.SYN_RECEIVED
+        if opening:
+            self.count("AttemptFails")
+        error = errno.EPIPE if conn.state == State.CLOSE_WAIT else errno.ECONNRESET
+        self.die(conn, error, "ConnectRefused" if opening else "ResetByPeer")
+        return False
+
+    # Third, security: not implemented.
+
+    def fourth_syn(self, conn, seg, now):
+        if not seg.syn:
+            return True
+        if (conn.state == State.SYN_RECEIVED and seg.has_ack and seg.seq == conn.irs and seg.len == 1
+                and seg.ack == conn.snd_nxt):
+            return True
+        if self.config.insecure_syn:
+            self.active_rst(conn, now)
+            if conn.state == State.SYN_RECEIVED:
+                self.count("AttemptFails")
+            self.die(conn, errno.ECONNRESET, "ResetByPeer")
+            return False
+        self.count("TCPSYNChallenge")
+        self.challenge_ack(conn, seg, now)
+        return False
+
+    def fifth_ack(self, conn, seg, now):
+        if not seg.has_ack:
+            return
+        if conn.state == State.SYN_RECEIVED:
+            if not (after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
+                return self.answering_rst(seg)
+            self.established(conn, seg, now)
+            return self.text_and_fin(conn, seg, now)
+        if after(seg.ack, conn.snd_nxt):
+            return self.challenge_ack(conn, seg, now)
+        reach = min(conn.max_wnd, (conn.snd_una - conn.iss - 1) % SPACE)
+        if before(seg.ack, add(conn.snd_una, -reach)):
+            return self.challenge_ack(conn, seg, now)
+        room = AT_ONCE
+        if not before(seg.ack, conn.snd_una):
+            if conn.main and conn.main[1] == PERSIST:
+                conn.retries = 0
+            advanced = seg.ack != conn.snd_una
+            if advanced or after(seg.seq, conn.snd_wl1) or (
+                    seg.seq == conn.snd_wl1 and (seg.wnd << conn.snd_shift > conn.snd_wnd or seg.wnd == 0)):
+                conn.take_window(seg)
+            if advanced:
+                room -= self.advance_una(conn, seg, now)
+        if conn.fin_sent and conn.snd_una == conn.snd_nxt and not self.fin_acknowledged(conn, seg, now):
+            return
+        self.text_and_fin(conn, seg, now, room)
+
+    def advance_una(self, conn, seg, now):
+        """SND.UNA moves; whether a row was sent again."""
+        conn.snd_una = seg.ack
+        conn.retries = 0
+        self.sample_ack(conn, seg, now)
+        if conn.snd_una == conn.snd_nxt:
+            conn.recover = None
+            self.disarm(conn, "main")
+            return False
+        self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
+        if conn.recover is not None and before(conn.snd_una, conn.recover):
+            self.resend(conn, now)
+            return True
+        conn.recover = None
+        return False
+
+    def fin_acknowledged(self, conn, seg, now):
+        """Our FIN is acknowledged; whether the segment has anything more to say."""
+        if conn.state == State.FIN_WAIT_1:
+            conn.state = State.FIN_WAIT_2
+            if conn.orphan:
+                if self.new_text(conn, seg):
+                    self.data_after_close(conn, seg)
+                    return False
+                if not (seg.fin and add(seg.end, -1) == conn.rcv_nxt):
+                    self.start_fin_wait_2(conn, now)
+                    return conn.state == State.FIN_WAIT_2
+        elif conn.state == State.CLOSING:
+            self.start_time_wait(conn, now)
+            return False
+        elif conn.state == State.LAST_ACK:
+            self.count("ConnectionsClosed")
+            self.die(conn, 0, None)
+            return False
+        return True
+
+    def new_text(self, conn, seg):
+        return seg.len > 0 and after(add(seg.end, -seg.fin), conn.rcv_nxt)
+
+    def data_after_close(self, conn, seg):
+        self.answering_rst(seg)
+        self.count("TCPAbortOnData")
+        self.die(conn, errno.ECONNRESET, "DataAfterClose")
+
+    # Sixth, URG: ignored.
+
+    def text_and_fin(self, conn, seg, now, room=AT_ONCE):
+        """Seventh and eighth, and what is sent after all steps."""
+        owed = None
+        if conn.state in RECEIVERS:
+            if conn.orphan and conn.state == State.FIN_WAIT_1 and self.new_text(conn, seg):
+                return self.data_after_close(conn, seg)
+            owed = self.seventh_text(conn, seg, now)
+            if self.fin_taken(conn):
+                if not self.eighth_fin(conn, now):
+                    return
+        elif conn.state in BEHIND_FIN and seg.len and before(seg.seq, conn.rcv_nxt):
+            owed = "ack"
+        self.settle(conn, now, owed, room)
+
+    def eighth_fin(self, conn, now):
+        """The peer's FIN is in order; whether more is to be sent."""
+        if conn.state == State.ESTABLISHED:
+            conn.state = State.CLOSE_WAIT
+            if conn.auto_close:
+                self.queue_fin(conn)
+        elif conn.state == State.FIN_WAIT_1:
+            conn.state = State.CLOSING
+        else:
+            self.ordinary_ack(conn, now)
+            self.start_time_wait(conn, now)
+            return False
+        return True
+
+    # -- FIN_WAIT_2 without an application (section 6a) ------------------------------------------------
+
+    def start_fin_wait_2(self, conn, now):
+        config = self.config
+        rto = self.rto(conn)
+        least = 4 * rto - rto // 2
+        timeout = 1000 * config.tcp_fin_timeout
+        if timeout <= 60_000:
+            if not self.enter_time_wait_table(conn):
+                return
+            conn.lasts = max(timeout, least)
+        else:
+            conn.lasts = timeout - 60_000 + max(timeout - 60_000, least)
+        self.disarm(conn, "side")
+        self.arm(conn, "main", tick(now) + conn.lasts, FIN_WAIT_2)
+
+    def enter_time_wait_table(self, conn):
+        """Whether there is room for one more; if not the connection is gone."""
+        if not conn.in_time_wait_table:
+            if self.time_wait_table() >= self.config.tcp_max_tw_buckets:
+                self.count("TCPTimeWaitOverflow")
+                self.die(conn, 0, None)
+                return False
+            conn.in_time_wait_table = True
+        return True
+
+    def in_orphaned_fin_wait_2(self, conn, seg, now):
+        if conn.older(seg) or not self.in_window(conn, seg):
+            if not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
+                self.ordinary_ack(conn, now)
+        elif seg.rst:
+            self.die(conn, errno.ECONNRESET, "ResetByPeer")
+        elif seg.syn:
+            self.data_after_close(conn, seg)
+        elif not seg.has_ack or seg.len == 0 or not after(seg.end, conn.rcv_nxt):
+            pass
+        elif seg.fin and seg.end == add(conn.rcv_nxt, 1):
+            conn.rcv_nxt = seg.end
+            if conn.ts and seg.has_ts:
+                conn.take_timestamp(seg, now)
+            self.ordinary_ack(conn, now)
+            self.start_time_wait(conn, now)
+        else:
+            self.data_after_close(conn, seg)
+
+    # -- TIME_WAIT (section 10) ------------------------------------------------------------------------
+
+    def start_time_wait(self, conn, now):
+        conn.state = State.TIME_WAIT
+        if self.config.time_wait_ms == 0:
+            return self.die(conn, 0, None)
+        if self.enter_time_wait_table(conn):
+            self.disarm(conn, "side")
+            self.restart_time_wait(conn, now)
+
+    def restart_time_wait(self, conn, now):
+        conn.lasts = self.config.time_wait_ms
+        self.arm(conn, "main", tick(now) + conn.lasts, TIME_WAIT)
+
+    def in_time_wait(self, conn, seg, now):
+        paws = conn.older(seg)
+        if not paws and seg.seq == conn.rcv_nxt and (seg.len == 0 or seg.rst):
+            if seg.rst and not self.config.tcp_rfc1337:
+                return self.die(conn, 0, None)
+            if not seg.rst:
+                self.restart_time_wait(conn, now)
+            if conn.ts and seg.has_ts:
+                conn.take_timestamp(seg, now)
+            return
+        newer = conn.ts and seg.has_ts and after(seg.tsval, conn.ts_recent)
+        if seg.syn and not seg.rst and not seg.has_ack and not paws and (
+                after(seg.seq, conn.rcv_nxt) or newer):
+            listener = self.listener_at(seg.dst, seg.dport)
+            if listener is None:
+                return self.ordinary_ack(conn, now)
+            iss = add(conn.snd_nxt, 65537) or 1
+            self.count("TWRecycled")
+            self.die(conn, 0, None)
+            return self.in_listen(listener, seg, now, iss)
+        if paws:
+            self.count("PAWSTimewait")
+        if seg.rst:
+            return
+        if paws or seg.has_ack:
+            self.restart_time_wait(conn, now)
+        if not self.limited(conn, seg, now, "TCPACKSkippedTimeWait"):
+            self.ordinary_ack(conn, now)
+
+    def time_wait_timer(self, conn, now):
+        self.count("TW" if conn.lasts > 4000 else "TWKilled")
+        self.die(conn, 0, None)
+
+    def fin_wait_2_timer(self, conn, now):
+        self.count("TW" if conn.lasts > 4000 else "TWKilled")
+        self.die(conn, 0, "FinWait2TimedOut")
+
+    def current(self):
+        """CurrEstab."""
+        return sum(conn.state in CURRENT for conn in self.slots.values())

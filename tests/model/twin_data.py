@@ -1,0 +1,421 @@
+"""What the engine's twin sends, and when: rows, windows, data as lengths, round trips, the resend timers.
+
+A mixin of `Twin`: it needs `self.config`, `self.emit`, `self.count`, `self.arm`, `self.disarm`, `self.die`.
+Source: docs/semantics.md sections 1, 5, 7, 8 and 9; RFC 9293 3.8, RFC 6298, RFC 5961 section 7.
+"""
+
+import errno
+
+from tcpcore import State
+from tests.model.twin_connection import (
+    ACK,
+    FIN,
+    MS,
+    NO_LIMIT,
+    OPT_MSS,
+    OPT_SACK_OK,
+    OPT_TS,
+    OPT_WSCALE,
+    PSH,
+    RECEIVERS,
+    RST,
+    SPACE,
+    SYN,
+    TRANSMITTERS,
+    UNSCALED,
+    add,
+    after,
+    before,
+    doubled,
+    model,
+    tick,
+)
+
+#: What a timer is for; `Twin.fire` calls the method of that name.
+REXMT, PERSIST, FIN_WAIT_2, TIME_WAIT = "rexmt", "persist", "fin_wait_2", "time_wait"
+DELACK, OUTPUT = "delack", "output"
+#: A row's worth of answers: what one segment or one call may make a connection send at once.
+AT_ONCE = 2
+RTO_WITHOUT_SAMPLE_MS = 3000
+DATA_RTO_MIN_MS = 200
+DAY_MS = 24 * 3600 * 1000
+
+
+class Sending:
+    # -- rows (3.5.2, 3.10.7) --------------------------------------------------------------------
+
+    def tsval(self, conn, now):
+        return add(now // MS, conn.ts_offset)
+
+    def row(self, conn, now, flags, seq, payload_len=0, wnd=None, **options):
+        if wnd is None:
+            wnd = self.advertise(conn) >> conn.rcv_shift
+        options.setdefault("opts", 0)
+        if conn.ts:
+            options["opts"] |= OPT_TS
+            options["tsval"] = self.tsval(conn, now)
+            options["tsecr"] = conn.ts_recent if flags & ACK else 0
+        self.emit(src=conn.laddr, sport=conn.lport, dst=conn.raddr, dport=conn.rport, flags=flags, seq=seq,
+                  ack=conn.rcv_nxt if flags & ACK else 0, wnd=wnd, payload_len=payload_len, **options)
+
+    def send_seq(self, conn):
+        """SND.NXT, or the right edge of the peer's window when that lies before it."""
+        return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
+
+    def ordinary_ack(self, conn, now):
+        self.row(conn, now, ACK, conn.snd_nxt if conn.half_open else self.send_seq(conn))
+        self.acknowledged(conn)
+
+    def active_rst(self, conn, now):
+        self.row(conn, now, RST | ACK, self.send_seq(conn), wnd=0)
+
+    def answering_rst(self, seg):
+        """3.5.2 group 1; never in answer to a RST."""
+        if seg.rst:
+            return
+        there = {"src": seg.dst, "sport": seg.dport, "dst": seg.src, "dport": seg.sport}
+        if seg.has_ack:
+            self.emit(**there, flags=RST, seq=seg.ack)
+        else:
+            self.emit(**there, flags=RST | ACK, ack=seg.end)
+
+    def syn(self, conn, now):
+        """A SYN, or a SYN-ACK once we have the peer's."""
+        answer = conn.state != State.SYN_SENT
+        config = self.config
+        options = {"opts": OPT_MSS, "mss": config.mss}
+        if conn.scaled if answer else config.tcp_window_scaling:
+            options["opts"] |= OPT_WSCALE
+            options["wscale"] = config.wscale(conn.rcv_buf)
+        if conn.sack if answer else config.tcp_sack:
+            options["opts"] |= OPT_SACK_OK
+        if not answer and config.tcp_timestamps:
+            options["opts"] |= OPT_TS
+            options["tsval"] = self.tsval(conn, now)
+        conn.last_tsval = self.tsval(conn, now)
+        self.row(conn, now, SYN | ACK if answer else SYN, conn.iss,
+                 wnd=min(self.advertise(conn), UNSCALED), **options)
+
+    # -- our window (section 7) ------------------------------------------------------------------
+
+    def whole_window(self, conn):
+        """What the empty buffer gives, as far as 16 bits can tell it."""
+        return min(self.config.window(conn.rcv_buf), UNSCALED << conn.rcv_shift)
+
+    def offered(self, conn):
+        """What is left of the window offered last."""
+        return max((conn.rcv_adv - conn.rcv_nxt + SPACE // 2) % SPACE - SPACE // 2, 0)
+
+    def window(self, conn):
+        """W of the rules: what the peer may send now."""
+        return self.offered(conn) if conn.unread else self.whole_window(conn)
+
+    def next_window(self, conn):
+        whole = self.whole_window(conn)
+        if not conn.unread:
+            return whole
+        free = max(whole - conn.unread, 0)
+        if free < self.config.mss or free < whole // 16:
+            free = 0
+        elif not conn.scaled:
+            free -= free % self.config.mss
+        return max(free, self.offered(conn))
+
+    def advertise(self, conn):
+        window = self.next_window(conn)
+        conn.rcv_adv = add(conn.rcv_nxt, window)
+        return window
+
+    # -- limits (section 8) ----------------------------------------------------------------------
+
+    def limited(self, conn, seg, now, skipped):
+        """Whether an answer to a segment that carries nothing comes too soon after the previous one."""
+        limit = self.config.tcp_invalid_ratelimit
+        if (seg.len and not seg.syn) or not limit:
+            return False
+        if conn.invalid_at is not None and tick(now) - conn.invalid_at < limit:
+            self.count(skipped)
+            return True
+        conn.invalid_at = tick(now)
+        return False
+
+    def challenge_ack(self, conn, seg, now):
+        if self.limited(conn, seg, now, "TCPACKSkippedChallenge"):
+            return
+        limit = self.config.tcp_challenge_ack_limit
+        if limit != NO_LIMIT:
+            second = now // (1000 * MS)
+            if second != self.challenge_second:
+                self.challenge_second = second
+                self.challenges_left = limit // 2 + self.draw(limit)
+            if self.challenges_left <= 0:
+                return
+            self.challenges_left -= 1
+        self.count("TCPChallengeACK")
+        self.ordinary_ack(conn, now)
+
+    # -- RFC 6298 --------------------------------------------------------------------------------
+
+    def sample(self, conn, ticks):
+        r = max(ticks, 1) * 1000
+        if conn.srtt is None:
+            conn.srtt, conn.rttvar = r, r // 2
+        else:
+            conn.rttvar = (3 * conn.rttvar + abs(conn.srtt - r)) // 4
+            conn.srtt = (7 * conn.srtt + r) // 8
+        conn.backoff = 0
+
+    def sample_syn(self, conn, now):
+        if not conn.no_sample:
+            self.sample(conn, tick(now) - conn.syn_at)
+
+    def sample_ack(self, conn, seg, now):
+        """What an advancing ACK tells: the echo with timestamps, else the number being timed."""
+        if conn.ts:
+            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
+            if seg.has_ts and seg.tsecr and trip < SPACE // 2:
+                self.sample(conn, trip)
+        elif conn.timed and not before(seg.ack, conn.timed[0]):
+            self.sample(conn, tick(now) - conn.timed[1])
+            conn.timed = None
+
+    def rto(self, conn):
+        """ms, without backoff."""
+        config = self.config
+        if conn.srtt is None:
+            return min(RTO_WITHOUT_SAMPLE_MS, config.tcp_rto_max_ms)
+        if config.rto_min_rule == "variance":
+            us = conn.srtt + max(4 * conn.rttvar, config.tcp_rto_min_us)
+        else:
+            us = max(conn.srtt + 4 * conn.rttvar, config.tcp_rto_min_us)
+        return min(-(-us // 1000) + config.rto_slop_ms, config.tcp_rto_max_ms)
+
+    def interval(self, conn):
+        return doubled(self.rto(conn), conn.backoff, self.config.tcp_rto_max_ms)
+
+    def syn_interval(self, resends):
+        config = self.config
+        return doubled(config.rto_initial_ms, resends, config.tcp_rto_max_ms) + config.rto_slop_ms
+
+    # -- output (3.8.6, section 7) ---------------------------------------------------------------
+
+    def data_row(self, conn, now, seq, length, fin):
+        flags = ACK | (PSH if length else 0) | (FIN if fin else 0)
+        self.row(conn, now, flags, seq, payload_len=length)
+        self.acknowledged(conn)
+
+    def acknowledged(self, conn):
+        """An ACK went out: none is owed."""
+        conn.delayed = 0
+        if conn.side and conn.side[1] == DELACK:
+            self.disarm(conn, "side")
+
+    def next_row(self, conn):
+        """(length, FIN) of the next row that fits the peer's window whole, or None."""
+        room = conn.snd_wnd - conn.in_flight
+        fin = conn.fin_queued and not conn.fin_sent
+        length = min(conn.unsent, conn.row_limit())
+        if length > room or (not length and not (fin and room >= 1)):
+            return None
+        return length, fin and length == conn.unsent and length + 1 <= room
+
+    def waiting(self, conn):
+        return conn.unsent > 0 or (conn.fin_queued and not conn.fin_sent)
+
+    def send_next(self, conn, now, length, fin):
+        seq = conn.snd_nxt
+        conn.snd_nxt = add(seq, length + fin)
+        conn.fin_sent |= fin
+        if conn.recover is None and conn.timed is None:
+            conn.timed = conn.snd_nxt, tick(now)
+        self.data_row(conn, now, seq, length, fin)
+        if not conn.main or conn.main[1] != REXMT:
+            if conn.main:
+                conn.retries = conn.backoff = 0              # leaves the persist timer
+            self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
+
+    def output(self, conn, now, room=AT_ONCE):
+        """Send what the peer's window lets go, `room` rows at most; how many went."""
+        rows = 0
+        if conn.state not in TRANSMITTERS:
+            return rows
+        while rows < room and (row := self.next_row(conn)):
+            self.send_next(conn, now, *row)
+            rows += 1
+        if self.next_row(conn):
+            self.arm(conn, "side", tick(now), OUTPUT)
+        elif self.waiting(conn) and not conn.in_flight and not conn.main:
+            self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+        return rows
+
+    def resend(self, conn, now):
+        """The first unacknowledged row again."""
+        self.count("RetransSegs")
+        if conn.snd_una == conn.iss:
+            return self.syn(conn, now)
+        end = add(conn.snd_nxt, -1) if conn.fin_sent else conn.snd_nxt
+        left = (end - conn.snd_una) % SPACE
+        length = min(left, conn.row_limit())
+        self.data_row(conn, now, conn.snd_una, length, conn.fin_sent and length == left)
+
+    # -- timers (3.10.8) -------------------------------------------------------------------------
+
+    def rexmt_timer(self, conn, now):
+        if conn.half_open:
+            self.syn_ack_timer(conn, now)
+        elif conn.state in (State.SYN_SENT, State.SYN_RECEIVED):
+            self.syn_timer(conn, now)
+        else:
+            self.data_timer(conn, now)
+
+    def syn_timer(self, conn, now):
+        """SYN_SENT and the active SYN_RECEIVED (section 5)."""
+        config = self.config
+        self.count("TCPTimeouts")
+        most = config.tcp_syn_retries
+        elapsed = tick(now) - conn.syn_at
+        patience = model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
+        linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
+        if (conn.retries >= most + linear or (self.by_time and elapsed >= patience)
+                or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
+            self.count("AttemptFails")
+            self.count("TCPAbortOnTimeout")
+            return self.die(conn, errno.ETIMEDOUT, "ConnectTimedOut")
+        conn.retries += 1
+        conn.no_sample = True
+        self.count("RetransSegs")
+        self.count("TCPSynRetrans")
+        self.syn(conn, now)
+        interval = self.syn_interval(max(0, conn.retries - config.tcp_syn_linear_timeouts))
+        self.arm(conn, "main", tick(now) + interval, REXMT)
+
+    def data_timer(self, conn, now):
+        config = self.config
+        self.count("TCPTimeouts")
+        most = (config.tcp_orphan_retries or 8) if conn.orphan else config.tcp_retries2
+        if self.by_time:
+            patience = model(DATA_RTO_MIN_MS, most, config.tcp_rto_max_ms)
+            late = conn.retries > 0 and tick(now) - conn.first_resend >= patience
+        else:
+            late = conn.retries >= most
+        if late:
+            self.count("TCPAbortOnTimeout")
+            return self.die(conn, errno.ETIMEDOUT, "TimedOut")
+        if conn.retries == 0:
+            conn.first_resend = tick(now)
+        conn.retries += 1
+        conn.backoff += 1
+        conn.timed = None
+        conn.recover = conn.snd_nxt
+        self.resend(conn, now)
+        self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
+
+    def persist_timer(self, conn, now):
+        """3.8.6.1: ask for the window."""
+        if conn.retries >= self.config.tcp_retries2:
+            self.count("TCPAbortOnTimeout")
+            return self.die(conn, errno.ETIMEDOUT, "TimedOut")
+        conn.retries += 1
+        conn.backoff += 1
+        self.count("TCPWinProbe")
+        if conn.snd_wnd and conn.unsent:
+            self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
+            return
+        self.row(conn, now, ACK, add(conn.snd_una, -1))
+        self.acknowledged(conn)
+        self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+
+    def delack_timer(self, conn, now):
+        self.ordinary_ack(conn, now)
+
+    def output_timer(self, conn, now):
+        self.output(conn, now, room=1)
+
+    # -- text and FIN (3.10.7.4, seventh and eighth) ------------------------------------------------
+
+    def seventh_text(self, conn, seg, now):
+        """Take what is in order, keep what is ahead. What is owed: nothing, "ack", or "later"."""
+        first = add(seg.seq, seg.syn)
+        end = seg.end
+        window = self.window(conn)
+        if first == end:
+            return None
+        if not after(end, conn.rcv_nxt):
+            return "ack"
+        edge = add(conn.rcv_nxt, window)
+        if seg.payload_len and window == 0:
+            self.count("TCPZeroWindowDrop")
+            return "ack"
+        if window and not before(first, edge):
+            return "ack"
+        if after(first, conn.rcv_nxt):
+            self.keep(conn, first, end, seg.fin)
+            return "ack"
+        had_gap = bool(conn.ranges)
+        if seg.fin:
+            conn.peer_fin = add(end, -1)
+        self.take(conn, end)
+        if had_gap or self.fin_taken(conn):
+            return "ack"
+        return "later"
+
+    def keep(self, conn, first, end, fin):
+        """A range ahead of a gap, joined with what it touches; four of them at most."""
+        touching = [r for r in conn.ranges if not (before(end, r[0]) or after(first, r[1]))]
+        others = [r for r in conn.ranges if r not in touching]
+        if len(others) == 4:
+            self.count("TCPOFODrop")
+            return
+        self.count("TCPOFOQueue")
+        for r in touching:
+            first = r[0] if before(r[0], first) else first
+            end = r[1] if after(r[1], end) else end
+        if fin:
+            conn.peer_fin = add(end, -1)
+        conn.ranges = sorted([*others, [first, end]], key=lambda r: (r[0] - conn.rcv_nxt) % SPACE)
+
+    def take(self, conn, end):
+        """RCV.NXT moves to `end` and over every range that has become contiguous."""
+        start = conn.rcv_nxt
+        while conn.ranges and not after(conn.ranges[0][0], end):
+            r = conn.ranges.pop(0)
+            end = r[1] if after(r[1], end) else end
+        conn.rcv_nxt = end
+        taken = (end - start) % SPACE - self.fin_taken(conn)
+        self.count("BytesReceived", taken)
+        if not self.config.auto_read:
+            conn.unread += taken
+
+    def fin_taken(self, conn):
+        return conn.peer_fin is not None and after(conn.rcv_nxt, conn.peer_fin)
+
+    def settle(self, conn, now, owed, room=AT_ONCE):
+        """After all steps: queued data, else the ACK that is owed."""
+        if owed == "later" and self.config.delack_ms:
+            conn.delayed += 1
+            owed = "ack" if conn.delayed >= 2 else owed
+        elif owed == "later":
+            owed = "ack"
+        rows = self.output(conn, now, room)
+        if rows or room < AT_ONCE or not owed:
+            return
+        if owed == "ack":
+            self.ordinary_ack(conn, now)
+        elif not conn.side:
+            self.arm(conn, "side", tick(now) + self.config.delack_ms, DELACK)
+
+    # -- recv (3.10.3) -----------------------------------------------------------------------------
+
+    def read(self, conn, nbytes, now):
+        """Take from the receive buffer; how much."""
+        left = self.offered(conn)
+        taken = conn.unread if nbytes is None else min(conn.unread, nbytes)
+        conn.unread -= taken
+        if taken and conn.state in RECEIVERS:
+            if 2 * left <= self.whole_window(conn) and (new := self.next_window(conn)) and new >= 2 * left:
+                self.ordinary_ack(conn, now)
+        return taken
+
+    @property
+    def by_time(self):
+        return getattr(self.config, "retries_rule", "time") == "time"
