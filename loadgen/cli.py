@@ -158,7 +158,7 @@ def _common(default_connections: str) -> Callable[[F], F]:
             default=0,
             help="Number of client addresses (10.1.0.1 and up). A client address has only the ports "
             "of ip_local_port_range (28232 by default) towards one server port. Default: as "
-            "many addresses as keep half of every range free.",
+            "many addresses as use a quarter of each range.",
         ),
         click.option(
             "--sysctl",
@@ -369,6 +369,7 @@ def close(ctx: click.Context, /, **given: Any) -> None:
     Reports the state population over time, TIME_WAIT's peak and when it is empty again, and what happens
     without it: peers stuck in LAST_ACK because nobody answers their FIN any more, and old segments accepted
     by a new incarnation of a connection. With TIME_WAIT of 2 MSL both are zero.
+    tcp_max_tw_buckets is raised to the number of connections unless it is given.
     """
     duplicates: Rates = given["duplicates"]
     data = given["data"] if given["data"] is not None else 1000 if duplicates.any else 0

@@ -22,11 +22,14 @@ from loadgen.workload import (
     SERVER_PORT,
     Settings,
     Workload,
+    blocks_of,
     has_fin_or_text,
     is_quiet,
     slots_of,
 )
-from tcpcore import Flag, State
+from tcpcore import Engine, Flag, State
+
+_CHUNK: Final = 1 << 12
 
 BY: Final = ("client", "server", "simultaneous", "mix")
 
@@ -41,7 +44,27 @@ class CloseSettings(Settings):
     close_delay_ns: int = 1_000_000  # from the peer's FIN to the application's own close; 0: one FIN+ACK
     half_close: float = 0.0  # share of connections whose active closer only shuts down its side
     half_close_bytes: int = 10_000  # what the other side sends on such a connection before it closes
-    data: int = 0  # bytes the client sends on each connection before closing
+    data: int = 0  # bytes: the server sends as many on each connection, then the client, then they close
+
+
+class _Unacknowledged:
+    """Connections of which something sent is not acknowledged; each is asked until it says no."""
+
+    def __init__(self, engine: Engine, conns: Handles) -> None:
+        self._blocks = engine.blocks
+        self._slots = slots_of(conns)
+        self._settled = 0
+
+    def any(self) -> bool:
+        while self._settled < len(self._slots):
+            rows = self._slots[self._settled : self._settled + _CHUNK]
+            open_ = self._blocks["state"][rows] == State.ESTABLISHED
+            waiting = np.flatnonzero(open_ & (self._blocks["snd_una"][rows] != self._blocks["snd_nxt"][rows]))
+            if waiting.size:
+                self._settled += int(waiting[0])
+                return True
+            self._settled += len(rows)
+        return False
 
 
 class Close(Workload[CloseSettings]):
@@ -62,6 +85,7 @@ class Close(Workload[CloseSettings]):
         if self.tracker is not None and settings.half_close:
             self.tracker.counted = self._half_names
         self._marks = [np.zeros(self.knobs.capacity, dtype=np.uint32) for _ in range(2)]
+        self._ended: list[list[tuple[Handles, Mask]]] = [[], []]  # by side: reached CLOSE_WAIT, half-closed
         self._closing = False
         self._reopening = False
         self._close_at = 0  # start of the closing stage
@@ -106,13 +130,23 @@ class Close(Workload[CloseSettings]):
     def _play(self) -> None:
         self._open_all()
         if self.settings.data:
-            self.runner.write(CLIENT, self.conns[self.conns != 0], self.settings.data)
+            self._exchange()
         self._hold()
         self._close_all()
         if self.settings.path.duplicates.any:
             self._reopen()
         else:
             self._drain()
+
+    def _exchange(self) -> None:
+        """The server greets, the client answers; everything is acknowledged before anybody closes."""
+        conns = self.conns[self.conns != 0]
+        peers = self._peers(conns)
+        for side, theirs in ((SERVER, peers[peers != 0]), (CLIENT, conns)):
+            self.runner.write(side, theirs, self.settings.data)
+            unacknowledged = _Unacknowledged(self.runner.engines[side], theirs)
+            self.runner.run(lambda left=unacknowledged: self.link.idle and not left.any())  # type: ignore[misc]
+        self._stage("exchanged")
 
     # -- closing --------------------------------------------------------------------
 
@@ -121,7 +155,7 @@ class Close(Workload[CloseSettings]):
         self.doing, self._closing = "closing", True
         self._close_at = runner.now
         if self.settings.path.duplicates.any:
-            blocks = self.client.blocks[slots_of(self.conns[self.conns != 0])]
+            blocks = blocks_of(self.client, self.conns[self.conns != 0])
             self._tuples = (blocks["laddr"].copy(), blocks["lport"].copy())
         self._post_close(0)
         runner.run(self._closed)
@@ -134,8 +168,7 @@ class Close(Workload[CloseSettings]):
 
     def _close_due(self, first: int) -> None:
         until = self._arrivals.due(self.runner.now - self._close_at)
-        for part in self.runner.parts(until - first):
-            self._close(np.arange(first + part.start, first + part.stop))
+        self._close(np.arange(first, until))
         self._close_done = until
         if until < self.settings.connections:
             self._post_close(until)
@@ -159,13 +192,13 @@ class Close(Workload[CloseSettings]):
 
     def _peers(self, conns: Handles) -> Handles:
         """The server's handles of the same connections, 0 where it has none."""
-        blocks = self.client.blocks[slots_of(conns)]
+        blocks = blocks_of(self.client, conns)
         peers: Handles = self.server.lookup(blocks["laddr"], blocks["lport"], SERVER_ADDRESS, SERVER_PORT)
         return peers
 
     def _note_half(self, conns: Handles) -> None:
         if len(conns):
-            blocks = self.client.blocks[slots_of(conns)]
+            blocks = blocks_of(self.client, conns)
             self._half_names[self.names.of(blocks["laddr"], blocks["lport"])] = True
 
     def _closed(self) -> bool:
@@ -187,7 +220,7 @@ class Close(Workload[CloseSettings]):
     # -- the passive application ------------------------------------------------------
 
     def _answer_fins(self, side: int, segs: Segments) -> None:
-        """Close what has just reached CLOSE_WAIT, a moment later; on half-closed connections send first."""
+        """What has just reached CLOSE_WAIT: its application closes, and sends first where half-closed."""
         segs = pick(segs, has_fin_or_text(segs))
         if not len(segs):
             return
@@ -202,15 +235,22 @@ class Close(Workload[CloseSettings]):
             return
         rows = rows[np.sort(np.unique(conns[rows], return_index=True)[1])]
         self._marks[side][slots[rows]] = generation[rows]
-        conns = conns[rows]
-        now = self.runner.now
-        if self.settings.half_close:
-            half = conns[self._half_names[self.names.of_segments(pick(segs, rows), 1 - side)]]
-            nbytes = self.settings.half_close_bytes
-            self._half_queued += len(half) * (nbytes + (self.settings.data if side == CLIENT else 0))
-            self.runner.post(now, lambda: self.runner.write(side, half, nbytes))
-        self.runner.post(
-            now + self.settings.close_delay_ns, lambda: self.runner.call(side, engine.close, conns)
+        half = self._half_names[self.names.of_segments(pick(segs, rows), 1 - side)]
+        if not self._ended[side]:
+            self.runner.post(self.runner.now, lambda: self._close_ended(side))
+        self._ended[side].append((conns[rows], half))
+
+    def _close_ended(self, side: int) -> None:
+        """All that reached CLOSE_WAIT in one instant, whatever batches they came in."""
+        conns = np.concatenate([conns for conns, _ in self._ended[side]])
+        half = np.concatenate([half for _, half in self._ended[side]])
+        self._ended[side] = []
+        runner, settings = self.runner, self.settings
+        runner.write(side, conns[half], settings.half_close_bytes)
+        self._half_queued += int(np.count_nonzero(half)) * (settings.half_close_bytes + settings.data)
+        runner.post(
+            runner.now + settings.close_delay_ns,
+            lambda: runner.call(side, runner.engines[side].close, conns),
         )
 
     # -- Watcher ------------------------------------------------------------------
@@ -227,8 +267,7 @@ class Close(Workload[CloseSettings]):
         if late:
             self._judge_old(segs)
         elif self._reopening:
-            told = len(self.runner.engines[side].events())
-            self.reopened += told if side == CLIENT else 0
+            self._greet_again(side)
         else:
             super().arrived(side, segs, late)
         if self._closing and not late:
@@ -237,6 +276,15 @@ class Close(Workload[CloseSettings]):
                 self.stuck += int(np.count_nonzero(states == State.CLOSED))
             if not self._reopening and not (side == SERVER and self._auto_close()):
                 self._answer_fins(side, segs)
+
+    def _greet_again(self, side: int) -> None:
+        """The second incarnation: the server greets as before, the client stays silent."""
+        told = self.runner.engines[side].events()
+        if side == CLIENT:
+            self.reopened += len(told)
+        elif len(told) and self.settings.data:
+            conns: Handles = told["conn"].copy()
+            self.runner.post(self.runner.now, lambda: self.runner.write(SERVER, conns, self.settings.data))
 
     def _in_last_ack(self, side: int, resets: Segments) -> Handles:
         engine = self.runner.engines[side]
@@ -271,12 +319,13 @@ class Close(Workload[CloseSettings]):
         src, sport = self._tuples
         self.doing, self._reopening = "reopening", True
         again = runner.open(SERVER_ADDRESS, SERVER_PORT, src, sport)
-        waiting = again == 0
-        self.refused = int(np.count_nonzero(waiting))
-        runner.run(lambda: self._second_resolved() and self._empty())
-        self._drained_ns = runner.now
-        self._stage("drained")
-        runner.open(SERVER_ADDRESS, SERVER_PORT, src[waiting], sport[waiting])
+        self._drain()
+        self.doing = "reopening"
+        runner.run(self._second_resolved)
+        refused = (again == 0) | (self.client.blocks["state"][slots_of(again)] != State.ESTABLISHED)
+        self.refused = int(np.count_nonzero(refused))
+        self._call_some(CLIENT, self.client.close, again[refused])
+        runner.open(SERVER_ADDRESS, SERVER_PORT, src[refused], sport[refused])
         runner.run(self._second_resolved)
         self._stage("reopened")
 

@@ -14,13 +14,14 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from loadgen.streams import Mask, Purpose, Stream
-from tcpcore import SEGMENT, Flag
+from tcpcore import BLOCK, SEGMENT, Flag
 
 Segments = npt.NDArray[np.void]
 
@@ -29,21 +30,20 @@ SERVER: Final = 1
 SIDES: Final = ("client", "server")
 
 
-# A row as plain bytes: numpy copies it in one piece, eight times faster than field by field, and keeps
-# the padding that np.concatenate would squeeze out.
-_RAW: Final = np.dtype((np.void, SEGMENT.itemsize))
+# A row as plain bytes: numpy copies it in one piece, about ten times faster than field by field.
+_RAW: Final = {dtype: np.dtype((np.void, dtype.itemsize)) for dtype in (SEGMENT, BLOCK)}
 
 
-def pick(segs: Segments, rows: Mask | npt.NDArray[np.intp]) -> Segments:
-    """`segs[rows]`, fast."""
-    return segs.view(_RAW)[rows].view(SEGMENT)
+def pick(table: npt.NDArray[np.void], rows: Mask | npt.NDArray[np.intp]) -> npt.NDArray[np.void]:
+    """`table[rows]` of segments or blocks, fast."""
+    return table.view(_RAW[table.dtype])[rows].view(table.dtype)
 
 
 def join(batches: list[Segments]) -> Segments:
     """The batches one after the other in one array."""
     if len(batches) == 1:
         return batches[0]
-    return np.concatenate([segs.view(_RAW) for segs in batches]).view(SEGMENT)
+    return np.concatenate([segs.view(_RAW[SEGMENT]) for segs in batches]).view(SEGMENT)
 
 
 class Kind(IntEnum):
@@ -55,7 +55,7 @@ class Kind(IntEnum):
     DATA = 3
     ACK = 4  # any other bare ACK
     FIN = 5
-    LAST_ACK = 6  # the bare ACK of the peer's FIN by an end whose own FIN came before
+    LAST_ACK = 6  # the bare ACK of the peer's FIN by an end whose own FIN did not answer it
     RST = 7
 
 
@@ -70,7 +70,17 @@ def _kind_of_flags(flags: int) -> Kind:
     return Kind.FIN if flags & Flag.FIN else Kind.ACK
 
 
+# Members of an enum are slow to look up, and these are asked for with every batch.
+_SYN, _SYN_ACK, _THIRD_ACK, _DATA, _ACK, _FIN, _LAST_ACK, _RST = map(int, Kind)
+
 _KINDS: Final = np.array([_kind_of_flags(flags) for flags in range(256)], dtype=np.uint8)
+
+
+def kinds_of(segs: Segments) -> npt.NDArray[np.uint8]:
+    """The kind of each segment as far as one segment alone tells it: bare ACKs are all Kind.ACK."""
+    kinds: npt.NDArray[np.uint8] = _KINDS[segs["flags"]]
+    kinds[(kinds == _ACK) & (segs["payload_len"] != 0)] = _DATA
+    return kinds
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ class Path:
     loss: Rates = field(default_factory=Rates)
     duplicates: Rates = field(default_factory=Rates)
     duplicate_delay_ns: int = 0  # how much later the copy arrives
-    late_copies: bool = False  # copies towards the server are kept apart, to be watched on arrival
+    late_copies: bool = False  # only towards the server, kept apart to be watched on arrival
     reorder: float = 0.0  # this share is overtaken: late by reorder_delay_ns
     reorder_delay_ns: int = 0
     last_ack_loss: float = 0.0  # share of connections whose first last ACK is lost
@@ -157,18 +167,22 @@ class Tracker:
         self.isn = np.zeros((2, names.size), dtype=np.uint32)
         self.end = np.zeros((2, names.size), dtype=np.uint32)
         self.has_end = np.zeros((2, names.size), dtype=np.bool_)
+        self.passive = np.zeros((2, names.size), dtype=np.bool_)  # its FIN answered the peer's
         self.last_acked = np.zeros(names.size, dtype=np.bool_)
         self.counted: Mask = np.zeros(names.size, dtype=np.bool_)  # whose payload goes into bytes_acked
         self.bytes_acked = 0  # payload of passive closers that a last ACK has acknowledged
         self.syn_bytes_accepted = 0
 
-    def classify(self, kinds: npt.NDArray[np.uint8], segs: Segments, sender: int) -> Mask:
-        """Note what passes and split Kind.ACK in `kinds`; True where a connection's first last ACK passes."""
+    def classify(self, kinds: npt.NDArray[np.uint8], segs: Segments, sender: int) -> npt.NDArray[np.intp]:
+        """Note what passes and split Kind.ACK in `kinds`; the rows with a connection's first last ACK."""
         peer = 1 - sender
-        self._note(kinds, segs, sender)
-        fresh = np.zeros(len(segs), dtype=np.bool_)
-        rows = np.flatnonzero(kinds == Kind.ACK)
-        if rows.size:
+        among = np.bincount(kinds, minlength=len(Kind)).tolist()
+        if among[_SYN] or among[_SYN_ACK]:
+            self._note_syns(pick(segs, (kinds == _SYN) | (kinds == _SYN_ACK)), sender)
+        if among[_FIN]:
+            self._note_fins(pick(segs, kinds == _FIN), sender)
+        if among[_ACK]:
+            rows = np.flatnonzero(kinds == _ACK)
             bare = pick(segs, rows)
             ids = self.names.of_segments(bare, sender)
             third = (bare["ack"] == self.isn[peer, ids] + np.uint32(1)) & (
@@ -177,42 +191,45 @@ class Tracker:
             last = (
                 self.has_end[0, ids]
                 & self.has_end[1, ids]
+                & ~self.passive[sender, ids]
                 & (bare["ack"] == self.end[peer, ids])
                 & (bare["seq"] == self.end[sender, ids])
             )
-            kinds[rows[third]] = Kind.THIRD_ACK
-            kinds[rows[last]] = Kind.LAST_ACK
-            self._first_last_acks(rows[last], ids[last], fresh, peer)
-        return fresh
+            kinds[rows[third]] = _THIRD_ACK
+            kinds[rows[last]] = _LAST_ACK
+            if last.any():
+                return self._first_last_acks(rows[last], ids[last], peer)
+        return np.empty(0, dtype=np.intp)
 
-    def _note(self, kinds: npt.NDArray[np.uint8], segs: Segments, sender: int) -> None:
-        opening = pick(segs, (kinds == Kind.SYN) | (kinds == Kind.SYN_ACK))
-        if opening.size:
-            ids = self.names.of_segments(opening, sender)
-            self.isn[sender, ids] = opening["seq"]
-            self.has_end[:, ids] = False
-            self.last_acked[ids] = False
-            if sender == SERVER:
-                beyond = (opening["ack"] - self.isn[CLIENT, ids] - np.uint32(1)).astype(np.int32)
-                self.syn_bytes_accepted += int(beyond.clip(min=0).sum())
-        closing = pick(segs, kinds == Kind.FIN)
-        if closing.size:
-            ids = self.names.of_segments(closing, sender)
-            self.end[sender, ids] = closing["seq"] + closing["payload_len"] + np.uint32(1)
-            self.has_end[sender, ids] = True
+    def _note_syns(self, segs: Segments, sender: int) -> None:
+        ids = self.names.of_segments(segs, sender)
+        self.isn[sender, ids] = segs["seq"]
+        self.has_end[:, ids] = False
+        self.last_acked[ids] = False
+        if sender == SERVER:
+            beyond = (segs["ack"] - self.isn[CLIENT, ids] - np.uint32(1)).astype(np.int32)
+            self.syn_bytes_accepted += int(beyond.clip(min=0).sum())
+
+    def _note_fins(self, segs: Segments, sender: int) -> None:
+        ids = self.names.of_segments(segs, sender)
+        first = ~self.has_end[sender, ids]
+        answers = self.has_end[1 - sender, ids] & (segs["ack"] == self.end[1 - sender, ids])
+        self.passive[sender, ids[first]] = answers[first]
+        self.end[sender, ids] = segs["seq"] + segs["payload_len"] + np.uint32(1)
+        self.has_end[sender, ids] = True
 
     def _first_last_acks(
-        self, rows: npt.NDArray[np.intp], ids: npt.NDArray[np.intp], fresh: Mask, peer: int
-    ) -> None:
+        self, rows: npt.NDArray[np.intp], ids: npt.NDArray[np.intp], peer: int
+    ) -> npt.NDArray[np.intp]:
         first = ~self.last_acked[ids]
         rows, ids = rows[first], ids[first]
         _, earliest = np.unique(ids, return_index=True)
         rows, ids = rows[earliest], ids[earliest]
         self.last_acked[ids] = True
-        fresh[rows] = True
         ids = ids[self.counted[ids]]
         passed = self.end[peer, ids] - self.isn[peer, ids] - np.uint32(2)  # without SYN and FIN
         self.bytes_acked += int(passed.astype(np.int64).sum())
+        return np.sort(rows)
 
 
 class Calendar:
@@ -268,6 +285,7 @@ class Link:
         self.tracker = tracker
         self.late = Calendar()  # delayed copies towards the server (path.late_copies)
         self._step = step_ns
+        self._untouched = path.perfect and tracker is None
         self._calendars = (Calendar(), Calendar())  # by destination
         self._dice = (_Dice(seed, replicate, CLIENT), _Dice(seed, replicate, SERVER))
         self._loss = np.array(path.loss.shares)
@@ -300,7 +318,7 @@ class Link:
             return
         self.sent[sender] += n
         at = now + self.path.one_way_ns
-        if self.path.perfect and self.tracker is None:
+        if self._untouched:
             self._calendars[1 - sender].add(at, segs)
         else:
             self._send_imperfect(sender, segs, at)
@@ -325,35 +343,39 @@ class Link:
 
     def _send_imperfect(self, sender: int, segs: Segments, at: int) -> None:
         path, dice, n = self.path, self._dice[sender], len(segs)
-        kinds = _KINDS[segs["flags"]]
-        kinds[(kinds == Kind.ACK) & (segs["payload_len"] != 0)] = Kind.DATA
         lost: Mask = np.zeros(n, dtype=np.bool_)
-        if self.tracker is not None:
-            fresh = self.tracker.classify(kinds, segs, sender)
+        kinds = None
+        if self.tracker is not None or not (path.loss.uniform and path.duplicates.uniform):
+            kinds = kinds_of(segs)
+        if self.tracker is not None and kinds is not None:
+            last = self.tracker.classify(kinds, segs, sender)
             if path.last_ack_loss:
-                rows = np.flatnonzero(fresh)
-                lost[rows] = dice.last_ack.hits(rows.size, path.last_ack_loss)
+                lost[last] = dice.last_ack.hits(last.size, path.last_ack_loss)
         if path.loss.any:
             lost |= dice.loss.hits(n, self._shares(self._loss, kinds))
-        copied = (
-            dice.duplicates.hits(n, self._shares(self._duplicates, kinds)) if path.duplicates.any else None
-        )
+        copied: Mask | None = None
+        if path.duplicates.any:
+            copied = dice.duplicates.hits(n, self._shares(self._duplicates, kinds)) & ~lost
         delay = self._delay(dice, n)
-        if copied is not None:
-            copied &= ~lost
         if lost.any():
-            for kind, count in enumerate(np.bincount(kinds[lost], minlength=len(Kind)).tolist()):
-                self.lost[kind] += count
+            self._count_lost(kinds_of(pick(segs, lost)) if kinds is None else kinds[lost])
             kept = ~lost
             self._deliver(1 - sender, pick(segs, kept), at, delay[kept] if delay is not None else None)
         else:
             self._deliver(1 - sender, segs, at, delay)
-        if copied is not None and copied.any():
+        if copied is not None and copied.any() and not (path.late_copies and sender == SERVER):
             self._copy(sender, pick(segs, copied), at)
 
+    def _count_lost(self, kinds: npt.NDArray[np.uint8]) -> None:
+        for kind, count in enumerate(np.bincount(kinds, minlength=len(Kind)).tolist()):
+            self.lost[kind] += count
+
     @staticmethod
-    def _shares(shares: npt.NDArray[np.float64], kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        return shares[:1] if (shares == shares[0]).all() else shares[kinds]
+    def _shares(
+        shares: npt.NDArray[np.float64], kinds: npt.NDArray[np.uint8] | None
+    ) -> npt.NDArray[np.float64]:
+        """Per segment; one for all where the kinds are not known, since they do not matter then."""
+        return shares[:1] if kinds is None else shares[kinds]
 
     def _delay(self, dice: _Dice, n: int) -> npt.NDArray[np.int64] | None:
         """Extra ns per segment, None where there is no random delay at all."""
@@ -379,11 +401,14 @@ class Link:
         steps = -(-(at + delay) // self._step)
         steps[delay == 0] = -1  # on time: exact, not rounded
         order = np.argsort(steps, kind="stable")
-        values, starts = np.unique(steps[order], return_index=True)
-        for value, rows in zip(values.tolist(), np.split(order, starts[1:]), strict=True):
-            calendar.add(at if value < 0 else value * self._step, pick(segs, rows))
+        steps, segs = steps[order], pick(segs, order)
+        starts = [0, *(np.flatnonzero(steps[1:] != steps[:-1]) + 1).tolist(), len(segs)]
+        for start, stop in pairwise(starts):
+            step = int(steps[start])
+            calendar.add(at if step < 0 else step * self._step, segs[start:stop])
 
     def _copy(self, sender: int, segs: Segments, at: int) -> None:
         self.duplicated += len(segs)
-        apart = self.path.late_copies and sender == CLIENT
-        (self.late if apart else self._calendars[1 - sender]).add(at + self.path.duplicate_delay_ns, segs)
+        (self.late if self.path.late_copies else self._calendars[1 - sender]).add(
+            at + self.path.duplicate_delay_ns, segs
+        )

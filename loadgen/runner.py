@@ -22,6 +22,8 @@ from tcpcore import SEGMENT, Engine, State
 Handles = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.uint64]
 
+_Row = tuple[int, tuple[list[int], list[int]]]  # time, population of each state on either side
+
 _SLAB_ROWS: Final = (
     1 << 17
 )  # 5 MiB: large enough for a huge page, small enough to be freed while the run goes on
@@ -65,7 +67,7 @@ class Series:
     """State population over virtual time, thinned so that it never grows beyond `_SAMPLES` rows."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, list[int], list[int]]] = []
+        self.rows: list[_Row] = []
         self._every = 0
         self._due = 0
 
@@ -75,7 +77,7 @@ class Series:
             self.rows.pop()
         elif now < self._due:
             return
-        self.rows.append((now, client.tolist(), server.tolist()))
+        self.rows.append((now, (client.tolist(), server.tolist())))
         if len(self.rows) >= _SAMPLES:
             self._every = max(2 * self._every, 2 * now // _SAMPLES)
             self.rows = self._thinned()
@@ -85,9 +87,9 @@ class Series:
         """The last row is always there."""
         if self.rows and self.rows[-1][0] == now:
             self.rows.pop()
-        self.rows.append((now, client.tolist(), server.tolist()))
+        self.rows.append((now, (client.tolist(), server.tolist())))
 
-    def _thinned(self) -> list[tuple[int, list[int], list[int]]]:
+    def _thinned(self) -> list[_Row]:
         kept = self.rows[:1]
         for row in self.rows[1:]:
             if row[0] >= kept[-1][0] + self._every:

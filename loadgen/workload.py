@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker
+from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker, pick
 from loadgen.metrics import Result, share, spread_ms
 from loadgen.runner import Counts, Handles, Runner
 from loadgen.streams import Purpose, Stream, Times
@@ -38,6 +38,11 @@ Rows = npt.NDArray[np.intp]
 def slots_of(conns: Handles) -> Rows:
     """The row of `engine.blocks` each handle stands for."""
     return (conns & _SLOT).astype(np.intp)
+
+
+def blocks_of(engine: Engine, conns: Handles) -> npt.NDArray[np.void]:
+    """A copy of the block of each handle."""
+    return pick(engine.blocks, slots_of(conns))
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,9 @@ class Settings:
 
     @property
     def client_addresses(self) -> int:
-        """Enough for every connection to find a port soon: half of each port range stays free."""
+        """Enough for every connection to find a port soon: a quarter of each port range is used."""
         low, high = self.knobs.ip_local_port_range
-        return self.clients or max(1, -(-self.connections // max((high - low + 1) // 2, 1)))
+        return self.clients or max(1, -(-self.connections // max((high - low + 1) // 4, 1)))
 
     def lifted(self, **least: int) -> Self:
         """Raise knobs the user has not set to at least these values."""
@@ -83,7 +88,7 @@ class Settings:
     def memory_bytes(self) -> int:
         """Estimate: blocks, table and timers of both ends, and the segments on their way."""
         per_end = 2 * BLOCK.itemsize + 32
-        return self.connections * (2 * per_end + 2 * SEGMENT.itemsize + 32)
+        return int(self.connections * (2 * per_end + 2 * SEGMENT.itemsize + 32))
 
 
 class Arrivals:
@@ -280,16 +285,16 @@ class Workload(Generic[S]):
         for start in range(0, self.attempted, _AUDIT_ROWS):
             conns = self.conns[start : start + _AUDIT_ROWS]
             blocks = self._alive(conns[conns != 0])
-            blocks = blocks[blocks["state"] == State.ESTABLISHED]
+            blocks = pick(blocks, blocks["state"] == State.ESTABLISHED)
             theirs = self.server.lookup(blocks["laddr"], blocks["lport"], SERVER_ADDRESS, SERVER_PORT)
-            half_open = self.server.blocks[slots_of(theirs)]["state"] == State.SYN_RECEIVED
+            half_open = self.server.blocks["state"][slots_of(theirs)] == State.SYN_RECEIVED
             found += int(np.count_nonzero((theirs == 0) | half_open))
         return found
 
     def _alive(self, conns: Handles) -> npt.NDArray[np.void]:
         """The client's blocks of those handles that are not stale."""
-        blocks: npt.NDArray[np.void] = self.client.blocks[slots_of(conns)]
-        return blocks[blocks["generation"] == (conns >> np.uint64(32)).astype(np.uint32)]
+        blocks = blocks_of(self.client, conns)
+        return pick(blocks, blocks["generation"] == (conns >> np.uint64(32)).astype(np.uint32))
 
     def _report(self, elapsed_s: float, partial: bool) -> Result:
         runner = self.runner
@@ -346,7 +351,7 @@ class Workload(Generic[S]):
         rows = self.runner.series.rows
         series: dict[str, Any] = {"time_ms": [row[0] / 1e6 for row in rows]}
         for side, name in enumerate(SIDES):
-            populations = [row[1 + side] for row in rows]
+            populations = [row[1][side] for row in rows]
             series[name] = {
                 state.name: [row[state] for row in populations]
                 for state in State

@@ -138,6 +138,10 @@ cdef void pool_give(Pool* pool, uint32_t slot) noexcept nogil
 cdef size_t pool_bytes(const Pool* pool) noexcept nogil
 
 
+cdef inline bint pool_is_empty(const Pool* pool) noexcept nogil:
+    return pool.n_stack == 0 and pool.fresh == pool.capacity
+
+
 cdef inline void pool_ahead(const Pool* pool) noexcept nogil:
     """Prefetch the block that the 16th pool_take from now will give."""
     if pool.n_stack > 16:

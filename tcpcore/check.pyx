@@ -24,7 +24,9 @@ cdef str timer_fault(const Block* tcb, const Cold* cold):
     if tcb.state == TIME_WAIT:
         return None if main == T_TIME_WAIT else "TIME-WAIT without its timer"
     if tcb.state == FIN_WAIT_2:
-        return None if (main == T_FIN_WAIT_2) == ((tcb.bits & B_ORPHAN) != 0) else "FIN-WAIT-2 timer and orphan disagree"
+        if (main == T_FIN_WAIT_2) == ((tcb.bits & B_ORPHAN) != 0):
+            return None
+        return "FIN-WAIT-2 timer and orphan disagree"
     if tcb.state in (SYN_SENT, SYN_RECEIVED) or flying:
         return None if main == T_REXMT else "numbers in flight without the resend timer"
     return None if main in (T_NONE, T_PERSIST) else f"timer {main} with nothing in flight"
@@ -40,7 +42,8 @@ cdef list block_faults(const Core* core, uint32_t slot):
         return faults
     if tcb.state == LISTEN or tcb.state >= N_STATES:
         faults.append(f"slot {slot}: state {tcb.state} is none for a block")
-    if core_lookup(core, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport) != (<uint64_t>tcb.generation << 32 | slot):
+    if (core_lookup(core, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
+            != (<uint64_t>tcb.generation << 32 | slot)):
         faults.append(f"slot {slot}: not found by its 4-tuple")
     if seq_lt(tcb.snd_nxt, tcb.snd_una):
         faults.append(f"slot {slot}: SND.UNA {tcb.snd_una} is beyond SND.NXT {tcb.snd_nxt}")
@@ -80,8 +83,10 @@ cdef list census(const Core* core):
     for id in range(1, core.backlog.fresh + 1):
         listener = backlog_at(&core.backlog, id)
         live += listener.state == LISTENER_OPEN
-        if listener.state != LISTENER_FREE and (listener.half_open, listener.young) != per_listener.pop(id, (0, 0)):
-            faults.append(f"listener {id}: counts {listener.half_open} half-open ({listener.young} young), not what the blocks say")
+        if (listener.state != LISTENER_FREE
+                and (listener.half_open, listener.young) != per_listener.pop(id, (0, 0))):
+            faults.append(f"listener {id}: counts {listener.half_open} half-open "
+                          f"({listener.young} young), not what the blocks say")
     for id in per_listener:
         faults.append(f"listener {id}: free, with half-open entries")
     counts[LISTEN] = live
@@ -90,9 +95,9 @@ cdef list census(const Core* core):
             faults.append(f"state {id}: counted {core.counts[id]}, found {counts[id]}")
         used += counts[id] if id != LISTEN else 0
     for name, told, found in (
-        ("held_dead", core.held_dead, held_dead), ("orphans", core.orphans, orphans), ("half_open", core.half_open, half_open),
-        ("accept_queue", core.queued, queued), ("blocks_used", core.pool.used, used + held_dead),
-        ("flow table", core.flows.count, used),
+        ("held_dead", core.held_dead, held_dead), ("orphans", core.orphans, orphans),
+        ("half_open", core.half_open, half_open), ("accept_queue", core.queued, queued),
+        ("blocks_used", core.pool.used, used + held_dead), ("flow table", core.flows.count, used),
     ):
         if told != found:
             faults.append(f"{name}: counted {told}, found {found}")
@@ -102,13 +107,16 @@ cdef list census(const Core* core):
 cdef list balances(const Core* core):
     """The identity every half-open entry obeys: each one added has left by exactly one door."""
     cdef const Counters* told = &core.counters
-    cdef uint64_t left = (counted(told, Mib.SynQueueEstablished) + counted(told, Mib.SynQueueEvicted) + counted(told, Mib.SynQueueExpired) + counted(told, Mib.SynQueueReset)
+    cdef uint64_t added = counted(told, Mib.SynQueueAdded)
+    cdef uint64_t left = (counted(told, Mib.SynQueueEstablished) + counted(told, Mib.SynQueueEvicted)
+                          + counted(told, Mib.SynQueueExpired) + counted(told, Mib.SynQueueReset)
                           + counted(told, Mib.SynQueueAborted) + counted(told, Mib.SynQueueListenerClosed))
-    if counted(told, Mib.SynQueueAdded) != left + core.half_open:
-        return [f"SynQueueAdded {counted(told, Mib.SynQueueAdded)} is not {left} gone + {core.half_open} there"]
+    if added != left + core.half_open:
+        return [f"SynQueueAdded {added} is not {left} gone + {core.half_open} there"]
     return []
 
 
 cdef list core_check(const Core* core):
-    return (flow_check(&core.flows, core.pool.capacity) + wheel_check(&core.wheel) + backlog_check(&core.backlog)
-            + ports_check(&core.ports) + ranges_check(&core.ranges) + census(core) + balances(core))
+    return (flow_check(&core.flows, core.pool.capacity) + wheel_check(&core.wheel)
+            + backlog_check(&core.backlog) + ports_check(&core.ports) + ranges_check(&core.ranges)
+            + census(core) + balances(core))

@@ -38,7 +38,7 @@ cdef struct Core:
     RangesPool ranges
     Events events
     Counters counters
-    uint64_t counts[N_STATES] # blocks by state; LISTEN: open listeners; CLOSED unused
+    uint64_t counts[N_STATES]  # blocks by state; LISTEN: open listeners; CLOSED unused
     uint64_t half_open        # SYN-RECEIVED that came from LISTEN
     uint64_t queued           # in accept queues
     uint64_t held_dead        # CLOSED, kept for whoever holds them
@@ -67,14 +67,17 @@ cdef struct Opening:
 
 cdef bint core_init(Core* core, uint64_t seed) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil
-cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now, Segment* rows) noexcept nogil
+cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now,
+                             Segment* rows) noexcept nogil
 cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil
-cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil
-cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows, uint32_t limit, uint32_t* n_rows) noexcept nogil
+cdef Py_ssize_t core_open(Core* core, const Opening* openings, Py_ssize_t n, int64_t now, uint64_t* conns, Segment* rows) noexcept nogil
+cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes, uint32_t* taken, int64_t now, Segment* rows) noexcept nogil
+cdef uint64_t core_queued(const Core* core, uint64_t conn) noexcept nogil
 cdef uint32_t core_rows_due(Core* core, uint64_t conn, uint32_t nbytes) noexcept nogil
 cdef uint64_t core_accept(Core* core, uint16_t listener, int64_t now) noexcept nogil
 cdef uint32_t core_unlisten(Core* core, uint16_t listener, int64_t now, Segment* rows) noexcept nogil
-cdef uint64_t core_lookup(const Core* core, uint32_t raddr, uint16_t rport, uint32_t laddr, uint16_t lport) noexcept nogil
+cdef uint64_t core_lookup(const Core* core, uint32_t raddr, uint16_t rport, uint32_t laddr,
+                          uint16_t lport) noexcept nogil
 cdef uint32_t core_resolve(const Core* core, uint64_t conn) noexcept nogil
 cdef size_t core_bytes(const Core* core) noexcept nogil
 cdef int64_t full_tick(const Core* core, uint32_t low) noexcept nogil

@@ -39,7 +39,8 @@ cdef bint core_init(Core* core, uint64_t seed) noexcept nogil:
         return False
     core.random_key = derive_key(seed, KEY_RANDOM)
     core.challenge_second = -1
-    return (flow_init(&core.flows, core.pool.blocks, capacity, derive_key(seed, KEY_FLOWS), derive_key(seed, KEY_FLOWS + 1))
+    return (flow_init(&core.flows, core.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
+                      derive_key(seed, KEY_FLOWS + 1))
             and wheel_init(&core.wheel, core.pool.blocks, capacity)
             and ranges_init(&core.ranges, capacity)
             and backlog_init(&core.backlog))
@@ -57,8 +58,9 @@ cdef void core_free(Core* core) noexcept nogil:
 
 cdef size_t core_bytes(const Core* core) noexcept nogil:
     """Touched bytes of every array."""
-    return (pool_bytes(&core.pool) + flow_bytes(&core.flows) + wheel_bytes(&core.wheel) + ranges_bytes(&core.ranges)
-            + backlog_bytes(&core.backlog) + ports_bytes(&core.ports) + events_bytes(&core.events) + sizeof(Core))
+    return (pool_bytes(&core.pool) + flow_bytes(&core.flows) + wheel_bytes(&core.wheel)
+            + ranges_bytes(&core.ranges) + backlog_bytes(&core.backlog) + ports_bytes(&core.ports)
+            + events_bytes(&core.events) + sizeof(Core))
 
 
 cdef uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
@@ -95,7 +97,8 @@ cdef bint challenge_allowed(Core* core, int64_t now) noexcept nogil:
         core.challenge_left = 0
         if limit:
             core.draws += 1
-            core.challenge_left = (limit + 1) // 2 + <uint32_t>(siphash24_1(core.random_key, KEY_RANDOM, core.draws) % limit)
+            core.challenge_left = (limit + 1) // 2 + <uint32_t>(
+                siphash24_1(core.random_key, KEY_RANDOM, core.draws) % limit)
     if core.challenge_left == 0:
         return False
     core.challenge_left -= 1
@@ -127,8 +130,8 @@ cdef void set_timers(Core* core, uint32_t slot, const Action* act, int64_t now) 
     """Carry out the timer operations of an action."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
-    cdef bint two = tcb.bits & B_COLD and cold.later_timer != T_NONE
-    if likely(act.side_op == OP_KEEP and not two and not is_side(tcb.timer)):
+    cdef bint two = is_side(tcb.timer) or (tcb.bits & B_COLD and cold.later_timer != T_NONE)
+    if likely(act.side_op != OP_ARM and not two):
         if act.main_op == OP_ARM:
             arm(core, slot, act.main_kind, tick_up(now) + act.main_timeout)
         elif act.main_op == OP_CANCEL and tcb.timer != T_NONE:
@@ -194,7 +197,8 @@ cdef struct Before:
 
 cdef bint counts_as_brief(const Core* core, const Block* tcb) noexcept nogil:
     """Orphan FIN-WAIT-2 that holds a TIME-WAIT bucket."""
-    return tcb.state == FIN_WAIT_2 and tcb.bits & B_ORPHAN and core.knobs.orphan_fin_wait_2_brief and core.knobs.fin_timeout <= 60_000
+    return (tcb.state == FIN_WAIT_2 and tcb.bits & B_ORPHAN and core.knobs.orphan_fin_wait_2_brief
+            and core.knobs.fin_timeout <= 60_000)
 
 
 cdef bint counts_as_orphan(const Block* tcb) noexcept nogil:
@@ -276,7 +280,7 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
     cdef Cold* cold = &core.pool.colds[slot]
     flow_remove(&core.flows, block_hash(core, tcb), slot + 1)
     if tcb.bits & B_EPHEMERAL:
-        ports_released(&core.ports, tcb.laddr, tcb.raddr, tcb.rport)
+        ports_released(&core.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
     disarm(core, slot)
     if tcb.bits & B_COLD and cold.ranges:
         ranges_return(&core.ranges, cold.ranges)
@@ -300,7 +304,8 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
         pool_give(&core.pool, slot)
 
 
-cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
+cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Action* act,
+                         int64_t now) noexcept nogil:
     leave_half_open(core, &core.pool.blocks[slot], was)
     if act.cause == CauseSynQueueExpired:
         count(&core.counters, Mib.SynQueueExpired)
@@ -365,7 +370,8 @@ cdef void refuse(Core* core, uint8_t cause, uint32_t listener, int64_t now) noex
     events_tell(&core.events, 0, now, listener, EV_REFUSED, cause, CLOSED)
 
 
-cdef bint admitted(Core* core, const Listener* listener, uint32_t id, bint reopened, int64_t now) noexcept nogil:
+cdef bint admitted(Core* core, const Listener* listener, uint32_t id, bint reopened,
+                   int64_t now) noexcept nogil:
     """May this listener take one more half-open entry? Counts the refusal."""
     cdef Admission verdict = backlog_admit(listener, &core.knobs, False)
     if verdict == REFUSE_ACCEPT_FULL:
@@ -384,7 +390,7 @@ cdef bint admitted(Core* core, const Listener* listener, uint32_t id, bint reope
 
 cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
                         Segment* rows) noexcept nogil:
-    """A SYN that LISTEN accepts becomes a half-open entry, if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
+    """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef Action act
     cdef Ranges scratch
@@ -411,7 +417,8 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1:
         ts_offset = isn_ts_offset(&core.isn, seg.dst, seg.src)
     begin(core, &act, &scratch, ref - 1, rows)
-    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss, ts_offset, listener.rcv_buf, &act)
+    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss, ts_offset,
+                 listener.rcv_buf, &act)
     flow_insert(&core.flows, hash, ref)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
     core.counts[SYN_RECEIVED] += 1
@@ -427,7 +434,8 @@ cdef bint foreign(const Segment* seg) noexcept nogil:
     return seg.src - 1 >= <uint32_t>0xDFFFFFFF or seg.dst - 1 >= <uint32_t>0xDFFFFFFF
 
 
-cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now, Segment* rows) noexcept nogil:
+cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now,
+                      Segment* rows) noexcept nogil:
     """No block has this 4-tuple: LISTEN or CLOSED."""
     cdef Action act
     cdef uint32_t id
@@ -445,7 +453,8 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
     return act.n_rows
 
 
-cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now, Segment* rows) noexcept nogil:
+cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now,
+                      Segment* rows) noexcept nogil:
     """One segment, whoever it is for; returns the rows written, two at most."""
     cdef uint32_t ref = flow_find(&core.flows, hash, seg.src, seg.sport, seg.dst, seg.dport)
     cdef uint32_t slot, id
@@ -480,7 +489,8 @@ cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now
     return act.n_rows
 
 
-cdef void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+cdef void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py_ssize_t i,
+                     Py_ssize_t n) noexcept nogil:
     """The pipeline: heads AHEAD segments early, their blocks half of that, chain and timer entry a quarter.
     Only hints: each segment looks its block up again when its turn comes."""
     cdef uint32_t ref
@@ -505,7 +515,8 @@ cdef void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py
                 prefetch(&core.pool.blocks[tcb.next - 1])
 
 
-cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now, Segment* rows) noexcept nogil:
+cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now,
+                             Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
     while done < n:
@@ -567,7 +578,8 @@ cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t 
 
 # --- calls -------------------------------------------------------------------------------------
 
-cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint chosen, int64_t now) noexcept nogil:
+cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint chosen,
+                        int64_t now) noexcept nogil:
     """connect() over a TIME-WAIT: with timestamps the old incarnation's segments can be told apart
     (RFC 6191). A port the caller insists on is taken at once, one that we choose by tcp_tw_reuse."""
     cdef const Block* tcb = &core.pool.blocks[slot]
@@ -580,22 +592,37 @@ cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint ch
     return clock_ms(now) - core.pool.colds[slot].ts_recent_at >= core.knobs.tcp_tw_reuse_delay
 
 
-cdef int32_t choose_port(Core* core, const Opening* opening, PortSearch* search, int64_t now) noexcept nogil:
-    """The place in the search order of a port whose 4-tuple is free, -1 when there is none (RFC 6056).
-    Bounded by the range; where all are taken and none could be taken over, there is no search."""
-    cdef bint free = ports_begin(&core.ports, opening.laddr, opening.raddr, opening.rport, search)
-    cdef uint32_t i, ref, hash
-    cdef uint16_t port
-    if not free and (core.knobs.tcp_tw_reuse == 0 or core.counts[TIME_WAIT] == 0
-                     or (core.knobs.tcp_tw_reuse == 2 and opening.laddr >> 24 != 127)):
-        return -1
-    for i in range(core.ports.size):
-        port = ports_candidate(&core.ports, search, i)
-        hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, port)
-        ref = flow_find(&core.flows, hash, opening.raddr, opening.rport, opening.laddr, port)
-        if ref == 0 or may_take_over(core, ref - 1, opening.laddr, True, now):
-            return <int32_t>i
-    return -1
+cdef struct Spot:
+    # where a new connection will stand in the flow table
+    int32_t place             # in the port search; -1: the caller named the port
+    uint16_t lport
+    uint32_t hash
+    uint32_t ref              # who stands there now, 0 nobody
+    PortSearch search
+
+
+cdef void look_at(const Core* core, const Opening* opening, Spot* spot) noexcept nogil:
+    """Fill hash and ref for spot.lport."""
+    spot.hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, spot.lport)
+    spot.ref = flow_find(&core.flows, spot.hash, opening.raddr, opening.rport, opening.laddr, spot.lport)
+
+
+cdef bint choose_port(Core* core, const Opening* opening, Spot* spot, int64_t now) noexcept nogil:
+    """Find a port that connect() may use (RFC 6056); False when there is none. Bounded by the range; what is
+    known to be taken is walked only where it might be taken over."""
+    cdef bint free = ports_begin(&core.ports, opening.laddr, opening.raddr, opening.rport, &spot.search)
+    cdef bint reuse = core.knobs.tcp_tw_reuse == 1 or (core.knobs.tcp_tw_reuse == 2 and opening.laddr >> 24 == 127)
+    cdef uint32_t i
+    reuse = reuse and core.counts[TIME_WAIT] != 0
+    if not free and not reuse:
+        return False
+    for i in range(0 if reuse else spot.search.first, core.ports.size):
+        spot.lport = ports_candidate(&core.ports, &spot.search, i)
+        look_at(core, opening, spot)
+        if spot.ref == 0 or may_take_over(core, spot.ref - 1, opening.laddr, True, now):
+            spot.place = <int32_t>i
+            return True
+    return False
 
 
 cdef uint64_t no_connection(Core* core, Mib counter, uint8_t cause, int64_t now) noexcept nogil:
@@ -604,54 +631,72 @@ cdef uint64_t no_connection(Core* core, Mib counter, uint8_t cause, int64_t now)
     return 0
 
 
-cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil:
+cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segment* rows,
+                           uint32_t* n_rows) noexcept nogil:
     """One active open; the handle, or 0 and a cause."""
-    cdef int32_t lport = opening.lport, place = -1
-    cdef PortSearch search
     cdef int64_t iss = opening.iss
-    cdef uint32_t hash, ref, ts_offset = 0
+    cdef Spot spot
+    n_rows[0] = 0
+    if opening.lport < 0:
+        if not choose_port(core, opening, &spot, now):
+            return no_connection(core, Mib.PortsExhausted, CausePortsExhausted, now)
+    else:
+        spot.place = -1
+        spot.lport = <uint16_t>opening.lport
+        look_at(core, opening, &spot)
+        if spot.ref and not may_take_over(core, spot.ref - 1, opening.laddr, False, now):
+            return no_connection(core, Mib.AddressInUse, CauseAddressInUse, now)
+    if pool_is_empty(&core.pool) and (spot.ref == 0 or core.pool.blocks[spot.ref - 1].bits & (B_HELD | B_QUEUED)):
+        return no_connection(core, Mib.BlocksExhausted, CauseBlocksExhausted, now)
+    if spot.ref:
+        if iss < 0:
+            iss = <uint32_t>(core.pool.blocks[spot.ref - 1].snd_nxt + 65537)
+            iss += iss == 0
+        count(&core.counters, Mib.TWRecycled)
+        end_quietly(core, spot.ref - 1, NoCause, now)
+    return open_at(core, opening, &spot, iss, now, rows, n_rows)
+
+
+cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int64_t iss, int64_t now, Segment* rows,
+                      uint32_t* n_rows) noexcept nogil:
+    """A block, which there is, for a 4-tuple that is free, and its SYN."""
+    cdef uint32_t ref = pool_take(&core.pool), ts_offset = 0
     cdef Block* tcb
     cdef Action act
     cdef Ranges scratch
-    n_rows[0] = 0
-    if lport < 0:
-        place = choose_port(core, opening, &search, now)
-        if place < 0:
-            return no_connection(core, Mib.PortsExhausted, CausePortsExhausted, now)
-        lport = ports_candidate(&core.ports, &search, place)
-    hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, <uint16_t>lport)
-    ref = flow_find(&core.flows, hash, opening.raddr, opening.rport, opening.laddr, <uint16_t>lport)
-    if ref:
-        if not may_take_over(core, ref - 1, opening.laddr, opening.lport < 0, now):
-            return no_connection(core, Mib.AddressInUse, CauseAddressInUse, now)
-        if iss < 0:
-            iss = <uint32_t>(core.pool.blocks[ref - 1].snd_nxt + 65537)
-            iss += iss == 0
-        count(&core.counters, Mib.TWRecycled)
-        end_quietly(core, ref - 1, NoCause, now)
-    ref = pool_take(&core.pool)
-    if ref == 0:
-        return no_connection(core, Mib.BlocksExhausted, CauseBlocksExhausted, now)
+    expect(ref != 0)
     tcb = &core.pool.blocks[ref - 1]
     tcb.raddr = opening.raddr
     tcb.laddr = opening.laddr
     tcb.rport = opening.rport
-    tcb.lport = <uint16_t>lport
+    tcb.lport = spot.lport
     if iss < 0:
         iss = isn_make(&core.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport, now)
     if core.knobs.tcp_timestamps == 1:
         ts_offset = isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr)
     begin(core, &act, &scratch, ref - 1, rows)
     open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset, opening.rcv_buf, &act)
-    if place >= 0 and ports_taken(&core.ports, &search, place):
+    if spot.place >= 0 and ports_taken(&core.ports, &spot.search, spot.place):
         tcb.bits |= B_EPHEMERAL
-    flow_insert(&core.flows, hash, ref)
+    flow_insert(&core.flows, spot.hash, ref)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
     core.counts[SYN_SENT] += 1
     count_n(&core.counters, Mib.OutSegs, act.n_rows)
     n_rows[0] = act.n_rows
     events_tell(&core.events, handle_of(core, ref - 1), now, 0, EV_OPENED, 0, SYN_SENT)
     return handle_of(core, ref - 1)
+
+
+cdef Py_ssize_t core_open(Core* core, const Opening* openings, Py_ssize_t n, int64_t now, uint64_t* conns,
+                          Segment* rows) noexcept nogil:
+    """Active opens in order, one row each at most; conns gets the handles. Returns the rows written."""
+    cdef Py_ssize_t i, written = 0
+    cdef uint32_t more
+    for i in range(n):
+        pool_ahead(&core.pool)
+        conns[i] = core_connect(core, &openings[i], now, rows + written, &more)
+        written += more
+    return written
 
 
 cdef void release_dead(Core* core, uint32_t slot) noexcept nogil:
@@ -663,7 +708,7 @@ cdef void release_dead(Core* core, uint32_t slot) noexcept nogil:
 
 cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
                         uint32_t limit, uint32_t* n_rows) noexcept nogil:
-    """One application call on one handle; CALL_RECV returns the bytes taken. limit bounds the rows of a send."""
+    """One application call on one handle; CALL_RECV returns the bytes taken. limit bounds a send's rows."""
     cdef uint32_t ref = core_resolve(core, conn), slot, taken = 0
     cdef Block* tcb
     cdef Cold* cold
@@ -679,6 +724,8 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
     cold = &core.pool.colds[slot]
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and call != CALL_ABORT:
         return 0                                      # a half-open entry has no application yet
+    if tcb.bits & B_ORPHAN and call != CALL_ABORT:
+        return 0                                      # the application is gone
     if tcb.state == CLOSED and (call == CALL_CLOSE or call == CALL_ABORT):
         if not tcb.bits & B_QUEUED:
             release_dead(core, slot)
@@ -700,6 +747,41 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
     count_n(&core.counters, Mib.OutSegs, act.n_rows)
     n_rows[0] = act.n_rows
     return taken
+
+
+cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes,
+                           uint32_t* taken, int64_t now, Segment* rows) noexcept nogil:
+    """The same call on each handle in order; nbytes and taken may be NULL. Returns the rows written."""
+    cdef Py_ssize_t i, written = 0
+    cdef uint32_t more, got, slot
+    for i in range(n):
+        if i + AHEAD < n:
+            slot = <uint32_t>conns[i + AHEAD]
+            if slot < core.pool.capacity:
+                prefetch(&core.pool.blocks[slot])
+                if core.knobs.tcp_timestamps:
+                    prefetch(&core.pool.colds[slot])
+        if i + AHEAD // 2 < n:
+            slot = <uint32_t>conns[i + AHEAD // 2]
+            if slot < core.pool.capacity:
+                wheel_prefetch(&core.wheel, &core.pool.blocks[slot])
+        got = core_call(core, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, 0xFFFFFFFF, &more)
+        written += more
+        if taken != NULL:
+            taken[i] = got
+    return written
+
+
+cdef uint64_t core_queued(const Core* core, uint64_t conn) noexcept nogil:
+    """Bytes queued and not acknowledged, 0 for a connection that cannot send."""
+    cdef uint32_t ref = core_resolve(core, conn)
+    cdef const Block* tcb
+    if ref == 0:
+        return 0
+    tcb = &core.pool.blocks[ref - 1]
+    if not in_set(tcb.state, CAN_SEND | OPENING) or not tcb.bits & B_COLD:
+        return 0
+    return <uint32_t>(core.pool.colds[ref - 1].snd_end - tcb.snd_una)
 
 
 cdef uint32_t core_rows_due(Core* core, uint64_t conn, uint32_t nbytes) noexcept nogil:
@@ -754,9 +836,7 @@ cdef uint32_t core_unlisten(Core* core, uint16_t listener, int64_t now, Segment*
             continue
         begin(core, &act, &scratch, slot, rows + written)
         was = remember(core, tcb)
-        abort_call(tcb, &core.pool.colds[slot], &core.knobs, now, &act)
-        if act.cause != NoCause:
-            act.cause = CauseListenerClosed
+        abandon_call(tcb, &core.pool.colds[slot], &core.knobs, now, &act)
         settle(core, slot, &was, &act, now)
         written += act.n_rows
     backlog_close(&core.backlog, listener)
@@ -777,7 +857,8 @@ cdef void forget_half_open(Core* core, uint16_t listener, int64_t now) noexcept 
             end_quietly(core, slot, CauseListenerClosed, now)
 
 
-cdef uint64_t core_lookup(const Core* core, uint32_t raddr, uint16_t rport, uint32_t laddr, uint16_t lport) noexcept nogil:
+cdef uint64_t core_lookup(const Core* core, uint32_t raddr, uint16_t rport, uint32_t laddr,
+                          uint16_t lport) noexcept nogil:
     cdef uint32_t hash = flow_hash(&core.flows, raddr, rport, laddr, lport)
     cdef uint32_t ref = flow_find(&core.flows, hash, raddr, rport, laddr, lport)
     return handle_of(core, ref - 1) if ref else 0

@@ -43,7 +43,7 @@ cdef inline uint32_t window(const Block* tcb, const Cold* cold, const Knobs* kno
 
 
 cdef inline uint32_t offer(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """The window we would advertise now: whole segments, never taking back what was offered (RFC 9293 3.8.6.2.2)."""
+    """The window we would advertise now: whole segments, never less than was offered (RFC 9293 3.8.6.2.2)."""
     cdef uint32_t full = full_window(tcb, cold, knobs)
     cdef uint32_t now_open = window(tcb, cold, knobs)
     cdef uint32_t free = full - cold.unread if cold.unread < full else 0
@@ -106,7 +106,8 @@ cdef inline void put_ack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     put(tcb, cold, knobs, now, act, ACK, send_seq(tcb))
 
 
-cdef inline void put_active_rst(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+cdef inline void put_active_rst(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                                Action* act) noexcept nogil:
     """RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, with the ACK that lets RFC 5961 peers trust it."""
     put(tcb, cold, knobs, now, act, RST | ACK, send_seq(tcb))
     count(act.counters, Mib.OutRsts)

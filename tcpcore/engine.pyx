@@ -5,12 +5,14 @@ the GIL goes; then one call into the kernel does the whole batch.
 """
 
 import errno
+import operator
 import os
 
 import numpy as np
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
+                             PyObject_GetBuffer)
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
@@ -27,7 +29,7 @@ from tcpcore.segment cimport Segment
 from tcpcore.siphash cimport derive_key
 from tcpcore.wheel cimport wheel_next, wheel_start
 
-from tcpcore.block import BLOCK, COLD
+from tcpcore.block import BLOCK
 from tcpcore.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.events import event_mask
 from tcpcore.segment import SEGMENT, as_segments, to_address, to_uint
@@ -40,10 +42,11 @@ cdef enum:
 #: One row per handle of Engine.info: addresses of nothing, only what RFC 9293 3.10.6 STATUS would tell.
 #: ``error`` is an errno; ``deadline`` is the next timer in ns, 0 for none.
 INFO = np.dtype([
-    ("state", "u1"), ("retries", "u1"), ("error", "u2"), ("listener", "u4"), ("snd_una", "u4"), ("snd_nxt", "u4"),
-    ("rcv_nxt", "u4"), ("unread", "u4"), ("deadline", "i8"),
+    ("state", "u1"), ("retries", "u1"), ("error", "u2"), ("listener", "u4"), ("snd_una", "u4"),
+    ("snd_nxt", "u4"), ("rcv_nxt", "u4"), ("unread", "u4"), ("deadline", "i8"),
 ])
 
+_LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
 _ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
 _SYNQ_POLICIES = {"linux": SYNQ_LINUX, "drop-new": SYNQ_DROP_NEW}
 _PORT_RULES = {
@@ -134,9 +137,13 @@ cdef uintptr_t _address(array, bint writable) except? 0:
 
 def _whole(value, name, low, high):
     """`value` as an int of low .. high; TypeError or ValueError naming it."""
-    if isinstance(value, (bool, float, str)) or not hasattr(value, "__index__"):
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
         raise TypeError(f"{name}: expected an integer, got {value!r}")
-    value = value.__index__()
+    value = number
     if not low <= value <= high:
         raise ValueError(f"{name}: expected {low} .. {high}, got {value}")
     return value
@@ -157,11 +164,27 @@ def _together(n, fields):
         shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
     except ValueError:
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"{'n, ' if n is not None else ''}{', '.join(fields)}: expected shapes that broadcast, got {told}"
+        raise ValueError(f"{'n, ' if n is not None else ''}{', '.join(fields)}: "
+                         f"expected shapes that broadcast, got {told}"
                          + (f", n {n}" if n is not None else "")) from None
     if n is not None and int(np.prod(shape)) != n:
         raise ValueError(f"n: expected the common length {int(np.prod(shape))}, got {n}")
     return [np.ascontiguousarray(np.broadcast_to(value, shape).ravel()) for value in fields.values()]
+
+
+cdef Opening _opening
+_opening_view = <Opening[:1]>&_opening
+_OPENING = np.asarray(_opening_view).dtype
+del _opening_view
+
+
+def _openings(n, fields):
+    """What connect() was asked for, one row per connection."""
+    arrays = _together(n, fields)
+    wanted = np.zeros(len(arrays[0]), _OPENING)
+    for name, array in zip(("raddr", "rport", "laddr", "lport", "iss", "rcv_buf"), arrays):
+        wanted[name] = array
+    return wanted
 
 
 def _unicast(array, name):
@@ -204,7 +227,6 @@ cdef class Engine:
     cdef int64_t now
     cdef bint busy
     cdef readonly object config
-    cdef readonly object blocks
 
     def __cinit__(self, config=None, **knobs):
         if config is None:
@@ -228,7 +250,6 @@ cdef class Engine:
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
         events_init(&self.core.events, event_mask(config.events), EVENTS_BOUND)
-        self.blocks = _array(self, self.core.pool.blocks, config.capacity, BLOCK)
 
     def __dealloc__(self):
         if self.core != NULL:
@@ -239,11 +260,17 @@ cdef class Engine:
         used = self.core.pool.used
         return f"<tcpcore.Engine {used} of {self.config.capacity} blocks, now {self.now} ns>"
 
+    @property
+    def blocks(self):
+        """BLOCK[capacity]: the connections themselves, read-only and not copied; half-open ones too."""
+        # built at each access: an engine that kept the view, which keeps the engine, would never die
+        return _array(self, self.core.pool.blocks, self.config.capacity, BLOCK)
+
     # --- border helpers --------------------------------------------------------------------
 
     cdef int64_t enter(self, now) except -1:
         """Check the clock and keep other threads out. Whoever enters must leave()."""
-        cdef int64_t at = _whole(now, "now", 0, 2**63 - 1)
+        cdef int64_t at = _whole(now, "now", 0, _LAST_NOW)
         if at < self.now:
             raise ValueError(f"now: expected at least {self.now} (the clock never goes back), got {at}")
         if self.busy:
@@ -258,10 +285,15 @@ cdef class Engine:
     cdef void leave(self) noexcept:
         self.busy = False
 
-    cdef rows(self, out, Py_ssize_t need, what):
-        """The SEGMENT array to write to: `out` when it is good for `need` rows, else a new one."""
+    cdef Core* idle(self) except NULL:
+        """The kernel, for a look at it while no other thread is inside."""
         if self.busy:
             raise RuntimeError("another thread is inside this engine")
+        return self.core
+
+    cdef rows(self, out, Py_ssize_t need, what):
+        """The SEGMENT array to write to: `out` when it is good for `need` rows, else a new one."""
+        self.idle()
         if out is None:
             return np.empty(need, SEGMENT)
         as_segments(out, "out")
@@ -309,13 +341,14 @@ cdef class Engine:
             EADDRINUSE: somebody listens there. ENFILE: all 65535 ids are in use.
         """
         address = to_address(addr, "addr")
+        if np.ndim(address):
+            raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
         port = _whole(port, "port", 1, 65535)
         limit = self.config.somaxconn
         if backlog is not None:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
         window = 0 if rcv_buf is None else self.config.window(_whole(rcv_buf, "rcv_buf", 1, 65535 << 14))
-        if self.busy:
-            raise RuntimeError("another thread is inside this engine")
+        self.idle()
         id = backlog_open(&self.core.backlog, address, port, limit)
         if id == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
@@ -353,8 +386,9 @@ cdef class Engine:
         Parameters
         ----------
         dst, dport, src, sport, isn, rcv_buf
-            Scalars or arrays, broadcast to one length. `src` is ``Config.local_addr`` by default; `sport=None`
-            chooses an ephemeral port (RFC 6056); `isn` forces the initial sequence number; `rcv_buf` is in bytes.
+            Scalars or arrays, broadcast to one length. `src` is ``Config.local_addr`` by default;
+            `sport=None` chooses an ephemeral port (RFC 6056); `isn` forces the initial sequence number;
+            `rcv_buf` is in bytes.
         now : int
             ns.
         n : int, optional
@@ -367,17 +401,10 @@ cdef class Engine:
         rows : SEGMENT[m]
             The SYNs.
         """
-        cdef Py_ssize_t count, i, written = 0
+        cdef Py_ssize_t count, written
         cdef Segment* rows
         cdef uint64_t* handles
-        cdef uint32_t* dsts
-        cdef uint32_t* srcs
-        cdef uint16_t* dports
-        cdef int32_t* sports
-        cdef int64_t* isns
-        cdef uint32_t* bufs
-        cdef Opening opening
-        cdef uint32_t more
+        cdef const Opening* openings
         cdef int64_t at
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
@@ -390,33 +417,16 @@ cdef class Engine:
         for name in ("dport", "sport"):
             if np.size(fields[name]) and np.min(fields[name]) == 0:
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        arrays = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
-        count = len(arrays[0])
+        wanted = _openings(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
+        count = len(wanted)
         out = self.rows(out, count, "one per connection")
-        rows = <Segment*>_address(out, True)
         conns = np.zeros(count, np.uint64)
-        if count == 0:
-            self.enter(now)
-            self.leave()
-            return conns, out[:0]
+        rows = <Segment*>_address(out, True)
         handles = <uint64_t*>_address(conns, True)
-        dsts = <uint32_t*>_address(arrays[0], False)
-        dports = <uint16_t*>_address(arrays[1], False)
-        srcs = <uint32_t*>_address(arrays[2], False)
-        sports = <int32_t*>_address(arrays[3], False)
-        isns = <int64_t*>_address(arrays[4], False)
-        bufs = <uint32_t*>_address(arrays[5], False)
+        openings = <const Opening*>_address(wanted, False)
         at = self.enter(now)
         with nogil:
-            for i in range(count):
-                opening.raddr = dsts[i]
-                opening.rport = dports[i]
-                opening.laddr = srcs[i]
-                opening.lport = sports[i]
-                opening.iss = isns[i]
-                opening.rcv_buf = bufs[i]
-                handles[i] = core_connect(self.core, &opening, at, rows + written, &more)
-                written += more
+            written = core_open(self.core, openings, count, at, handles, rows)
         self.leave()
         return conns, out[:written]
 
@@ -424,9 +434,11 @@ cdef class Engine:
         """Receive buffers as the windows they give."""
         wanted = to_uint(rcv_buf, "rcv_buf", 32)
         if np.size(wanted) and (np.min(wanted) == 0 or np.max(wanted) > 65535 << 14):
-            raise ValueError(f"rcv_buf: expected 1 .. {65535 << 14}, got {np.min(wanted)} .. {np.max(wanted)}")
+            raise ValueError(f"rcv_buf: expected 1 .. {65535 << 14}, "
+                             f"got {np.min(wanted)} .. {np.max(wanted)}")
         sizes, which = np.unique(wanted, return_inverse=True)
-        return np.array([self.config.window(int(size)) for size in sizes], np.uint32)[which].reshape(np.shape(wanted))
+        windows = np.array([self.config.window(int(size)) for size in sizes], np.uint32)
+        return windows[which].reshape(np.shape(wanted))
 
     def accept(self, listener, limit=None):
         """Unaccepted connections of a listener, oldest first, whatever state they are in by now.
@@ -450,19 +462,19 @@ cdef class Engine:
 
     cdef call(self, Call what, conns, now, out, taken=None, amounts=None):
         """One call on each handle in order; at most one row each, but for SEND."""
-        cdef Py_ssize_t count, i, written = 0, need
+        cdef Py_ssize_t count, written, need
         cdef uint64_t* handles
         cdef uint32_t* bytes_in = NULL
         cdef uint32_t* bytes_out = NULL
         cdef Segment* rows
-        cdef uint32_t more, got
         cdef int64_t at
         conns = _handles(conns)
         count = len(conns)
         if amounts is not None:
             if np.size(amounts) not in (1, count):
                 raise ValueError(f"nbytes: expected one number or {count}, got {np.size(amounts)}")
-            amounts = np.ascontiguousarray(np.broadcast_to(amounts.ravel() if np.ndim(amounts) else amounts, count))
+            amounts = amounts.ravel() if np.ndim(amounts) else amounts
+            amounts = np.ascontiguousarray(np.broadcast_to(amounts, count))
         need = count if what != CALL_SEND else self.rows_to_send(conns, amounts)
         out = self.rows(out, need, "one per connection" if what != CALL_SEND else "what the windows let go")
         if count == 0:
@@ -477,39 +489,32 @@ cdef class Engine:
             bytes_out = <uint32_t*>_address(taken, True)
         at = self.enter(now)
         with nogil:
-            for i in range(count):
-                got = core_call(self.core, what, handles[i], bytes_in[i] if bytes_in != NULL else 0, at,
-                                rows + written, 0xFFFFFFFF, &more)
-                written += more
-                if bytes_out != NULL:
-                    bytes_out[i] = got
+            written = core_calls(self.core, what, handles, count, bytes_in, bytes_out, at, rows)
         self.leave()
         return out[:written]
 
     cdef Py_ssize_t rows_to_send(self, conns, amounts) except -1:
-        """Rows a SEND emits at most; ValueError where a connection would have more than 2**30 bytes queued."""
-        cdef uint64_t[::1] handles = conns
+        """Rows a SEND emits at most; ValueError where one connection would have over 2**30 bytes queued."""
+        cdef const uint64_t[::1] handles = conns
         cdef const uint32_t[::1] sizes = amounts
         cdef Py_ssize_t i, need = 0
-        cdef uint32_t ref
-        cdef uint64_t queued
-        cdef Block* tcb
+        cdef uint64_t most = 0, queued
         for i in range(len(conns)):
-            ref = core_resolve(self.core, handles[i])
-            if ref == 0:
-                continue
-            tcb = &self.core.pool.blocks[ref - 1]
-            queued = sizes[i]
-            if tcb.bits & B_COLD:
-                queued += <uint32_t>(self.core.pool.colds[ref - 1].snd_end - tcb.snd_una)
-            if queued > MAX_QUEUED:
-                raise ValueError(f"nbytes: expected at most {MAX_QUEUED} bytes queued and unacknowledged per connection, "
-                                 f"got {queued} for {handles[i]:#x}")
+            queued = core_queued(self.core, handles[i])
+            most = max(most, queued + sizes[i])
             need += core_rows_due(self.core, handles[i], sizes[i])
+        if len(conns) > 1 and most + amounts.sum(dtype=np.uint64) > MAX_QUEUED:
+            # only now it matters whether a handle comes more than once
+            known, which = np.unique(conns, return_inverse=True)
+            for handle, size in zip(known, np.bincount(which, amounts)):
+                most = max(most, core_queued(self.core, handle) + <uint64_t>size)
+        if most > MAX_QUEUED:
+            raise ValueError(f"nbytes: expected at most {MAX_QUEUED} bytes queued and unacknowledged "
+                             f"per connection, got {most}")
         return need
 
     def send(self, conns, nbytes, now, out=None):
-        """SEND (RFC 9293 3.10.2): queue `nbytes` (lengths; scalar or one per handle), send what the windows allow.
+        """SEND (RFC 9293 3.10.2): queue `nbytes` (lengths; scalar or one per handle), send what may go.
 
         Closed senders are ignored, stale handles counted. Returns SEGMENT[m].
         """
@@ -534,7 +539,7 @@ cdef class Engine:
         return self.call(CALL_SHUTDOWN, conns, now, out)
 
     def close(self, conns, now, out=None):
-        """The application goes away: FIN, later data is answered by RST, FIN-WAIT-2 is bounded. Returns SEGMENT[m]."""
+        """The application goes away: FIN, later data gets RST, FIN-WAIT-2 is bounded. Returns SEGMENT[m]."""
         return self.call(CALL_CLOSE, conns, now, out)
 
     def abort(self, conns, now, out=None):
@@ -609,19 +614,21 @@ cdef class Engine:
                     written += core_advance(self.core, at, rows + written, room - written)
                 if written < room:
                     return out[:written]
-                out = np.concatenate([out, np.empty(room, SEGMENT)])
+                wider = np.empty(2 * room, SEGMENT)
+                wider.view(np.uint8)[:room * sizeof(Segment)] = out.view(np.uint8)
+                out = wider
         finally:
             self.leave()
 
     def next_timer(self):
         """The next deadline in absolute ns, or None. Never later than the earliest live one."""
-        cdef int64_t tick = wheel_next(&self.core.wheel)
+        cdef int64_t tick = wheel_next(&self.idle().wheel)
         return None if tick < 0 else tick * TICK_NS
 
     # --- 3.10.6 STATUS and the rest of the view ----------------------------------------------------
 
     def lookup(self, raddr, rport, laddr, lport):
-        """Handles by 4-tuple (scalars or arrays, broadcast), 0 where there is none. Listeners are not found."""
+        """Handles by 4-tuple (scalars or arrays, broadcast), 0 where none. Listeners are not found."""
         arrays = _together(None, {
             "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
             "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
@@ -633,8 +640,9 @@ cdef class Engine:
         cdef Py_ssize_t i
         conns = np.zeros(len(arrays[0]), np.uint64)
         cdef uint64_t[::1] handles = conns
+        cdef Core* core = self.idle()
         for i in range(len(conns)):
-            handles[i] = core_lookup(self.core, raddrs[i], rports[i], laddrs[i], lports[i])
+            handles[i] = core_lookup(core, raddrs[i], rports[i], laddrs[i], lports[i])
         return conns
 
     def info(self, conns):
@@ -646,8 +654,9 @@ cdef class Engine:
         cdef uint32_t ref
         cdef Block* tcb
         cdef Cold* cold
+        self.idle()
         conns = _handles(conns)
-        cdef uint64_t[::1] handles = conns
+        cdef const uint64_t[::1] handles = conns
         told = np.zeros(len(conns), INFO)
         for i in range(len(conns)):
             ref = core_resolve(self.core, handles[i])
@@ -655,22 +664,23 @@ cdef class Engine:
                 continue
             tcb = &self.core.pool.blocks[ref - 1]
             cold = &self.core.pool.colds[ref - 1]
-            told[i] = (tcb.state, tcb.retries, cold.error if tcb.bits & B_COLD else 0, tcb.listener, tcb.snd_una, tcb.snd_nxt,
-                       tcb.rcv_nxt, cold.unread if tcb.bits & B_COLD else 0,
+            told[i] = (tcb.state, tcb.retries, cold.error if tcb.bits & B_COLD else 0, tcb.listener,
+                       tcb.snd_una, tcb.snd_nxt, tcb.rcv_nxt, cold.unread if tcb.bits & B_COLD else 0,
                        full_tick(self.core, tcb.deadline) * TICK_NS if tcb.timer else 0)
         return told
 
     def state_counts(self):
         """Connections by state, uint64[11] indexed by `State`; LISTEN counts listeners, CLOSED is 0."""
         cdef Py_ssize_t i
+        self.idle()
         counts = np.zeros(N_STATES, np.uint64)
         for i in range(N_STATES):
             counts[i] = self.core.counts[i]
         return counts
 
     def gauges(self):
-        """What there is now: counts, and the touched bytes of every array (asked of the kernel, not cheap)."""
-        cdef Core* core = self.core
+        """What there is now: counts, and the touched bytes of every array (asked of the kernel: slow)."""
+        cdef Core* core = self.idle()
         total = core_bytes(core)
         used = core.pool.used
         return {
@@ -688,6 +698,7 @@ cdef class Engine:
     def counters(self):
         """Counts since the start, by name; CurrEstab is a gauge under its MIB name."""
         cdef Py_ssize_t i
+        self.idle()
         told = {MIB_NAMES[i]: self.core.counters.mib[i] for i in range(N_MIB)}
         told["CurrEstab"] = self.core.counts[4] + self.core.counts[7]
         told["EventsLost"] = self.core.events.lost
@@ -697,12 +708,13 @@ cdef class Engine:
     def causes(self):
         """Refused and lost connections, each under exactly one cause."""
         cdef Py_ssize_t i
+        self.idle()
         return {CAUSE_NAMES[i]: self.core.counters.causes[i] for i in range(1, N_CAUSES)}
 
     def events(self):
         """EVENT[k]: what happened since the last call, of the kinds ``Config(events=...)`` subscribed to."""
-        return events_drain(&self.core.events)
+        return events_drain(&self.idle().events)
 
     def check(self):
         """Walk every invariant; a list of what is wrong, empty when sound. Slow and complete."""
-        return core_check(self.core)
+        return core_check(self.idle())

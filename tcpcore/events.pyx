@@ -33,13 +33,14 @@ _full = np.asarray(_event_view).dtype
 del _event_view
 _names = [name for name in _full.names if not name.startswith("_")]
 
-#: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields.
+#: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields. Aligned, so that numpy.concatenate keeps
+#: the layout.
 EVENT = np.dtype({
     "names": _names,
     "formats": [_full.fields[name][0] for name in _names],
     "offsets": [_full.fields[name][1] for name in _names],
     "itemsize": sizeof(Event),
-})
+}, align=True)
 
 
 cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept nogil:

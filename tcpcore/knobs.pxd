@@ -20,7 +20,7 @@ cdef struct Knobs:
     uint8_t tcp_syn_linear_timeouts
     uint8_t tcp_retries2
     uint8_t tcp_orphan_retries
-    uint8_t rto_min_rule          # 0 "variance": SRTT + max(4 RTTVAR, min); 1 "rto": max(SRTT + 4 RTTVAR, min)
+    uint8_t rto_min_rule          # 0 variance: SRTT + max(4 RTTVAR, min); 1 rto: max(SRTT + 4 RTTVAR, min)
     uint32_t rto_initial
     uint32_t rto_slop
     uint32_t rto_min_us
@@ -52,7 +52,7 @@ cdef struct Knobs:
     # where the profiles part
     uint8_t listen_drops_synfin   # LISTEN drops SYN+FIN (Linux)
     uint32_t early_syn_resend     # SYN-SENT: a wrong ACK makes the SYN due again this soon; 0: not
-    uint8_t retries_by_count      # give up after n resends; else when they would have taken their time (Linux)
+    uint8_t retries_by_count      # give up after n resends; else after the time they would take (Linux)
     uint8_t accept_by_rfc         # the four cases of RFC 9293 3.10.7.4; else Linux's test
     uint8_t epipe_in_close_wait   # error of a RST in CLOSE-WAIT (Linux)
     uint8_t rst_before_fin        # after the peer's FIN a RST at RCV.NXT-1 is exact too (Linux)

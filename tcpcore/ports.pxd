@@ -3,7 +3,8 @@
 # no connection: its caller probes the flow table with one candidate after the other.
 #
 #   ports_begin     -> False: all taken
-#   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once
+#   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once;
+#                      search.first says where to begin
 #   ports_taken        the i-th one it is: counted, and the algorithm's memory moves on
 #   ports_released     the connection is gone
 #
@@ -23,6 +24,7 @@ cdef struct PortUse:
     uint32_t laddr
     uint32_t raddr
     uint32_t count                # 0: no entry
+    uint32_t odd                  # of those: an odd distance from the first port
     uint16_t rport
 
 cdef struct Ports:
@@ -44,6 +46,7 @@ cdef struct PortSearch:
     uint16_t rport
     uint32_t index                # entry of `perturb`
     uint32_t start                # first candidate, as offset into the range
+    uint32_t first                # candidates before this one are known to be taken
     uint64_t draw                 # key of the permutation of algorithm 2
 
 cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
@@ -54,6 +57,7 @@ cdef bint ports_begin(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rpo
                       PortSearch* search) noexcept nogil
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
 cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
-cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
+cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                         uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil
 cdef list ports_check(const Ports* ports)

@@ -153,20 +153,23 @@ cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, ui
 
 cdef bint ports_begin(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                       PortSearch* search) noexcept nogil:
-    """Start a search (out) for a port towards a destination; False when all are taken."""
+    """Start a search (out) for a port towards a destination; False when all are taken: then the search
+    is good for nothing but taking a port over."""
     cdef uint64_t offset
-    if ports_count(ports, laddr, raddr, rport) >= ports.size:
-        return False
+    cdef const PortUse* use = &ports.uses[place_of(ports, laddr, raddr, rport)]
     search.laddr = laddr
     search.raddr = raddr
     search.rport = rport
     search.index = 0
     search.draw = 0
+    search.first = 0
     if ports.rule == PORTS_LINUX:
         offset = of_destination(ports, TAG_OFFSET, laddr, raddr, rport)
         search.index = <uint32_t>offset & (TABLE - 1)
         search.start = (<uint32_t>(offset >> 32) + perturbation(ports, search.index)) % ports.size
         search.start &= ~<uint32_t>1
+        if use.count - use.odd >= ports.size // 2:
+            search.first = ports.size // 2    # one parity is used up: half of the walk can be spared
     elif ports.rule == PORTS_RANDOM:
         search.start = <uint32_t>(draw(ports) % ports.size)
     elif ports.rule == PORTS_RANDOM_RETRY:
@@ -181,7 +184,7 @@ cdef bint ports_begin(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rpo
         search.start = (<uint32_t>offset + perturbation(ports, search.index)) % ports.size
     else:
         search.start = (ports.counter + 1 + <uint32_t>(draw(ports) % INCREMENT)) % ports.size
-    return True
+    return use.count < ports.size
 
 
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
@@ -215,6 +218,7 @@ cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i) noexce
         use.raddr = search.raddr
         use.rport = search.rport
     use.count += 1
+    use.odd += (ports_candidate(ports, search, i) - ports.low) & 1
     if ports.rule == PORTS_LINUX:
         skip = 2 * <uint32_t>(draw(ports) % LINUX_SKIP)
         i = 2 * (i % half) if half else 0
@@ -228,11 +232,13 @@ cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i) noexce
     return True
 
 
-cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
-    """One port less is taken towards this destination."""
+cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                         uint16_t lport) noexcept nogil:
+    """This port is no longer taken towards this destination."""
     cdef uint32_t at = place_of(ports, laddr, raddr, rport)
     expect(ports.uses[at].count > 0)
     ports.uses[at].count -= 1
+    ports.uses[at].odd -= (lport - ports.low) & 1
     if ports.uses[at].count == 0:
         close_gap(ports, at)
         ports.n -= 1
@@ -253,7 +259,7 @@ cdef list ports_check(const Ports* ports):
         use = &ports.uses[i]
         if use.count:
             n += 1
-            if use.count > ports.size:
+            if use.count > ports.size or use.odd > use.count:
                 complaints.append(f"ports: {use.count} taken of {ports.size} at place {i}")
             if place_of(ports, use.laddr, use.raddr, use.rport) != i:
                 complaints.append(f"ports: place {i} cannot be found")
@@ -297,14 +303,19 @@ cdef class EphemeralPorts:
             raise ValueError(f"i: expected 0 .. {self.ports.size - 1}, got {i}")
         return ports_taken(&self.ports, &self.search, i)
 
-    def released(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
+    def released(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         if self.count(laddr, raddr, rport) == 0:
             raise ValueError("released: nothing is taken towards this destination")
-        ports_released(&self.ports, laddr, raddr, rport)
+        ports_released(&self.ports, laddr, raddr, rport, lport)
 
     def count(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
         """Ports taken towards a destination."""
         return ports_count(&self.ports, laddr, raddr, rport)
+
+    @property
+    def first(self):
+        """Candidates of the search before this one are known to be taken."""
+        return self.search.first
 
     @property
     def size(self):

@@ -27,7 +27,8 @@ cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap)
     return <uint32_t>doubled if doubled < cap else cap
 
 
-cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last, uint32_t cap) noexcept nogil:
+cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last,
+                                 uint32_t cap) noexcept nogil:
     """The intervals with first .. last doublings, added up."""
     cdef uint64_t total = 0
     cdef uint32_t shift
@@ -83,7 +84,8 @@ cdef inline uint32_t backoff_of(const Block* tcb, const Cold* cold) noexcept nog
     return cold.backoff if tcb.bits & B_COLD else tcb.retries
 
 
-cdef inline bint resent_enough(const Block* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit) noexcept nogil:
+cdef inline bint resent_enough(const Block* tcb, const Cold* cold, const Knobs* knobs,
+                               uint32_t limit) noexcept nogil:
     """R2 (RFC 9293 3.8.3): the peer has had its time."""
     cdef uint32_t shift = backoff_of(tcb, cold)
     cdef uint32_t before
@@ -97,7 +99,8 @@ cdef inline bint resent_enough(const Block* tcb, const Cold* cold, const Knobs* 
 
 cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
     """The wait after the SYN (SYN-ACK) number `resends`, 0 the first."""
-    return backed_off(knobs.rto_initial, resends - linear if resends > linear else 0, knobs.rto_max) + knobs.rto_slop
+    cdef uint32_t doublings = resends - linear if resends > linear else 0
+    return backed_off(knobs.rto_initial, doublings, knobs.rto_max) + knobs.rto_slop
 
 
 cdef inline uint64_t syn_elapsed(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:

@@ -39,13 +39,14 @@ _full = np.asarray(_segment_view).dtype
 del _segment_view
 _names = [name for name in _full.names if not name.startswith("_")]
 
-#: One segment, 40 bytes, host byte order, padding left out of the fields.
+#: One segment, 40 bytes, host byte order, padding left out of the fields. Aligned, so that
+#: numpy.concatenate keeps the layout.
 SEGMENT = np.dtype({
     "names": _names,
     "formats": [_full.fields[name][0] for name in _names],
     "offsets": [_full.fields[name][1] for name in _names],
     "itemsize": sizeof(Segment),
-})
+}, align=True)
 
 
 def to_address(value, name="address"):
@@ -69,7 +70,10 @@ def to_uint(value, name, bits):
     Raises TypeError for anything that is not an integer, ValueError out of range.
     """
     array = np.asarray(value)
-    if array.dtype.kind not in "iub" and not (array.dtype.kind == "O" and all(isinstance(x, int) for x in array.flat)):
+    if array.dtype.kind == "f" and isinstance(value, (list, tuple)):
+        array = np.array(value, object)       # numpy makes floats of ints below and above 2**63 in one list
+    if array.dtype.kind not in "iub" and not (
+            array.dtype.kind == "O" and all(isinstance(x, int) for x in array.flat)):
         if array.size:
             raise TypeError(f"{name}: expected integers, got {array.dtype}")
     if array.size and (array.min() < 0 or array.max() >= 1 << bits):
@@ -106,11 +110,13 @@ def segments(n=1, **fields):
         if name not in SEGMENT.names:
             raise TypeError(f"{name}: not a field of SEGMENT; expected one of {', '.join(SEGMENT.names)}")
         kind = SEGMENT[name]
-        checked = to_address(value, name) if name in ("src", "dst") else to_uint(value, name, 8 * kind.itemsize)
+        checked = (to_address(value, name) if name in ("src", "dst")
+                   else to_uint(value, name, 8 * kind.itemsize))
         try:
             out[name] = checked
         except ValueError:
-            raise ValueError(f"{name}: expected a scalar or {n} values, got shape {np.shape(checked)}") from None
+            raise ValueError(f"{name}: expected a scalar or {n} values, "
+                             f"got shape {np.shape(checked)}") from None
         implied |= {"mss": OPT_MSS, "wscale": OPT_WSCALE, "tsval": OPT_TS, "tsecr": OPT_TS}.get(name, 0)
     if "opts" not in fields:
         out["opts"] = implied

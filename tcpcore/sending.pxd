@@ -5,7 +5,8 @@ from tcpcore.action cimport Action
 from tcpcore.block cimport Block, Cold
 from tcpcore.knobs cimport Knobs
 
-cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t limit) noexcept nogil
+cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                   uint32_t limit) noexcept nogil
 cdef uint32_t rows_due(const Block* tcb, const Cold* cold) noexcept nogil
 cdef void resend_first(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void probe(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil

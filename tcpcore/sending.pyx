@@ -15,7 +15,7 @@ from tcpcore.seq cimport seq_lt
 cdef enum:
     MSS_MIN = 48
     MSS_DEFAULT = 536
-    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, with its padding)
+    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
 
 
 cdef void set_main(Block* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
@@ -49,7 +49,7 @@ cdef uint32_t unsent(const Block* tcb, const Cold* cold) noexcept nogil:
 
 
 cdef uint32_t eff_mss(const Block* tcb, const Cold* cold) noexcept nogil:
-    """Bytes of text a row may carry (RFC 9293 3.7.1): MSS less options, at most half of the largest window."""
+    """Bytes of text a row may carry (RFC 9293 3.7.1): MSS less options, at most half the largest window."""
     cdef uint32_t largest = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
     cdef uint32_t half = largest // 2 if largest > MSS_DEFAULT else largest
     cdef uint32_t mss = tcb.mss - (TS_BYTES if tcb.bits & B_TS else 0)
@@ -79,23 +79,35 @@ cdef uint32_t next_row(const Block* tcb, const Cold* cold, uint32_t* fin) noexce
 
 cdef void put_text(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                    uint32_t seq, uint32_t length, uint32_t fin) noexcept nogil:
-    cdef Segment* row = put(tcb, cold, knobs, now, act, (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
+    cdef Segment* row = put(tcb, cold, knobs, now, act,
+                            (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
     row.payload_len = <uint16_t>length
+
+
+cdef void time_row(Block* tcb, Cold* cold, int64_t now) noexcept nogil:
+    """Time the row that ends at SND.NXT, one at a time and none while anything resent is in flight (Karn).
+    A bare FIN is not timed: nothing follows it that a sample could serve."""
+    if not tcb.bits & (B_TIMING | B_RECOVER):
+        tcb.bits |= B_TIMING
+        cold.rtt_seq = tcb.snd_nxt
+        cold.rtt_at = <uint32_t>tick_up(now)
 
 
 cdef void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """Uphold the invariant of this file after something was queued, sent or refused."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
-            set_main(tcb, act, T_REXMT, backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max))
+            set_main(tcb, act, T_REXMT,
+                     backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max))
     elif unsent(tcb, cold):
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
             use_cold(tcb, cold)
             set_main(tcb, act, T_PERSIST, backed_off(rto(tcb, cold, knobs), cold.backoff, knobs.rto_max))
 
 
-cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t limit) noexcept nogil:
-    """Send what may go, at most `limit` rows; the rest falls due at once (T_OUTPUT). Returns the rows sent."""
+cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                   uint32_t limit) noexcept nogil:
+    """Send what may go, at most `limit` rows; the rest falls due at once (T_OUTPUT). Returns rows sent."""
     cdef uint32_t sent = 0, length, fin
     while True:
         length = next_row(tcb, cold, &fin)
@@ -110,10 +122,8 @@ cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
         tcb.snd_nxt += length + fin
         if fin:
             tcb.bits |= B_FIN_SENT
-        if length and not tcb.bits & (B_TIMING | B_RECOVER):
-            tcb.bits |= B_TIMING
-            cold.rtt_seq = tcb.snd_nxt
-            cold.rtt_at = <uint32_t>tick_up(now)
+        if length:
+            time_row(tcb, cold, now)
         sent += 1
     keep_timed(tcb, cold, knobs, act)
     return sent
@@ -148,8 +158,8 @@ cdef void resend_first(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
         fin = 0
     put_text(tcb, cold, knobs, now, act, tcb.snd_una, length, fin)
     tcb.bits &= ~B_TIMING
-    if tcb.snd_una + length + fin != goal and not tcb.bits & B_RECOVER:
-        # more is in flight: each advancing ACK lets the next row go again, up to here
+    if tcb.bits & B_COLD and not tcb.bits & B_RECOVER:
+        # up to here each advancing ACK lets the next row go again, and none gives a sample
         tcb.bits |= B_RECOVER
         cold.rtt_seq = goal
 
@@ -164,6 +174,7 @@ cdef void probe(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action*
             length = eff_mss(tcb, cold)
         put_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, 0)
         tcb.snd_nxt += length
+        time_row(tcb, cold, now)
         keep_timed(tcb, cold, knobs, act)
     else:
         put(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)

@@ -14,21 +14,28 @@ cdef enum ListenVerdict:
     LISTEN_OPEN = 2
 
 # 3.10.1 OPEN call
-cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
-cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
+cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
+cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                       uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
 # 3.10.2 SEND call
-cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, uint32_t limit, Action* act) noexcept nogil
+cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, uint32_t limit,
+                    Action* act) noexcept nogil
 # 3.10.3 RECEIVE call
-cdef uint32_t receive_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
+cdef uint32_t receive_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now,
+                           Action* act) noexcept nogil
 # 3.10.4 CLOSE call, as shutdown() and as close()
 cdef void shutdown_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void close_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 # 3.10.5 ABORT call
 cdef void abort_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
+cdef void abandon_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 # 3.10.6 STATUS call: Engine.info reads the block
 # 3.10.7 SEGMENT ARRIVES
 cdef void in_closed(const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil
 cdef ListenVerdict in_listen(const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil
-cdef void segment_arrives(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
+cdef void segment_arrives(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                          Action* act) noexcept nogil
 # 3.10.8 Timeouts
-cdef void timeout(Block* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
+cdef void timeout(Block* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs,
+                  int64_t now, Action* act) noexcept nogil

@@ -38,7 +38,8 @@ cdef void die(Action* act, uint8_t cause, uint8_t error) noexcept nogil:
     act.error = error
 
 
-cdef void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now) noexcept nogil:
+cdef void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                       int64_t now) noexcept nogil:
     """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
     cdef uint32_t shift
@@ -114,6 +115,8 @@ cdef void opened(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action
             rtt_update(cold, tcb.rtt)
     tcb.retries = 0
     tcb.bits &= ~(B_RESEND_SYN | B_MATURE)
+    if tcb.bits & B_COLD:
+        cold.backoff = 0                              # the SYN's doublings end with it (RFC 6298 5.7)
     tcb.state = ESTABLISHED
     stop_main(act)
 
@@ -142,8 +145,8 @@ cdef void challenge(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
         act.challenge = True
 
 
-cdef void duplicate_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now, Action* act,
-                        Mib counter) noexcept nogil:
+cdef void duplicate_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                        Action* act, Mib counter) noexcept nogil:
     if not limited(tcb, cold, seg, knobs, now, act, counter):
         put_ack(tcb, cold, knobs, now, act)
 
@@ -201,8 +204,8 @@ cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* ac
 
 # --- 3.10.1 OPEN Call --------------------------------------------------------------------
 
-cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
-                      uint32_t rcv_buf, Action* act) noexcept nogil:
+cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
     """CLOSED -> SYN-SENT; the tuple is already in the block."""
     prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_SENT
@@ -213,8 +216,8 @@ cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, u
     count(act.counters, Mib.ActiveOpens)
 
 
-cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now, uint32_t iss,
-                       uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
+cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                       uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
     """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry and its SYN-ACK. Text on the SYN is
     not accepted: the peer sends it again (MAY, 3.10.7.2)."""
     prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
@@ -316,6 +319,13 @@ cdef void abort_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     die(act, cause, 0)
 
 
+cdef void abandon_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """CLOSE of the LISTEN before anybody accepted this connection."""
+    if in_set(tcb.state, ABORT_RESETS):
+        put_active_rst(tcb, cold, knobs, now, act)
+    die(act, NoCause if tcb.state == TIME_WAIT else CauseListenerClosed, 0)
+
+
 # --- 3.10.7 SEGMENT ARRIVES --------------------------------------------------------------
 # 3.10.7.1 CLOSED
 
@@ -387,7 +397,8 @@ cdef void in_syn_sent(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
 # 3.10.7.4 SYN-RECEIVED that came from LISTEN (MUST-11). A half-open entry has no application and
 # its own, stricter order of the same steps: Linux's tcp_check_req is where this order comes from.
 
-cdef bint in_window(const Block* tcb, const Cold* cold, const Segment* seg, const Knobs* knobs) noexcept nogil:
+cdef bint in_window(const Block* tcb, const Cold* cold, const Segment* seg,
+                    const Knobs* knobs) noexcept nogil:
     """Linux's test where no text is kept: some new number, or nothing at one of the edges."""
     cdef uint32_t edge = tcb.rcv_nxt + window(tcb, cold, knobs)
     cdef uint32_t end = seg_end(seg)
@@ -493,7 +504,8 @@ cdef bint paws_rejects(const Block* tcb, const Cold* cold, const Segment* seg, c
     return True
 
 
-cdef bint acceptable(const Block* tcb, const Cold* cold, const Segment* seg, const Knobs* knobs) noexcept nogil:
+cdef bint acceptable(const Block* tcb, const Cold* cold, const Segment* seg,
+                     const Knobs* knobs) noexcept nogil:
     """The four cases of the RFC, or Linux's more lenient right edge."""
     cdef uint32_t wnd = window(tcb, cold, knobs)
     cdef uint32_t length = seg_len(seg)
@@ -530,7 +542,8 @@ cdef bint first_sequence(Block* tcb, Cold* cold, const Segment* seg, const Knobs
     if bad:
         count(act.counters, Mib.PAWSEstab)
         counter = Mib.TCPACKSkippedPAWS
-    elif not (acceptable(tcb, cold, seg, knobs) or exact_rst(tcb, seg, knobs) or (seg.flags & SYN and crossed_synack(tcb, seg))):
+    elif not (acceptable(tcb, cold, seg, knobs) or exact_rst(tcb, seg, knobs)
+              or (seg.flags & SYN and crossed_synack(tcb, seg))):
         bad = True
     if bad:
         if seg.flags & RST:
@@ -611,7 +624,8 @@ cdef bint fifth_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
         return True
     if main_kind(tcb, cold) == T_PERSIST:
         tcb.retries = 0                               # the probes are being answered
-    if advanced or seq_lt(tcb.snd_wl1, seg.seq) or (tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0)):
+    if advanced or seq_lt(tcb.snd_wl1, seg.seq) or (
+            tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0)):
         take_window(tcb, cold, seg, wnd)
     if advanced:
         acknowledged(tcb, cold, seg, knobs, now, act)
@@ -645,7 +659,8 @@ cdef void acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
         resend_first(tcb, cold, knobs, now, act)
 
 
-cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                           Action* act) noexcept nogil:
     if tcb.state == FIN_WAIT_1:
         if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, act):
             return False
@@ -684,6 +699,7 @@ cdef bint seventh_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     cdef uint32_t right = left + seg.payload_len
     cdef uint32_t was = tcb.rcv_nxt
     cdef bint fin = seg.flags & FIN
+    cdef bint gap
     if seg.payload_len == 0 and not fin:
         return False
     if seq_le(right + fin, tcb.rcv_nxt):
@@ -700,18 +716,16 @@ cdef bint seventh_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
         keep_ahead(left, right, fin, act)
         return True
     tcb.rcv_nxt = right
-    if not ranges_empty(act.ranges):
+    gap = not ranges_empty(act.ranges)
+    if gap and not fin:                               # what lies behind this FIN was never the peer's to send
         tcb.rcv_nxt = ranges_take(act.ranges, tcb.rcv_nxt)
-    if ranges_fin_next(act.ranges, tcb.rcv_nxt):
-        fin = True
-    elif tcb.rcv_nxt != right:
-        fin = False                                   # later text was already here: this FIN came before it
+        fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
     count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
     deliver(tcb, cold, knobs, tcb.rcv_nxt - was)
     if fin:
         eighth_fin(tcb, cold, knobs, act)
         return True
-    return owes_ack(tcb, cold, knobs, act)
+    return gap or owes_ack(tcb, cold, knobs, act)     # a gap filled is told at once (RFC 5681 4.2)
 
 
 cdef void keep_ahead(uint32_t left, uint32_t right, bint fin, Action* act) noexcept nogil:
@@ -738,7 +752,7 @@ cdef void deliver(Block* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes) n
 
 cdef bint owes_ack(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """Delayed ACK (RFC 9293 3.8.6.3): at once without delack_ms, on every second segment, or for a gap."""
-    if knobs.delack == 0 or not ranges_empty(act.ranges):
+    if knobs.delack == 0:
         return True
     use_cold(tcb, cold)
     cold.delayed += 1
@@ -784,6 +798,8 @@ cdef void otherwise(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     if act.n_rows < ANSWER_ROWS and unsent(tcb, cold):
         if pump(tcb, cold, knobs, now, act, ANSWER_ROWS - act.n_rows):
             owed = False
+            if act.side_op == OP_ARM and act.side_kind == T_DELACK:
+                act.side_op = OP_CANCEL               # the rows acknowledge
     if owed and act.n_rows < ANSWER_ROWS:
         put_ack(tcb, cold, knobs, now, act)
 
@@ -828,8 +844,9 @@ cdef void in_time_wait(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     cdef bint stamped = tcb.bits & B_TS and seg.opts & OPT_TS
     cdef bint paws = older(tcb, cold, seg)
     if not paws and seg.seq == tcb.rcv_nxt and (seg_len(seg) == 0 or seg.flags & RST):
-        if seg.flags & RST and not knobs.tcp_rfc1337:
-            die(act, NoCause, 0)
+        if seg.flags & RST:
+            if not knobs.tcp_rfc1337:
+                die(act, NoCause, 0)
             return
         if stamped:
             cold.ts_recent = seg.tsval
@@ -868,8 +885,8 @@ cdef void segment_arrives(Block* tcb, Cold* cold, const Segment* seg, const Knob
 
 # --- 3.10.8 Timeouts ---------------------------------------------------------------------
 
-cdef void timeout(Block* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs, int64_t now,
-                  Action* act) noexcept nogil:
+cdef void timeout(Block* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs,
+                  int64_t now, Action* act) noexcept nogil:
     """The timer of this kind has run out. synack_retries: what the listener's queue allows now."""
     if kind == T_TIME_WAIT:
         die(act, NoCause, 0)
@@ -952,7 +969,8 @@ cdef void resend_timeout(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     set_main(tcb, act, T_REXMT, backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max))
 
 
-cdef void persist_timeout(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+cdef void persist_timeout(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                          Action* act) noexcept nogil:
     """Zero-window probe; only silence, not a closed window, ends the connection (MUST-37)."""
     if tcb.retries >= patience(tcb, knobs):
         give_up(act)

@@ -298,7 +298,7 @@ cdef list wheel_check(const Wheel* wheel):
     while chunk and free < wheel.pool.reserved:
         free += 1
         chunk = wheel.pool.words[chunk * 16]
-    if free + wheel.pool.used != wheel.pool.fresh - 1:
+    if free + wheel.pool.used != wheel.pool.fresh - 1 or wheel.pool.fresh > wheel.pool.reserved:
         complaints.append(f"wheel: {free} free and {wheel.pool.used} used chunks of {wheel.pool.fresh - 1}")
     return complaints
 

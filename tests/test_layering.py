@@ -19,7 +19,7 @@ ROOMS = {
     "ground": {"arena", "chunks", "intrin", "marks", "seq", "siphash"},
     "nouns": {"action", "block", "counters", "knobs", "reassembly", "rto", "segment"},
     "law": {"emit", "sending", "transition"},
-    "organs": {"backlog", "events", "flowtable", "isn", "ports", "ranges", "syncookie", "wheel"},
+    "organs": {"backlog", "events", "flowtable", "isn", "ports", "ranges", "syncookie", "synq", "wheel"},
     "conductor": {"check", "core", "engine"},
     "face": {"__init__", "sysctl"},
 }
@@ -35,7 +35,18 @@ ROOM_OF = {module: room for room, modules in ROOMS.items() for module in modules
 
 LIMITS = {".pxd": 99, ".pyx": 600, ".py": 600, ".pyi": 600}
 ORGAN_LIMIT = 399
-LONGER: dict[str, str] = {}  # file -> the ADR that allows it to be longer
+LONGER: dict[str, str] = dict.fromkeys(  # file -> the ADR that allows it to be longer
+    (
+        "tcpcore/block.pxd",
+        "tcpcore/core.pyx",
+        "tcpcore/counters.pxd",
+        "tcpcore/emit.pxd",
+        "tcpcore/engine.pyx",
+        "tcpcore/rto.pxd",
+        "tcpcore/transition.pyx",
+    ),
+    "docs/adr/0004-one-file-for-the-law.md",
+)
 
 TCPCORE = sorted(path for path in (ROOT / "tcpcore").iterdir() if path.suffix in LIMITS)
 CYTHON = [path for path in TCPCORE if path.suffix in (".pxd", ".pyx")]

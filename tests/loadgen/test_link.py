@@ -204,6 +204,7 @@ def test_a_third_and_a_last_ack_are_told_from_other_acks_by_their_numbers():
     assert wire.lost_acks(CLIENT, flags=Flag.ACK, seq=number(ISS + 402), ack=11) == 0  # the last
     assert wire.lost_acks(CLIENT, flags=Flag.ACK, seq=number(ISS + 402), ack=11) == 0  # and again
     assert wire.tracker.bytes_acked == 10  # counted once
+    assert wire.lost_acks(SERVER, flags=Flag.ACK, seq=11, ack=number(ISS + 402)) == 1  # not the passive side
 
 
 def test_the_kind_does_not_depend_on_the_cut():

@@ -30,13 +30,12 @@ from tests.model.twin_connection import (
     as_rows,
     tick,
 )
-from tests.model.twin_data import REXMT, Sending
+from tests.model.twin_data import ALL, REXMT, Sending
 
 INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt", "u4"), ("rcv_nxt", "u4"),
                  ("unread", "u4"), ("retries", "u1"), ("listener", "i8")])
 #: Where abort tells the peer (RFC 9293 3.10.5).
 TOLD_BY_ABORT = {State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.FIN_WAIT_2}
-REUSE_AFTER_MS = 1000
 
 
 def address(value):
@@ -133,7 +132,7 @@ class Twin(Arrival, Sending):
             self.count("EstabResets")
         conn.state, conn.error = State.CLOSED, error
         conn.half_open = conn.young = conn.in_time_wait_table = False
-        conn.main = conn.side = conn.entry = None
+        conn.main = conn.side = conn.first = conn.entry = None
         conn.ranges = []
         del self.flows[conn.flow]
         if not conn.held and not conn.queued:
@@ -173,23 +172,22 @@ class Twin(Arrival, Sending):
 
     def arm(self, conn, which, at, kind):
         setattr(conn, which, (at, kind))
-        self.requeue(conn, which)
+        self.requeue(conn, moves=which == "main")
 
     def disarm(self, conn, which):
         setattr(conn, which, None)
-        self.requeue(conn, None)
+        self.requeue(conn)
 
-    def requeue(self, conn, touched):
-        """One place in the queue per connection, that of its earlier timer; the side timer goes first."""
-        timers = [(timer[0], rank, which) for rank, which in enumerate(("side", "main"))
-                  if (timer := getattr(conn, which))]
-        if not timers:
-            conn.entry = None
-            return
-        at, _, which = min(timers)
-        if which == touched or not conn.entry or conn.entry[0] != at:
+    def requeue(self, conn, moves=False):
+        """One place in the queue per connection, that of its earlier timer, the side timer on a tie.
+
+        It is a new place, at the end, when another timer takes it or the main timer is armed again.
+        """
+        timers = [timer for timer in (conn.side, conn.main) if timer]
+        first = min(timers, key=lambda timer: timer[0], default=None)
+        if first != conn.first or moves:
             self.order += 1
-            conn.entry = at, self.order
+            conn.first, conn.entry = first, (first[0], self.order) if first else None
 
     def first_due(self):
         waiting = [conn for conn in self.slots.values() if conn.entry]
@@ -209,10 +207,10 @@ class Twin(Arrival, Sending):
         which = "side" if conn.side and conn.side[0] <= at else "main"
         kind = getattr(conn, which)[1]
         setattr(conn, which, None)
-        conn.entry = None
+        conn.first = conn.entry = None
         getattr(self, f"{kind}_timer")(conn, at * MS)
-        if conn.entry is None and (conn.side or conn.main):
-            self.requeue(conn, None)
+        if conn.entry is None:
+            self.requeue(conn)
 
     # -- the calls -------------------------------------------------------------------------------------
 
@@ -230,7 +228,8 @@ class Twin(Arrival, Sending):
 
     def unlisten(self, listener, now):
         now = self.at(now)
-        for conn in self.listeners.pop(listener).queue:
+        gone = self.listeners.pop(listener)
+        for conn in gone.queue:
             conn.queued = conn.held = False
             if conn.state == State.CLOSED:
                 self.free(conn)
@@ -238,6 +237,9 @@ class Twin(Arrival, Sending):
             if conn.state in TOLD_BY_ABORT:
                 self.active_rst(conn, now)
             self.die(conn, 0, "ListenerClosed")
+        if self.config.unlisten_forgets:
+            for conn in self.of_listener(gone):
+                self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
         return self.sent()
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None):
@@ -262,8 +264,7 @@ class Twin(Arrival, Sending):
         iss = None
         old = self.flows.get((laddr, lport, raddr, rport))
         if old:
-            if not (old.state == State.TIME_WAIT and old.ts
-                    and tick(now) - old.ts_recent_at >= REUSE_AFTER_MS):
+            if not (old.state == State.TIME_WAIT and old.ts):
                 self.count("AddressInUse")
                 self.cause("AddressInUse")
                 return 0
@@ -316,7 +317,7 @@ class Twin(Arrival, Sending):
         for conn, length in self.living(conns, nbytes):
             if conn and not conn.half_open and conn.state in SENDERS and not conn.fin_queued:
                 conn.snd_end = add(conn.snd_end, int(length))
-                self.output(conn, now)
+                self.output(conn, now, ALL)
         return self.sent()
 
     def recv(self, conns, nbytes, now):
@@ -336,7 +337,7 @@ class Twin(Arrival, Sending):
 
     def half_close(self, conn, now):
         if self.queue_fin(conn):
-            self.output(conn, now)
+            self.output(conn, now, room=1)
 
     def queue_fin(self, conn):
         """3.10.4, the states; whether there is a FIN to send."""
@@ -388,7 +389,7 @@ class Twin(Arrival, Sending):
             return self.free(conn)
         if conn.state in TOLD_BY_ABORT:
             self.active_rst(conn, now)
-        if conn.state not in (State.SYN_SENT, State.TIME_WAIT):
+        if conn.state not in (State.SYN_SENT, State.TIME_WAIT) and not conn.half_open:
             self.count("TCPAbortOnData")
         cause = {State.SYN_SENT: "ConnectAborted", State.TIME_WAIT: None}.get(conn.state, "Aborted")
         if conn.half_open:
@@ -431,8 +432,8 @@ class Twin(Arrival, Sending):
         return {
             "half_open": sum(conn.half_open for conn in conns),
             "accept_queue": sum(conn.queued for conn in conns),
-            "time_wait": self.time_wait_table(),
-            "orphans": sum(conn.orphan and not conn.in_time_wait_table for conn in conns),
+            "time_wait": sum(conn.state == State.TIME_WAIT for conn in conns),
+            "orphans": sum(conn.orphan and conn.state != State.TIME_WAIT for conn in conns),
             "held_dead": sum(conn.state == State.CLOSED for conn in conns),
             "blocks_used": len(conns),
         }

@@ -68,7 +68,7 @@ class Arrival:
             return
         if seg.has_ack:
             self.answering_rst(seg)
-        elif seg.syn and not seg.fin:
+        elif seg.syn and not (seg.fin and (self.config.listen_drops_synfin or self.config.drop_synfin)):
             self.syn_for_listener(listener, seg, now, iss)
 
     def syn_for_listener(self, listener, seg, now, iss):
@@ -137,7 +137,8 @@ class Arrival:
                     and not between(conn.first_tsval, seg.tsecr, conn.last_tsval))
         if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST | FIN) == SYN and not paws:
             return self.duplicate_syn(conn, seg, now)
-        if seg.has_ack and seg.ack != conn.snd_nxt:
+        wrong_ack = seg.has_ack and seg.ack != conn.snd_nxt
+        if wrong_ack and self.config.wrong_ack_first:
             return self.answering_rst(seg)
         if paws or echo_bad or not self.in_window(conn, seg):
             if paws or echo_bad:
@@ -157,6 +158,8 @@ class Arrival:
         elif seg.syn and seg.seq != conn.irs:
             self.answering_rst(seg)
             self.abort_half_open(conn)
+        elif wrong_ack:
+            self.answering_rst(seg)
         elif not seg.has_ack:
             pass
         elif self.accept_queue_full(listener):
@@ -178,9 +181,7 @@ class Arrival:
         if self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
             return
         conn.no_sample = True
-        self.count("RetransSegs")
-        self.count("TCPSynRetrans")
-        self.syn(conn, now)
+        self.resend(conn, now)
         self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
 
     def abort_half_open(self, conn):
@@ -222,9 +223,7 @@ class Arrival:
         conn.retries += 1
         conn.young = False
         conn.no_sample = True
-        self.count("RetransSegs")
-        self.count("TCPSynRetrans")
-        self.syn(conn, now)
+        self.resend(conn, now)
         self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
 
     def synack_retries(self, listener):
@@ -244,9 +243,9 @@ class Arrival:
         if seg.has_ack:
             if not (after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
                 self.answering_rst(seg)
-                if conn.retries == 0:
+                if conn.retries == 0 and self.config.early_syn_resend_ms:
                     conn.no_sample = True
-                    self.arm(conn, "main", tick(now) + 8, REXMT)
+                    self.arm(conn, "main", tick(now) + self.config.early_syn_resend_ms, REXMT)
                 return
             if (self.config.tcp_timestamps and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, self.tsval(conn, now))):
@@ -270,7 +269,7 @@ class Arrival:
     # -- 3.10.7.4 --------------------------------------------------------------------------------
 
     def otherwise(self, conn, seg, now):
-        if conn.orphan and conn.state == State.FIN_WAIT_2:
+        if conn.orphan and conn.state == State.FIN_WAIT_2 and self.brief:
             return self.in_orphaned_fin_wait_2(conn, seg, now)
         if (self.first_sequence(conn, seg, now) and self.second_rst(conn, seg, now)
                 and self.fourth_syn(conn, seg, now)):
@@ -295,7 +294,13 @@ class Arrival:
                 and (conn.ts_recent - seg.tsval) % SPACE <= self.rto(conn))
 
     def acceptable(self, conn, seg):
-        edge = add(conn.rcv_nxt, self.window(conn))
+        window = self.window(conn)
+        edge = add(conn.rcv_nxt, window)
+        if self.config.acceptance == "rfc":
+            first, last = conn.rcv_nxt, add(edge, -1)
+            if window == 0:
+                return seg.len == 0 and seg.seq == conn.rcv_nxt
+            return between(first, seg.seq, last) or (seg.len > 0 and between(first, add(seg.end, -1), last))
         if before(seg.end, conn.rcv_nxt) or after(seg.seq, edge):
             return False
         return not (after(seg.end, edge) and conn.unread)
@@ -304,7 +309,8 @@ class Arrival:
         """At RCV.NXT, or one before it when that is the peer's FIN."""
         if not seg.rst:
             return False
-        return seg.seq == conn.rcv_nxt or (conn.state in BEHIND_FIN and seg.seq == add(conn.rcv_nxt, -1))
+        return seg.seq == conn.rcv_nxt or (
+            self.config.rst_before_fin and conn.state in BEHIND_FIN and seg.seq == add(conn.rcv_nxt, -1))
 
     def not_acceptable(self, conn, seg, now, skipped):
         if seg.rst:
@@ -325,7 +331,11 @@ class Arrival:
         opening = conn.state == State.SYN_RECEIVED
         if opening:
             self.count("AttemptFails")
-        error = errno.EPIPE if conn.state == State.CLOSE_WAIT else errno.ECONNRESET
+        error = errno.ECONNRESET
+        if conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait:
+            error = errno.EPIPE
+        elif opening and self.config.refused_in_syn_received:
+            error = errno.ECONNREFUSED
         self.die(conn, error, "ConnectRefused" if opening else "ResetByPeer")
         return False
 
@@ -424,13 +434,12 @@ class Arrival:
         """Seventh and eighth, and what is sent after all steps."""
         owed = None
         if conn.state in RECEIVERS:
-            if conn.orphan and conn.state == State.FIN_WAIT_1 and self.new_text(conn, seg):
+            if conn.orphan and self.new_text(conn, seg):
                 return self.data_after_close(conn, seg)
             owed = self.seventh_text(conn, seg, now)
-            if self.fin_taken(conn):
-                if not self.eighth_fin(conn, now):
-                    return
-        elif conn.state in BEHIND_FIN and seg.len and before(seg.seq, conn.rcv_nxt):
+            if conn.peer_done and not self.eighth_fin(conn, now):
+                return
+        elif conn.state in BEHIND_FIN and seg.len and not after(seg.end, conn.rcv_nxt):
             owed = "ack"
         self.settle(conn, now, owed, room)
 
@@ -450,21 +459,27 @@ class Arrival:
 
     # -- FIN_WAIT_2 without an application (section 6a) ------------------------------------------------
 
+    @property
+    def brief(self):
+        """Whether it is judged like TIME_WAIT: above 60 s Linux keeps the whole socket at first."""
+        return self.config.orphan_fin_wait_2_brief and self.config.tcp_fin_timeout <= 60
+
     def start_fin_wait_2(self, conn, now):
         config = self.config
-        rto = self.rto(conn)
-        least = 4 * rto - rto // 2
         timeout = 1000 * config.tcp_fin_timeout
-        if timeout <= 60_000:
-            if not self.enter_time_wait_table(conn):
-                return
-            conn.lasts = max(timeout, least)
-        else:
-            conn.lasts = timeout - 60_000 + max(timeout - 60_000, least)
         self.disarm(conn, "side")
-        self.arm(conn, "main", tick(now) + conn.lasts, FIN_WAIT_2)
+        if config.orphan_fin_wait_2_brief:
+            rto = self.rto(conn)
+            least = 4 * rto - rto // 2
+            if timeout <= 60_000:
+                timeout = max(timeout, least)
+                if not self.enter_time_wait_table(conn, timeout):
+                    return
+            else:
+                timeout = timeout - 60_000 + max(timeout - 60_000, least)
+        self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
 
-    def enter_time_wait_table(self, conn):
+    def enter_time_wait_table(self, conn, lasts):
         """Whether there is room for one more; if not the connection is gone."""
         if not conn.in_time_wait_table:
             if self.time_wait_table() >= self.config.tcp_max_tw_buckets:
@@ -472,16 +487,19 @@ class Arrival:
                 self.die(conn, 0, None)
                 return False
             conn.in_time_wait_table = True
+            self.count("TW" if lasts > 4000 else "TWKilled")
         return True
 
     def in_orphaned_fin_wait_2(self, conn, seg, now):
         if conn.older(seg) or not self.in_window(conn, seg):
-            if not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
+            self.count("PAWSEstab", conn.older(seg))
+            if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
                 self.ordinary_ack(conn, now)
         elif seg.rst:
             self.die(conn, errno.ECONNRESET, "ResetByPeer")
-        elif seg.syn:
-            self.data_after_close(conn, seg)
+        elif seg.syn and not before(seg.seq, conn.rcv_nxt):
+            self.answering_rst(seg)
+            self.die(conn, errno.ECONNRESET, "ResetByPeer")
         elif not seg.has_ack or seg.len == 0 or not after(seg.end, conn.rcv_nxt):
             pass
         elif seg.fin and seg.end == add(conn.rcv_nxt, 1):
@@ -497,15 +515,15 @@ class Arrival:
 
     def start_time_wait(self, conn, now):
         conn.state = State.TIME_WAIT
+        self.count("ConnectionsClosed")
         if self.config.time_wait_ms == 0:
             return self.die(conn, 0, None)
-        if self.enter_time_wait_table(conn):
+        if self.enter_time_wait_table(conn, self.config.time_wait_ms):
             self.disarm(conn, "side")
             self.restart_time_wait(conn, now)
 
     def restart_time_wait(self, conn, now):
-        conn.lasts = self.config.time_wait_ms
-        self.arm(conn, "main", tick(now) + conn.lasts, TIME_WAIT)
+        self.arm(conn, "main", tick(now) + self.config.time_wait_ms, TIME_WAIT)
 
     def in_time_wait(self, conn, seg, now):
         paws = conn.older(seg)
@@ -537,11 +555,9 @@ class Arrival:
             self.ordinary_ack(conn, now)
 
     def time_wait_timer(self, conn, now):
-        self.count("TW" if conn.lasts > 4000 else "TWKilled")
         self.die(conn, 0, None)
 
     def fin_wait_2_timer(self, conn, now):
-        self.count("TW" if conn.lasts > 4000 else "TWKilled")
         self.die(conn, 0, "FinWait2TimedOut")
 
     def current(self):

@@ -77,6 +77,15 @@ class Segment:
         return max((self.mss if self.opts & OPT_MSS else 0) or DEFAULT_MSS, SMALLEST_MSS)
 
 
+@dataclass(frozen=True)
+class Range:
+    """Numbers received ahead of a gap; `fin`: the last of them is a FIN."""
+
+    first: int
+    end: int
+    fin: bool
+
+
 @dataclass(eq=False)
 class Listener:
     number: int
@@ -136,9 +145,10 @@ class Connection:
     fin_queued: bool = False
     fin_sent: bool = False
     unread: int = 0
+    had_unread: bool = False         # from then on the window is what was offered last
     rcv_adv: int = 0                 # right edge of the window we offered
-    ranges: list = field(default_factory=list)       # [first, end] ahead of a gap, sorted
-    peer_fin: int | None = None      # number of a FIN that is ahead of a gap
+    ranges: list = field(default_factory=list)       # ahead of a gap, sorted
+    peer_done: bool = False          # its FIN has been taken
     delayed: int = 0                 # segments taken and not acknowledged
     # RFC 6298
     srtt: int | None = None          # us
@@ -155,8 +165,8 @@ class Connection:
     # timers: (tick, kind)
     main: tuple | None = None
     side: tuple | None = None
-    entry: tuple | None = None       # (tick, order): when it is looked at
-    lasts: int = 0                   # ticks of the TIME_WAIT or orphaned FIN_WAIT_2
+    first: tuple | None = None       # the one that stands in the queue
+    entry: tuple | None = None       # (tick, order): its place there
 
     @property
     def handle(self):

@@ -23,6 +23,7 @@ from tests.model.twin_connection import (
     SYN,
     TRANSMITTERS,
     UNSCALED,
+    Range,
     add,
     after,
     before,
@@ -34,8 +35,9 @@ from tests.model.twin_connection import (
 #: What a timer is for; `Twin.fire` calls the method of that name.
 REXMT, PERSIST, FIN_WAIT_2, TIME_WAIT = "rexmt", "persist", "fin_wait_2", "time_wait"
 DELACK, OUTPUT = "delack", "output"
-#: A row's worth of answers: what one segment or one call may make a connection send at once.
+#: Rows that one segment may make a connection send at once; a call may send all that fits the window.
 AT_ONCE = 2
+ALL = 1 << 30
 RTO_WITHOUT_SAMPLE_MS = 3000
 DATA_RTO_MIN_MS = 200
 DAY_MS = 24 * 3600 * 1000
@@ -67,7 +69,7 @@ class Sending:
         self.acknowledged(conn)
 
     def active_rst(self, conn, now):
-        self.row(conn, now, RST | ACK, self.send_seq(conn), wnd=0)
+        self.row(conn, now, RST | ACK, self.send_seq(conn))
 
     def answering_rst(self, seg):
         """3.5.2 group 1; never in answer to a RST."""
@@ -108,7 +110,7 @@ class Sending:
 
     def window(self, conn):
         """W of the rules: what the peer may send now."""
-        return self.offered(conn) if conn.unread else self.whole_window(conn)
+        return self.offered(conn) if conn.had_unread else self.whole_window(conn)
 
     def next_window(self, conn):
         whole = self.whole_window(conn)
@@ -117,7 +119,7 @@ class Sending:
         free = max(whole - conn.unread, 0)
         if free < self.config.mss or free < whole // 16:
             free = 0
-        elif not conn.scaled:
+        elif not conn.rcv_shift:
             free -= free % self.config.mss
         return max(free, self.offered(conn))
 
@@ -170,14 +172,18 @@ class Sending:
             self.sample(conn, tick(now) - conn.syn_at)
 
     def sample_ack(self, conn, seg, now):
-        """What an advancing ACK tells: the echo with timestamps, else the number being timed."""
-        if conn.ts:
-            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
-            if seg.has_ts and seg.tsecr and trip < SPACE // 2:
-                self.sample(conn, trip)
-        elif conn.timed and not before(seg.ack, conn.timed[0]):
-            self.sample(conn, tick(now) - conn.timed[1])
+        """What an advancing ACK tells: the echo if there is one, else the number being timed."""
+        timed = conn.timed
+        if timed and not before(seg.ack, timed[0]):
             conn.timed = None
+        else:
+            timed = None
+        if conn.ts and seg.has_ts and seg.tsecr:
+            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
+            if trip < SPACE // 2:
+                self.sample(conn, trip)
+        elif timed:
+            self.sample(conn, tick(now) - timed[1])
 
     def rto(self, conn):
         """ms, without backoff."""
@@ -213,11 +219,9 @@ class Sending:
     def next_row(self, conn):
         """(length, FIN) of the next row that fits the peer's window whole, or None."""
         room = conn.snd_wnd - conn.in_flight
-        fin = conn.fin_queued and not conn.fin_sent
         length = min(conn.unsent, conn.row_limit())
-        if length > room or (not length and not (fin and room >= 1)):
-            return None
-        return length, fin and length == conn.unsent and length + 1 <= room
+        fin = conn.fin_queued and not conn.fin_sent and length == conn.unsent
+        return (length, fin) if 0 < length + fin <= room else None
 
     def waiting(self, conn):
         return conn.unsent > 0 or (conn.fin_queued and not conn.fin_sent)
@@ -226,12 +230,10 @@ class Sending:
         seq = conn.snd_nxt
         conn.snd_nxt = add(seq, length + fin)
         conn.fin_sent |= fin
-        if conn.recover is None and conn.timed is None:
+        if length and conn.recover is None and conn.timed is None:
             conn.timed = conn.snd_nxt, tick(now)
         self.data_row(conn, now, seq, length, fin)
         if not conn.main or conn.main[1] != REXMT:
-            if conn.main:
-                conn.retries = conn.backoff = 0              # leaves the persist timer
             self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
 
     def output(self, conn, now, room=AT_ONCE):
@@ -243,20 +245,23 @@ class Sending:
             self.send_next(conn, now, *row)
             rows += 1
         if self.next_row(conn):
-            self.arm(conn, "side", tick(now), OUTPUT)
+            self.arm(conn, "side", now // MS, OUTPUT)     # not rounded up: due at `now`
         elif self.waiting(conn) and not conn.in_flight and not conn.main:
             self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
         return rows
 
     def resend(self, conn, now):
-        """The first unacknowledged row again."""
+        """The first unacknowledged row again; whether it is all that is in flight."""
         self.count("RetransSegs")
         if conn.snd_una == conn.iss:
-            return self.syn(conn, now)
+            self.count("TCPSynRetrans")
+            self.syn(conn, now)
+            return conn.in_flight == 1
         end = add(conn.snd_nxt, -1) if conn.fin_sent else conn.snd_nxt
         left = (end - conn.snd_una) % SPACE
         length = min(left, conn.row_limit())
         self.data_row(conn, now, conn.snd_una, length, conn.fin_sent and length == left)
+        return length == left
 
     # -- timers (3.10.8) -------------------------------------------------------------------------
 
@@ -275,24 +280,31 @@ class Sending:
         most = config.tcp_syn_retries
         elapsed = tick(now) - conn.syn_at
         patience = model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
-        linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
+        linear = config.tcp_syn_linear_timeouts if self.by_time and conn.state == State.SYN_SENT else 0
         if (conn.retries >= most + linear or (self.by_time and elapsed >= patience)
                 or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
             self.count("AttemptFails")
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "ConnectTimedOut")
-        conn.retries += 1
+        self.count_resend(conn, now)
         conn.no_sample = True
-        self.count("RetransSegs")
-        self.count("TCPSynRetrans")
-        self.syn(conn, now)
+        self.resend(conn, now)
         interval = self.syn_interval(max(0, conn.retries - config.tcp_syn_linear_timeouts))
         self.arm(conn, "main", tick(now) + interval, REXMT)
+
+    def count_resend(self, conn, now):
+        if conn.retries == 0:
+            conn.first_resend = tick(now)
+        conn.retries += 1
+
+    def most_resends(self, conn):
+        config = self.config
+        return (config.tcp_orphan_retries or 8) if conn.orphan else config.tcp_retries2
 
     def data_timer(self, conn, now):
         config = self.config
         self.count("TCPTimeouts")
-        most = (config.tcp_orphan_retries or 8) if conn.orphan else config.tcp_retries2
+        most = self.most_resends(conn)
         if self.by_time:
             patience = model(DATA_RTO_MIN_MS, most, config.tcp_rto_max_ms)
             late = conn.retries > 0 and tick(now) - conn.first_resend >= patience
@@ -301,26 +313,23 @@ class Sending:
         if late:
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
-        if conn.retries == 0:
-            conn.first_resend = tick(now)
-        conn.retries += 1
+        self.count_resend(conn, now)
         conn.backoff += 1
         conn.timed = None
-        conn.recover = conn.snd_nxt
-        self.resend(conn, now)
+        whole = self.resend(conn, now)
+        conn.recover = None if whole else conn.snd_nxt
         self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
 
     def persist_timer(self, conn, now):
         """3.8.6.1: ask for the window."""
-        if conn.retries >= self.config.tcp_retries2:
+        if conn.retries >= self.most_resends(conn):
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
-        conn.retries += 1
+        self.count_resend(conn, now)
         conn.backoff += 1
         self.count("TCPWinProbe")
         if conn.snd_wnd and conn.unsent:
-            self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
-            return
+            return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
         self.row(conn, now, ACK, add(conn.snd_una, -1))
         self.acknowledged(conn)
         self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
@@ -348,46 +357,48 @@ class Sending:
             return "ack"
         if window and not before(first, edge):
             return "ack"
+        fin = seg.fin
+        if self.config.acceptance == "rfc" and after(end, edge):
+            end, fin = edge, False
         if after(first, conn.rcv_nxt):
-            self.keep(conn, first, end, seg.fin)
+            self.keep(conn, first, end, fin)
             return "ack"
         had_gap = bool(conn.ranges)
-        if seg.fin:
-            conn.peer_fin = add(end, -1)
-        self.take(conn, end)
-        if had_gap or self.fin_taken(conn):
-            return "ack"
-        return "later"
+        self.take(conn, end, fin)
+        return "ack" if had_gap or conn.peer_done else "later"
 
     def keep(self, conn, first, end, fin):
         """A range ahead of a gap, joined with what it touches; four of them at most."""
-        touching = [r for r in conn.ranges if not (before(end, r[0]) or after(first, r[1]))]
+        touching = [r for r in conn.ranges if not (before(end, r.first) or after(first, r.end))]
         others = [r for r in conn.ranges if r not in touching]
         if len(others) == 4:
             self.count("TCPOFODrop")
             return
         self.count("TCPOFOQueue")
         for r in touching:
-            first = r[0] if before(r[0], first) else first
-            end = r[1] if after(r[1], end) else end
-        if fin:
-            conn.peer_fin = add(end, -1)
-        conn.ranges = sorted([*others, [first, end]], key=lambda r: (r[0] - conn.rcv_nxt) % SPACE)
+            first = r.first if before(r.first, first) else first
+            if after(r.end, end):
+                end, fin = r.end, r.fin
+            elif r.end == end:
+                fin |= r.fin
+        conn.ranges = sorted([*others, Range(first, end, bool(fin))],
+                             key=lambda r: (r.first - conn.rcv_nxt) % SPACE)
 
-    def take(self, conn, end):
-        """RCV.NXT moves to `end` and over every range that has become contiguous."""
-        start = conn.rcv_nxt
-        while conn.ranges and not after(conn.ranges[0][0], end):
+    def take(self, conn, end, fin):
+        """RCV.NXT moves to `end` and over every range that has become contiguous, up to a FIN."""
+        start, conn.rcv_nxt = conn.rcv_nxt, end
+        while conn.ranges and not fin and not after(conn.ranges[0].first, conn.rcv_nxt):
             r = conn.ranges.pop(0)
-            end = r[1] if after(r[1], end) else end
-        conn.rcv_nxt = end
-        taken = (end - start) % SPACE - self.fin_taken(conn)
+            if after(r.end, conn.rcv_nxt):
+                conn.rcv_nxt, fin = r.end, r.fin
+        conn.peer_done = bool(fin)
+        if fin:
+            conn.ranges = []
+        taken = (conn.rcv_nxt - start) % SPACE - fin
         self.count("BytesReceived", taken)
-        if not self.config.auto_read:
+        if not self.config.auto_read and taken:
             conn.unread += taken
-
-    def fin_taken(self, conn):
-        return conn.peer_fin is not None and after(conn.rcv_nxt, conn.peer_fin)
+            conn.had_unread = True
 
     def settle(self, conn, now, owed, room=AT_ONCE):
         """After all steps: queued data, else the ACK that is owed."""
@@ -397,7 +408,7 @@ class Sending:
         elif owed == "later":
             owed = "ack"
         rows = self.output(conn, now, room)
-        if rows or room < AT_ONCE or not owed:
+        if rows or not owed:
             return
         if owed == "ack":
             self.ordinary_ack(conn, now)
@@ -418,4 +429,4 @@ class Sending:
 
     @property
     def by_time(self):
-        return getattr(self.config, "retries_rule", "time") == "time"
+        return self.config.retries_rule == "time"

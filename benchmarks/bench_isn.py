@@ -1,0 +1,36 @@
+"""pytest-benchmark: the keyed hashes, through the batch call of the flow table and one by one."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tcpcore import Engine
+from tcpcore.isn import make
+
+BATCH = 4096
+MS = 1_000_000
+
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
+
+
+@pytest.mark.parametrize("rule", ["rfc6528", "rfc793", "random"])
+def test_make(benchmark, rule):
+    """Python's call around each number is most of this: compare the rules, not the figures."""
+    sports = np.arange(1024, 1024 + BATCH, dtype=np.uint16)
+    numbers = benchmark(make, rule, 64, 7, "10.0.0.1", 80, "10.1.0.1", sports, MS)
+    assert len(numbers) == BATCH
+
+
+@pytest.mark.parametrize("rule", ["rfc6528", "rfc793", "random"])
+def test_connect_and_abort(benchmark, rule):
+    """What the rule costs an active open."""
+    engine = Engine(capacity=BATCH, isn=rule, tcp_timestamps=0)
+    sports = np.arange(1024, 1024 + BATCH, dtype=np.uint16)
+
+    def open_and_abort():
+        conns, _ = engine.connect("10.0.0.2", 80, 0, sport=sports)
+        engine.abort(conns, 0)
+
+    benchmark(open_and_abort)
+    assert engine.gauges()["blocks_used"] == 0

@@ -1,0 +1,194 @@
+"""What every benchmark shares: one CPU, its time, medians with their spread, the floor.
+
+Time is that of the process, not of the wall: a neighbour on the same machine may slow the memory
+down, but being suspended for him is not counted.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib.util
+import os
+import platform
+import statistics
+import subprocess
+import sysconfig
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+
+DIRECTIVES = {"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True}
+
+cpu_ns = time.process_time_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A median and how far the middle half of the samples lies from it; both in the samples' unit."""
+
+    median: float
+    spread: float
+    samples: int
+
+    @classmethod
+    def of(cls, samples: Iterable[float]) -> Measured:
+        values = list(samples)
+        if len(values) == 1:
+            return cls(values[0], 0.0, 1)
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, (high - low) / 2, len(values))
+
+
+class Stopwatch:
+    """CPU time of named sections; called, it gives their total so far in seconds.
+
+    So it can be pytest-benchmark's timer, and what happens between the sections, such as
+    shuffling, is not measured.
+    """
+
+    def __init__(self) -> None:
+        self.total_ns = 0
+        self.sections: dict[str, int] = defaultdict(int)
+
+    @contextmanager
+    def timing(self, section: str) -> Iterator[None]:
+        start = cpu_ns()
+        yield
+        spent = cpu_ns() - start
+        self.total_ns += spent
+        self.sections[section] += spent
+
+    def lap(self) -> dict[str, int]:
+        """ns by section since the last lap."""
+        done, self.sections = dict(self.sections), defaultdict(int)
+        return done
+
+    def __call__(self) -> float:
+        return self.total_ns / 1e9
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Stay on one of the CPUs this process may use, the last: the first ones serve interrupts."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the cycle collector: it finds nothing in the naive twin and would double its time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def batches(n: int, size: int) -> Iterator[slice]:
+    """0 .. n - 1 in slices of at most `size`."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def touched(n: int, dtype: Any) -> np.ndarray:
+    """An array whose pages are there already: the first touch of a page costs more than a segment."""
+    array = np.empty(n, dtype)
+    array.view(np.uint8)[:] = 0
+    return array
+
+
+def sampled(work: Callable[[], object], steps: int, passes: int) -> list[float]:
+    """ns per step of each of `passes` calls, after one to get warm."""
+    work()
+    times = []
+    for _ in range(passes):
+        start = cpu_ns()
+        work()
+        times.append((cpu_ns() - start) / steps)
+    return times
+
+
+def load_floor() -> Any:
+    """The class `Floor`, compiled into build/ if its source is newer than what is there.
+
+    It is no extension of setup.py, which would install it along with the package.
+    """
+    source = ROOT / "benchmarks" / "floor.pyx"
+    made_of = hashlib.sha256(sysconfig.get_platform().encode())
+    for path in (source, *sorted((ROOT / "tcpcore").glob("*.pxd"))):
+        made_of.update(path.read_bytes())
+    directory = ROOT / "build" / "benchmarks" / made_of.hexdigest()[:16]
+    library = directory / f"floor{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if not library.exists():
+        compile_floor(source, directory)
+    spec = importlib.util.spec_from_file_location("floor", library)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Floor
+
+
+def compile_floor(source: Path, directory: Path) -> None:
+    """As setup.py compiles."""
+    from Cython.Build import cythonize
+    from setuptools import Distribution, Extension
+
+    extension = Extension("floor", [str(source)], extra_compile_args=["-O3", "-fno-strict-aliasing"])
+    modules = cythonize(
+        [extension],
+        build_dir=str(directory),
+        include_path=[str(ROOT)],
+        quiet=True,
+        compiler_directives=DIRECTIVES,
+    )
+    command = Distribution({"name": "floor", "ext_modules": modules}).get_command_obj("build_ext")
+    command.build_lib = str(directory)
+    command.build_temp = str(directory)
+    command.verbose = 0
+    command.ensure_finalized()
+    command.run()
+
+
+def revision() -> str:
+    """The commit this tree is at, with a + if it has been changed; "unknown" outside of git."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def provenance() -> dict[str, str]:
+    """Where and when figures come from: without it they cannot be compared."""
+    return {
+        "revision": revision(),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cpu": _first_line("/proc/cpuinfo", "model name") or platform.processor(),
+        "cpus": str(os.cpu_count()),
+        "huge_pages": _first_line("/sys/kernel/mm/transparent_hugepage/enabled", ""),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "flags": "-O3 -march=native" if os.environ.get("TCPCORE_NATIVE") == "1" else "-O3",
+    }
+
+
+def _first_line(path: str, start: str) -> str:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() or line for line in lines if line.startswith(start)), "")

@@ -1,0 +1,4 @@
+from tests.golden.table import GOLDEN, printed
+
+GOLDEN.write_text(printed())
+print(GOLDEN)

@@ -1,0 +1,179 @@
+"""Ephemeral ports of an engine: `connect(sport=None)`. The choice itself (RFC 6056) is the organ's test."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tcpcore import Config, Engine, Flag, segments
+
+MS = 1_000_000
+SECOND = 1000 * MS
+LOCAL, PEER, OTHER = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+RULES = ["linux", "random", "random-retry", "hash", "double-hash", "random-increments"]
+RANGE = (40_000, 40_099)
+
+rules = pytest.mark.parametrize("rule", RULES)
+
+
+def engine(rule="linux", **knobs):
+    knobs = {"capacity": 1000, "port_selection": rule, "ip_local_port_range": RANGE, **knobs}
+    return Engine(Config.linux(**knobs))
+
+
+@rules
+def test_ports_are_unique_per_four_tuple(rule):
+    eng = engine(rule)
+    conns, rows = eng.connect(PEER, 80, 0, n=100)
+    assert conns.all() and sorted(rows["sport"].tolist()) == list(range(40_000, 40_100))
+    for change in ({"dst": OTHER}, {"dport": 81}, {"src": "10.0.0.9"}):
+        conns, rows = eng.connect(**{"dst": PEER, "dport": 80, "now": 0, "n": 100, **change})
+        assert conns.all() and len(set(rows["sport"].tolist())) == 100
+    assert eng.check() == []
+
+
+@rules
+def test_filling_the_range_is_fast(rule):
+    eng = engine(rule, ip_local_port_range=(32768, 60999), capacity=30_000)
+    begun = time.perf_counter()
+    conns, rows = eng.connect(PEER, 80, 0, n=28_232)
+    assert time.perf_counter() - begun < 1.5, "the search does not keep clear of what is taken"
+    assert conns.all() and len(set(rows["sport"].tolist())) == 28_232
+
+
+@rules
+def test_exhaustion_is_counted_and_fast(rule):
+    eng = engine(rule, ip_local_port_range=(1024, 9215), capacity=9000)
+    conns, _ = eng.connect(PEER, 80, 0, n=8192)
+    assert conns.all()
+    begun = time.perf_counter()
+    conns, rows = eng.connect(PEER, 80, 0, n=2000)
+    assert time.perf_counter() - begun < 1, "each refusal searched the whole range"
+    assert not conns.any() and len(rows) == 0
+    assert eng.causes["PortsExhausted"] == eng.counters["PortsExhausted"] == 2000
+    assert eng.connect(OTHER, 80, 0)[0].all(), "another destination has its own ports"
+
+
+@rules
+def test_the_last_free_port_is_found(rule):
+    eng = engine(rule)
+    conns, rows = eng.connect(PEER, 80, 0, n=100)
+    for turn in (3, 77):
+        eng.abort(conns[turn], 0)
+        again, syn = eng.connect(PEER, 80, 0)
+        assert again.all() and syn["sport"] == rows["sport"][turn]
+        assert not eng.connect(PEER, 80, 0)[0].any()
+    assert eng.check() == []
+
+
+@rules
+def test_ports_taken_by_number_are_stepped_over(rule):
+    eng = engine(rule)
+    taken = np.arange(40_000, 40_100, 2)
+    assert eng.connect(PEER, 80, 0, sport=taken)[0].all()
+    conns, rows = eng.connect(PEER, 80, 0, n=60)
+    assert np.count_nonzero(conns) == 50 and set(rows["sport"].tolist()) == set(range(40_001, 40_100, 2))
+    assert eng.causes["PortsExhausted"] == 10 and eng.check() == []
+
+
+def test_every_way_to_die_gives_the_port_back():
+    eng = engine(tcp_timestamps=0, tcp_fin_timeout=1)
+    free = np.arange(40_000, 40_100)
+
+    def opened():
+        conns, rows = eng.connect(PEER, 80, opened.now, n=100)
+        assert conns.all() and sorted(rows["sport"].tolist()) == free.tolist()
+        return conns, rows
+
+    def answer(rows, flags, **fields):
+        return eng.receive(segments(
+            len(rows), src=PEER, dst=LOCAL, sport=80, dport=rows["sport"], flags=flags, wnd=5000,
+            ack=rows["seq"] + np.uint32(1), **fields), opened.now)
+
+    opened.now = 0
+    conns, rows = opened()
+    answer(rows, Flag.RST | Flag.ACK)                        # refused; held until close, the port is not
+    more, rows = opened()
+    eng.close(conns, 0)
+    eng.close(more, 0)                                       # in SYN-SENT: gone at once
+    conns, rows = opened()
+    opened.now = 300 * SECOND
+    eng.advance(opened.now)                                  # timed out
+    conns, rows = opened()
+    answer(rows, Flag.SYN | Flag.ACK, seq=5)
+    eng.abort(conns, opened.now)
+    conns, rows = opened()
+    answer(rows, Flag.SYN | Flag.ACK, seq=5)
+    fins = eng.close(conns, opened.now)
+    assert not eng.connect(PEER, 80, opened.now)[0].any()
+    answer(fins, Flag.ACK, seq=6)                            # FIN-WAIT-2 without an application
+    opened.now += 100 * SECOND
+    eng.advance(opened.now)
+    conns, rows = opened()
+    eng.abort(conns, opened.now)
+    assert eng.check() == [] and eng.gauges()["blocks_used"] == 100, "those that timed out are still held"
+
+
+def closed_actively(eng, now):
+    """100 connections to PEER in TIME_WAIT, with timestamps if the engine has them."""
+    conns, syns = eng.connect(PEER, 80, now, n=100)
+
+    def say(rows, flags, seq):
+        return eng.receive(segments(
+            100, src=PEER, dst=rows["src"], sport=80, dport=rows["sport"], flags=flags, seq=seq, wnd=5000,
+            ack=rows["seq"] + np.uint32(1), tsecr=rows["tsval"], tsval=1, opts=rows["opts"] & 8), now)
+
+    say(syns, Flag.SYN | Flag.ACK, 100)
+    fins = eng.close(conns, now)
+    say(fins, Flag.FIN | Flag.ACK, 101)
+    assert eng.gauges()["time_wait"] == 100
+    return syns
+
+
+def test_ports_in_time_wait_are_taken():
+    eng = engine(tcp_timestamps=0)
+    closed_actively(eng, 0)
+    assert not eng.connect(PEER, 80, 59 * SECOND)[0].any() and eng.causes["PortsExhausted"] == 1
+    eng.advance(60 * SECOND)
+    assert eng.connect(PEER, 80, 60 * SECOND, n=100)[0].all()
+
+
+def test_tw_reuse_takes_a_port_over_after_its_delay():
+    eng = engine(tcp_tw_reuse=1)
+    syns = closed_actively(eng, 0)
+    assert not eng.connect(PEER, 80, 999 * MS)[0].any(), "before tcp_tw_reuse_delay"
+    conns, rows = eng.connect(PEER, 80, 1000 * MS, n=101)
+    assert np.count_nonzero(conns) == 100 and set(rows["sport"].tolist()) == set(syns["sport"].tolist())
+    assert eng.counters["TWRecycled"] == 100 and eng.causes["PortsExhausted"] == 2
+    assert eng.gauges()["time_wait"] == 0 and eng.check() == []
+
+
+def test_tw_reuse_needs_timestamps():
+    eng = engine(tcp_tw_reuse=1, tcp_timestamps=0)
+    closed_actively(eng, 0)
+    assert not eng.connect(PEER, 80, 10 * SECOND)[0].any()
+
+
+@pytest.mark.parametrize(("src", "reused"), [("127.0.0.1", True), (LOCAL, False)])
+def test_tw_reuse_is_for_loopback_by_default(src, reused):
+    eng = engine(local_addr=src)
+    closed_actively(eng, 0)
+    assert eng.connect(PEER, 80, 10 * SECOND)[0].all() == reused
+
+
+def test_a_port_asked_for_is_taken_over_at_once_with_timestamps():
+    """Linux: the caller who names the port decides; the new numbers go on above the old ones."""
+    eng = engine(tcp_tw_reuse=0)
+    syns = closed_actively(eng, 0)
+    again, rows = eng.connect(PEER, 80, 0, sport=syns["sport"])
+    assert again.all() and (rows["seq"] == (syns["seq"] + np.uint32(2 + 65537))).all()
+    plain = engine(tcp_timestamps=0)
+    syns = closed_actively(plain, 0)
+    assert not plain.connect(PEER, 80, 0, sport=syns["sport"])[0].any()
+    assert plain.causes["AddressInUse"] == 100
+
+
+def test_the_order_does_not_depend_on_other_engines():
+    one, other = engine(seed=3), engine(seed=3)
+    engine(seed=3).connect(PEER, 80, 0, n=10)
+    assert one.connect(PEER, 80, 0, n=50)[1].tobytes() == other.connect(PEER, 80, 0, n=50)[1].tobytes()
