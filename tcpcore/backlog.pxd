@@ -9,7 +9,7 @@
 # Invariant: young <= half_open; an OPEN listener is in the table, a CLOSING one is not and
 # becomes FREE when its last half-open entry and its last unaccepted connection have gone.
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.knobs cimport Knobs
 
@@ -29,6 +29,7 @@ cdef struct Listener:
     uint32_t half_open
     uint32_t young            # of those: SYN-ACK never resent
     uint32_t rcv_buf          # bytes
+    int64_t cookie_until      # ns; cookies of this listener may come back until then
     uint32_t* ring            # accept queue, [ring_room] references
     uint32_t ring_room        # power of two, or 0
     uint32_t ring_head

@@ -15,6 +15,7 @@ from tcpcore.knobs cimport Knobs
 from tcpcore.ports cimport Ports
 from tcpcore.ranges cimport RangesPool
 from tcpcore.segment cimport Segment
+from tcpcore.syncookie cimport Cookies
 from tcpcore.wheel cimport Wheel
 
 cdef enum:
@@ -46,6 +47,7 @@ cdef struct Core:
     uint64_t brief            # of these: in FIN-WAIT-2 and counted by tcp_max_tw_buckets
     int64_t challenge_second  # tcp_challenge_ack_limit: the second being counted
     uint32_t challenge_left
+    Cookies cookies
     uint64_t draws            # random numbers drawn
     uint64_t random_key
     uint32_t hashes[STRIDE]
@@ -55,6 +57,7 @@ cdef enum KeyPurpose:
     KEY_ISN = 3
     KEY_PORTS = 5
     KEY_RANDOM = 7
+    KEY_COOKIES = 9
 
 cdef struct Opening:
     # one connect(): in the numbers of the wire

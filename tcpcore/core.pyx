@@ -21,8 +21,9 @@ from tcpcore.ports cimport *
 from tcpcore.ranges cimport *
 from tcpcore.reassembly cimport Ranges, ranges_empty
 from tcpcore.rto cimport clock_ms, tick_up
-from tcpcore.segment cimport ACK, OPT_TS, SYN
+from tcpcore.segment cimport ACK, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN
 from tcpcore.sending cimport rows_due
+from tcpcore.syncookie cimport *
 from tcpcore.siphash cimport derive_key, siphash24_1
 from tcpcore.transition cimport *
 from tcpcore.wheel cimport *
@@ -30,6 +31,7 @@ from tcpcore.wheel cimport *
 cdef enum:
     AHEAD = 32                # prefetch distance of the flow table's heads; half of it for blocks
     UNLIMITED = 0x7FFFFFFF
+    COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: cookies are looked for this long after the last was sent
 
 
 cdef bint core_init(Core* core, uint64_t seed) noexcept nogil:
@@ -265,9 +267,15 @@ cdef void leave_half_open(Core* core, const Block* tcb, const Before* was) noexc
 cdef void join_accept_queue(Core* core, uint32_t slot, const Before* was, int64_t now) noexcept nogil:
     """A half-open entry has become a connection."""
     cdef Block* tcb = &core.pool.blocks[slot]
-    cdef Listener* listener = backlog_at(&core.backlog, tcb.listener)
     leave_half_open(core, tcb, was)
     count(&core.counters, Mib.SynQueueEstablished)
+    enqueue(core, slot, now)
+
+
+cdef void enqueue(Core* core, uint32_t slot, int64_t now) noexcept nogil:
+    """A new connection waits for accept(), or is on its own where the application accepts at once."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Listener* listener = backlog_at(&core.backlog, tcb.listener)
     if not listener.auto_accept and backlog_push(&core.backlog, tcb.listener, slot + 1):
         tcb.bits |= B_QUEUED
         core.queued += 1
@@ -370,13 +378,16 @@ cdef void refuse(Core* core, uint8_t cause, uint32_t listener, int64_t now) noex
     events_tell(&core.events, 0, now, listener, EV_REFUSED, cause, CLOSED)
 
 
-cdef bint admitted(Core* core, const Listener* listener, uint32_t id, bint reopened,
-                   int64_t now) noexcept nogil:
-    """May this listener take one more half-open entry? Counts the refusal."""
+cdef bint admitted(Core* core, Listener* listener, uint32_t id, bint reopened, bint* cookie, int64_t now) noexcept nogil:
+    """May this listener take one more half-open entry, or answer with a cookie? Counts the refusal."""
     cdef Admission verdict = backlog_admit(listener, &core.knobs, False)
+    cookie[0] = verdict == ADMIT_COOKIE and not reopened
     if verdict == REFUSE_ACCEPT_FULL:
         count(&core.counters, Mib.ListenOverflows)
         refuse(core, CauseAcceptQueueFull, id, now)
+    elif cookie[0]:
+        count(&core.counters, Mib.TCPReqQFullDoCookies)
+        return True
     elif reopened or verdict == ADMIT:
         return True
     elif verdict == REFUSE_RESERVE:
@@ -388,23 +399,8 @@ cdef bint admitted(Core* core, const Listener* listener, uint32_t id, bint reope
     return False
 
 
-cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
-                        Segment* rows) noexcept nogil:
-    """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
-    cdef Listener* listener = backlog_at(&core.backlog, id)
-    cdef Action act
-    cdef Ranges scratch
-    cdef uint32_t ref, ts_offset = 0
-    cdef Block* tcb
-    if not admitted(core, listener, id, iss >= 0, now):
-        return 0
-    ref = pool_take(&core.pool)
-    if ref == 0:
-        count(&core.counters, Mib.ListenDrops)
-        count(&core.counters, Mib.BlocksExhausted)
-        refuse(core, CauseBlocksExhausted, id, now)
-        return 0
-    tcb = &core.pool.blocks[ref - 1]
+cdef void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener* listener) noexcept nogil:
+    """A passive block's 4-tuple and listener."""
     tcb.raddr = seg.src
     tcb.laddr = seg.dst
     tcb.rport = seg.sport
@@ -412,12 +408,121 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     tcb.listener = <uint16_t>id
     if listener.auto_close:
         tcb.bits |= B_AUTO_CLOSE
+
+
+cdef uint32_t ts_offset_for(const Core* core, const Segment* seg) noexcept nogil:
+    return isn_ts_offset(&core.isn, seg.dst, seg.src) if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1 else 0
+
+
+cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t now, Segment* rows) noexcept nogil:
+    """Answer a SYN and keep nothing: the half-open entry lives on the stack and in the ISN."""
+    cdef Listener* listener = backlog_at(&core.backlog, id)
+    cdef Block tcb
+    cdef Cold cold
+    cdef Action act
+    cdef CookieOptions agreed
+    cdef Segment heard = seg[0]
+    cdef uint32_t offset = ts_offset_for(core, seg)
+    cookie_agree(&core.cookies, seg, &agreed)
+    heard.opts &= agreed.opts | OPT_MSS
+    count_n(&core.counters, Mib.SyncookiesLostOptions, options_in(cookie_lost(&core.cookies, seg, &agreed)))
+    memset(&tcb, 0, sizeof(Block))
+    memset(&act, 0, sizeof(Action))
+    act.rows = rows
+    act.counters = &core.counters
+    name_block(&tcb, seg, id, listener)
+    open_passive(&tcb, &cold, &heard, &core.knobs, now, cookie_make(&core.cookies, seg, now), offset,
+                 listener.rcv_buf, &act)
+    if tcb.bits & B_TS:
+        rows[0].tsval = cookie_tsval(&core.cookies, &agreed, clock_ms(now)) + offset
+    listener.cookie_until = now + <int64_t>COOKIE_LIFE_S * 1_000_000_000
+    count(&core.counters, Mib.SyncookiesSent)
+    return act.n_rows
+
+
+cdef uint32_t options_in(uint8_t opts) noexcept nogil:
+    return (opts & 1) + (opts >> 1 & 1) + (opts >> 2 & 1) + (opts >> 3 & 1)
+
+
+cdef bint cookie_back(Core* core, const Segment* seg, uint32_t hash, uint32_t id, int64_t now, Segment* rows,
+                      uint32_t* n_rows) noexcept nogil:
+    """An ACK to a listener that has sent cookies lately: True when it was one and has been dealt with."""
+    cdef Listener* listener = backlog_at(&core.backlog, id)
+    cdef CookieOptions told
+    cdef uint32_t offset = ts_offset_for(core, seg), ref
+    n_rows[0] = 0
+    if not core.knobs.tcp_syncookies or now > listener.cookie_until or (seg.flags & (SYN | RST | ACK)) != ACK:
+        return False
+    if not cookie_read(&core.cookies, seg, offset, now, &told):
+        count(&core.counters, Mib.SyncookiesFailed)
+        return False
+    count(&core.counters, Mib.SyncookiesRecv)
+    ref = 0
+    if backlog_accept_full(listener):
+        count(&core.counters, Mib.ListenOverflows)
+        refuse(core, CauseAcceptQueueFull, id, now)
+    else:
+        ref = pool_take(&core.pool)
+        if ref == 0:
+            count(&core.counters, Mib.BlocksExhausted)
+            refuse(core, CauseBlocksExhausted, id, now)
+    if ref == 0:
+        count(&core.counters, Mib.ListenDrops)
+    else:
+        n_rows[0] = open_by_cookie(core, seg, hash, ref - 1, id, &told, offset, now, rows)
+    return True
+
+
+cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint32_t slot, uint32_t id,
+                             const CookieOptions* told, uint32_t offset, int64_t now, Segment* rows) noexcept nogil:
+    """A connection out of nothing but a good cookie; it never was half-open here."""
+    cdef Listener* listener = backlog_at(&core.backlog, id)
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Action act
+    cdef Ranges scratch
+    cdef Before was
+    begin(core, &act, &scratch, slot, rows)
+    name_block(tcb, seg, id, listener)
+    tcb.mss = told.mss
+    tcb.bits |= (B_TS if told.opts & OPT_TS else 0) | (B_SACK if told.opts & OPT_SACK_OK else 0)
+    if told.opts & OPT_WSCALE:
+        tcb.bits |= B_WSCALE
+        tcb.wscale = told.wscale
+    tcb.state = ESTABLISHED
+    was = remember(core, tcb)
+    core.counts[ESTABLISHED] += 1
+    flow_insert(&core.flows, hash, slot + 1)
+    open_cookie(tcb, &core.pool.colds[slot], seg, &core.knobs, now, offset, listener.rcv_buf, &act)
+    enqueue(core, slot, now)
+    settle(core, slot, &was, &act, now)
+    return act.n_rows
+
+
+cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
+                        Segment* rows) noexcept nogil:
+    """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
+    cdef Listener* listener = backlog_at(&core.backlog, id)
+    cdef Action act
+    cdef Ranges scratch
+    cdef uint32_t ref
+    cdef Block* tcb
+    cdef bint cookie
+    if not admitted(core, listener, id, iss >= 0, &cookie, now):
+        return 0
+    if cookie:
+        return send_cookie(core, seg, id, now, rows)
+    ref = pool_take(&core.pool)
+    if ref == 0:
+        count(&core.counters, Mib.ListenDrops)
+        count(&core.counters, Mib.BlocksExhausted)
+        refuse(core, CauseBlocksExhausted, id, now)
+        return 0
+    tcb = &core.pool.blocks[ref - 1]
+    name_block(tcb, seg, id, listener)
     if iss < 0:
         iss = isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
-    if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1:
-        ts_offset = isn_ts_offset(&core.isn, seg.dst, seg.src)
     begin(core, &act, &scratch, ref - 1, rows)
-    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss, ts_offset,
+    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss, ts_offset_for(core, seg),
                  listener.rcv_buf, &act)
     flow_insert(&core.flows, hash, ref)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
@@ -438,7 +543,7 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
                       Segment* rows) noexcept nogil:
     """No block has this 4-tuple: LISTEN or CLOSED."""
     cdef Action act
-    cdef uint32_t id
+    cdef uint32_t id, n_rows
     if foreign(seg):
         count(&core.counters, Mib.InErrs)
         return 0
@@ -448,6 +553,8 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
     id = backlog_find(&core.backlog, seg.dst, seg.dport)
     if id == 0:
         in_closed(seg, &core.knobs, &act)
+    elif cookie_back(core, seg, hash, id, now, rows, &n_rows):
+        return n_rows
     elif in_listen(seg, &core.knobs, &act) == LISTEN_OPEN:
         return open_half(core, seg, hash, id, -1, now, rows)
     return act.n_rows

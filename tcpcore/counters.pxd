@@ -57,6 +57,7 @@ cpdef enum Mib:
     BlocksExhausted
     AddressInUse
     StaleHandles
+    SyncookiesLostOptions         # options that both ends wanted and a cookie could not carry
     SynPayloadIgnored             # bytes that came on a SYN and were not accepted
     BytesReceived                 # bytes delivered in order
     ConnectionsClosed             # connections that ended by the close handshake

@@ -25,8 +25,9 @@ from tcpcore.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.isn cimport ISN_RANDOM, ISN_RFC793, ISN_RFC6528, isn_init
 from tcpcore.knobs cimport SYNQ_DROP_NEW, SYNQ_LINUX, Knobs
 from tcpcore.ports cimport *
-from tcpcore.segment cimport Segment
+from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.siphash cimport derive_key
+from tcpcore.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
 from tcpcore.wheel cimport wheel_next, wheel_start
 
 from tcpcore.block import BLOCK
@@ -103,6 +104,12 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.wrong_ack_first = config.wrong_ack_first
     knobs.unlisten_forgets = config.unlisten_forgets
     knobs.orphan_fin_wait_2_brief = config.orphan_fin_wait_2_brief
+
+
+cdef uint8_t offers(config) except *:
+    """OptBits of the SYN options this host agrees to."""
+    return (OPT_MSS | (OPT_WSCALE if config.tcp_window_scaling else 0) | (OPT_SACK_OK if config.tcp_sack else 0)
+            | (OPT_TS if config.tcp_timestamps else 0))
 
 
 @cython.final
@@ -245,6 +252,9 @@ cdef class Engine:
             raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
         isn_init(&self.core.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
                  derive_key(config.seed, KEY_ISN + 1))
+        cookie_init(&self.core.cookies, COOKIE_FREEBSD if config.cookie_encoding == "freebsd" else COOKIE_LINUX,
+                    config.mss, offers(config), derive_key(config.seed, KEY_COOKIES),
+                    derive_key(config.seed, KEY_COOKIES + 1))
         low, high = config.ip_local_port_range
         if not ports_init(&self.core.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):

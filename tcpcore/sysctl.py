@@ -207,6 +207,7 @@ class Config:
         "linux", ("linux", "drop-new"), later=("freebsd", "evict-oldest", "evict-random", "short-timer")
     )
     tcp_syncookies: int = _int(1, 0, 2)  # 0 off, 1 on overflow, 2 always
+    cookie_encoding: str = _choice("linux", ("linux", "freebsd"))  # what a cookie can carry, how long it lives
     tcp_abort_on_overflow: int = _switch(0)  # a final ACK meets a full accept queue: 1 answers RST
 
     # resending
@@ -447,6 +448,7 @@ _LINUX_ONLY: Final = (
 FREEBSD: Final[Mapping[str, Any]] = {
     "somaxconn": 128,
     "synq_policy": "drop-new",
+    "cookie_encoding": "freebsd",
     "tcp_abort_on_overflow": 1,  # syncache.rst_on_sock_fail
     "tcp_synack_retries": 3,
     "tcp_syn_retries": 12,  # keepinit ends the attempt long before

@@ -18,6 +18,8 @@ cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, u
                       uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
 cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
+cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
 # 3.10.2 SEND call
 cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, uint32_t limit,
                     Action* act) noexcept nogil

@@ -232,6 +232,28 @@ cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     count_n(act.counters, Mib.SynPayloadIgnored, seg.payload_len)
 
 
+cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
+    """LISTEN -> ESTABLISHED by an ACK that gave a cookie back (RFC 4987 3.6). tcb.mss, tcb.bits (B_TS, B_SACK,
+    B_WSCALE) and the low nibble of tcb.wscale say what the cookie knew; the segment goes on to its text and FIN."""
+    cdef uint16_t agreed = tcb.bits
+    cdef uint8_t shift = tcb.wscale
+    prepare(tcb, cold, knobs, now, seg.ack - 1, ts_offset, rcv_buf)
+    tcb.bits &= agreed | ~(B_TS | B_SACK | B_WSCALE)
+    tcb.wscale = (tcb.wscale & 0xF0 | shift) if tcb.bits & B_WSCALE else 0
+    tcb.bits |= B_PASSIVE | B_RESEND_SYN              # when the SYN-ACK went is not known: no RTT sample
+    tcb.rcv_nxt = seg.seq
+    tcb.snd_una = seg.ack
+    if tcb.bits & B_TS:
+        cold.ts_recent = seg.tsval
+        cold.ts_recent_at = clock_ms(now)
+    take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
+    open_window(tcb, cold, knobs)
+    opened(tcb, cold, knobs, now, act)
+    count(act.counters, Mib.PassiveOpens)
+    text_and_output(tcb, cold, seg, knobs, now, act)
+
+
 # --- 3.10.2 SEND Call --------------------------------------------------------------------
 
 cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, uint32_t limit,
@@ -779,8 +801,7 @@ cdef void eighth_fin(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) no
 
 cdef void otherwise(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
-    """3.10.7.4: the eight steps; what they owe goes out at the end, riding on data if there is any."""
-    cdef bint owed
+    """3.10.7.4: the eight steps."""
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         if not half_open(tcb, cold, seg, knobs, now, act):
             return
@@ -794,7 +815,13 @@ cdef void otherwise(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
         return
     if tcb.bits & B_ORPHAN and in_set(tcb.state, CAN_RECEIVE) and text_after_close(tcb, seg, act):
         return
-    owed = seventh_text(tcb, cold, seg, knobs, now, act)
+    text_and_output(tcb, cold, seg, knobs, now, act)
+
+
+cdef void text_and_output(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                          Action* act) noexcept nogil:
+    """Seventh and eighth, then output: what is owed rides on data if there is any."""
+    cdef bint owed = seventh_text(tcb, cold, seg, knobs, now, act)
     if act.n_rows < ANSWER_ROWS and unsent(tcb, cold):
         if pump(tcb, cold, knobs, now, act, ANSWER_ROWS - act.n_rows):
             owed = False

@@ -251,17 +251,15 @@ class Sending:
         return rows
 
     def resend(self, conn, now):
-        """The first unacknowledged row again; whether it is all that is in flight."""
+        """The first unacknowledged row again."""
         self.count("RetransSegs")
         if conn.snd_una == conn.iss:
             self.count("TCPSynRetrans")
-            self.syn(conn, now)
-            return conn.in_flight == 1
+            return self.syn(conn, now)
         end = add(conn.snd_nxt, -1) if conn.fin_sent else conn.snd_nxt
         left = (end - conn.snd_una) % SPACE
         length = min(left, conn.row_limit())
         self.data_row(conn, now, conn.snd_una, length, conn.fin_sent and length == left)
-        return length == left
 
     # -- timers (3.10.8) -------------------------------------------------------------------------
 
@@ -316,8 +314,8 @@ class Sending:
         self.count_resend(conn, now)
         conn.backoff += 1
         conn.timed = None
-        whole = self.resend(conn, now)
-        conn.recover = None if whole else conn.snd_nxt
+        conn.recover = conn.snd_nxt
+        self.resend(conn, now)
         self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
 
     def persist_timer(self, conn, now):
@@ -412,7 +410,7 @@ class Sending:
             return
         if owed == "ack":
             self.ordinary_ack(conn, now)
-        elif not conn.side:
+        elif conn.side is None or conn.side[1] == OUTPUT:            # which has nothing to send any more
             self.arm(conn, "side", tick(now) + self.config.delack_ms, DELACK)
 
     # -- recv (3.10.3) -----------------------------------------------------------------------------
