@@ -29,7 +29,8 @@ cdef void* arena_map(size_t nbytes) noexcept nogil:
     cdef bint huge = nbytes >= HUGE_FROM
     cdef size_t need = rounded(nbytes if nbytes else 1, HUGE if huge else PAGE)
     cdef size_t ask = need + (HUGE if huge else 0)
-    cdef char* base = <char*>mmap(NULL, ask, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    cdef char* base = <char*>mmap(NULL, ask, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     cdef size_t head
     if <void*>base == MAP_FAILED:
         return NULL

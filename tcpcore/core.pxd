@@ -73,8 +73,10 @@ cdef void core_free(Core* core) noexcept nogil
 cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now,
                              Segment* rows) noexcept nogil
 cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil
-cdef Py_ssize_t core_open(Core* core, const Opening* openings, Py_ssize_t n, int64_t now, uint64_t* conns, Segment* rows) noexcept nogil
-cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes, uint32_t* taken, int64_t now, Segment* rows) noexcept nogil
+cdef Py_ssize_t core_open(Core* core, const Opening* openings, Py_ssize_t n, int64_t now, uint64_t* conns,
+                          Segment* rows) noexcept nogil
+cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes,
+                           uint32_t* taken, int64_t now, Segment* rows) noexcept nogil
 cdef uint64_t core_queued(const Core* core, uint64_t conn) noexcept nogil
 cdef uint32_t core_rows_due(Core* core, uint64_t conn, uint32_t nbytes) noexcept nogil
 cdef uint64_t core_accept(Core* core, uint16_t listener, int64_t now) noexcept nogil

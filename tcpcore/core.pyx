@@ -12,7 +12,7 @@ from tcpcore.action cimport *
 from tcpcore.backlog cimport *
 from tcpcore.block cimport *
 from tcpcore.counters cimport *
-from tcpcore.emit cimport put_active_rst, use_cold
+from tcpcore.emit cimport use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport expect, likely, prefetch
@@ -31,7 +31,7 @@ from tcpcore.wheel cimport *
 cdef enum:
     AHEAD = 32                # prefetch distance of the flow table's heads; half of it for blocks
     UNLIMITED = 0x7FFFFFFF
-    COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: cookies are looked for this long after the last was sent
+    COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
 
 
 cdef bint core_init(Core* core, uint64_t seed) noexcept nogil:
@@ -378,7 +378,8 @@ cdef void refuse(Core* core, uint8_t cause, uint32_t listener, int64_t now) noex
     events_tell(&core.events, 0, now, listener, EV_REFUSED, cause, CLOSED)
 
 
-cdef bint admitted(Core* core, Listener* listener, uint32_t id, bint reopened, bint* cookie, int64_t now) noexcept nogil:
+cdef bint admitted(Core* core, Listener* listener, uint32_t id, bint reopened, bint* cookie,
+                   int64_t now) noexcept nogil:
     """May this listener take one more half-open entry, or answer with a cookie? Counts the refusal."""
     cdef Admission verdict = backlog_admit(listener, &core.knobs, False)
     cookie[0] = verdict == ADMIT_COOKIE and not reopened
@@ -411,10 +412,13 @@ cdef void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener
 
 
 cdef uint32_t ts_offset_for(const Core* core, const Segment* seg) noexcept nogil:
-    return isn_ts_offset(&core.isn, seg.dst, seg.src) if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1 else 0
+    if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1:
+        return isn_ts_offset(&core.isn, seg.dst, seg.src)
+    return 0
 
 
-cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t now, Segment* rows) noexcept nogil:
+cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t now,
+                          Segment* rows) noexcept nogil:
     """Answer a SYN and keep nothing: the half-open entry lives on the stack and in the ISN."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef Block tcb
@@ -474,7 +478,8 @@ cdef bint cookie_back(Core* core, const Segment* seg, uint32_t hash, uint32_t id
 
 
 cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint32_t slot, uint32_t id,
-                             const CookieOptions* told, uint32_t offset, int64_t now, Segment* rows) noexcept nogil:
+                             const CookieOptions* told, uint32_t offset, int64_t now,
+                             Segment* rows) noexcept nogil:
     """A connection out of nothing but a good cookie; it never was half-open here."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef Block* tcb = &core.pool.blocks[slot]
@@ -522,8 +527,8 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     if iss < 0:
         iss = isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
     begin(core, &act, &scratch, ref - 1, rows)
-    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss, ts_offset_for(core, seg),
-                 listener.rcv_buf, &act)
+    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
+                 ts_offset_for(core, seg), listener.rcv_buf, &act)
     flow_insert(&core.flows, hash, ref)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
     core.counts[SYN_RECEIVED] += 1
@@ -685,6 +690,11 @@ cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t 
 
 # --- calls -------------------------------------------------------------------------------------
 
+cdef bint tw_reusable(const Core* core, uint32_t laddr) noexcept nogil:
+    """tcp_tw_reuse: 1 always, 2 on loopback."""
+    return core.knobs.tcp_tw_reuse == 1 or (core.knobs.tcp_tw_reuse == 2 and laddr >> 24 == 127)
+
+
 cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint chosen,
                         int64_t now) noexcept nogil:
     """connect() over a TIME-WAIT: with timestamps the old incarnation's segments can be told apart
@@ -694,9 +704,8 @@ cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint ch
         return False
     if not chosen:
         return True
-    if core.knobs.tcp_tw_reuse == 0 or (core.knobs.tcp_tw_reuse == 2 and laddr >> 24 != 127):
-        return False
-    return clock_ms(now) - core.pool.colds[slot].ts_recent_at >= core.knobs.tcp_tw_reuse_delay
+    return (tw_reusable(core, laddr)
+            and clock_ms(now) - core.pool.colds[slot].ts_recent_at >= core.knobs.tcp_tw_reuse_delay)
 
 
 cdef struct Spot:
@@ -718,9 +727,8 @@ cdef bint choose_port(Core* core, const Opening* opening, Spot* spot, int64_t no
     """Find a port that connect() may use (RFC 6056); False when there is none. Bounded by the range; what is
     known to be taken is walked only where it might be taken over."""
     cdef bint free = ports_begin(&core.ports, opening.laddr, opening.raddr, opening.rport, &spot.search)
-    cdef bint reuse = core.knobs.tcp_tw_reuse == 1 or (core.knobs.tcp_tw_reuse == 2 and opening.laddr >> 24 == 127)
+    cdef bint reuse = core.counts[TIME_WAIT] != 0 and tw_reusable(core, opening.laddr)
     cdef uint32_t i
-    reuse = reuse and core.counts[TIME_WAIT] != 0
     if not free and not reuse:
         return False
     for i in range(0 if reuse else spot.search.first, core.ports.size):
@@ -753,7 +761,8 @@ cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segm
         look_at(core, opening, &spot)
         if spot.ref and not may_take_over(core, spot.ref - 1, opening.laddr, False, now):
             return no_connection(core, Mib.AddressInUse, CauseAddressInUse, now)
-    if pool_is_empty(&core.pool) and (spot.ref == 0 or core.pool.blocks[spot.ref - 1].bits & (B_HELD | B_QUEUED)):
+    if pool_is_empty(&core.pool) and (
+            spot.ref == 0 or core.pool.blocks[spot.ref - 1].bits & (B_HELD | B_QUEUED)):
         return no_connection(core, Mib.BlocksExhausted, CauseBlocksExhausted, now)
     if spot.ref:
         if iss < 0:
@@ -764,8 +773,8 @@ cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segm
     return open_at(core, opening, &spot, iss, now, rows, n_rows)
 
 
-cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int64_t iss, int64_t now, Segment* rows,
-                      uint32_t* n_rows) noexcept nogil:
+cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int64_t iss, int64_t now,
+                      Segment* rows, uint32_t* n_rows) noexcept nogil:
     """A block, which there is, for a 4-tuple that is free, and its SYN."""
     cdef uint32_t ref = pool_take(&core.pool), ts_offset = 0
     cdef Block* tcb
@@ -782,7 +791,8 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     if core.knobs.tcp_timestamps == 1:
         ts_offset = isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr)
     begin(core, &act, &scratch, ref - 1, rows)
-    open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset, opening.rcv_buf, &act)
+    open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
+                opening.rcv_buf, &act)
     if spot.place >= 0 and ports_taken(&core.ports, &spot.search, spot.place):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&core.flows, spot.hash, ref)
@@ -814,7 +824,7 @@ cdef void release_dead(Core* core, uint32_t slot) noexcept nogil:
 
 
 cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
-                        uint32_t limit, uint32_t* n_rows) noexcept nogil:
+                        uint32_t* n_rows) noexcept nogil:
     """One application call on one handle; CALL_RECV returns the bytes taken. limit bounds a send's rows."""
     cdef uint32_t ref = core_resolve(core, conn), slot, taken = 0
     cdef Block* tcb
@@ -840,7 +850,7 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
     begin(core, &act, &scratch, slot, rows)
     was = remember(core, tcb)
     if call == CALL_SEND:
-        send_call(tcb, cold, nbytes, &core.knobs, now, limit, &act)
+        send_call(tcb, cold, nbytes, &core.knobs, now, &act)
     elif call == CALL_RECV:
         taken = receive_call(tcb, cold, nbytes, &core.knobs, now, &act)
     elif call == CALL_SHUTDOWN:
@@ -872,7 +882,7 @@ cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssiz
             slot = <uint32_t>conns[i + AHEAD // 2]
             if slot < core.pool.capacity:
                 wheel_prefetch(&core.wheel, &core.pool.blocks[slot])
-        got = core_call(core, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, 0xFFFFFFFF, &more)
+        got = core_call(core, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, &more)
         written += more
         if taken != NULL:
             taken[i] = got

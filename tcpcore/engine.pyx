@@ -13,11 +13,11 @@ import numpy as np
 cimport cython
 from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
                              PyObject_GetBuffer)
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from tcpcore.backlog cimport LISTENER_OPEN, Listener, backlog_at, backlog_open
-from tcpcore.block cimport CLOSED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, B_COLD, Block, Cold, in_set, CAN_SEND
+from tcpcore.block cimport LISTEN, N_STATES, TICK_NS, TIME_WAIT, B_COLD, Block, Cold
 from tcpcore.check cimport core_check
 from tcpcore.core cimport *
 from tcpcore.counters cimport N_CAUSES, N_MIB
@@ -48,6 +48,7 @@ INFO = np.dtype([
 ])
 
 _LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
+_COOKIE_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
 _ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
 _SYNQ_POLICIES = {"linux": SYNQ_LINUX, "drop-new": SYNQ_DROP_NEW}
 _PORT_RULES = {
@@ -108,8 +109,8 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
 
 cdef uint8_t offers(config) except *:
     """OptBits of the SYN options this host agrees to."""
-    return (OPT_MSS | (OPT_WSCALE if config.tcp_window_scaling else 0) | (OPT_SACK_OK if config.tcp_sack else 0)
-            | (OPT_TS if config.tcp_timestamps else 0))
+    return (OPT_MSS | (OPT_WSCALE if config.tcp_window_scaling else 0)
+            | (OPT_SACK_OK if config.tcp_sack else 0) | (OPT_TS if config.tcp_timestamps else 0))
 
 
 @cython.final
@@ -160,7 +161,7 @@ def _handles(conns):
     """Handles as a contiguous uint64 vector."""
     array = np.asarray(conns)
     if array.dtype != np.uint64:
-        array = to_uint(array, "conns", 64)
+        array = np.asarray(to_uint(conns, "conns", 64))
     return np.ascontiguousarray(np.atleast_1d(array).ravel())
 
 
@@ -252,9 +253,8 @@ cdef class Engine:
             raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
         isn_init(&self.core.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
                  derive_key(config.seed, KEY_ISN + 1))
-        cookie_init(&self.core.cookies, COOKIE_FREEBSD if config.cookie_encoding == "freebsd" else COOKIE_LINUX,
-                    config.mss, offers(config), derive_key(config.seed, KEY_COOKIES),
-                    derive_key(config.seed, KEY_COOKIES + 1))
+        cookie_init(&self.core.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
+                    derive_key(config.seed, KEY_COOKIES), derive_key(config.seed, KEY_COOKIES + 1))
         low, high = config.ip_local_port_range
         if not ports_init(&self.core.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):

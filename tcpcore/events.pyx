@@ -33,8 +33,8 @@ _full = np.asarray(_event_view).dtype
 del _event_view
 _names = [name for name in _full.names if not name.startswith("_")]
 
-#: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields. Aligned, so that numpy.concatenate keeps
-#: the layout.
+#: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields.
+#: Aligned, so that numpy.concatenate keeps the layout.
 EVENT = np.dtype({
     "names": _names,
     "formats": [_full.fields[name][0] for name in _names],

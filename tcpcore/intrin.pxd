@@ -3,7 +3,7 @@
 # project stand here and in arena.pyx (mmap).
 cdef extern from *:
     """
-    /* the empty asm keeps gcc from taking a function that only prefetches for a pure one and dropping its calls */
+    /* a function that only prefetches looks pure to gcc, which drops its calls: the empty asm */
     #define TC_PREFETCH(p) do { __builtin_prefetch((p), 1, 3); __asm__ volatile(""); } while (0)
     #define TC_LIKELY(x) __builtin_expect(!!(x), 1)
     #define TC_UNLIKELY(x) __builtin_expect(!!(x), 0)

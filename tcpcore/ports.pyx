@@ -4,8 +4,9 @@ Not the question whether a port is free: that is the flow table's. Source: RFC 6
 rule "linux" the behaviour of Linux 6.x connect().
 """
 
-# Randomness is SipHash of a counter and hashes are SipHash of the destination, under one key:
-# messages are told apart by the tag in their second word.
+# What an outsider could profit from guessing is SipHash-2-4 of a counter or of the destination, under
+# one key: messages are told apart by their length or the tag in their second word. Where only the
+# places of tables depend on it, 1-3 does.
 import numpy as np
 
 cimport cython
@@ -15,7 +16,7 @@ from libc.string cimport memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.intrin cimport expect
-from tcpcore.siphash cimport siphash24_2
+from tcpcore.siphash cimport siphash13_tuple, siphash24_1, siphash24_2
 
 cdef enum:
     TABLE = 65536                 # Linux's size; RFC 6056 3.3.4 suggests 10
@@ -25,12 +26,9 @@ cdef enum:
     LEAST_HALF = 4                # bits; on fewer, Feistel rounds mix badly
 
 cdef enum Tag:
-    TAG_DRAW = 1
-    TAG_OFFSET = 2
-    TAG_INDEX = 3
-    TAG_ENTRY = 4
-    TAG_USE = 5
-    TAG_ROUND = 6
+    TAG_OFFSET = 1
+    TAG_INDEX = 2
+    TAG_ROUND = 3
 
 
 # ---- numbers nobody outside can guess
@@ -42,7 +40,7 @@ cdef inline uint64_t keyed(const Ports* ports, Tag tag, uint64_t a, uint64_t b) 
 
 cdef inline uint64_t draw(Ports* ports) noexcept nogil:
     ports.drawn += 1
-    return keyed(ports, TAG_DRAW, ports.drawn, 0)
+    return siphash24_1(ports.k0, ports.k1, ports.drawn)
 
 
 cdef inline uint64_t of_destination(const Ports* ports, Tag tag, uint32_t laddr, uint32_t raddr,
@@ -52,7 +50,7 @@ cdef inline uint64_t of_destination(const Ports* ports, Tag tag, uint32_t laddr,
 
 cdef inline uint32_t perturbation(const Ports* ports, uint32_t index) noexcept nogil:
     """Table entry of algorithm 4: its random first value, computed and not stored, plus its steps."""
-    return <uint32_t>keyed(ports, TAG_ENTRY, index, 0) + ports.perturb[index]
+    return <uint32_t>siphash13_tuple(ports.k0, ports.k1, index, 0, 0, 0) + ports.perturb[index]
 
 
 cdef uint32_t shuffled(const Ports* ports, uint64_t key, uint32_t x) noexcept nogil:
@@ -74,9 +72,14 @@ cdef uint32_t shuffled(const Ports* ports, uint64_t key, uint32_t x) noexcept no
 
 # ---- how many are taken
 
+cdef inline uint32_t home_of(const Ports* ports, uint32_t laddr, uint32_t raddr,
+                             uint16_t rport) noexcept nogil:
+    return <uint32_t>siphash13_tuple(ports.k0, ports.k1, raddr, rport, laddr, 0) & ports.mask
+
+
 cdef uint32_t place_of(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
     """Where the destination's entry is, or the empty place where it would be."""
-    cdef uint32_t at = <uint32_t>of_destination(ports, TAG_USE, laddr, raddr, rport) & ports.mask
+    cdef uint32_t at = home_of(ports, laddr, raddr, rport)
     cdef const PortUse* use = &ports.uses[at]
     while use.count and (use.raddr != raddr or use.laddr != laddr or use.rport != rport):
         at = (at + 1) & ports.mask
@@ -108,8 +111,7 @@ cdef void close_gap(Ports* ports, uint32_t gap) noexcept nogil:
         at = (at + 1) & ports.mask
         if ports.uses[at].count == 0:
             break
-        home = <uint32_t>of_destination(ports, TAG_USE, ports.uses[at].laddr, ports.uses[at].raddr,
-                                        ports.uses[at].rport) & ports.mask
+        home = home_of(ports, ports.uses[at].laddr, ports.uses[at].raddr, ports.uses[at].rport)
         if ((at - home) & ports.mask) >= ((at - gap) & ports.mask):
             ports.uses[gap] = ports.uses[at]
             gap = at

@@ -207,7 +207,7 @@ class Config:
         "linux", ("linux", "drop-new"), later=("freebsd", "evict-oldest", "evict-random", "short-timer")
     )
     tcp_syncookies: int = _int(1, 0, 2)  # 0 off, 1 on overflow, 2 always
-    cookie_encoding: str = _choice("linux", ("linux", "freebsd"))  # what a cookie can carry, how long it lives
+    cookie_encoding: str = _choice("linux", ("linux", "freebsd"))  # what a cookie carries, how long it lives
     tcp_abort_on_overflow: int = _switch(0)  # a final ACK meets a full accept queue: 1 answers RST
 
     # resending
@@ -242,7 +242,7 @@ class Config:
     # where the stacks and the RFCs part; docs/semantics.md says what each does
     listen_drops_synfin: int = _switch(1)  # LISTEN drops SYN+FIN
     early_syn_resend_ms: int = _int(8, 0, 1000)  # SYN-SENT: a wrong ACK makes the SYN due again; 0: not
-    retries_rule: str = _choice("time", ("time", "count"))  # give up after the time n resends take, or after n
+    retries_rule: str = _choice("time", ("time", "count"))  # give up after the time n resends take, or n
     acceptance: str = _choice("linux", ("linux", "rfc"))  # which test makes a segment acceptable
     epipe_in_close_wait: int = _switch(1)  # the error of an RST in CLOSE-WAIT is EPIPE
     rst_before_fin: int = _switch(1)  # after the peer's FIN an RST at RCV.NXT-1 resets too

@@ -21,7 +21,7 @@ cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
 cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                       uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
 # 3.10.2 SEND call
-cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, uint32_t limit,
+cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil
 # 3.10.3 RECEIVE call
 cdef uint32_t receive_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now,

@@ -234,8 +234,9 @@ cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
 
 cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                       uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
-    """LISTEN -> ESTABLISHED by an ACK that gave a cookie back (RFC 4987 3.6). tcb.mss, tcb.bits (B_TS, B_SACK,
-    B_WSCALE) and the low nibble of tcb.wscale say what the cookie knew; the segment goes on to its text and FIN."""
+    """LISTEN -> ESTABLISHED by an ACK that gave a cookie back (RFC 4987 3.6). tcb.mss, tcb.bits (B_TS,
+    B_SACK, B_WSCALE) and the low nibble of tcb.wscale say what the cookie knew; the segment goes on to
+    its text and FIN."""
     cdef uint16_t agreed = tcb.bits
     cdef uint8_t shift = tcb.wscale
     prepare(tcb, cold, knobs, now, seg.ack - 1, ts_offset, rcv_buf)
@@ -256,7 +257,7 @@ cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
 
 # --- 3.10.2 SEND Call --------------------------------------------------------------------
 
-cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now, uint32_t limit,
+cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
     """Queue nbytes; send what the peer's window lets go. Before ESTABLISHED they only queue."""
     if nbytes == 0 or not (in_set(tcb.state, CAN_SEND) or in_set(tcb.state, OPENING)) or tcb.bits & B_ORPHAN:
@@ -264,7 +265,7 @@ cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs,
     use_cold(tcb, cold)
     cold.snd_end += nbytes
     if in_set(tcb.state, CAN_SEND):
-        pump(tcb, cold, knobs, now, act, limit)
+        pump(tcb, cold, knobs, now, act, 0xFFFFFFFF)
 
 
 # --- 3.10.3 RECEIVE Call -----------------------------------------------------------------

@@ -11,7 +11,7 @@ from tests.model.engine_twin import Twin
 
 #: Scenarios not replayed through the engine, by name or pattern, and why. None.
 EXCLUDED = {}
-#: What the twin leaves out besides: its cookies are not the keyed ones (tests/organs/test_syncookie.py has their twin).
+#: What the twin leaves out besides: cookies are keyed and have a twin of their own (tests/organs).
 TWIN_LACKS = {
     "cookie_accepted_*": "the twin reads no cookies",
     "cookie_wrong_*": "the twin reads no cookies",

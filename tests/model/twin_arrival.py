@@ -491,8 +491,9 @@ class Arrival:
         return True
 
     def in_orphaned_fin_wait_2(self, conn, seg, now):
-        if conn.older(seg) or not self.in_window(conn, seg):
-            self.count("PAWSEstab", conn.older(seg))
+        paws = conn.older(seg) and not seg.rst
+        if paws or not self.in_window(conn, seg):
+            self.count("PAWSEstab", paws)
             if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
                 self.ordinary_ack(conn, now)
         elif seg.rst:

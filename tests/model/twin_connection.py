@@ -161,7 +161,7 @@ class Connection:
     first_resend: int = 0            # tick
     recover: int | None = None       # resending until this number is acknowledged
     # RFC 5961 section 7
-    invalid_at: int | None = None    # tick of the last limited answer
+    invalid_at: int | None = None    # ms of the last limited answer
     # timers: (tick, kind)
     main: tuple | None = None
     side: tuple | None = None

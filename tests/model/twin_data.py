@@ -61,11 +61,13 @@ class Sending:
                   ack=conn.rcv_nxt if flags & ACK else 0, wnd=wnd, payload_len=payload_len, **options)
 
     def send_seq(self, conn):
-        """SND.NXT, or the right edge of the peer's window when that lies before it."""
+        """SND.NXT, or the right edge of the peer's window when that lies before it (not in SYN_RECEIVED)."""
+        if conn.state == State.SYN_RECEIVED:
+            return conn.snd_nxt
         return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
 
     def ordinary_ack(self, conn, now):
-        self.row(conn, now, ACK, conn.snd_nxt if conn.half_open else self.send_seq(conn))
+        self.row(conn, now, ACK, self.send_seq(conn))
         self.acknowledged(conn)
 
     def active_rst(self, conn, now):
@@ -135,10 +137,10 @@ class Sending:
         limit = self.config.tcp_invalid_ratelimit
         if (seg.len and not seg.syn) or not limit:
             return False
-        if conn.invalid_at is not None and tick(now) - conn.invalid_at < limit:
+        if conn.invalid_at is not None and now // MS - conn.invalid_at < limit:
             self.count(skipped)
             return True
-        conn.invalid_at = tick(now)
+        conn.invalid_at = now // MS
         return False
 
     def challenge_ack(self, conn, seg, now):
