@@ -73,6 +73,13 @@ cdef inline Listener* backlog_at(const Backlog* backlog, uint16_t listener) noex
     return &backlog.listeners[listener - 1]
 
 
+cdef inline uint32_t backlog_peek(const Listener* listener, uint32_t distance) noexcept nogil:
+    """The reference that the pop after `distance` more ones will give, 0 none."""
+    if listener.ring_len <= distance:
+        return 0
+    return listener.ring[(listener.ring_head + distance) & (listener.ring_room - 1)]
+
+
 cdef inline bint backlog_accept_full(const Listener* listener) noexcept nogil:
     """One more than the backlog is waiting already."""
     return listener.ring_len > listener.backlog and not listener.auto_accept

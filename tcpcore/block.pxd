@@ -142,12 +142,18 @@ cdef inline bint pool_is_empty(const Pool* pool) noexcept nogil:
     return pool.n_stack == 0 and pool.fresh == pool.capacity
 
 
-cdef inline void pool_ahead(const Pool* pool) noexcept nogil:
-    """Prefetch the block that the 16th pool_take from now will give."""
+cdef inline void pool_ahead(const Pool* pool, bint cold) noexcept nogil:
+    """Prefetch the block (and its cold line) that the 16th pool_take from now will give."""
+    cdef uint32_t slot
     if pool.n_stack > 16:
-        prefetch(&pool.blocks[pool.stack[pool.n_stack - 17]])
+        slot = pool.stack[pool.n_stack - 17]
     elif pool.fresh + 16 < pool.capacity:
-        prefetch(&pool.blocks[pool.fresh + 16])
+        slot = pool.fresh + 16
+    else:
+        return
+    prefetch(&pool.blocks[slot])
+    if cold:
+        prefetch(&pool.colds[slot])
 
 
 cdef inline bint is_side(uint8_t kind) noexcept nogil:

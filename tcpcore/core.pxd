@@ -60,7 +60,7 @@ cdef enum KeyPurpose:
     KEY_COOKIES = 9
 
 cdef struct Opening:
-    # one connect(): in the numbers of the wire
+    # one connect(), in the numbers of the wire
     uint32_t laddr
     uint32_t raddr
     uint16_t rport
@@ -68,12 +68,21 @@ cdef struct Opening:
     int64_t iss               # -1: make one
     uint32_t rcv_buf          # bytes, rounded; 0: the knob's
 
+cdef struct Openings:
+    # many of them, a column each, as Python gives them
+    const uint32_t* dst
+    const uint16_t* dport
+    const uint32_t* src
+    const int32_t* sport
+    const int64_t* isn
+    const uint32_t* rcv_buf
+
 cdef bint core_init(Core* core, uint64_t seed) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil
 cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now,
                              Segment* rows) noexcept nogil
 cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil
-cdef Py_ssize_t core_open(Core* core, const Opening* openings, Py_ssize_t n, int64_t now, uint64_t* conns,
+cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int64_t now, uint64_t* conns,
                           Segment* rows) noexcept nogil
 cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes,
                            uint32_t* taken, int64_t now, Segment* rows) noexcept nogil

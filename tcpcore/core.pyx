@@ -193,27 +193,31 @@ cdef struct Before:
     # what a block was before the law had it
     uint8_t state
     uint16_t bits
-    bint brief
-    bint orphan
+    bint hashed               # hash is the block's
+    uint32_t hash
 
 
-cdef bint counts_as_brief(const Core* core, const Block* tcb) noexcept nogil:
+cdef inline bint counts_as_brief(const Core* core, uint8_t state, uint16_t bits) noexcept nogil:
     """Orphan FIN-WAIT-2 that holds a TIME-WAIT bucket."""
-    return (tcb.state == FIN_WAIT_2 and tcb.bits & B_ORPHAN and core.knobs.orphan_fin_wait_2_brief
+    return (state == FIN_WAIT_2 and bits & B_ORPHAN and core.knobs.orphan_fin_wait_2_brief
             and core.knobs.fin_timeout <= 60_000)
 
 
-cdef bint counts_as_orphan(const Block* tcb) noexcept nogil:
-    return tcb.bits & B_ORPHAN and tcb.state != TIME_WAIT
+cdef inline bint counts_as_orphan(uint8_t state, uint16_t bits) noexcept nogil:
+    return bits & B_ORPHAN and state != TIME_WAIT
 
 
-cdef Before remember(const Core* core, const Block* tcb) noexcept nogil:
-    cdef Before was
+cdef inline void remember(Before* was, const Block* tcb) noexcept nogil:
     was.state = tcb.state
     was.bits = tcb.bits
-    was.brief = counts_as_brief(core, tcb)
-    was.orphan = counts_as_orphan(tcb)
-    return was
+    was.hashed = False
+
+
+cdef inline void remember_hashed(Before* was, const Block* tcb, uint32_t hash) noexcept nogil:
+    was.state = tcb.state
+    was.bits = tcb.bits
+    was.hashed = True
+    was.hash = hash
 
 
 cdef void begin(Core* core, Action* act, Ranges* scratch, uint32_t slot, Segment* rows) noexcept nogil:
@@ -253,10 +257,8 @@ cdef void count_change(Core* core, const Block* tcb, const Before* was) noexcept
         core.counts[was.state] -= 1
         core.counts[tcb.state] += 1
     if (tcb.bits | was.bits) & B_ORPHAN:
-        core.orphans += counts_as_orphan(tcb)
-        core.orphans -= was.orphan
-        core.brief += counts_as_brief(core, tcb)
-        core.brief -= was.brief
+        core.orphans += counts_as_orphan(tcb.state, tcb.bits) - counts_as_orphan(was.state, was.bits)
+        core.brief += counts_as_brief(core, tcb.state, tcb.bits) - counts_as_brief(core, was.state, was.bits)
 
 
 cdef void leave_half_open(Core* core, const Block* tcb, const Before* was) noexcept nogil:
@@ -286,7 +288,7 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
     """The connection is over: out of the flow table, and out of memory unless somebody holds it."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
-    flow_remove(&core.flows, block_hash(core, tcb), slot + 1)
+    flow_remove(&core.flows, was.hash if was.hashed else block_hash(core, tcb), slot + 1)
     if tcb.bits & B_EPHEMERAL:
         ports_released(&core.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
     disarm(core, slot)
@@ -294,8 +296,9 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
         ranges_return(&core.ranges, cold.ranges)
         cold.ranges = 0
     core.counts[was.state] -= 1
-    core.orphans -= was.orphan
-    core.brief -= was.brief
+    if was.bits & B_ORPHAN:
+        core.orphans -= counts_as_orphan(was.state, was.bits)
+        core.brief -= counts_as_brief(core, was.state, was.bits)
     if was.state == ESTABLISHED or was.state == CLOSE_WAIT:
         count(&core.counters, Mib.EstabResets)
     if act.cause != NoCause:
@@ -362,7 +365,8 @@ cdef void settle(Core* core, uint32_t slot, const Before* was, Action* act, int6
 cdef void end_quietly(Core* core, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil:
     """Remove a block that the law was not asked about."""
     cdef Action act
-    cdef Before was = remember(core, &core.pool.blocks[slot])
+    cdef Before was
+    remember(&was, &core.pool.blocks[slot])
     memset(&act, 0, sizeof(Action))
     act.cause = cause
     if was.state == SYN_RECEIVED and was.bits & B_PASSIVE:
@@ -453,10 +457,11 @@ cdef bint cookie_back(Core* core, const Segment* seg, uint32_t hash, uint32_t id
     """An ACK to a listener that has sent cookies lately: True when it was one and has been dealt with."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef CookieOptions told
-    cdef uint32_t offset = ts_offset_for(core, seg), ref
+    cdef uint32_t offset, ref
     n_rows[0] = 0
     if not core.knobs.tcp_syncookies or now > listener.cookie_until or (seg.flags & (SYN | RST | ACK)) != ACK:
         return False
+    offset = ts_offset_for(core, seg)
     if not cookie_read(&core.cookies, seg, offset, now, &told):
         count(&core.counters, Mib.SyncookiesFailed)
         return False
@@ -494,7 +499,7 @@ cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint
         tcb.bits |= B_WSCALE
         tcb.wscale = told.wscale
     tcb.state = ESTABLISHED
-    was = remember(core, tcb)
+    remember(&was, tcb)
     core.counts[ESTABLISHED] += 1
     flow_insert(&core.flows, hash, slot + 1)
     open_cookie(tcb, &core.pool.colds[slot], seg, &core.knobs, now, offset, listener.rcv_buf, &act)
@@ -589,7 +594,7 @@ cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now
         act.accept_full = backlog_accept_full(listener)
     elif tcb.state == TIME_WAIT and seg.flags & SYN:
         act.listening = backlog_find(&core.backlog, seg.dst, seg.dport) != 0
-    was = remember(core, tcb)
+    remember_hashed(&was, tcb, hash)
     segment_arrives(tcb, &core.pool.colds[slot], seg, &core.knobs, now, &act)
     settle(core, slot, &was, &act, now)
     if act.effects & E_REOPEN:
@@ -601,30 +606,40 @@ cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now
     return act.n_rows
 
 
-cdef void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py_ssize_t i,
-                     Py_ssize_t n) noexcept nogil:
-    """The pipeline: heads AHEAD segments early, their blocks half of that, chain and timer entry a quarter.
-    Only hints: each segment looks its block up again when its turn comes."""
+cdef inline bint owns(const Block* tcb, const Segment* seg) noexcept nogil:
+    return (tcb.raddr == seg.src and tcb.rport == seg.sport and tcb.laddr == seg.dst and tcb.lport == seg.dport)
+
+
+cdef inline uint32_t likely_owner(const Core* core, const Segment* seg, uint32_t hash) noexcept nogil:
+    """The first block of the chain if it is the segment's, else whoever stands behind it."""
+    cdef uint32_t ref = core.flows.heads[hash & core.flows.mask]
+    if ref == 0 or owns(&core.pool.blocks[ref - 1], seg):
+        return ref
+    return core.pool.blocks[ref - 1].next
+
+
+cdef inline void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py_ssize_t i,
+                            Py_ssize_t n) noexcept nogil:
+    """The pipeline: ask for heads, first blocks, the blocks behind them, cold lines and timer entries of the
+    segments to come, each when what leads to it has arrived. Only hints: every segment looks its block up
+    again when its turn comes."""
     cdef uint32_t ref
-    cdef Block* tcb
     if i + AHEAD < n:
-        prefetch(&core.flows.heads[hashes[i + AHEAD] & core.flows.mask])
+        flow_ahead_head(&core.flows, hashes[i + AHEAD])
     if i + AHEAD // 2 < n:
-        ref = core.flows.heads[hashes[i + AHEAD // 2] & core.flows.mask]
+        flow_ahead_first(&core.flows, hashes[i + AHEAD // 2])
+        if segs[i + AHEAD // 2].flags & (SYN | ACK) == SYN:
+            pool_ahead(&core.pool, core.knobs.tcp_timestamps)
+    if i + AHEAD // 3 < n:
+        ref = likely_owner(core, &segs[i + AHEAD // 3], hashes[i + AHEAD // 3])
         if ref:
             prefetch(&core.pool.blocks[ref - 1])
             if core.knobs.tcp_timestamps:
                 prefetch(&core.pool.colds[ref - 1])
-        else:
-            pool_ahead(&core.pool)
-    if i + AHEAD // 4 < n:
-        ref = core.flows.heads[hashes[i + AHEAD // 4] & core.flows.mask]
+    if i + AHEAD // 6 < n:
+        ref = likely_owner(core, &segs[i + AHEAD // 6], hashes[i + AHEAD // 6])
         if ref:
-            tcb = &core.pool.blocks[ref - 1]
-            if tcb.rport == segs[i + AHEAD // 4].sport and tcb.raddr == segs[i + AHEAD // 4].src:
-                wheel_prefetch(&core.wheel, tcb)
-            elif tcb.next:
-                prefetch(&core.pool.blocks[tcb.next - 1])
+            wheel_prefetch(&core.wheel, &core.pool.blocks[ref - 1])
 
 
 cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now,
@@ -645,7 +660,13 @@ cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int6
 
 # --- time ------------------------------------------------------------------------------------
 
-cdef uint32_t fire(Core* core, uint32_t slot, int64_t now, Segment* rows) noexcept nogil:
+cdef struct Hint:
+    # a hash worked out early, and whose
+    uint32_t ref
+    uint32_t hash
+
+
+cdef uint32_t fire(Core* core, uint32_t slot, const Hint* hint, int64_t now, Segment* rows) noexcept nogil:
     """The timer of this block has run out; at most one row."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
@@ -665,25 +686,44 @@ cdef uint32_t fire(Core* core, uint32_t slot, int64_t now, Segment* rows) noexce
             return 0
         most = backlog_synack_retries(listener, &core.knobs)
     begin(core, &act, &scratch, slot, rows)
-    was = remember(core, tcb)
+    if hint.ref == slot + 1:
+        remember_hashed(&was, tcb, hint.hash)
+    else:
+        remember(&was, tcb)
     timeout(tcb, cold, kind, most, &core.knobs, now, &act)
     settle(core, slot, &was, &act, now)
     return act.n_rows
+
+
+cdef inline void fire_ahead(Core* core, Hint* hints, uint32_t turn) noexcept nogil:
+    """The same for timers: blocks and cold lines 14 early, flow table heads 8, first blocks of the chains 4."""
+    cdef uint32_t ref = wheel_ahead(&core.wheel, 14)
+    cdef Hint* hint = &hints[(turn + 8) & 15]
+    if ref:
+        prefetch(&core.pool.blocks[ref - 1])
+        if core.knobs.tcp_timestamps:
+            prefetch(&core.pool.colds[ref - 1])
+    hint.ref = wheel_ahead(&core.wheel, 8)
+    if hint.ref:
+        hint.hash = block_hash(core, &core.pool.blocks[hint.ref - 1])
+        flow_ahead_head(&core.flows, hint.hash)
+    flow_ahead_first(&core.flows, hints[(turn + 4) & 15].hash)
 
 
 cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
     """Fire what is due at or before now, in order, until rows has no room. Returns the rows written."""
     cdef Py_ssize_t written = 0
     cdef int64_t when, limit = now // TICK_NS
-    cdef uint32_t ref, ahead
+    cdef uint32_t ref, turn = 0
+    cdef Hint hints[16]
+    memset(hints, 0, sizeof(hints))
     while written < room:
         ref = wheel_pop(&core.wheel, limit, &when)
         if ref == 0:
             break
-        ahead = wheel_ahead(&core.wheel, 8)
-        if ahead:
-            prefetch(&core.flows.heads[block_hash(core, &core.pool.blocks[ahead - 1]) & core.flows.mask])
-        written += fire(core, ref - 1, when * TICK_NS, rows + written)
+        fire_ahead(core, hints, turn)
+        written += fire(core, ref - 1, &hints[turn & 15], when * TICK_NS, rows + written)
+        turn += 1
     count_n(&core.counters, Mib.OutSegs, written)
     return written
 
@@ -746,11 +786,12 @@ cdef uint64_t no_connection(Core* core, Mib counter, uint8_t cause, int64_t now)
     return 0
 
 
-cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segment* rows,
+cdef uint64_t core_connect(Core* core, const Opening* opening, uint32_t hash, int64_t now, Segment* rows,
                            uint32_t* n_rows) noexcept nogil:
-    """One active open; the handle, or 0 and a cause."""
+    """One active open; the handle, or 0 and a cause. hash counts where the caller named the port."""
     cdef int64_t iss = opening.iss
     cdef Spot spot
+    spot.hash = hash
     n_rows[0] = 0
     if opening.lport < 0:
         if not choose_port(core, opening, &spot, now):
@@ -758,7 +799,7 @@ cdef uint64_t core_connect(Core* core, const Opening* opening, int64_t now, Segm
     else:
         spot.place = -1
         spot.lport = <uint16_t>opening.lport
-        look_at(core, opening, &spot)
+        spot.ref = flow_find(&core.flows, hash, opening.raddr, opening.rport, opening.laddr, spot.lport)
         if spot.ref and not may_take_over(core, spot.ref - 1, opening.laddr, False, now):
             return no_connection(core, Mib.AddressInUse, CauseAddressInUse, now)
     if pool_is_empty(&core.pool) and (
@@ -804,15 +845,31 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     return handle_of(core, ref - 1)
 
 
-cdef Py_ssize_t core_open(Core* core, const Opening* openings, Py_ssize_t n, int64_t now, uint64_t* conns,
+cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int64_t now, uint64_t* conns,
                           Segment* rows) noexcept nogil:
     """Active opens in order, one row each at most; conns gets the handles. Returns the rows written."""
-    cdef Py_ssize_t i, written = 0
+    cdef Py_ssize_t done = 0, part, i, at, written = 0
+    cdef Opening opening
     cdef uint32_t more
-    for i in range(n):
-        pool_ahead(&core.pool)
-        conns[i] = core_connect(core, &openings[i], now, rows + written, &more)
-        written += more
+    while done < n:
+        part = n - done if n - done < STRIDE else STRIDE
+        for i in range(part):                         # the hash of a port still to be chosen is a hint gone wrong
+            at = done + i
+            core.hashes[i] = flow_hash(&core.flows, wanted.dst[at], wanted.dport[at], wanted.src[at],
+                                       <uint16_t>wanted.sport[at])
+        for i in range(part):
+            pool_ahead(&core.pool, core.knobs.tcp_timestamps)
+            flow_ahead(&core.flows, core.hashes, i, part)
+            at = done + i
+            opening.raddr = wanted.dst[at]
+            opening.rport = wanted.dport[at]
+            opening.laddr = wanted.src[at]
+            opening.lport = wanted.sport[at]
+            opening.iss = wanted.isn[at]
+            opening.rcv_buf = wanted.rcv_buf[at]
+            conns[at] = core_connect(core, &opening, core.hashes[i], now, rows + written, &more)
+            written += more
+        done += part
     return written
 
 
@@ -848,7 +905,7 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
             release_dead(core, slot)
         return 0
     begin(core, &act, &scratch, slot, rows)
-    was = remember(core, tcb)
+    remember(&was, tcb)
     if call == CALL_SEND:
         send_call(tcb, cold, nbytes, &core.knobs, now, &act)
     elif call == CALL_RECV:
@@ -926,6 +983,9 @@ cdef uint64_t core_accept(Core* core, uint16_t listener, int64_t now) noexcept n
     if ref == 0:
         return 0
     slot = ref - 1
+    ref = backlog_peek(backlog_at(&core.backlog, listener), AHEAD // 2)
+    if ref:
+        prefetch(&core.pool.blocks[ref - 1])
     tcb = &core.pool.blocks[slot]
     tcb.bits = (tcb.bits & ~B_QUEUED) | B_HELD
     core.queued -= 1
@@ -952,7 +1012,7 @@ cdef uint32_t core_unlisten(Core* core, uint16_t listener, int64_t now, Segment*
             release_dead(core, slot)
             continue
         begin(core, &act, &scratch, slot, rows + written)
-        was = remember(core, tcb)
+        remember(&was, tcb)
         abandon_call(tcb, &core.pool.colds[slot], &core.knobs, now, &act)
         settle(core, slot, &was, &act, now)
         written += act.n_rows

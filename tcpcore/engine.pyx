@@ -13,7 +13,7 @@ import numpy as np
 cimport cython
 from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
                              PyObject_GetBuffer)
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from tcpcore.backlog cimport LISTENER_OPEN, Listener, backlog_at, backlog_open
@@ -178,21 +178,6 @@ def _together(n, fields):
     if n is not None and int(np.prod(shape)) != n:
         raise ValueError(f"n: expected the common length {int(np.prod(shape))}, got {n}")
     return [np.ascontiguousarray(np.broadcast_to(value, shape).ravel()) for value in fields.values()]
-
-
-cdef Opening _opening
-_opening_view = <Opening[:1]>&_opening
-_OPENING = np.asarray(_opening_view).dtype
-del _opening_view
-
-
-def _openings(n, fields):
-    """What connect() was asked for, one row per connection."""
-    arrays = _together(n, fields)
-    wanted = np.zeros(len(arrays[0]), _OPENING)
-    for name, array in zip(("raddr", "rport", "laddr", "lport", "iss", "rcv_buf"), arrays):
-        wanted[name] = array
-    return wanted
 
 
 def _unicast(array, name):
@@ -414,7 +399,7 @@ cdef class Engine:
         cdef Py_ssize_t count, written
         cdef Segment* rows
         cdef uint64_t* handles
-        cdef const Opening* openings
+        cdef Openings wanted
         cdef int64_t at
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
@@ -427,16 +412,21 @@ cdef class Engine:
         for name in ("dport", "sport"):
             if np.size(fields[name]) and np.min(fields[name]) == 0:
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        wanted = _openings(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
-        count = len(wanted)
+        columns = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
+        count = len(columns[0])
         out = self.rows(out, count, "one per connection")
         conns = np.zeros(count, np.uint64)
         rows = <Segment*>_address(out, True)
         handles = <uint64_t*>_address(conns, True)
-        openings = <const Opening*>_address(wanted, False)
+        wanted.dst = <const uint32_t*>_address(columns[0], False)
+        wanted.dport = <const uint16_t*>_address(columns[1], False)
+        wanted.src = <const uint32_t*>_address(columns[2], False)
+        wanted.sport = <const int32_t*>_address(columns[3], False)
+        wanted.isn = <const int64_t*>_address(columns[4], False)
+        wanted.rcv_buf = <const uint32_t*>_address(columns[5], False)
         at = self.enter(now)
         with nogil:
-            written = core_open(self.core, openings, count, at, handles, rows)
+            written = core_open(self.core, &wanted, count, at, handles, rows)
         self.leave()
         return conns, out[:written]
 

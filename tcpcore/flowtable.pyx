@@ -197,7 +197,7 @@ cdef uint32_t enter(FlowTable* table, Pool* pool, uint32_t hash, const Segment* 
     cdef Block* tcb
     if ref:
         return ref
-    pool_ahead(pool)
+    pool_ahead(pool, False)
     ref = pool_take(pool)
     if ref:
         tcb = &pool.blocks[ref - 1]

@@ -30,7 +30,7 @@ from tests.model.twin_connection import (
     as_rows,
     tick,
 )
-from tests.model.twin_data import ALL, REXMT, Sending
+from tests.model.twin_data import ALL, Sending
 
 INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt", "u4"), ("rcv_nxt", "u4"),
                  ("unread", "u4"), ("retries", "u1"), ("listener", "i8")])
@@ -238,7 +238,7 @@ class Twin(Arrival, Sending):
                 self.active_rst(conn, now)
             self.die(conn, 0, "ListenerClosed")
         if self.config.unlisten_forgets:
-            for conn in self.of_listener(gone):
+            for conn in reversed(self.of_listener(gone)):
                 self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
         return self.sent()
 
@@ -287,7 +287,7 @@ class Twin(Arrival, Sending):
         conn.first_tsval = self.tsval(conn, now)
         self.count("ActiveOpens")
         self.syn(conn, now)
-        self.arm(conn, "main", tick(now) + self.syn_interval(0), REXMT)
+        self.arm_syn(conn, now, self.syn_interval(0))
         return conn.handle
 
     def accept(self, listener, limit=None):
@@ -322,7 +322,7 @@ class Twin(Arrival, Sending):
 
     def recv(self, conns, nbytes, now):
         now = self.at(now)
-        taken = [self.read(conn, None if n < 0 else int(n), now) if conn else 0
+        taken = [self.read(conn, None if n < 0 else int(n), now) if conn and not conn.orphan else 0
                  for conn, n in self.living(conns, -1 if nbytes is None else nbytes)]
         return np.array(taken, dtype=np.uint32), self.sent()
 

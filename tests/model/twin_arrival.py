@@ -245,7 +245,7 @@ class Arrival:
                 self.answering_rst(seg)
                 if conn.retries == 0 and self.config.early_syn_resend_ms:
                     conn.no_sample = True
-                    self.arm(conn, "main", tick(now) + self.config.early_syn_resend_ms, REXMT)
+                    self.arm_syn(conn, now, self.config.early_syn_resend_ms)
                 return
             if (self.config.tcp_timestamps and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, self.tsval(conn, now))):
@@ -348,9 +348,7 @@ class Arrival:
                 and seg.ack == conn.snd_nxt):
             return True
         if self.config.insecure_syn:
-            self.active_rst(conn, now)
-            if conn.state == State.SYN_RECEIVED:
-                self.count("AttemptFails")
+            self.active_rst(conn, now, wnd=0)
             self.die(conn, errno.ECONNRESET, "ResetByPeer")
             return False
         self.count("TCPSYNChallenge")
@@ -529,10 +527,11 @@ class Arrival:
     def in_time_wait(self, conn, seg, now):
         paws = conn.older(seg)
         if not paws and seg.seq == conn.rcv_nxt and (seg.len == 0 or seg.rst):
-            if seg.rst and not self.config.tcp_rfc1337:
-                return self.die(conn, 0, None)
-            if not seg.rst:
-                self.restart_time_wait(conn, now)
+            if seg.rst:
+                if not self.config.tcp_rfc1337:
+                    self.die(conn, 0, None)
+                return
+            self.restart_time_wait(conn, now)
             if conn.ts and seg.has_ts:
                 conn.take_timestamp(seg, now)
             return

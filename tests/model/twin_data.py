@@ -70,8 +70,8 @@ class Sending:
         self.row(conn, now, ACK, self.send_seq(conn))
         self.acknowledged(conn)
 
-    def active_rst(self, conn, now):
-        self.row(conn, now, RST | ACK, self.send_seq(conn))
+    def active_rst(self, conn, now, wnd=None):
+        self.row(conn, now, RST | ACK, self.send_seq(conn), wnd=wnd)
 
     def answering_rst(self, seg):
         """3.5.2 group 1; never in answer to a RST."""
@@ -289,8 +289,14 @@ class Sending:
         self.count_resend(conn, now)
         conn.no_sample = True
         self.resend(conn, now)
-        interval = self.syn_interval(max(0, conn.retries - config.tcp_syn_linear_timeouts))
-        self.arm(conn, "main", tick(now) + interval, REXMT)
+        self.arm_syn(conn, now, self.syn_interval(max(0, conn.retries - config.tcp_syn_linear_timeouts)))
+
+    def arm_syn(self, conn, now, interval):
+        """For a SYN of ours; an attempt that is bounded ends with its bound."""
+        due = tick(now) + interval
+        if self.config.keepinit_ms is not None:
+            due = min(due, conn.syn_at + self.config.keepinit_ms)
+        self.arm(conn, "main", due, REXMT)
 
     def count_resend(self, conn, now):
         if conn.retries == 0:
@@ -408,6 +414,8 @@ class Sending:
         elif owed == "later":
             owed = "ack"
         rows = self.output(conn, now, room)
+        if rows and owed == "later" and not self.next_row(conn):
+            self.disarm(conn, "side")
         if rows or not owed:
             return
         if owed == "ack":

@@ -36,6 +36,10 @@ CONFIGS = {
     "drop-new": Config.linux(
         tcp_timestamps=2, synq_policy="drop-new", tcp_abort_on_overflow=1, delack_ms=40, rcv_buf=200_000,
         tcp_fin_timeout=62, tcp_invalid_ratelimit=0, auto_read=False, **{**COMMON, "capacity": 3}),
+    "freebsd": Config.freebsd(tcp_timestamps=2, **COMMON),
+    "odd switches": Config.linux(
+        tcp_timestamps=2, insecure_rst=1, insecure_syn=1, drop_synfin=1, blackhole=1, time_wait_ms=0,
+        delack_ms=100, mss=1000, rcv_wscale_min=3, keepinit_ms=2500, **COMMON),
     "strict": Config.strict(tcp_timestamps=2, tcp_challenge_ack_limit=None, **COMMON),
 }
 
@@ -183,8 +187,11 @@ class EngineAndTwin(RuleBasedStateMachine):
     @rule(data=st.data(), call=st.sampled_from(["close", "close", "shutdown", "abort"]))
     def leave(self, data, call):
         # A FIN before our SYN is acknowledged: what its timer does then is nowhere laid down.
-        conns = [handle for handle in self.some(data)
-                 if not (conn := self.twin.find(handle)) or conn.half_open or conn.state != State.SYN_RECEIVED]
+        def opening(handle):
+            conn = self.twin.find(handle)
+            return conn and conn.state == State.SYN_RECEIVED and not conn.half_open
+
+        conns = [handle for handle in self.some(data) if call == "abort" or not opening(handle)]
         self.both(call, conns, self.now)
 
     # -- the wire
