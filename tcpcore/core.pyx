@@ -607,7 +607,8 @@ cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now
 
 
 cdef inline bint owns(const Block* tcb, const Segment* seg) noexcept nogil:
-    return (tcb.raddr == seg.src and tcb.rport == seg.sport and tcb.laddr == seg.dst and tcb.lport == seg.dport)
+    return (tcb.raddr == seg.src and tcb.rport == seg.sport
+            and tcb.laddr == seg.dst and tcb.lport == seg.dport)
 
 
 cdef inline uint32_t likely_owner(const Core* core, const Segment* seg, uint32_t hash) noexcept nogil:
@@ -696,7 +697,7 @@ cdef uint32_t fire(Core* core, uint32_t slot, const Hint* hint, int64_t now, Seg
 
 
 cdef inline void fire_ahead(Core* core, Hint* hints, uint32_t turn) noexcept nogil:
-    """The same for timers: blocks and cold lines 14 early, flow table heads 8, first blocks of the chains 4."""
+    """The same for timers: blocks and cold lines 14 early, flow table heads 8, chains 4."""
     cdef uint32_t ref = wheel_ahead(&core.wheel, 14)
     cdef Hint* hint = &hints[(turn + 8) & 15]
     if ref:
@@ -853,7 +854,7 @@ cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int6
     cdef uint32_t more
     while done < n:
         part = n - done if n - done < STRIDE else STRIDE
-        for i in range(part):                         # the hash of a port still to be chosen is a hint gone wrong
+        for i in range(part):                         # a port still to be chosen: a hint gone wrong
             at = done + i
             core.hashes[i] = flow_hash(&core.flows, wanted.dst[at], wanted.dport[at], wanted.src[at],
                                        <uint16_t>wanted.sport[at])

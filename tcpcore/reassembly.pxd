@@ -59,6 +59,8 @@ cdef inline uint32_t ranges_take(Ranges* ranges, uint32_t rcv_nxt) noexcept nogi
         ranges.left[i - gone] = ranges.left[i]
         ranges.right[i - gone] = ranges.right[i]
     ranges.n = <uint8_t>(ranges.n - gone)
+    if ranges.has_fin and seq_lt(ranges.fin_seq, rcv_nxt):
+        ranges.has_fin = False                # text where the FIN was said to be: it was none
     return rcv_nxt
 
 

@@ -112,7 +112,8 @@ class Sending:
 
     def window(self, conn):
         """W of the rules: what the peer may send now."""
-        return self.offered(conn) if conn.had_unread else self.whole_window(conn)
+        told = conn.had_unread or conn.rcv_buf != self.config.rcv_buf
+        return self.offered(conn) if told else self.whole_window(conn)
 
     def next_window(self, conn):
         whole = self.whole_window(conn)

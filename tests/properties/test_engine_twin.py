@@ -39,7 +39,7 @@ CONFIGS = {
     "freebsd": Config.freebsd(tcp_timestamps=2, **COMMON),
     "odd switches": Config.linux(
         tcp_timestamps=2, insecure_rst=1, insecure_syn=1, drop_synfin=1, blackhole=1, time_wait_ms=0,
-        delack_ms=100, mss=1000, rcv_wscale_min=3, keepinit_ms=2500, **COMMON),
+        delack_ms=100, mss=1000, rcv_wscale_min=3, keepinit_ms=2500, early_syn_resend_ms=0, **COMMON),
     "strict": Config.strict(tcp_timestamps=2, tcp_challenge_ack_limit=None, **COMMON),
 }
 
