@@ -72,7 +72,7 @@ golden: build  ## print the golden tables again; review the diff
 
 lint: $(TOOLS)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	$(VENV)/bin/cython-lint tcpcore
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore
 
 types: build $(TOOLS)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy

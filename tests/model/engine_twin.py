@@ -238,7 +238,7 @@ class Twin(Arrival, Sending):
                 self.active_rst(conn, now)
             self.die(conn, 0, "ListenerClosed")
         if self.config.unlisten_forgets:
-            for conn in reversed(self.of_listener(gone)):
+            for conn in sorted(self.of_listener(gone), key=lambda conn: conn.slot):
                 self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
         return self.sent()
 

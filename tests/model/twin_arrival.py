@@ -465,7 +465,6 @@ class Arrival:
     def start_fin_wait_2(self, conn, now):
         config = self.config
         timeout = 1000 * config.tcp_fin_timeout
-        self.disarm(conn, "side")
         if config.orphan_fin_wait_2_brief:
             rto = self.rto(conn)
             least = 4 * rto - rto // 2
