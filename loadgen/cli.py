@@ -98,7 +98,7 @@ def _common(default_connections: str) -> Callable[[F], F]:
         click.option(
             "-n",
             "--connections",
-            type=opt.AT_LEAST_ONE,
+            type=opt.CONNECTIONS,
             default=default_connections,
             show_default=True,
             help="How many connections to open.",
@@ -417,10 +417,21 @@ def _settings(
     }
 
 
+def _memory_of_this_machine() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _run(
     ctx: click.Context, workload: type[Workload[Any]], settings: Settings, given: dict[str, Any]
 ) -> None:
     thresholds = _thresholds(workload, settings, given["threshold"])
+    if settings.memory_bytes() > _memory_of_this_machine():
+        raise click.ClickException(
+            f"{format_count(settings.connections)} connections need about "
+            f"{format_bytes(settings.memory_bytes())} of memory, "
+            f"this machine has {format_bytes(_memory_of_this_machine())}"
+        )
     if settings.connections >= BIG_RUN:
         click.echo(
             f"memory: about {format_bytes(settings.memory_bytes())} for {format_count(settings.connections)} "

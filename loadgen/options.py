@@ -39,10 +39,13 @@ T = TypeVar("T")
 class _Unit(click.ParamType[T]):
     """A value that one of the parsers of `units` reads."""
 
-    def __init__(self, name: str, parse: Callable[[str], T], least: T | None = None) -> None:
+    def __init__(
+        self, name: str, parse: Callable[[str], T], least: T | None = None, most: T | None = None
+    ) -> None:
         self.name = name
         self._parse = parse
         self._least = least
+        self._most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
         try:
@@ -51,11 +54,13 @@ class _Unit(click.ParamType[T]):
             self.fail(str(error), param, ctx)
         if self._least is not None and parsed < self._least:  # type: ignore[operator]
             self.fail(f"expected at least {self._least}, got {value}", param, ctx)
+        if self._most is not None and parsed > self._most:  # type: ignore[operator]
+            self.fail(f"expected at most {self._most}, got {value}", param, ctx)
         return parsed
 
 
 COUNT: Final = _Unit("count", parse_count)
-AT_LEAST_ONE: Final = _Unit("count", parse_count, 1)
+CONNECTIONS: Final = _Unit("count", parse_count, 1, 2**30)  # as many as an engine can have blocks
 RATE: Final = _Unit("rate", parse_rate)
 TIME: Final = _Unit("time", parse_duration)
 SHARE: Final = _Unit("share", parse_share)

@@ -329,8 +329,24 @@ cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Act
     bury(core, slot, was, act, now)
 
 
+cdef inline void carry_on(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
+    """What every block that lives on needs: its ranges, its timers, its place in the counts."""
+    keep_ranges(core, slot, act)
+    set_timers(core, slot, act, now)
+    count_change(core, &core.pool.blocks[slot], was)
+
+
 cdef void settle(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
     """Do what the action says; act.n_rows rows stay in the output."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    if likely(not act.effects and not act.challenge and was.state != SYN_RECEIVED and tcb.state != TIME_WAIT):
+        carry_on(core, slot, was, act, now)
+    else:
+        settle_events(core, slot, was, act, now)
+
+
+cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
+    """The same where something happens that others must hear of."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef bint embryo = was.state == SYN_RECEIVED and was.bits & B_PASSIVE
     if act.challenge:
@@ -355,9 +371,7 @@ cdef void settle(Core* core, uint32_t slot, const Before* was, Action* act, int6
             backlog_half_matured(backlog_at(&core.backlog, tcb.listener))
     elif act.effects & E_OPENED:
         events_tell(&core.events, handle_of(core, slot), now, 0, EV_ESTABLISHED, 0, tcb.state)
-    keep_ranges(core, slot, act)
-    set_timers(core, slot, act, now)
-    count_change(core, tcb, was)
+    carry_on(core, slot, was, act, now)
     if tcb.state == TIME_WAIT and was.state != TIME_WAIT:
         events_tell(&core.events, handle_of(core, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
 
@@ -619,8 +633,8 @@ cdef inline uint32_t likely_owner(const Core* core, const Segment* seg, uint32_t
     return core.pool.blocks[ref - 1].next
 
 
-cdef inline void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, Py_ssize_t i,
-                            Py_ssize_t n) noexcept nogil:
+cdef inline void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, uint32_t* owners,
+                            Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     """The pipeline: ask for heads, first blocks, the blocks behind them, cold lines and timer entries of the
     segments to come, each when what leads to it has arrived. Only hints: every segment looks its block up
     again when its turn comes."""
@@ -633,12 +647,13 @@ cdef inline void look_ahead(Core* core, const Segment* segs, const uint32_t* has
             pool_ahead(&core.pool, core.knobs.tcp_timestamps)
     if i + AHEAD // 3 < n:
         ref = likely_owner(core, &segs[i + AHEAD // 3], hashes[i + AHEAD // 3])
+        owners[(i + AHEAD // 3) & 15] = ref
         if ref:
             prefetch(&core.pool.blocks[ref - 1])
             if core.knobs.tcp_timestamps:
                 prefetch(&core.pool.colds[ref - 1])
     if i + AHEAD // 6 < n:
-        ref = likely_owner(core, &segs[i + AHEAD // 6], hashes[i + AHEAD // 6])
+        ref = owners[(i + AHEAD // 6) & 15]
         if ref:
             wheel_prefetch(&core.wheel, &core.pool.blocks[ref - 1])
 
@@ -647,11 +662,13 @@ cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int6
                              Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
+    cdef uint32_t owners[16]                          # of the segments between two stages of the pipeline
+    memset(owners, 0, sizeof(owners))
     while done < n:
         part = n - done if n - done < STRIDE else STRIDE
         flow_hash_batch(&core.flows, segs + done, part, core.hashes)
         for i in range(part):
-            look_ahead(core, segs + done, core.hashes, i, part)
+            look_ahead(core, segs + done, core.hashes, owners, i, part)
             written += arrives(core, &segs[done + i], core.hashes[i], now, rows + written)
         done += part
     count_n(&core.counters, Mib.InSegs, n)

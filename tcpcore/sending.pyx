@@ -93,7 +93,7 @@ cdef void time_row(Block* tcb, Cold* cold, int64_t now) noexcept nogil:
         cold.rtt_at = <uint32_t>tick_up(now)
 
 
-cdef void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+cdef inline void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """Uphold the invariant of this file after something was queued, sent or refused."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
@@ -105,10 +105,24 @@ cdef void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) no
             set_main(tcb, act, T_PERSIST, backed_off(rto(tcb, cold, knobs), cold.backoff, knobs.rto_max))
 
 
+cdef uint32_t send_bare_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """pump() when only the FIN is left to send: what nearly every close is."""
+    cdef uint32_t sent = 0
+    if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):
+        put(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt)
+        tcb.snd_nxt += 1
+        tcb.bits |= B_FIN_SENT
+        sent = 1
+    keep_timed(tcb, cold, knobs, act)
+    return sent
+
+
 cdef uint32_t pump(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                    uint32_t limit) noexcept nogil:
     """Send what may go, at most `limit` rows; the rest falls due at once (T_OUTPUT). Returns rows sent."""
     cdef uint32_t sent = 0, length, fin
+    if fin_waits(tcb) and unsent(tcb, cold) == 1 and limit:
+        return send_bare_fin(tcb, cold, knobs, now, act)
     while True:
         length = next_row(tcb, cold, &fin)
         if length + fin == 0:

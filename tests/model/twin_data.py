@@ -51,7 +51,7 @@ class Sending:
 
     def row(self, conn, now, flags, seq, payload_len=0, wnd=None, **options):
         if wnd is None:
-            wnd = self.advertise(conn, conn.rcv_shift)
+            wnd = self.advertise(conn)
         options.setdefault("opts", 0)
         if conn.ts:
             options["opts"] |= OPT_TS
@@ -98,7 +98,8 @@ class Sending:
             options["tsval"] = self.tsval(conn, now)
         conn.last_tsval = self.tsval(conn, now)
         self.row(conn, now, SYN | ACK if answer else SYN, conn.iss,
-                 wnd=self.advertise(conn, 0), **options)
+                 wnd=min(self.whole_window(conn), UNSCALED), **options)
+        conn.rcv_adv = add(conn.rcv_nxt, self.whole_window(conn))
 
     # -- our window (section 7) ------------------------------------------------------------------
 
@@ -126,10 +127,10 @@ class Sending:
             free -= free % self.config.mss
         return max(free, self.offered(conn))
 
-    def advertise(self, conn, shift):
+    def advertise(self, conn):
         """The window as 16 bits tell it; what they tell is what we offered."""
-        window = min(self.next_window(conn) >> shift, UNSCALED)
-        conn.rcv_adv = add(conn.rcv_nxt, window << shift)
+        window = self.next_window(conn) >> conn.rcv_shift
+        conn.rcv_adv = add(conn.rcv_nxt, window << conn.rcv_shift)
         return window
 
     # -- limits (section 8) ----------------------------------------------------------------------
