@@ -82,6 +82,7 @@ cdef enum:
 cdef enum StateSet:
     SYNCHRONIZED = 0x7F0      # ESTABLISHED and beyond (RFC 9293 3.3.2)
     CAN_RECEIVE = 0x070       # text is accepted: ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2
+    LINGERING = 0x1E0         # may be about to enter FIN-WAIT-2 or TIME-WAIT: FIN-WAIT-1 .. CLOSING
     OPENING = 0x00C           # SYN-SENT, SYN-RECEIVED
     ABORT_RESETS = 0x0F8      # an ABORT call sends a RST (RFC 9293 3.10.5)
     CAN_SEND = 0x090          # the application may send: ESTABLISHED, CLOSE-WAIT

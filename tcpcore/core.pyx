@@ -128,7 +128,7 @@ cdef void disarm(Core* core, uint32_t slot) noexcept nogil:
         core.pool.colds[slot].later_timer = T_NONE
 
 
-cdef void set_timers(Core* core, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
+cdef inline void set_timers(Core* core, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
     """Carry out the timer operations of an action."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
@@ -220,13 +220,14 @@ cdef inline void remember_hashed(Before* was, const Block* tcb, uint32_t hash) n
     was.hash = hash
 
 
-cdef void begin(Core* core, Action* act, Ranges* scratch, uint32_t slot, Segment* rows) noexcept nogil:
+cdef inline void begin(Core* core, Action* act, Ranges* scratch, uint32_t slot, Segment* rows) noexcept nogil:
     """An empty action for the block in this slot."""
     cdef Cold* cold = &core.pool.colds[slot]
     memset(act, 0, sizeof(Action))
     act.rows = rows
     act.counters = &core.counters
-    act.tw_full = core.counts[TIME_WAIT] + core.brief >= core.knobs.tcp_max_tw_buckets
+    if in_set(core.pool.blocks[slot].state, LINGERING):
+        act.tw_full = core.counts[TIME_WAIT] + core.brief >= core.knobs.tcp_max_tw_buckets
     if core.pool.blocks[slot].bits & B_COLD and cold.ranges:
         act.ranges = ranges_at(&core.ranges, cold.ranges)
     else:
@@ -251,11 +252,12 @@ cdef void keep_ranges(Core* core, uint32_t slot, const Action* act) noexcept nog
             ranges_at(&core.ranges, cold.ranges)[0] = act.ranges[0]
 
 
-cdef void count_change(Core* core, const Block* tcb, const Before* was) noexcept nogil:
+cdef inline void count_change(Core* core, const Block* tcb, const Before* was) noexcept nogil:
     """Gauges after a transition that did not end the connection."""
-    if tcb.state != was.state:
-        core.counts[was.state] -= 1
-        core.counts[tcb.state] += 1
+    if tcb.state == was.state and not (tcb.bits ^ was.bits) & B_ORPHAN:
+        return
+    core.counts[was.state] -= 1
+    core.counts[tcb.state] += 1
     if (tcb.bits | was.bits) & B_ORPHAN:
         core.orphans += counts_as_orphan(tcb.state, tcb.bits) - counts_as_orphan(was.state, was.bits)
         core.brief += counts_as_brief(core, tcb.state, tcb.bits) - counts_as_brief(core, was.state, was.bits)
@@ -329,14 +331,19 @@ cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Act
     bury(core, slot, was, act, now)
 
 
+cdef inline bint in_pool(const Core* core, const Ranges* ranges) noexcept nogil:
+    return core.ranges.records <= ranges < core.ranges.records + core.ranges.capacity
+
+
 cdef inline void carry_on(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
     """What every block that lives on needs: its ranges, its timers, its place in the counts."""
-    keep_ranges(core, slot, act)
+    if not ranges_empty(act.ranges) or in_pool(core, act.ranges):
+        keep_ranges(core, slot, act)
     set_timers(core, slot, act, now)
     count_change(core, &core.pool.blocks[slot], was)
 
 
-cdef void settle(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
+cdef inline void settle(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
     """Do what the action says; act.n_rows rows stay in the output."""
     cdef Block* tcb = &core.pool.blocks[slot]
     if likely(not act.effects and not act.challenge and was.state != SYN_RECEIVED and tcb.state != TIME_WAIT):

@@ -4,8 +4,9 @@ Not the choice of when to draw one. Sources: RFC 9293 3.4.1 (MUST-8, SHLD-1), RF
 RFC 7323 7.1 (why the timestamp clock is offset per pair of addresses).
 """
 
-# The three users of the key hash messages of three lengths (the 4-tuple 12 bytes, the
-# address pair 16, the counter 8), so knowing one's numbers says nothing about another's.
+# The three users of the key hash messages that never coincide (the 4-tuple 12 bytes; 8 bytes of an
+# address pair, whose upper half is not 0; 8 bytes of a counter, whose upper half is), so knowing one's
+# numbers says nothing about another's.
 import numpy as np
 
 from libc.string cimport memset
@@ -42,7 +43,7 @@ cdef uint32_t isn_make(Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr,
 
 cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint32_t raddr) noexcept nogil:
     """What is added to our clock in TSval: one number per pair of addresses, RFC 7323 7.1."""
-    return <uint32_t>siphash24_2(isn.k0, isn.k1, raddr, laddr)
+    return <uint32_t>siphash24_1(isn.k0, isn.k1, raddr | <uint64_t>laddr << 32)
 
 
 cdef Isn keyed(IsnRule rule, int64_t tick_ns, uint64_t seed) noexcept:

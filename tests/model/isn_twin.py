@@ -16,5 +16,5 @@ def make(rule, tick_ns, seed, laddr, lport, raddr, rport, now, drawn=0):
 
 
 def ts_offset(seed, laddr, raddr):
-    pair = raddr.to_bytes(8, "little") + laddr.to_bytes(8, "little")
+    pair = raddr.to_bytes(4, "little") + laddr.to_bytes(4, "little")
     return siphash(2, 4, *keys(seed), pair) & 0xFFFFFFFF

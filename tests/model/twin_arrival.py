@@ -117,6 +117,7 @@ class Arrival:
         conn.scaled = shift is not None and bool(config.tcp_window_scaling)
         conn.snd_shift = shift if conn.scaled else 0
         conn.rcv_shift = config.wscale(conn.rcv_buf) if conn.scaled else 0
+        conn.rcv_adv = add(conn.rcv_nxt, self.whole_window(conn))
         conn.take_window(seg)
         if conn.ts:
             conn.take_timestamp(seg, now)

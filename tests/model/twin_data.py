@@ -99,7 +99,6 @@ class Sending:
         conn.last_tsval = self.tsval(conn, now)
         self.row(conn, now, SYN | ACK if answer else SYN, conn.iss,
                  wnd=min(self.whole_window(conn), UNSCALED), **options)
-        conn.rcv_adv = add(conn.rcv_nxt, self.whole_window(conn))
 
     # -- our window (section 7) ------------------------------------------------------------------
 
@@ -128,9 +127,11 @@ class Sending:
         return max(free, self.offered(conn))
 
     def advertise(self, conn):
-        """The window as 16 bits tell it; what they tell is what we offered."""
+        """The window as 16 bits tell it; the right edge that they tell never moves back."""
         window = self.next_window(conn) >> conn.rcv_shift
-        conn.rcv_adv = add(conn.rcv_nxt, window << conn.rcv_shift)
+        edge = add(conn.rcv_nxt, window << conn.rcv_shift)
+        if after(edge, conn.rcv_adv):
+            conn.rcv_adv = edge
         return window
 
     # -- limits (section 8) ----------------------------------------------------------------------

@@ -203,8 +203,7 @@ class EngineAndTwin(RuleBasedStateMachine):
         seq = ack = EDGE
         tsval, tsecr = self.now // MS % SPACE, 0
         if conn:
-            opened = conn.state not in (State.SYN_SENT,)
-            if opened:
+            if conn.state != State.SYN_SENT:
                 seq = conn.irs if line["from_irs"] or line["flags"] == SYN else conn.rcv_nxt
             ack = conn.snd_una if line["from_una"] else conn.snd_nxt
             tsecr = self.now // MS % SPACE
@@ -233,8 +232,8 @@ class EngineAndTwin(RuleBasedStateMachine):
     def receive(self, batch, size):
         self.deliver(joined([self.segment(line) for line in batch]), size)
 
-    @rule(flow=st.sampled_from(PASSIVE), wnd=windows, stamps=st.booleans(), data=st.data())
-    def handshake(self, flow, wnd, stamps, data):
+    @rule(flow=st.sampled_from(PASSIVE), wnd=windows, stamps=st.booleans())
+    def handshake(self, flow, wnd, stamps):
         """A peer opens a connection, if it is let in."""
         line = {"flow": flow, "seq": 0, "seq_far": 0, "from_irs": False, "ack": 0, "ack_far": 0,
                 "from_una": False, "length": 0, "wnd": wnd, "mss": 1460, "wscale": 7 if stamps else None,
