@@ -57,27 +57,32 @@ def floors(sizes: tuple[int, ...], n: int) -> Iterator[Row]:
             yield Row(f"memory floor, {count(size)}", steps, "ns")
 
 
-def lifecycles(n: int, cycles: int, phases: bool) -> Iterator[Row]:
-    """Floor, engine and twin by turns, so that whatever slows this machine down slows all of them down."""
-    floor = load_floor()(n)
-    pair = Lifecycle(EnginePair(n))
+def lives(n: int, cycles: int, phases: bool, floor: Any, name: str, knobs: dict[str, int]) -> Iterator[Row]:
+    """Floor and engine by turns, so that whatever slows this machine down slows both of them down."""
+    pair = Lifecycle(EnginePair(n, **knobs))
     pair.cycle()  # every page touched, the free lists no longer in sequence
     floor_ns, laps = [], []
     for _ in range(cycles):
         floor_ns.append(Measured.of(sampled(floor.run, floor.steps, FLOOR_PASSES)).median)
         laps.append(pair.cycle())
-    del pair
-    naive_floor = Measured.of(sampled(floor.run, floor.steps, FLOOR_PASSES)).median
-    with uncollected():
-        naive_ns = sum(Lifecycle(NaivePair(n)).cycle().values())
     pair_ns = [sum(lap.values()) for lap in laps]
     ratios = [ns / least for ns, least in zip(pair_ns, floor_ns, strict=True)]
-    yield Row(f"memory floor, {count(n)}", Measured.of(floor_ns), "ns")
-    yield Row(f"life of a pair, {count(n)}", Measured.of(pair_ns), "ns", judged=True)
+    yield Row(f"memory floor, {count(n)}{', again' if knobs else ''}", Measured.of(floor_ns), "ns")
+    yield Row(name, Measured.of(pair_ns), "ns", judged=True)
     yield Row("  in floors", Measured.of(ratios), "x", FLOORS if n == FULL else None, judged=True)
     if phases:
         for phase, end in PHASES:
             yield Row(f"  {end}: {phase}", Measured.of([lap[phase] for lap in laps]), "ns", judged=True)
+
+
+def lifecycles(n: int, cycles: int, phases: bool) -> Iterator[Row]:
+    """A pair's life with and without timestamps, and the same work in plain Python."""
+    floor = load_floor()(n)
+    yield from lives(n, cycles, phases, floor, f"life of a pair, {count(n)}", {})
+    yield from lives(n, cycles, phases, floor, "the same, tcp_timestamps=0", {"tcp_timestamps": 0})
+    naive_floor = Measured.of(sampled(floor.run, floor.steps, FLOOR_PASSES)).median
+    with uncollected():
+        naive_ns = sum(Lifecycle(NaivePair(n)).cycle().values())
     yield Row("the same in plain Python", Measured.of([naive_ns]), "ns")
     yield Row("  in floors", Measured.of([naive_ns / naive_floor]), "x")
 

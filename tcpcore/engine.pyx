@@ -168,6 +168,11 @@ def _handles(conns):
 def _together(n, fields):
     """The named arrays broadcast to one vector length; n, when given, is that length."""
     shapes = {name: np.shape(value) for name, value in fields.items()}
+    lengths = {shape for shape in shapes.values() if shape}
+    if n is None and len(lengths) == 1 and len(length := lengths.pop()) == 1:
+        # the common case, spared numpy's general one: scalars and vectors of one length
+        return [np.ascontiguousarray(value) if shapes[name] else np.full(length, value)
+                for name, value in fields.items()]
     try:
         shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
     except ValueError:
@@ -182,8 +187,9 @@ def _together(n, fields):
 
 def _unicast(array, name):
     """MUST-46: no connection to this-host, multicast or broadcast addresses."""
-    bad = array[(array == 0) | (array >= 0xE0000000)]
-    if bad.size:
+    wrong = np.subtract(array, np.uint32(1)) >= 0xDFFFFFFF
+    if np.any(wrong):
+        bad = np.asarray(array)[wrong]
         raise ValueError(f"{name}: expected unicast addresses, got {bad.flat[0]:#010x}")
     return array
 
@@ -220,6 +226,7 @@ cdef class Engine:
     cdef int64_t now
     cdef bint busy
     cdef readonly object config
+    cdef object local_addr
 
     def __cinit__(self, config=None, **knobs):
         if config is None:
@@ -229,6 +236,7 @@ cdef class Engine:
         elif knobs:
             config = config.replace(**knobs)
         self.config = config
+        self.local_addr = _unicast(to_address(config.local_addr), "local_addr")
         self.core = <Core*>calloc(1, sizeof(Core))
         if self.core == NULL:
             raise MemoryError("engine")
@@ -404,13 +412,13 @@ cdef class Engine:
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
             "dport": to_uint(dport, "dport", 16),
-            "src": _unicast(to_address(self.config.local_addr if src is None else src, "src"), "src"),
+            "src": self.local_addr if src is None else _unicast(to_address(src, "src"), "src"),
             "sport": np.int32(-1) if sport is None else to_uint(sport, "sport", 16).astype(np.int32),
             "isn": np.int64(-1) if isn is None else to_uint(isn, "isn", 32).astype(np.int64),
             "rcv_buf": np.uint32(0) if rcv_buf is None else self.buffers(rcv_buf),
         }
         for name in ("dport", "sport"):
-            if np.size(fields[name]) and np.min(fields[name]) == 0:
+            if not np.all(fields[name]):
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
         columns = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
         count = len(columns[0])

@@ -64,12 +64,20 @@ def to_address(value, name="address"):
     return to_uint(value, name, 32)
 
 
+_UNSIGNED = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
+
+
 def to_uint(value, name, bits):
     """Integers (scalar or array) as unsigned of `bits` bits, range checked.
 
     Raises TypeError for anything that is not an integer, ValueError out of range.
     """
+    kind = _UNSIGNED[bits]
+    if type(value) is int and 0 <= value < 1 << bits:
+        return kind(value)
     array = np.asarray(value)
+    if array.dtype == kind:
+        return array[()]                      # cannot be out of range
     if array.dtype.kind == "f" and isinstance(value, (list, tuple)):
         array = np.array(value, object)       # numpy makes floats of ints below and above 2**63 in one list
     if array.dtype.kind not in "iub" and not (
@@ -79,7 +87,7 @@ def to_uint(value, name, bits):
     if array.size and (array.min() < 0 or array.max() >= 1 << bits):
         bad = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{name}: expected 0 .. {(1 << bits) - 1}, got {bad}")
-    return array.astype(f"u{bits // 8}")[()]
+    return array.astype(kind)[()]
 
 
 def segments(n=1, **fields):
