@@ -335,7 +335,8 @@ cdef inline bint in_pool(const Core* core, const Ranges* ranges) noexcept nogil:
     return core.ranges.records <= ranges < core.ranges.records + core.ranges.capacity
 
 
-cdef inline void carry_on(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
+cdef inline void carry_on(Core* core, uint32_t slot, const Before* was, const Action* act,
+                          int64_t now) noexcept nogil:
     """What every block that lives on needs: its ranges, its timers, its place in the counts."""
     if not ranges_empty(act.ranges) or in_pool(core, act.ranges):
         keep_ranges(core, slot, act)
@@ -343,7 +344,8 @@ cdef inline void carry_on(Core* core, uint32_t slot, const Before* was, const Ac
     count_change(core, &core.pool.blocks[slot], was)
 
 
-cdef inline void settle(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
+cdef inline void settle(Core* core, uint32_t slot, const Before* was, Action* act,
+                        int64_t now) noexcept nogil:
     """Do what the action says; act.n_rows rows stay in the output."""
     cdef Block* tcb = &core.pool.blocks[slot]
     if likely(not act.effects and not act.challenge and was.state != SYN_RECEIVED and tcb.state != TIME_WAIT):
@@ -352,7 +354,8 @@ cdef inline void settle(Core* core, uint32_t slot, const Before* was, Action* ac
         settle_events(core, slot, was, act, now)
 
 
-cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* act, int64_t now) noexcept nogil:
+cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* act,
+                        int64_t now) noexcept nogil:
     """The same where something happens that others must hear of."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef bint embryo = was.state == SYN_RECEIVED and was.bits & B_PASSIVE

@@ -105,7 +105,8 @@ cdef inline void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* 
             set_main(tcb, act, T_PERSIST, backed_off(rto(tcb, cold, knobs), cold.backoff, knobs.rto_max))
 
 
-cdef uint32_t send_bare_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+cdef uint32_t send_bare_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                            Action* act) noexcept nogil:
     """pump() when only the FIN is left to send: what nearly every close is."""
     cdef uint32_t sent = 0
     if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):

@@ -129,3 +129,8 @@ def test_a_loop_that_only_asks_next_timer_misses_nothing():
     assert rows == whole.advance(1000 * SECOND).tobytes()
     stepped.advance(1000 * SECOND)
     assert stepped.blocks.tobytes() == whole.blocks.tobytes() and stepped.counters == whole.counters
+
+
+def test_the_readme_shows_the_example_as_it_is():
+    root = Path(__file__).parent.parent
+    assert (root / "examples" / "embed.py").read_text() in (root / "README.md").read_text()
