@@ -166,6 +166,7 @@ cdef void resend_first(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
     cdef uint32_t goal = tcb.snd_nxt
     count(act.counters, Mib.RetransSegs)
     if tcb.bits & B_SYN_UNACKED:
+        count(act.counters, Mib.TCPSynRetrans)
         put_syn(tcb, cold, knobs, now, act, SYN | ACK)
         return
     if length > mss:
