@@ -1,6 +1,6 @@
-# Listeners: which one a SYN is for, whether it may have a half-open entry (RFC 4987), and the
-# queue of established connections that nobody has accepted yet. The entries themselves are
-# blocks; here they are only counted, and queued by reference (slot + 1).
+# Listeners: which one a SYN is for, how many half-open entries each has, and the queue of
+# established connections that nobody has accepted yet. The entries themselves are blocks; here
+# they are only counted, and queued by reference (slot + 1).
 #
 #   table   one u64 per place, open addressing:  | addr 32 | port 16 | id 16 |   0 is empty
 #
@@ -10,8 +10,6 @@
 # becomes FREE when its last half-open entry and its last unaccepted connection have gone.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-
-from tcpcore.knobs cimport Knobs
 
 cdef enum ListenerState:
     LISTENER_FREE = 0
@@ -26,6 +24,7 @@ cdef struct Listener:
     uint8_t auto_close        # it answers the peer's FIN with its own
     uint16_t next_free        # id freed after this one, 0 none
     uint32_t backlog          # effective, min(backlog, somaxconn)
+    uint32_t accept_room      # so many may wait for accept()
     uint32_t half_open
     uint32_t young            # of those: SYN-ACK never resent
     uint32_t rcv_buf          # bytes
@@ -45,24 +44,16 @@ cdef struct Backlog:
     uint16_t free_first       # freed ids, oldest first
     uint16_t free_last
 
-cdef enum Admission:
-    ADMIT = 0                 # keep a half-open entry
-    ADMIT_COOKIE = 1          # answer, and keep nothing
-    REFUSE_ACCEPT_FULL = 2
-    REFUSE_QUEUE_FULL = 3
-    REFUSE_RESERVE = 4        # Linux: the last quarter is for proven peers
-
 cdef bint backlog_init(Backlog* backlog) noexcept nogil
 cdef void backlog_free(Backlog* backlog) noexcept nogil
 cdef size_t backlog_bytes(const Backlog* backlog) noexcept nogil
 cdef list backlog_check(const Backlog* backlog)
 
-cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t limit) noexcept nogil
+cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t limit,
+                      uint32_t room) noexcept nogil
 cdef void backlog_close(Backlog* backlog, uint16_t listener) noexcept nogil
 cdef uint16_t backlog_find(const Backlog* backlog, uint32_t addr, uint16_t port) noexcept nogil
 
-cdef Admission backlog_admit(const Listener* listener, const Knobs* knobs, bint proven) noexcept nogil
-cdef uint8_t backlog_synack_retries(const Listener* listener, const Knobs* knobs) noexcept nogil
 cdef void backlog_half_gone(Backlog* backlog, uint16_t listener, bint mature) noexcept nogil
 cdef bint backlog_push(Backlog* backlog, uint16_t listener, uint32_t ref) noexcept nogil
 cdef uint32_t backlog_pop(Backlog* backlog, uint16_t listener) noexcept nogil
@@ -81,8 +72,8 @@ cdef inline uint32_t backlog_peek(const Listener* listener, uint32_t distance) n
 
 
 cdef inline bint backlog_accept_full(const Listener* listener) noexcept nogil:
-    """One more than the backlog is waiting already."""
-    return listener.ring_len > listener.backlog and not listener.auto_accept
+    """As many wait as may."""
+    return listener.ring_len >= listener.accept_room and not listener.auto_accept
 
 
 cdef inline void backlog_half_opened(Listener* listener) noexcept nogil:

@@ -1,25 +1,19 @@
-"""Listeners, admission to the half-open queue, and the accept queue.
+"""Listeners, their half-open entries as numbers, and the accept queue.
 
-Not what happens to a refused SYN (engine), nor the timers of half-open entries (wheel).
-Source: RFC 4987 3; what Linux 6.18 was recorded to do. Another policy is a name in `SynqPolicy`,
-a function for each question it answers differently, and a branch in the two functions that ask.
+Not whether a SYN may become an entry (policy), nor the timers of entries (wheel).
 """
 
 cimport cython
-from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.intrin cimport expect
-from tcpcore.knobs cimport SYNQ_DROP_NEW, SYNQ_LINUX
 
 cdef enum:
     IDS = 65535
     FIRST_PLACES = 16
     FIRST_RING = 16
-    PRUNE_ABOVE = 8           # Linux: queues this short are never pruned
-    PRUNED_RETRIES = 2        # Linux: no entry dies before this many
 
 
 # ---- lookup
@@ -125,7 +119,8 @@ cdef uint16_t take_id(Backlog* backlog) noexcept nogil:
     return listener
 
 
-cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t limit) noexcept nogil:
+cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t limit,
+                      uint32_t room) noexcept nogil:
     """The id of a new listener, other fields 0; 0: addr:port has one, -1: ids or memory are out."""
     cdef uint64_t key = key_of(addr, port)
     cdef Listener* fields
@@ -143,6 +138,7 @@ cdef int backlog_open(Backlog* backlog, uint32_t addr, uint16_t port, uint32_t l
     fields.port = port
     fields.state = LISTENER_OPEN
     fields.backlog = limit
+    fields.accept_room = room
     backlog.table[place_of(backlog, key)] = key | listener
     if addr:
         backlog.n_exact += 1
@@ -186,54 +182,6 @@ cdef void backlog_half_gone(Backlog* backlog, uint16_t listener, bint mature) no
     if not mature:
         fields.young -= 1
     settle(backlog, listener)
-
-
-# ---- admission: a function per policy
-
-cdef Admission admit_linux(const Listener* listener, const Knobs* knobs, bint proven) noexcept nogil:
-    """Cookies when the queue is full; without cookies its last quarter is kept for proven peers."""
-    cdef int64_t limit = knobs.tcp_max_syn_backlog
-    if listener.half_open > listener.backlog:
-        return ADMIT_COOKIE if knobs.tcp_syncookies else REFUSE_QUEUE_FULL
-    if not knobs.tcp_syncookies and not proven and limit - listener.half_open < limit >> 2:
-        return REFUSE_RESERVE
-    return ADMIT
-
-
-cdef Admission admit_drop_new(const Listener* listener, const Knobs* knobs) noexcept nogil:
-    """Full is full (RFC 4987 3.2)."""
-    if listener.half_open > listener.backlog:
-        return ADMIT_COOKIE if knobs.tcp_syncookies else REFUSE_QUEUE_FULL
-    return ADMIT
-
-
-cdef Admission backlog_admit(const Listener* listener, const Knobs* knobs, bint proven) noexcept nogil:
-    """What to do with a SYN; `proven`: this peer has completed a connection before."""
-    if backlog_accept_full(listener):
-        return REFUSE_ACCEPT_FULL
-    if knobs.tcp_syncookies == 2:
-        return ADMIT_COOKIE
-    if knobs.synq_policy == SYNQ_LINUX:
-        return admit_linux(listener, knobs, proven)
-    return admit_drop_new(listener, knobs)
-
-
-cdef uint8_t pruned_linux(const Listener* listener, const Knobs* knobs) noexcept nogil:
-    """More than half full: a retry less each time that the young, doubled again, fit; down to two."""
-    cdef uint8_t retries = knobs.tcp_synack_retries
-    cdef uint64_t queued = listener.half_open, young = 2 * <uint64_t>listener.young
-    if 2 * queued > (listener.backlog if listener.backlog > PRUNE_ABOVE else PRUNE_ABOVE):
-        while retries > PRUNED_RETRIES and queued >= young:
-            retries -= 1
-            young *= 2
-    return retries
-
-
-cdef uint8_t backlog_synack_retries(const Listener* listener, const Knobs* knobs) noexcept nogil:
-    """How many SYN-ACK resends an entry of this listener may have, as of now; asked when its timer fires."""
-    if knobs.synq_policy == SYNQ_LINUX:
-        return pruned_linux(listener, knobs)
-    return knobs.tcp_synack_retries
 
 
 # ---- accept queue
@@ -314,20 +262,11 @@ cdef list backlog_check(const Backlog* backlog):
 
 @cython.final
 cdef class Listeners:
-    """Listeners under a policy (0 linux, 1 drop-new) and three knobs, for tests and benchmarks."""
+    """Listeners by themselves, for tests and benchmarks."""
 
     cdef Backlog backlog
-    cdef Knobs knobs
 
-    def __cinit__(self, *, uint8_t policy=SYNQ_LINUX, uint8_t tcp_syncookies=1,
-                  uint32_t tcp_max_syn_backlog=4096, uint8_t tcp_synack_retries=5):
-        if policy > SYNQ_DROP_NEW:
-            raise ValueError(f"policy: expected 0 or 1, got {policy}")
-        memset(&self.knobs, 0, sizeof(Knobs))
-        self.knobs.synq_policy = policy
-        self.knobs.tcp_syncookies = tcp_syncookies
-        self.knobs.tcp_max_syn_backlog = tcp_max_syn_backlog
-        self.knobs.tcp_synack_retries = tcp_synack_retries
+    def __cinit__(self):
         if not backlog_init(&self.backlog):
             raise MemoryError("backlog: no memory")
 
@@ -340,9 +279,9 @@ cdef class Listeners:
             raise ValueError(f"listener: {listener} is not in use")
         return fields
 
-    def open(self, uint32_t addr, uint16_t port, uint32_t limit, bint auto_accept=False):
+    def open(self, uint32_t addr, uint16_t port, uint32_t limit, uint32_t room=1, bint auto_accept=False):
         """The id, 0 when addr:port is taken, -1 when ids are out."""
-        listener = backlog_open(&self.backlog, addr, port, limit)
+        listener = backlog_open(&self.backlog, addr, port, limit, room)
         if listener > 0:
             self._at(listener).auto_accept = auto_accept
         return listener
@@ -356,12 +295,8 @@ cdef class Listeners:
         """The id of the listener for a SYN to addr:port, 0 none."""
         return backlog_find(&self.backlog, addr, port)
 
-    def admit(self, uint16_t listener, bint proven=False):
-        """An `Admission` number."""
-        return <int>backlog_admit(self._at(listener), &self.knobs, proven)
-
-    def synack_retries(self, uint16_t listener):
-        return backlog_synack_retries(self._at(listener), &self.knobs)
+    def accept_full(self, uint16_t listener):
+        return backlog_accept_full(self._at(listener))
 
     def half_opened(self, uint16_t listener):
         backlog_half_opened(self._at(listener))

@@ -7,9 +7,11 @@ from tcpcore.block cimport *
 from tcpcore.core cimport *
 from tcpcore.counters cimport Counters, Mib, counted
 from tcpcore.flowtable cimport flow_check
+from tcpcore.policy cimport BOOK_BUCKETS, BOOK_LISTENERS
 from tcpcore.ports cimport ports_check
 from tcpcore.ranges cimport ranges_check
 from tcpcore.seq cimport seq_lt
+from tcpcore.synq cimport synq_check, synq_count
 from tcpcore.wheel cimport wheel_check
 
 
@@ -116,7 +118,27 @@ cdef list balances(const Core* core):
     return []
 
 
+cdef list order_book(const Core* core):
+    """Every half-open entry that a policy may have to evict stands in the book, or it never would."""
+    cdef const Listener* listener
+    cdef uint32_t id
+    cdef uint64_t entries = 0
+    cdef list faults = []
+    if core.book == BOOK_BUCKETS:
+        for id in range(core.synq.n_queues):
+            entries += synq_count(&core.synq, id)
+        if entries != core.half_open:
+            faults.append(f"order book: {entries} entries of {core.half_open} half-open")
+    elif core.book == BOOK_LISTENERS:
+        for id in range(1, core.backlog.fresh + 1):
+            listener = backlog_at(&core.backlog, id)
+            entries = synq_count(&core.synq, id)
+            if entries != (listener.half_open if listener.state == LISTENER_OPEN else 0):
+                faults.append(f"order book: {entries} entries of listener {id}, not {listener.half_open}")
+    return faults + synq_check(&core.synq)
+
+
 cdef list core_check(const Core* core):
     return (flow_check(&core.flows, core.pool.capacity) + wheel_check(&core.wheel)
             + backlog_check(&core.backlog) + ports_check(&core.ports) + ranges_check(&core.ranges)
-            + census(core) + balances(core))
+            + census(core) + balances(core) + order_book(core))

@@ -12,10 +12,12 @@ from tcpcore.events cimport Events
 from tcpcore.flowtable cimport FlowTable
 from tcpcore.isn cimport Isn
 from tcpcore.knobs cimport Knobs
+from tcpcore.policy cimport Book, Pause
 from tcpcore.ports cimport Ports
 from tcpcore.ranges cimport RangesPool
 from tcpcore.segment cimport Segment
 from tcpcore.syncookie cimport Cookies
+from tcpcore.synq cimport Synq
 from tcpcore.wheel cimport Wheel
 
 cdef enum:
@@ -48,6 +50,11 @@ cdef struct Core:
     int64_t challenge_second  # tcp_challenge_ack_limit: the second being counted
     uint32_t challenge_left
     Cookies cookies
+    Book book                 # what a queue of the next is
+    Synq synq                 # only with a book
+    Pause pause
+    uint64_t bucket_k0
+    uint64_t bucket_k1
     uint64_t draws            # random numbers drawn
     uint64_t random_key
     uint32_t hashes[STRIDE]
@@ -58,18 +65,10 @@ cdef enum KeyPurpose:
     KEY_PORTS = 5
     KEY_RANDOM = 7
     KEY_COOKIES = 9
-
-cdef struct Opening:
-    # one connect(), in the numbers of the wire
-    uint32_t laddr
-    uint32_t raddr
-    uint16_t rport
-    int32_t lport             # -1: choose one
-    int64_t iss               # -1: make one
-    uint32_t rcv_buf          # bytes, rounded; 0: the knob's
+    KEY_BUCKETS = 11
 
 cdef struct Openings:
-    # many of them, a column each, as Python gives them
+    # many connects, a column each, as Python gives them
     const uint32_t* dst
     const uint16_t* dport
     const uint32_t* src

@@ -17,6 +17,7 @@ from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport expect, likely, prefetch
 from tcpcore.isn cimport isn_make, isn_ts_offset
+from tcpcore.policy cimport *
 from tcpcore.ports cimport *
 from tcpcore.ranges cimport *
 from tcpcore.reassembly cimport Ranges, ranges_empty
@@ -24,6 +25,7 @@ from tcpcore.rto cimport clock_ms, tick_up
 from tcpcore.segment cimport ACK, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN
 from tcpcore.sending cimport rows_due
 from tcpcore.syncookie cimport *
+from tcpcore.synq cimport *
 from tcpcore.siphash cimport derive_key, siphash24_1
 from tcpcore.transition cimport *
 from tcpcore.wheel cimport *
@@ -31,6 +33,7 @@ from tcpcore.wheel cimport *
 cdef enum:
     AHEAD = 32                # prefetch distance of the flow table's heads; half of it for blocks
     UNLIMITED = 0x7FFFFFFF
+    LISTENER_QUEUES = 65536   # of the order book, where each listener has one: ids are 16 bits
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
 
 
@@ -41,16 +44,24 @@ cdef bint core_init(Core* core, uint64_t seed) noexcept nogil:
         return False
     core.random_key = derive_key(seed, KEY_RANDOM)
     core.challenge_second = -1
+    core.bucket_k0 = derive_key(seed, KEY_BUCKETS)
+    core.bucket_k1 = derive_key(seed, KEY_BUCKETS + 1)
+    core.book = policy_book(&core.knobs)
+    pause_init(&core.pause)
     return (flow_init(&core.flows, core.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
                       derive_key(seed, KEY_FLOWS + 1))
             and wheel_init(&core.wheel, core.pool.blocks, capacity)
             and ranges_init(&core.ranges, capacity)
-            and backlog_init(&core.backlog))
+            and backlog_init(&core.backlog)
+            and (core.book == BOOK_NONE
+                 or synq_init(&core.synq, core.pool.blocks, capacity,
+                              SYNQ_BUCKETS if core.book == BOOK_BUCKETS else LISTENER_QUEUES)))
 
 
 cdef void core_free(Core* core) noexcept nogil:
     events_free(&core.events)
     ports_free(&core.ports)
+    synq_free(&core.synq)
     backlog_free(&core.backlog)
     ranges_free(&core.ranges)
     wheel_free(&core.wheel)
@@ -62,7 +73,7 @@ cdef size_t core_bytes(const Core* core) noexcept nogil:
     """Touched bytes of every array."""
     return (pool_bytes(&core.pool) + flow_bytes(&core.flows) + wheel_bytes(&core.wheel)
             + ranges_bytes(&core.ranges) + backlog_bytes(&core.backlog) + ports_bytes(&core.ports)
-            + events_bytes(&core.events) + sizeof(Core))
+            + synq_bytes(&core.synq) + events_bytes(&core.events) + sizeof(Core))
 
 
 cdef uint64_t handle_of(const Core* core, uint32_t slot) noexcept nogil:
@@ -320,7 +331,9 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
 cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Action* act,
                          int64_t now) noexcept nogil:
     leave_half_open(core, &core.pool.blocks[slot], was)
-    if act.cause == CauseSynQueueExpired:
+    if act.cause == CauseSynQueueEvicted:
+        count(&core.counters, Mib.SynQueueEvicted)
+    elif act.cause == CauseSynQueueExpired:
         count(&core.counters, Mib.SynQueueExpired)
     elif act.cause == CauseEmbryonicReset:
         count(&core.counters, Mib.SynQueueReset)
@@ -406,10 +419,72 @@ cdef void refuse(Core* core, uint8_t cause, uint32_t listener, int64_t now) noex
     events_tell(&core.events, 0, now, listener, EV_REFUSED, cause, CLOSED)
 
 
-cdef bint admitted(Core* core, Listener* listener, uint32_t id, bint reopened, bint* cookie,
+cdef Pressure pressure_on(const Core* core, const Listener* listener) noexcept nogil:
+    """What a policy may know of a listener's queues; the rest is as if nothing were wrong."""
+    cdef Pressure pressure
+    pressure.backlog = listener.backlog
+    pressure.half_open = listener.half_open
+    pressure.young = listener.young
+    pressure.accept_full = backlog_accept_full(listener)
+    pressure.bucket_full = False
+    pressure.paused = False
+    pressure.proven = False
+    return pressure
+
+
+cdef uint32_t queue_of(const Core* core, const Segment* seg, uint32_t id) noexcept nogil:
+    """Where the order book has, or will have, this peer's half-open entry."""
+    if core.book == BOOK_BUCKETS:
+        return synq_bucket(core.bucket_k0, core.bucket_k1, seg.src, seg.sport, seg.dport)
+    return id
+
+
+cdef bint evict(Core* core, uint32_t queue, bint random, int64_t now) noexcept nogil:
+    """End an entry of a full queue to make room; False when the book has none."""
+    cdef uint32_t victim
+    if random:
+        core.draws += 1
+        victim = synq_random(&core.synq, queue, siphash24_1(core.random_key, KEY_RANDOM, core.draws))
+    else:
+        victim = synq_oldest(&core.synq, queue)
+    if victim:
+        end_quietly(core, victim - 1, CauseSynQueueEvicted, now)
+    return victim != 0
+
+
+cdef void pause_cache(Core* core, int64_t now) noexcept nogil:
+    """FreeBSD: from now on cookies only. Every entry goes; its ACK may still come back as a cookie's."""
+    cdef uint32_t queue, victim
+    pause_begin(&core.pause, now)
+    count(&core.counters, Mib.SynCachePauses)
+    for queue in range(SYNQ_BUCKETS):
+        while True:
+            victim = synq_oldest(&core.synq, queue)
+            if victim == 0:
+                break
+            expect_cookies(backlog_at(&core.backlog, core.pool.blocks[victim - 1].listener), now)
+            end_quietly(core, victim - 1, CauseSynQueueEvicted, now)
+
+
+cdef void expect_cookies(Listener* listener, int64_t now) noexcept nogil:
+    listener.cookie_until = now + <int64_t>COOKIE_LIFE_S * 1_000_000_000
+
+
+cdef bint admitted(Core* core, Listener* listener, uint32_t id, uint32_t queue, bint reopened, bint* cookie,
                    int64_t now) noexcept nogil:
-    """May this listener take one more half-open entry, or answer with a cookie? Counts the refusal."""
-    cdef Admission verdict = backlog_admit(listener, &core.knobs, False)
+    """May this listener take one more half-open entry, or answer with a cookie? Makes room where the policy
+    says so, counts the refusal where it does not. What reopens a TIME-WAIT needs no leave of a full queue."""
+    cdef Pressure pressure = pressure_on(core, listener)
+    cdef Verdict verdict
+    if core.book == BOOK_BUCKETS:
+        pressure.paused = now < core.pause.until
+        pressure.bucket_full = not pressure.paused and synq_full(&core.synq, queue, SYNQ_BUCKET_LIMIT)
+    verdict = policy_admit(&pressure, &core.knobs)
+    if verdict == EVICT_OLDEST or verdict == EVICT_RANDOM:
+        verdict = ADMIT if evict(core, queue, verdict == EVICT_RANDOM, now) else REFUSE_QUEUE_FULL
+    elif verdict == PAUSE and not reopened:
+        pause_cache(core, now)
+        verdict = ADMIT_COOKIE
     cookie[0] = verdict == ADMIT_COOKIE and not reopened
     if verdict == REFUSE_ACCEPT_FULL:
         count(&core.counters, Mib.ListenOverflows)
@@ -467,7 +542,7 @@ cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t n
                  listener.rcv_buf, &act)
     if tcb.bits & B_TS:
         rows[0].tsval = cookie_tsval(&core.cookies, &agreed, clock_ms(now)) + offset
-    listener.cookie_until = now + <int64_t>COOKIE_LIFE_S * 1_000_000_000
+    expect_cookies(listener, now)
     count(&core.counters, Mib.SyncookiesSent)
     return act.n_rows
 
@@ -532,16 +607,24 @@ cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint
     return act.n_rows
 
 
+cdef uint32_t first_number(Core* core, const Segment* seg, int64_t now) noexcept nogil:
+    """The ISS of a half-open entry. Where entries may be dropped to come back as cookies, it is one: those of
+    FreeBSD have all they say in this number."""
+    if policy_pauses(&core.knobs) and core.cookies.rule == COOKIE_FREEBSD:
+        return cookie_make(&core.cookies, seg, now)
+    return isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
+
+
 cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
                         Segment* rows) noexcept nogil:
     """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef Action act
     cdef Ranges scratch
-    cdef uint32_t ref
+    cdef uint32_t ref, queue = queue_of(core, seg, id)
     cdef Block* tcb
     cdef bint cookie
-    if not admitted(core, listener, id, iss >= 0, &cookie, now):
+    if not admitted(core, listener, id, queue, iss >= 0, &cookie, now):
         return 0
     if cookie:
         return send_cookie(core, seg, id, now, rows)
@@ -554,7 +637,7 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     tcb = &core.pool.blocks[ref - 1]
     name_block(tcb, seg, id, listener)
     if iss < 0:
-        iss = isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
+        iss = first_number(core, seg, now)
     begin(core, &act, &scratch, ref - 1, rows)
     open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
                  ts_offset_for(core, seg), listener.rcv_buf, &act)
@@ -563,6 +646,8 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     core.counts[SYN_RECEIVED] += 1
     core.half_open += 1
     backlog_half_opened(listener)
+    if core.book != BOOK_NONE:
+        synq_add(&core.synq, queue, ref)
     count(&core.counters, Mib.SynQueueAdded)
     events_tell(&core.events, handle_of(core, ref - 1), now, id, EV_OPENED, 0, SYN_RECEIVED)
     return act.n_rows
@@ -700,6 +785,7 @@ cdef uint32_t fire(Core* core, uint32_t slot, const Hint* hint, int64_t now, Seg
     cdef Cold* cold = &core.pool.colds[slot]
     cdef uint8_t kind = tcb.timer, most = 0
     cdef Listener* listener
+    cdef Pressure pressure
     cdef Action act
     cdef Ranges scratch
     cdef Before was
@@ -712,7 +798,8 @@ cdef uint32_t fire(Core* core, uint32_t slot, const Hint* hint, int64_t now, Seg
         if listener.state != LISTENER_OPEN:
             end_quietly(core, slot, CauseListenerClosed, now)
             return 0
-        most = backlog_synack_retries(listener, &core.knobs)
+        pressure = pressure_on(core, listener)
+        most = policy_synack_retries(&pressure, &core.knobs)
     begin(core, &act, &scratch, slot, rows)
     if hint.ref == slot + 1:
         remember_hashed(&was, tcb, hint.hash)
@@ -757,6 +844,16 @@ cdef Py_ssize_t core_advance(Core* core, int64_t now, Segment* rows, Py_ssize_t 
 
 
 # --- calls -------------------------------------------------------------------------------------
+
+cdef struct Opening:
+    # one connect(), in the numbers of the wire
+    uint32_t laddr
+    uint32_t raddr
+    uint16_t rport
+    int32_t lport             # -1: choose one
+    int64_t iss               # -1: make one
+    uint32_t rcv_buf          # bytes, rounded; 0: the knob's
+
 
 cdef bint tw_reusable(const Core* core, uint32_t laddr) noexcept nogil:
     """tcp_tw_reuse: 1 always, 2 on loopback."""
@@ -1048,6 +1145,8 @@ cdef uint32_t core_unlisten(Core* core, uint16_t listener, int64_t now, Segment*
     core.counts[LISTEN] -= 1
     if core.knobs.unlisten_forgets:
         forget_half_open(core, listener, now)
+    if core.book == BOOK_LISTENERS:
+        synq_forget(&core.synq, listener)
     count_n(&core.counters, Mib.OutSegs, written)
     return written
 

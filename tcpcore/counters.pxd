@@ -53,6 +53,7 @@ cpdef enum Mib:
     SynQueueReset
     SynQueueAborted
     SynQueueListenerClosed
+    SynCachePauses                # times FreeBSD's cache was given up for cookies
     PortsExhausted
     BlocksExhausted
     AddressInUse
@@ -73,6 +74,7 @@ cpdef enum Cause:
     CausePortsExhausted
     CauseAddressInUse
     # lost while opening
+    CauseSynQueueEvicted
     CauseSynQueueExpired
     CauseEmbryonicReset
     CauseEmbryonicAborted

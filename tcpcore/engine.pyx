@@ -23,7 +23,8 @@ from tcpcore.core cimport *
 from tcpcore.counters cimport N_CAUSES, N_MIB
 from tcpcore.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.isn cimport ISN_RANDOM, ISN_RFC793, ISN_RFC6528, isn_init
-from tcpcore.knobs cimport SYNQ_DROP_NEW, SYNQ_LINUX, Knobs
+from tcpcore.knobs cimport Knobs
+from tcpcore.policy cimport policy_accept_room
 from tcpcore.ports cimport *
 from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.siphash cimport derive_key
@@ -33,6 +34,7 @@ from tcpcore.wheel cimport wheel_next, wheel_start
 from tcpcore.block import BLOCK
 from tcpcore.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.events import event_mask
+from tcpcore.policy import POLICIES as _SYNQ_POLICIES
 from tcpcore.segment import SEGMENT, as_segments, to_address, to_uint
 from tcpcore.sysctl import Config
 
@@ -50,7 +52,6 @@ INFO = np.dtype([
 _LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
 _COOKIE_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
 _ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
-_SYNQ_POLICIES = {"linux": SYNQ_LINUX, "drop-new": SYNQ_DROP_NEW}
 _PORT_RULES = {
     "linux": PORTS_LINUX, "random": PORTS_RANDOM, "random-retry": PORTS_RANDOM_RETRY, "hash": PORTS_HASH,
     "double-hash": PORTS_DOUBLE_HASH, "random-increments": PORTS_RANDOM_INCREMENTS,
@@ -60,6 +61,8 @@ _PORT_RULES = {
 cdef void fill_knobs(Knobs* knobs, config) except *:
     """The Config as the kernel reads it."""
     knobs.synq_policy = _SYNQ_POLICIES[config.synq_policy]
+    knobs.accept_half_more = config.accept_queue_rule == "half-more"
+    knobs.dup_syn_restarts = config.dup_syn_restarts
     knobs.tcp_syncookies = config.tcp_syncookies
     knobs.tcp_abort_on_overflow = config.tcp_abort_on_overflow
     knobs.tcp_max_syn_backlog = config.tcp_max_syn_backlog
@@ -327,7 +330,9 @@ cdef class Engine:
         port : int
             1 .. 65535.
         backlog : int, optional
-            Effective is min(backlog, somaxconn); None is somaxconn, 0 is legal. Both queues hold one more.
+            Effective is min(backlog, somaxconn); None is somaxconn, 0 is legal. Both queues hold one more;
+            ``accept_queue_rule`` "half-more" lets half as many again wait for accept, and `synq_policy`
+            "freebsd" has one cache of half-open entries for all listeners.
         auto_accept, auto_close : bool
             The application accepts at once; it answers the peer's FIN with FIN+ACK.
         rcv_buf : int, optional
@@ -352,7 +357,8 @@ cdef class Engine:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
         window = 0 if rcv_buf is None else self.config.window(_whole(rcv_buf, "rcv_buf", 1, 65535 << 14))
         self.idle()
-        id = backlog_open(&self.core.backlog, address, port, limit)
+        id = backlog_open(&self.core.backlog, address, port, limit,
+                          policy_accept_room(limit, &self.core.knobs))
         if id == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         if id < 0:

@@ -6,11 +6,17 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 cdef enum SynqPolicy:
     SYNQ_LINUX = 0
     SYNQ_DROP_NEW = 1
+    SYNQ_EVICT_OLDEST = 2
+    SYNQ_EVICT_RANDOM = 3
+    SYNQ_SHORT_TIMER = 4
+    SYNQ_FREEBSD = 5
 
 cdef struct Knobs:
     # queues
     uint8_t synq_policy           # SynqPolicy
     uint8_t tcp_syncookies
+    uint8_t accept_half_more      # 3/2 backlog connections may wait for accept(); else one more than it
+    uint8_t dup_syn_restarts      # a SYN again: resends of its SYN-ACK are counted afresh (FreeBSD)
     uint8_t tcp_abort_on_overflow
     uint32_t tcp_max_syn_backlog
     uint32_t tcp_max_tw_buckets

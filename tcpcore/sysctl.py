@@ -84,9 +84,8 @@ def _switch(default: int) -> Any:
     return _int(default, 0, 1)
 
 
-def _choice(default: str, names: _Names, *, later: _Names = (), numbered: _Names = ()) -> Any:
-    """A named choice; `later` are names of the contract this version cannot honour,
-    `numbered` the names that the numbers 1, 2, ... stand for."""
+def _choice(default: str, names: _Names, *, numbered: _Names = ()) -> Any:
+    """A named choice; `numbered` are the names that the numbers 1, 2, ... stand for."""
     expected = _one_of(names) + (f" or a number from 1 to {len(numbered)}" if numbered else "")
 
     def check(name: str, value: Any) -> str:
@@ -100,8 +99,6 @@ def _choice(default: str, names: _Names, *, later: _Names = (), numbered: _Names
             raise _wrong(ValueError, name, expected, value)
         if not isinstance(value, str):
             raise _wrong(TypeError, name, expected, value)
-        if value in later:
-            raise _wrong(ValueError, name, expected, value, ", which is not available in this version")
         if value not in names:
             raise _wrong(ValueError, name, expected, value, _hint(value, names))
         return value
@@ -204,9 +201,11 @@ class Config:
     somaxconn: int = _int(4096, 0, UNLIMITED)  # cap of a listener's backlog
     tcp_max_syn_backlog: int = _int(4096, 0, UNLIMITED)  # linux policy, cookies off: half-open limit
     synq_policy: str = _choice(
-        "linux", ("linux", "drop-new"), later=("freebsd", "evict-oldest", "evict-random", "short-timer")
+        "linux", ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
     )
     tcp_syncookies: int = _int(1, 0, 2)  # 0 off, 1 on overflow, 2 always
+    dup_syn_restarts: int = _switch(0)  # a half-open entry's SYN again: its SYN-ACK's resends start over
+    accept_queue_rule: str = _choice("one-more", ("one-more", "half-more"))  # how many wait: B + 1, 3B/2
     cookie_encoding: str = _choice("linux", ("linux", "freebsd"))  # what a cookie carries, how long it lives
     tcp_abort_on_overflow: int = _switch(0)  # a final ACK meets a full accept queue: 1 answers RST
 
@@ -298,11 +297,7 @@ class Config:
 
     @classmethod
     def freebsd(cls, **knobs: Any) -> Self:
-        """What a FreeBSD 14 host does (`FREEBSD`).
-
-        DEVIATES: `synq_policy` is "drop-new". FreeBSD's own bucket cache is not available in
-        this version, and a name that cannot be honoured is not accepted.
-        """
+        """What a FreeBSD 14 host does (`FREEBSD`)."""
         return cls(**{**FREEBSD, **knobs})
 
     @classmethod
@@ -447,7 +442,9 @@ _LINUX_ONLY: Final = (
 
 FREEBSD: Final[Mapping[str, Any]] = {
     "somaxconn": 128,
-    "synq_policy": "drop-new",
+    "synq_policy": "freebsd",
+    "dup_syn_restarts": 1,
+    "accept_queue_rule": "half-more",
     "cookie_encoding": "freebsd",
     "tcp_abort_on_overflow": 1,  # syncache.rst_on_sock_fail
     "tcp_synack_retries": 3,

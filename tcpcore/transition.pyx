@@ -453,7 +453,9 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     cdef bint wrong_ack = flags & ACK and seg.ack != tcb.snd_nxt
     if seg.seq == tcb.rcv_nxt - 1 and (flags & (SYN | ACK | RST | FIN)) == SYN and not paws:
         # the SYN again: our SYN-ACK was lost
-        if not limited(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedSynRecv):
+        if knobs.dup_syn_restarts or not limited(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedSynRecv):
+            if knobs.dup_syn_restarts:
+                tcb.retries = 0
             resend_synack(tcb, cold, knobs, now, act)
             tcb.bits |= B_RESEND_SYN
             set_main(tcb, act, T_REXMT, syn_interval(knobs, tcb.retries, 0))

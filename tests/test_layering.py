@@ -19,7 +19,9 @@ ROOMS = {
     "ground": {"arena", "chunks", "intrin", "marks", "seq", "siphash"},
     "nouns": {"action", "block", "counters", "knobs", "reassembly", "rto", "segment"},
     "law": {"emit", "sending", "transition"},
-    "organs": {"backlog", "events", "flowtable", "isn", "ports", "ranges", "syncookie", "synq", "wheel"},
+    "organs": {
+        "backlog", "events", "flowtable", "isn", "policy", "ports", "ranges", "syncookie", "synq", "wheel",
+    },
     "conductor": {"check", "core", "engine"},
     "face": {"__init__", "sysctl"},
 }

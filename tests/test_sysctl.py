@@ -14,6 +14,7 @@ from tcpcore.sysctl import EVENTS, FREEBSD, STRICT, UNLIMITED, Config, UnknownKn
 KNOBS = {knob.name: knob for knob in dataclasses.fields(Config)}
 SWITCHES = [
     "tcp_abort_on_overflow", "tcp_rfc1337", "insecure_rst", "insecure_syn", "drop_synfin",
+    "dup_syn_restarts",
     "tcp_window_scaling", "tcp_sack",
 ]  # fmt: skip
 CHOICES = [name for name, knob in KNOBS.items() if isinstance(knob.default, str) and name != "local_addr"]
@@ -78,10 +79,13 @@ def test_a_typo_is_answered_by_the_nearest_name():
         Config(port_selection="doublehash")
 
 
-@pytest.mark.parametrize("policy", ["freebsd", "evict-oldest", "evict-random", "short-timer"])
-def test_a_policy_that_cannot_be_honoured_is_refused(policy):
-    with pytest.raises(ValueError, match=f"synq_policy: expected .*, got '{policy}', which is not available"):
-        Config(synq_policy=policy)
+@pytest.mark.parametrize(
+    "near", ["linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer"]
+)
+def test_a_policy_misspelt_is_answered_by_the_nearest(near):
+    assert Config(synq_policy=near).synq_policy == near
+    with pytest.raises(ValueError, match=f"synq_policy: expected .*; did you mean '{near}'"):
+        Config(synq_policy=near.replace("-", "_") + "x")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ RFC 6191.
 """
 
 import errno
+from fractions import Fraction
 
 from tcpcore import State
 from tests.model.twin_connection import (
@@ -79,7 +80,12 @@ class Arrival:
             self.count("ListenOverflows")
             self.count("ListenDrops")
             return self.cause("AcceptQueueFull")
-        if iss is None and half_open > listener.backlog:
+        # "freebsd": no bucket is ever full where there are so few peers
+        full = half_open > listener.backlog and config.synq_policy != "freebsd"
+        if full and config.synq_policy == "evict-oldest":
+            oldest = next(conn for conn in listener.entries if conn.half_open)
+            self.drop_half_open(oldest, "SynQueueEvicted", "SynQueueEvicted")
+        elif iss is None and full:
             self.count("TCPReqQFullDrop")
             self.count("ListenDrops")
             return self.cause("SynQueueFull")
@@ -95,6 +101,7 @@ class Arrival:
             return self.cause("BlocksExhausted")
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
         conn.half_open = conn.young = True
+        listener.entries.append(conn)
         conn.iss = self.isn(conn, now) if iss is None else iss
         conn.snd_una = conn.iss
         conn.snd_nxt = conn.snd_end = add(conn.iss, 1)
@@ -124,7 +131,10 @@ class Arrival:
         self.count("SynPayloadIgnored", seg.payload_len)
 
     def accept_queue_full(self, listener):
-        return not listener.auto_accept and len(listener.queue) > listener.backlog
+        room = listener.backlog + 1
+        if self.config.accept_queue_rule == "half-more":
+            room = max(1, 3 * listener.backlog // 2)
+        return not listener.auto_accept and len(listener.queue) >= room
 
     # -- SYN_RECEIVED that came from LISTEN (section 4) ----------------------------------------------
 
@@ -179,7 +189,9 @@ class Arrival:
                 or seg.seq == seg.end == edge)
 
     def duplicate_syn(self, conn, seg, now):
-        if self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
+        if self.config.dup_syn_restarts:
+            conn.retries = 0
+        elif self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
             return
         conn.no_sample = True
         self.resend(conn, now)
@@ -228,9 +240,12 @@ class Arrival:
         self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
 
     def synack_retries(self, listener):
-        """Lowered while the queue is more than half full of old entries (linux policy)."""
+        """Lowered while the queue is more than half full: of old entries (linux), at all (short-timer)."""
         most = self.config.tcp_synack_retries
         half_open = self.half_open(listener)
+        room = listener.backlog + 1
+        if self.config.synq_policy == "short-timer" and half_open > room / 2:
+            return int(most * Fraction(max(0, room - half_open), room) * 2)
         if self.config.synq_policy == "linux" and 2 * half_open > max(8, listener.backlog):
             young = 2 * self.young(listener)
             while most > 2 and half_open >= young:

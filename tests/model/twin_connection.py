@@ -96,6 +96,7 @@ class Listener:
     auto_close: bool
     rcv_buf: int
     queue: list = field(default_factory=list)        # completed and not accepted, oldest first
+    entries: list = field(default_factory=list)      # all that were ever half-open, oldest first
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""Listeners against a dict: lookup, admission by policy, pruning, accept queue, ids."""
+"""Listeners against a dict: lookup, counts, accept queue, ids."""
 
 import pytest
 from hypothesis import settings
@@ -6,16 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tcpcore.backlog import Listeners
-from tests.model.backlog_twin import (
-    ADMIT,
-    ADMIT_COOKIE,
-    REFUSE_ACCEPT_FULL,
-    REFUSE_QUEUE_FULL,
-    REFUSE_RESERVE,
-    BacklogTwin,
-)
+from tests.model.backlog_twin import BacklogTwin
 
-LINUX, DROP_NEW = range(2)
 ADDR = 0x0A000001
 addrs = st.sampled_from([0, 1, 2, 0xFFFF_FFFF])
 ports = st.sampled_from([1, 2, 80, 65535])
@@ -23,26 +15,18 @@ which = st.integers(0, 2**16)
 
 
 class BacklogMachine(RuleBasedStateMachine):
-    @initialize(
-        policy=st.integers(0, 1),
-        cookies=st.integers(0, 2),
-        limit=st.sampled_from([0, 1, 4, 16, 2**31 - 1]),
-        retries=st.integers(0, 7),
-    )
-    def start(self, policy, cookies, limit, retries):
-        self.listeners = Listeners(
-            policy=policy, tcp_syncookies=cookies, tcp_max_syn_backlog=limit, tcp_synack_retries=retries
-        )
-        self.model = BacklogTwin(policy, cookies, limit, retries)
+    @initialize()
+    def start(self):
+        self.listeners, self.model = Listeners(), BacklogTwin()
         self.ref = 0
 
     def pick(self, which):
         return sorted(self.model.entries)[which % len(self.model.entries)]
 
-    @rule(addr=addrs, port=ports, limit=st.integers(0, 12), auto_accept=st.booleans())
-    def open(self, addr, port, limit, auto_accept):
-        expected = self.model.open(addr, port, limit, auto_accept)
-        assert self.listeners.open(addr, port, limit, auto_accept) == expected
+    @rule(addr=addrs, port=ports, room=st.integers(1, 12), auto_accept=st.booleans())
+    def open(self, addr, port, room, auto_accept):
+        expected = self.model.open(addr, port, room, auto_accept)
+        assert self.listeners.open(addr, port, 7, room, auto_accept) == expected
 
     @precondition(lambda self: self.model.entries)
     @rule(which=which)
@@ -99,9 +83,7 @@ class BacklogMachine(RuleBasedStateMachine):
         for listener, entry in self.model.entries.items():
             counts = (len(entry.half_open), entry.half_open.count(False), len(entry.waiting))
             assert self.listeners.counts(listener) == counts
-            assert self.listeners.synack_retries(listener) == self.model.synack_retries(listener)
-            for proven in (False, True):
-                assert self.listeners.admit(listener, proven) == self.model.admit(listener, proven)
+            assert self.listeners.accept_full(listener) == self.model.accept_full(listener)
         assert self.listeners.check() == []
 
 
@@ -109,57 +91,15 @@ TestBacklog = BacklogMachine.TestCase
 TestBacklog.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 
 
-def fill(listeners, listener, proven=False):
-    """Half-open entries admitted until something else is said: (how many, what was said)."""
-    n = 0
-    while (said := listeners.admit(listener, proven)) == ADMIT:
-        listeners.half_opened(listener)
-        n += 1
-    return n, said
-
-
-@pytest.mark.parametrize("backlog", [0, 1, 3, 8, 1024])
-@pytest.mark.parametrize("policy", [LINUX, DROP_NEW])
-@pytest.mark.parametrize("cookies, said", [(0, REFUSE_QUEUE_FULL), (1, ADMIT_COOKIE)])
-def test_backlog_plus_one_half_open_entries_fit(backlog, policy, cookies, said):
-    listeners = Listeners(policy=policy, tcp_syncookies=cookies)
-    assert fill(listeners, listeners.open(0, 80, backlog)) == (backlog + 1, said)
-
-
-def test_cookies_always():
-    for policy in (LINUX, DROP_NEW):
-        listeners = Listeners(policy=policy, tcp_syncookies=2)
-        assert fill(listeners, listeners.open(0, 80, 5)) == (0, ADMIT_COOKIE)
-
-
-@pytest.mark.parametrize("limit, fit", [(16, 13), (256, 193), (1024, 769), (0, None), (3, 4)])
-def test_last_quarter_is_for_proven_peers(limit, fit):
-    """Recorded: M - M // 4 + 1 entries; without a quarter to keep, M itself limits signed."""
-    listeners = Listeners(policy=LINUX, tcp_syncookies=0, tcp_max_syn_backlog=limit)
-    listener = listeners.open(0, 80, 4096)
-    assert fill(listeners, listener) == (1 if fit is None else fit, REFUSE_RESERVE)
-    assert listeners.admit(listener, True) == ADMIT
-    assert fill(listeners, listener, proven=True)[1] == REFUSE_QUEUE_FULL
-
-
-def test_the_reserve_is_linuxs_and_needs_cookies_off():
-    for policy, cookies in ((DROP_NEW, 0), (LINUX, 1)):
-        listeners = Listeners(policy=policy, tcp_syncookies=cookies, tcp_max_syn_backlog=16)
-        assert fill(listeners, listeners.open(0, 80, 100))[0] == 101
-
-
-@pytest.mark.parametrize("cookies", [0, 1, 2])
-@pytest.mark.parametrize("policy", [LINUX, DROP_NEW])
-def test_a_full_accept_queue_refuses_first(policy, cookies):
-    listeners = Listeners(policy=policy, tcp_syncookies=cookies)
-    listener = listeners.open(0, 80, 2)
+def test_so_many_may_wait():
+    listeners = Listeners()
+    listener = listeners.open(0, 80, 0, 3)
     for ref in (5, 6, 7):
-        assert listeners.admit(listener) != REFUSE_ACCEPT_FULL
+        assert not listeners.accept_full(listener)
         listeners.push(listener, ref)
-        listeners.half_opened(listener)
-    assert listeners.admit(listener) == REFUSE_ACCEPT_FULL
+    assert listeners.accept_full(listener)
     assert listeners.pop(listener) == 5
-    assert listeners.admit(listener) != REFUSE_ACCEPT_FULL
+    assert not listeners.accept_full(listener)
 
 
 def test_auto_accept_never_fills():
@@ -167,40 +107,7 @@ def test_auto_accept_never_fills():
     listener = listeners.open(0, 80, 0, auto_accept=True)
     for ref in range(1, 4):
         listeners.push(listener, ref)
-    assert listeners.admit(listener) == ADMIT
-
-
-@pytest.mark.parametrize(
-    "queued, young, backlog, retries",
-    [
-        (4, 0, 0, 5),          # 8 is not above 8
-        (5, 0, 0, 2),
-        (8, 0, 16, 5),         # exactly half is not above half
-        (9, 0, 16, 2),
-        (9, 9, 16, 5),         # all young: 18 do not fit
-        (9, 4, 16, 4),         # 8 fit, 16 do not
-        (9, 2, 16, 3),         # 4, 8 fit, 16 do not
-        (9, 1, 16, 2),
-    ],
-)
-def test_pruning(queued, young, backlog, retries):
-    listeners = Listeners(policy=LINUX, tcp_synack_retries=5)
-    listener = listeners.open(0, 80, backlog)
-    for i in range(queued):
-        listeners.half_opened(listener)
-        if i >= young:
-            listeners.half_matured(listener)
-    assert listeners.synack_retries(listener) == retries
-
-
-@pytest.mark.parametrize("retries", [0, 1, 2])
-def test_pruning_never_adds_retries(retries):
-    listeners = Listeners(policy=LINUX, tcp_synack_retries=retries)
-    listener = listeners.open(0, 80, 1)
-    for _ in range(50):
-        listeners.half_opened(listener)
-        listeners.half_matured(listener)
-    assert listeners.synack_retries(listener) == retries
+    assert not listeners.accept_full(listener)
 
 
 def test_ids_are_used_once_before_any_is_used_again():
@@ -248,10 +155,8 @@ def test_accept_queue_keeps_its_order_while_it_grows():
 
 def test_bad_arguments():
     listeners = Listeners()
-    with pytest.raises(ValueError, match="policy"):
-        Listeners(policy=2)
     with pytest.raises(ValueError, match="listener: 1 is not in use"):
-        listeners.admit(1)
+        listeners.accept_full(1)
     listener = listeners.open(0, 80, 1)
     with pytest.raises(ValueError, match="no young entry"):
         listeners.half_matured(listener)

@@ -24,6 +24,8 @@ CONFIGS = [
      "tcp_invalid_ratelimit": 0, "delack_ms": 40, "ip_local_port_range": (40000, 40007)},
     {"capacity": 12, "synq_policy": "drop-new", "tcp_abort_on_overflow": 1, "isn": "rfc793",
      "time_wait_ms": 30, "port_selection": "hash", "ip_local_port_range": (40000, 40003)},
+    {"capacity": 12, "synq_policy": "evict-random", "tcp_syncookies": 0, "dup_syn_restarts": 1,
+     "somaxconn": 1},
 ]
 
 

@@ -36,6 +36,9 @@ CONFIGS = {
     "drop-new": Config.linux(
         tcp_timestamps=2, synq_policy="drop-new", tcp_abort_on_overflow=1, delack_ms=40, rcv_buf=200_000,
         tcp_fin_timeout=62, tcp_invalid_ratelimit=0, auto_read=False, **{**COMMON, "capacity": 3}),
+    "evict-oldest": Config.linux(
+        tcp_timestamps=2, synq_policy="evict-oldest", accept_queue_rule="half-more", **COMMON),
+    "short-timer": Config.linux(tcp_timestamps=0, synq_policy="short-timer", dup_syn_restarts=1, **COMMON),
     "freebsd": Config.freebsd(tcp_timestamps=2, **COMMON),
     "odd switches": Config.linux(
         tcp_timestamps=2, insecure_rst=1, insecure_syn=1, drop_synfin=1, blackhole=1, time_wait_ms=0,

@@ -22,6 +22,8 @@ CONFIGS = [
                  tcp_syncookies=0, tcp_fin_timeout=61, tcp_challenge_ack_limit=3, local_addr="10.0.0.1"),
     Config.freebsd(capacity=9, tcp_timestamps=2, insecure_rst=1, insecure_syn=1, local_addr="10.0.0.1"),
     Config.freebsd(capacity=24, drop_synfin=1, blackhole=2, auto_read=False, local_addr="10.0.0.1"),
+    Config.linux(capacity=24, synq_policy="evict-oldest", tcp_syncookies=0, somaxconn=1,
+                 local_addr="10.0.0.1"),
     Config.strict(capacity=24, isn="random", local_addr="10.0.0.1"),
 ]
 
