@@ -78,9 +78,8 @@ cdef enum:
     TIME_WAIT = 10
     N_STATES = 11
 
-# Sets of states, tested as `in_set(tcb.state, SYNCHRONIZED)`.
+# Sets of states, tested as `in_set(tcb.state, CAN_SEND)`.
 cdef enum StateSet:
-    SYNCHRONIZED = 0x7F0      # ESTABLISHED and beyond (RFC 9293 3.3.2)
     CAN_RECEIVE = 0x070       # text is accepted: ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2
     LINGERING = 0x1E0         # may be about to enter FIN-WAIT-2 or TIME-WAIT: FIN-WAIT-1 .. CLOSING
     OPENING = 0x00C           # SYN-SENT, SYN-RECEIVED

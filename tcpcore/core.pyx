@@ -12,7 +12,7 @@ from tcpcore.action cimport *
 from tcpcore.backlog cimport *
 from tcpcore.block cimport *
 from tcpcore.counters cimport *
-from tcpcore.emit cimport use_cold
+from tcpcore.emit cimport is_brief, use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport expect, likely, prefetch
@@ -208,12 +208,6 @@ cdef struct Before:
     uint32_t hash
 
 
-cdef inline bint counts_as_brief(const Core* core, uint8_t state, uint16_t bits) noexcept nogil:
-    """Orphan FIN-WAIT-2 that holds a TIME-WAIT bucket."""
-    return (state == FIN_WAIT_2 and bits & B_ORPHAN and core.knobs.orphan_fin_wait_2_brief
-            and core.knobs.fin_timeout <= 60_000)
-
-
 cdef inline bint counts_as_orphan(uint8_t state, uint16_t bits) noexcept nogil:
     return bits & B_ORPHAN and state != TIME_WAIT
 
@@ -271,7 +265,7 @@ cdef inline void count_change(Core* core, const Block* tcb, const Before* was) n
     core.counts[tcb.state] += 1
     if (tcb.bits | was.bits) & B_ORPHAN:
         core.orphans += counts_as_orphan(tcb.state, tcb.bits) - counts_as_orphan(was.state, was.bits)
-        core.brief += counts_as_brief(core, tcb.state, tcb.bits) - counts_as_brief(core, was.state, was.bits)
+        core.brief += is_brief(tcb.state, tcb.bits, &core.knobs) - is_brief(was.state, was.bits, &core.knobs)
 
 
 cdef void leave_half_open(Core* core, const Block* tcb, const Before* was) noexcept nogil:
@@ -311,7 +305,7 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
     core.counts[was.state] -= 1
     if was.bits & B_ORPHAN:
         core.orphans -= counts_as_orphan(was.state, was.bits)
-        core.brief -= counts_as_brief(core, was.state, was.bits)
+        core.brief -= is_brief(was.state, was.bits, &core.knobs)
     if was.state == ESTABLISHED or was.state == CLOSE_WAIT:
         count(&core.counters, Mib.EstabResets)
     if act.cause != NoCause:
@@ -1007,7 +1001,7 @@ cdef void release_dead(Core* core, uint32_t slot) noexcept nogil:
 
 cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
                         uint32_t* n_rows) noexcept nogil:
-    """One application call on one handle; CALL_RECV returns the bytes taken. limit bounds a send's rows."""
+    """One application call on one handle; CALL_RECV returns the bytes taken."""
     cdef uint32_t ref = core_resolve(core, conn), slot, taken = 0
     cdef Block* tcb
     cdef Cold* cold

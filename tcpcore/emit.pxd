@@ -11,6 +11,17 @@ from tcpcore.rto cimport clock_ms
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
 
+cdef enum:
+    MSS_DEFAULT = 536         # RFC 9293 3.7.1 (SHLD-5), IPv4
+    MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
+    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
+
+
+cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noexcept nogil:
+    """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
+    return (state == FIN_WAIT_2 and bits & B_ORPHAN and knobs.orphan_fin_wait_2_brief
+            and knobs.fin_timeout <= TW_FULL_MS)
+
 
 cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
     """Make the cold line valid, filled with what the block itself knows."""

@@ -87,7 +87,6 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.tcp_challenge_ack_limit = config.tcp_challenge_ack_limit
     knobs.insecure_rst = config.insecure_rst
     knobs.insecure_syn = config.insecure_syn
-    knobs.drop_synfin = config.drop_synfin
     knobs.blackhole = config.blackhole
     knobs.tcp_timestamps = config.tcp_timestamps
     knobs.tcp_window_scaling = config.tcp_window_scaling

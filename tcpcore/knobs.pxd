@@ -43,7 +43,6 @@ cdef struct Knobs:
     uint32_t tcp_challenge_ack_limit   # a second; 2**31 - 1: unlimited
     uint8_t insecure_rst
     uint8_t insecure_syn
-    uint8_t drop_synfin
     uint8_t blackhole
     # options and windows
     uint8_t tcp_timestamps        # 2: without the per-peer offset

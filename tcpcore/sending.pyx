@@ -7,14 +7,12 @@
 from tcpcore.action cimport OP_ARM, OP_CANCEL
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.emit cimport put, put_syn, use_cold
+from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, put, put_syn, use_cold
 from tcpcore.rto cimport backed_off, backoff_of, rto, tick_up
 from tcpcore.segment cimport ACK, FIN, PSH, SYN, Segment
 from tcpcore.seq cimport seq_lt
 
 cdef enum:
-    MSS_MIN = 48
-    MSS_DEFAULT = 536
     TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
 
 

@@ -21,12 +21,9 @@ cdef extern from "<errno.h>" nogil:
     enum: ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT
 
 cdef enum:
-    MSS_DEFAULT = 536         # RFC 9293 3.7.1 (SHLD-5), IPv4
-    MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
     WSCALE_MAX = 14           # RFC 7323 2.3
     PAWS_IDLE_MS = 2_073_600_000    # 24 days: RFC 7323 5.5, TS.Recent has worn out
     TW_BRIEF_MS = 4000        # Linux counts shorter ones as TWKilled
-    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     ANSWER_ROWS = 2           # rows one segment may cause
 
 
@@ -165,16 +162,10 @@ cdef uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* k
     return total + (total if total > wait else wait)
 
 
-cdef bint is_brief(const Block* tcb, const Knobs* knobs) noexcept nogil:
-    """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT."""
-    return (tcb.state == FIN_WAIT_2 and tcb.bits & B_ORPHAN and knobs.orphan_fin_wait_2_brief
-            and knobs.fin_timeout <= TW_FULL_MS)
-
-
 cdef void orphan_fin_wait_2(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """In FIN-WAIT-2 without an application."""
     cdef uint32_t wait = fin_wait_2_time(tcb, cold, knobs)
-    if is_brief(tcb, knobs):
+    if is_brief(tcb.state, tcb.bits, knobs):
         if act.tw_full:
             count(act.counters, Mib.TCPTimeWaitOverflow)
             die(act, NoCause, 0)
@@ -186,7 +177,7 @@ cdef void orphan_fin_wait_2(Block* tcb, Cold* cold, const Knobs* knobs, Action* 
 cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """2 MSL from now (MUST-13); over tcp_max_tw_buckets the connection is forgotten at once.
     DEVIATES: the cap is Linux's, the RFC knows none (ADR 5)."""
-    cdef bint counted = is_brief(tcb, knobs) and main_kind(tcb, cold) == T_FIN_WAIT_2
+    cdef bint counted = is_brief(tcb.state, tcb.bits, knobs) and main_kind(tcb, cold) == T_FIN_WAIT_2
     act.side_op = OP_CANCEL
     count(act.counters, Mib.ConnectionsClosed)
     if knobs.time_wait == 0:
@@ -808,7 +799,7 @@ cdef void otherwise(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         if not half_open(tcb, cold, seg, knobs, now, act):
             return
-    elif is_brief(tcb, knobs):
+    elif is_brief(tcb.state, tcb.bits, knobs):
         in_brief_fin_wait_2(tcb, cold, seg, knobs, now, act)
         return
     elif not (first_sequence(tcb, cold, seg, knobs, now, act)
