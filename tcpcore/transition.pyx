@@ -16,12 +16,12 @@ from tcpcore.rto cimport *
 from tcpcore.segment cimport *
 from tcpcore.sending cimport *
 from tcpcore.seq cimport *
+from tcpcore.update cimport *
 
 cdef extern from "<errno.h>" nogil:
     enum: ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT
 
 cdef enum:
-    WSCALE_MAX = 14           # RFC 7323 2.3
     PAWS_IDLE_MS = 2_073_600_000    # 24 days: RFC 7323 5.5, TS.Recent has worn out
     TW_BRIEF_MS = 4000        # Linux counts shorter ones as TWKilled
     ANSWER_ROWS = 2           # rows one segment may cause
@@ -33,29 +33,6 @@ cdef void die(Action* act, uint8_t cause, uint8_t error) noexcept nogil:
     act.effects |= E_DEAD
     act.cause = cause
     act.error = error
-
-
-cdef void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
-                       int64_t now) noexcept nogil:
-    """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
-    cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
-    cdef uint32_t shift
-    if mss > knobs.mss:
-        mss = knobs.mss
-    tcb.mss = <uint16_t>(mss if mss > MSS_MIN else MSS_MIN)
-    if seg.opts & OPT_WSCALE and tcb.bits & B_WSCALE:
-        shift = seg.wscale if seg.wscale < WSCALE_MAX else WSCALE_MAX
-        tcb.wscale = <uint8_t>(tcb.wscale & 0xF0 | shift)
-    else:
-        tcb.bits &= ~B_WSCALE
-        tcb.wscale = 0
-    if not seg.opts & OPT_SACK_OK:
-        tcb.bits &= ~B_SACK
-    if seg.opts & OPT_TS and tcb.bits & B_TS:
-        cold.ts_recent = seg.tsval
-        cold.ts_recent_at = clock_ms(now)
-    else:
-        tcb.bits &= ~B_TS
 
 
 cdef void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
@@ -85,36 +62,9 @@ cdef void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint3
         cold.rtt_seq = cold.rtt_at
 
 
-cdef void open_window(Block* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
-    """Our SYN's window becomes an edge, now that the peer's numbers are known."""
-    cdef uint32_t space
-    if tcb.bits & B_WINDOW:
-        space = full_window(tcb, cold, knobs)
-        cold.rcv_adv = tcb.rcv_nxt + (space if space < 65535 else 65535)
-
-
-cdef void take_window(Block* tcb, Cold* cold, const Segment* seg, uint32_t wnd) noexcept nogil:
-    """SND.WND := wnd; the largest one is remembered, in the cold line once it differs."""
-    if wnd < tcb.snd_wnd:
-        use_cold(tcb, cold)
-    tcb.snd_wnd = wnd
-    tcb.snd_wl1 = seg.seq
-    if tcb.bits & B_COLD and wnd > cold.max_snd_wnd:
-        cold.max_snd_wnd = wnd
-
-
 cdef void opened(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """The handshake is complete: first RTT sample unless something was resent (Karn), timer off."""
-    if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
-        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - syn_interval(knobs, 0, 0)))
-        if tcb.bits & B_COLD and tcb.rtt:
-            cold.srtt_us = 0
-            rtt_update(cold, tcb.rtt)
-    tcb.retries = 0
-    tcb.bits &= ~(B_RESEND_SYN | B_MATURE)
-    if tcb.bits & B_COLD:
-        cold.backoff = 0                              # the SYN's doublings end with it (RFC 6298 5.7)
-    tcb.state = ESTABLISHED
+    """The handshake is complete, and its timer off."""
+    establish(tcb, cold, knobs, now)
     stop_main(act)
 
 
@@ -146,20 +96,6 @@ cdef void duplicate_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs*
                         Action* act, Mib counter) noexcept nogil:
     if not limited(tcb, cold, seg, knobs, now, act, counter):
         put_ack(tcb, cold, knobs, now, act)
-
-
-cdef uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """How long an orphan waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux
-    serves what is above a minute twice."""
-    cdef uint32_t wait = rto(tcb, cold, knobs)
-    cdef uint32_t total = knobs.fin_timeout
-    if not knobs.orphan_fin_wait_2_brief:
-        return total
-    wait = (wait << 2) - (wait >> 1)
-    if total <= TW_FULL_MS:
-        return total if total > wait else wait
-    total -= TW_FULL_MS
-    return total + (total if total > wait else wait)
 
 
 cdef void orphan_fin_wait_2(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
@@ -237,8 +173,7 @@ cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
     tcb.rcv_nxt = seg.seq
     tcb.snd_una = seg.ack
     if tcb.bits & B_TS:
-        cold.ts_recent = seg.tsval
-        cold.ts_recent_at = clock_ms(now)
+        take_timestamp(cold, seg, now)
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
     open_window(tcb, cold, knobs)
     opened(tcb, cold, knobs, now, act)
@@ -423,11 +358,6 @@ cdef bint in_window(const Block* tcb, const Cold* cold, const Segment* seg,
     return seg.seq == edge and seg.seq == end
 
 
-cdef bint older(const Block* tcb, const Cold* cold, const Segment* seg) noexcept nogil:
-    """PAWS (RFC 7323 5.3 R1): the timestamp lies before TS.Recent."""
-    return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, cold.ts_recent)
-
-
 cdef void embryo_dies(Action* act, uint8_t cause) noexcept nogil:
     count(act.counters, Mib.EmbryonicRsts)
     count(act.counters, Mib.AttemptFails)
@@ -462,8 +392,7 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedSynRecv)
         return False
     if tcb.bits & B_TS and seg.opts & OPT_TS and seq_le(seg.seq, tcb.rcv_nxt):
-        cold.ts_recent = seg.tsval
-        cold.ts_recent_at = clock_ms(now)
+        take_timestamp(cold, seg, now)
     if seg.seq == tcb.rcv_nxt - 1:
         flags &= ~SYN                                 # its SYN lies left of the window
     # second, check the RST bit (RFC 5961 3.2: exact, or a challenge)
@@ -572,8 +501,7 @@ cdef bint first_sequence(Block* tcb, Cold* cold, const Segment* seg, const Knobs
         return False
     if (tcb.bits & B_TS and seg.opts & OPT_TS and not seg.flags & RST and seq_le(seg.seq, tcb.rcv_nxt)
             and not older(tcb, cold, seg)):
-        cold.ts_recent = seg.tsval                    # RFC 7323 4.3
-        cold.ts_recent_at = clock_ms(now)
+        take_timestamp(cold, seg, now)
     return True
 
 
@@ -664,7 +592,7 @@ cdef void acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
         tcb.bits &= ~B_TIMING
         sample = rtt_sample(<uint32_t>tick_up(now) - cold.rtt_at)
     if tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
-        sample = rtt_sample(clock_ms(now) + cold.ts_offset - seg.tsecr)
+        sample = echoed_sample(cold, seg, now)
     if sample:
         rtt_update(cold, sample)
     if tcb.snd_una == tcb.snd_nxt:
@@ -847,8 +775,7 @@ cdef void in_brief_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const 
     if seg.flags & FIN and seg_end(seg) == tcb.rcv_nxt + 1:
         tcb.rcv_nxt += 1
         if tcb.bits & B_TS and seg.opts & OPT_TS:
-            cold.ts_recent = seg.tsval
-            cold.ts_recent_at = clock_ms(now)
+            take_timestamp(cold, seg, now)
         put_ack(tcb, cold, knobs, now, act)
         enter_time_wait(tcb, cold, knobs, act)
         return
@@ -870,8 +797,7 @@ cdef void in_time_wait(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
                 die(act, NoCause, 0)
             return
         if stamped:
-            cold.ts_recent = seg.tsval
-            cold.ts_recent_at = clock_ms(now)
+            take_timestamp(cold, seg, now)
         set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
         return
     if (seg.flags & (SYN | RST | ACK)) == SYN and not paws and (

@@ -1,0 +1,98 @@
+# What the law does to one block in more than one place, and its prediction with it: reading a
+# peer's options, window and timestamp, and the moment a handshake is complete. Ground of the law:
+# cdef inline only, decides nothing.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+from tcpcore.block cimport *
+from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, TW_FULL_MS, full_window, use_cold
+from tcpcore.knobs cimport Knobs
+from tcpcore.rto cimport clock_ms, rto, rtt_sample, rtt_update, syn_interval, tick_up
+from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
+from tcpcore.seq cimport seq_lt
+
+cdef enum:
+    WSCALE_MAX = 14           # RFC 7323 2.3
+
+
+cdef inline void take_timestamp(Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
+    """TS.Recent := SEG.TSval (RFC 7323 4.3)."""
+    cold.ts_recent = seg.tsval
+    cold.ts_recent_at = clock_ms(now)
+
+
+cdef inline void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                       int64_t now) noexcept nogil:
+    """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
+    cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
+    cdef uint32_t shift
+    if mss > knobs.mss:
+        mss = knobs.mss
+    tcb.mss = <uint16_t>(mss if mss > MSS_MIN else MSS_MIN)
+    if seg.opts & OPT_WSCALE and tcb.bits & B_WSCALE:
+        shift = seg.wscale if seg.wscale < WSCALE_MAX else WSCALE_MAX
+        tcb.wscale = <uint8_t>(tcb.wscale & 0xF0 | shift)
+    else:
+        tcb.bits &= ~B_WSCALE
+        tcb.wscale = 0
+    if not seg.opts & OPT_SACK_OK:
+        tcb.bits &= ~B_SACK
+    if seg.opts & OPT_TS and tcb.bits & B_TS:
+        take_timestamp(cold, seg, now)
+    else:
+        tcb.bits &= ~B_TS
+
+
+cdef inline void take_window(Block* tcb, Cold* cold, const Segment* seg, uint32_t wnd) noexcept nogil:
+    """SND.WND := wnd; the largest one is remembered, in the cold line once it differs."""
+    if wnd < tcb.snd_wnd:
+        use_cold(tcb, cold)
+    tcb.snd_wnd = wnd
+    tcb.snd_wl1 = seg.seq
+    if tcb.bits & B_COLD and wnd > cold.max_snd_wnd:
+        cold.max_snd_wnd = wnd
+
+
+cdef inline void open_window(Block* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
+    """Our SYN's window becomes an edge, now that the peer's numbers are known."""
+    cdef uint32_t space
+    if tcb.bits & B_WINDOW:
+        space = full_window(tcb, cold, knobs)
+        cold.rcv_adv = tcb.rcv_nxt + (space if space < 65535 else 65535)
+
+
+cdef inline bint older(const Block* tcb, const Cold* cold, const Segment* seg) noexcept nogil:
+    """PAWS (RFC 7323 5.3 R1): the timestamp lies before TS.Recent."""
+    return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, cold.ts_recent)
+
+
+cdef inline void establish(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """The handshake is complete: first RTT sample unless something was resent (Karn)."""
+    if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - syn_interval(knobs, 0, 0)))
+        if tcb.bits & B_COLD and tcb.rtt:
+            cold.srtt_us = 0
+            rtt_update(cold, tcb.rtt)
+    tcb.retries = 0
+    tcb.bits &= ~(B_RESEND_SYN | B_MATURE)
+    if tcb.bits & B_COLD:
+        cold.backoff = 0                              # the SYN's doublings end with it (RFC 6298 5.7)
+    tcb.state = ESTABLISHED
+
+
+cdef inline uint32_t echoed_sample(const Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
+    """The round trip that the echo of our timestamp tells (RFC 7323 4.1), in ticks; 0 if it tells none."""
+    return rtt_sample(clock_ms(now) + cold.ts_offset - seg.tsecr)
+
+
+cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """How long an orphan waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux
+    serves what is above a minute twice."""
+    cdef uint32_t wait = rto(tcb, cold, knobs)
+    cdef uint32_t total = knobs.fin_timeout
+    if not knobs.orphan_fin_wait_2_brief:
+        return total
+    wait = (wait << 2) - (wait >> 1)
+    if total <= TW_FULL_MS:
+        return total if total > wait else wait
+    total -= TW_FULL_MS
+    return total + (total if total > wait else wait)
