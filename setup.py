@@ -2,6 +2,7 @@
 
 TCPCORE_NATIVE=1 compiles for this machine's CPU, TCPCORE_DEBUG=1 builds with the
 address and undefined-behaviour sanitizers and with the traps of `expect`,
+TCPCORE_PREDICTION=0 leaves every segment to the law,
 TCPCORE_ANNOTATE=1 translates into build/annotate and writes Cython's reports there,
 TCPCORE_EXTENSIONS=0 leaves the extensions out: an editable install beside those that
 `build_ext --inplace` made.
@@ -16,6 +17,7 @@ from setuptools import Extension, setup
 DEBUG = os.environ.get("TCPCORE_DEBUG") == "1"
 NATIVE = os.environ.get("TCPCORE_NATIVE") == "1"
 ANNOTATE = os.environ.get("TCPCORE_ANNOTATE") == "1"
+PREDICTION = os.environ.get("TCPCORE_PREDICTION") != "0"
 EXTENSIONS = os.environ.get("TCPCORE_EXTENSIONS") != "0"
 
 # A directive in a .pyx does not reach the .pxd files it cimports: they live here, once.
@@ -38,6 +40,9 @@ if DEBUG:
 else:
     CFLAGS = ["-O3", "-fno-strict-aliasing"] + (["-march=native"] if NATIVE else [])
     LDFLAGS = []
+
+if not PREDICTION:
+    CFLAGS.append("-DTCPCORE_NO_PREDICTION")
 
 extensions = [
     Extension(f"tcpcore.{path.stem}", [str(path)], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS)

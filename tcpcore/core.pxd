@@ -57,7 +57,10 @@ cdef struct Core:
     uint64_t bucket_k1
     uint64_t draws            # random numbers drawn
     uint64_t random_key
+    bint predicting           # ask predict.pyx before the law; only ever off to prove it right
+    uint64_t predicted        # segments and calls that it answered
     uint32_t hashes[STRIDE]
+    uint32_t owners[STRIDE]   # whose each of these segments seemed to be when it was looked ahead at, or 0
 
 cdef enum KeyPurpose:
     KEY_FLOWS = 1             # and + 1: both halves

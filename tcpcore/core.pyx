@@ -15,10 +15,12 @@ from tcpcore.counters cimport *
 from tcpcore.emit cimport is_brief, use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
-from tcpcore.intrin cimport expect, likely, prefetch
+from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
 from tcpcore.isn cimport isn_make, isn_ts_offset
 from tcpcore.policy cimport *
+from tcpcore.pipeline cimport GROUP, least, look_ahead, start_ahead
 from tcpcore.ports cimport *
+from tcpcore.predict cimport *
 from tcpcore.ranges cimport *
 from tcpcore.reassembly cimport Ranges, ranges_empty
 from tcpcore.rto cimport clock_ms, tick_up
@@ -31,7 +33,7 @@ from tcpcore.transition cimport *
 from tcpcore.wheel cimport *
 
 cdef enum:
-    AHEAD = 32                # prefetch distance of the flow table's heads; half of it for blocks
+    AHEAD = 32                # calls: prefetch distance of blocks; half of it for timer entries
     UNLIMITED = 0x7FFFFFFF
     LISTENER_QUEUES = 65536   # of the order book, where each listener has one: ids are 16 bits
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
@@ -44,6 +46,7 @@ cdef bint core_init(Core* core, uint64_t seed) noexcept nogil:
         return False
     core.random_key = derive_key(seed, KEY_RANDOM)
     core.challenge_second = -1
+    core.predicting = PREDICTION
     core.bucket_k0 = derive_key(seed, KEY_BUCKETS)
     core.bucket_k1 = derive_key(seed, KEY_BUCKETS + 1)
     core.book = policy_book(&core.knobs)
@@ -291,7 +294,8 @@ cdef void enqueue(Core* core, uint32_t slot, int64_t now) noexcept nogil:
     events_tell(&core.events, handle_of(core, slot), now, tcb.listener, EV_ESTABLISHED, 0, tcb.state)
 
 
-cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, int64_t now) noexcept nogil:
+cdef void bury(Core* core, uint32_t slot, const Before* was, uint8_t cause, uint8_t error,
+               int64_t now) noexcept nogil:
     """The connection is over: out of the flow table, and out of memory unless somebody holds it."""
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
@@ -308,34 +312,34 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, const Action* act, 
         core.brief -= is_brief(was.state, was.bits, &core.knobs)
     if was.state == ESTABLISHED or was.state == CLOSE_WAIT:
         count(&core.counters, Mib.EstabResets)
-    if act.cause != NoCause:
-        core.counters.causes[act.cause] += 1
+    if cause != NoCause:
+        core.counters.causes[cause] += 1
     events_tell(&core.events, handle_of(core, slot), now, tcb.listener,
-                EV_LOST if act.cause != NoCause else EV_CLOSED, act.cause, CLOSED)
+                EV_LOST if cause != NoCause else EV_CLOSED, cause, CLOSED)
     tcb.state = CLOSED
     if tcb.bits & (B_HELD | B_QUEUED):
-        if act.error:
+        if error:
             use_cold(tcb, cold)
-            cold.error = act.error
+            cold.error = error
         core.held_dead += 1
     else:
         pool_give(&core.pool, slot)
 
 
-cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, const Action* act,
+cdef void bury_half_open(Core* core, uint32_t slot, const Before* was, uint8_t cause, uint8_t error,
                          int64_t now) noexcept nogil:
     leave_half_open(core, &core.pool.blocks[slot], was)
-    if act.cause == CauseSynQueueEvicted:
+    if cause == CauseSynQueueEvicted:
         count(&core.counters, Mib.SynQueueEvicted)
-    elif act.cause == CauseSynQueueExpired:
+    elif cause == CauseSynQueueExpired:
         count(&core.counters, Mib.SynQueueExpired)
-    elif act.cause == CauseEmbryonicReset:
+    elif cause == CauseEmbryonicReset:
         count(&core.counters, Mib.SynQueueReset)
-    elif act.cause == CauseListenerClosed:
+    elif cause == CauseListenerClosed:
         count(&core.counters, Mib.SynQueueListenerClosed)
     else:
         count(&core.counters, Mib.SynQueueAborted)
-    bury(core, slot, was, act, now)
+    bury(core, slot, was, cause, error, now)
 
 
 cdef inline bint in_pool(const Core* core, const Ranges* ranges) noexcept nogil:
@@ -373,11 +377,11 @@ cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* ac
             act.n_rows = 0
     if act.effects & E_DEAD:
         if embryo and not act.effects & E_ACCEPT:
-            bury_half_open(core, slot, was, act, now)
+            bury_half_open(core, slot, was, act.cause, act.error, now)
         else:
             if embryo:
                 join_accept_queue(core, slot, was, now)
-            bury(core, slot, was, act, now)
+            bury(core, slot, was, act.cause, act.error, now)
         return
     if act.effects & E_REOPEN:
         return
@@ -395,15 +399,12 @@ cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* ac
 
 cdef void end_quietly(Core* core, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil:
     """Remove a block that the law was not asked about."""
-    cdef Action act
     cdef Before was
     remember(&was, &core.pool.blocks[slot])
-    memset(&act, 0, sizeof(Action))
-    act.cause = cause
     if was.state == SYN_RECEIVED and was.bits & B_PASSIVE:
-        bury_half_open(core, slot, &was, &act, now)
+        bury_half_open(core, slot, &was, cause, 0, now)
     else:
-        bury(core, slot, &was, &act, now)
+        bury(core, slot, &was, cause, 0, now)
 
 
 # --- segments --------------------------------------------------------------------------------
@@ -673,20 +674,90 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
     return act.n_rows
 
 
-cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now,
+cdef inline uint32_t owner_of(const Core* core, const Segment* seg, uint32_t hash, uint32_t hint) noexcept nogil:
+    """Who has this 4-tuple, 0 nobody. The hint stands if its block is alive and still has it: no two have."""
+    if hint and flow_differs(&core.pool.blocks[hint - 1], seg) == 0 and core.pool.blocks[hint - 1].state != CLOSED:
+        return hint
+    return flow_owner(&core.flows, hash, seg)
+
+
+cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, uint32_t hint, int64_t now,
                       Segment* rows) noexcept nogil:
     """One segment, whoever it is for; returns the rows written, two at most."""
-    cdef uint32_t ref = flow_find(&core.flows, hash, seg.src, seg.sport, seg.dst, seg.dport)
-    cdef uint32_t slot, id
-    cdef Block* tcb
+    cdef uint32_t ref = owner_of(core, seg, hash, hint), n_rows
+    if ref == 0:
+        pool_ahead(&core.pool, core.knobs.tcp_timestamps)
+        return unowned(core, seg, hash, now, rows)
+    if core.predicting and predicted(core, ref - 1, seg, hash, now, rows, &n_rows):
+        return n_rows
+    return owned(core, ref - 1, seg, hash, now, rows)
+
+
+cdef inline bint may_predict(Core* core, const Block* tcb) noexcept nogil:
+    """What of the rest of the engine could make the law decide otherwise."""
+    cdef const Listener* listener
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+        listener = backlog_at(&core.backlog, tcb.listener)
+        return listener.state == LISTENER_OPEN and not backlog_accept_full(listener)
+    if tcb.state == FIN_WAIT_1:
+        return core.counts[TIME_WAIT] + core.brief < core.knobs.tcp_max_tw_buckets
+    return True
+
+
+cdef inline void stop_timer(Core* core, uint32_t slot) noexcept nogil:
+    wheel_cancel(&core.wheel, slot)
+    core.pool.blocks[slot].timer = T_NONE
+
+
+cdef inline bint predicted(Core* core, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
+                           Segment* rows, uint32_t* n_rows) noexcept nogil:
+    """True: the segment was the expected one, and what settle() would do for it has been done."""
+    cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Before was
+    cdef Predicted what
+    cdef uint32_t timeout
+    if not may_predict(core, tcb):
+        return False
+    remember_hashed(&was, tcb, hash)
+    what = predict_segment(tcb, &core.pool.colds[slot], seg, &core.knobs, now, &core.counters, rows, &timeout)
+    n_rows[0] = 0
+    if what == PREDICT_NOT:
+        return False
+    core.predicted += 1
+    if what == PREDICT_ACCEPTED:
+        join_accept_queue(core, slot, &was, now)
+        stop_timer(core, slot)
+    elif what == PREDICT_OPENED:
+        n_rows[0] = 1
+        events_tell(&core.events, handle_of(core, slot), now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
+        stop_timer(core, slot)
+    elif what == PREDICT_PEER_CLOSED:
+        n_rows[0] = 1
+    elif what == PREDICT_FIN_ACKED:
+        if tcb.bits & B_ORPHAN:
+            arm(core, slot, T_FIN_WAIT_2, tick_up(now) + timeout)
+        else:
+            stop_timer(core, slot)
+    elif what == PREDICT_TIME_WAIT:
+        n_rows[0] = 1
+        arm(core, slot, T_TIME_WAIT, tick_up(now) + timeout)
+        events_tell(&core.events, handle_of(core, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
+    else:
+        bury(core, slot, &was, NoCause, 0, now)
+        return True
+    count_change(core, tcb, &was)
+    return True
+
+
+cdef uint32_t owned(Core* core, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
+                    Segment* rows) noexcept nogil:
+    """The law's word on a segment for this block."""
+    cdef uint32_t id
+    cdef Block* tcb = &core.pool.blocks[slot]
     cdef Listener* listener
     cdef Action act
     cdef Ranges scratch
     cdef Before was
-    if ref == 0:
-        return unowned(core, seg, hash, now, rows)
-    slot = ref - 1
-    tcb = &core.pool.blocks[slot]
     begin(core, &act, &scratch, slot, rows)
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         listener = backlog_at(&core.backlog, tcb.listener)
@@ -709,56 +780,18 @@ cdef uint32_t arrives(Core* core, const Segment* seg, uint32_t hash, int64_t now
     return act.n_rows
 
 
-cdef inline bint owns(const Block* tcb, const Segment* seg) noexcept nogil:
-    return (tcb.raddr == seg.src and tcb.rport == seg.sport
-            and tcb.laddr == seg.dst and tcb.lport == seg.dport)
-
-
-cdef inline uint32_t likely_owner(const Core* core, const Segment* seg, uint32_t hash) noexcept nogil:
-    """The first block of the chain if it is the segment's, else whoever stands behind it."""
-    cdef uint32_t ref = core.flows.heads[hash & core.flows.mask]
-    if ref == 0 or owns(&core.pool.blocks[ref - 1], seg):
-        return ref
-    return core.pool.blocks[ref - 1].next
-
-
-cdef inline void look_ahead(Core* core, const Segment* segs, const uint32_t* hashes, uint32_t* owners,
-                            Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """The pipeline: ask for heads, first blocks, the blocks behind them, cold lines and timer entries of the
-    segments to come, each when what leads to it has arrived. Only hints: every segment looks its block up
-    again when its turn comes."""
-    cdef uint32_t ref
-    if i + AHEAD < n:
-        flow_ahead_head(&core.flows, hashes[i + AHEAD])
-    if i + AHEAD // 2 < n:
-        flow_ahead_first(&core.flows, hashes[i + AHEAD // 2])
-        if segs[i + AHEAD // 2].flags & (SYN | ACK) == SYN:
-            pool_ahead(&core.pool, core.knobs.tcp_timestamps)
-    if i + AHEAD // 3 < n:
-        ref = likely_owner(core, &segs[i + AHEAD // 3], hashes[i + AHEAD // 3])
-        owners[(i + AHEAD // 3) & 15] = ref
-        if ref:
-            prefetch(&core.pool.blocks[ref - 1])
-            if core.knobs.tcp_timestamps:
-                prefetch(&core.pool.colds[ref - 1])
-    if i + AHEAD // 6 < n:
-        ref = owners[(i + AHEAD // 6) & 15]
-        if ref:
-            wheel_prefetch(&core.wheel, &core.pool.blocks[ref - 1])
-
-
 cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int64_t now,
                              Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
-    cdef uint32_t owners[16]                          # of the segments between two stages of the pipeline
-    memset(owners, 0, sizeof(owners))
     while done < n:
-        part = n - done if n - done < STRIDE else STRIDE
+        part = least(n - done, STRIDE)
         flow_hash_batch(&core.flows, segs + done, part, core.hashes)
+        start_ahead(core, segs + done, part)
         for i in range(part):
-            look_ahead(core, segs + done, core.hashes, owners, i, part)
-            written += arrives(core, &segs[done + i], core.hashes[i], now, rows + written)
+            if i % GROUP == 0:
+                look_ahead(core, segs + done, i, part)
+            written += arrives(core, &segs[done + i], core.hashes[i], core.owners[i], now, rows + written)
         done += part
     count_n(&core.counters, Mib.InSegs, n)
     count_n(&core.counters, Mib.OutSegs, written)
@@ -1002,7 +1035,7 @@ cdef void release_dead(Core* core, uint32_t slot) noexcept nogil:
 cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
                         uint32_t* n_rows) noexcept nogil:
     """One application call on one handle; CALL_RECV returns the bytes taken."""
-    cdef uint32_t ref = core_resolve(core, conn), slot, taken = 0
+    cdef uint32_t ref = core_resolve(core, conn), slot, taken = 0, timeout
     cdef Block* tcb
     cdef Cold* cold
     cdef Action act
@@ -1023,8 +1056,14 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
         if not tcb.bits & B_QUEUED:
             release_dead(core, slot)
         return 0
-    begin(core, &act, &scratch, slot, rows)
     remember(&was, tcb)
+    if call == CALL_CLOSE and core.predicting and predict_close(tcb, cold, &core.knobs, now, rows, &timeout):
+        arm(core, slot, T_REXMT, tick_up(now) + timeout)
+        count_change(core, tcb, &was)
+        core.predicted += 1
+        n_rows[0] = 1
+        return 0
+    begin(core, &act, &scratch, slot, rows)
     if call == CALL_SEND:
         send_call(tcb, cold, nbytes, &core.knobs, now, &act)
     elif call == CALL_RECV:
@@ -1037,7 +1076,6 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
         abort_call(tcb, cold, &core.knobs, now, &act)
     if tcb.state != CLOSED:
         settle(core, slot, &was, &act, now)
-    count_n(&core.counters, Mib.OutSegs, act.n_rows)
     n_rows[0] = act.n_rows
     return taken
 
@@ -1062,6 +1100,7 @@ cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssiz
         written += more
         if taken != NULL:
             taken[i] = got
+    count_n(&core.counters, Mib.OutSegs, written)
     return written
 
 

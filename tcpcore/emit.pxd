@@ -89,11 +89,9 @@ cdef inline uint32_t send_seq(const Block* tcb) noexcept nogil:
     return edge if seq_lt(edge, tcb.snd_nxt) and tcb.state != SYN_RECEIVED else tcb.snd_nxt
 
 
-cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                         uint8_t flags, uint32_t seq) noexcept nogil:
-    """One more row from this block, ack = RCV.NXT when flags have ACK."""
-    cdef Segment* row = &act.rows[act.n_rows]
-    act.n_rows += 1
+cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                           uint8_t flags, uint32_t seq) noexcept nogil:
+    """A row from this block, ack = RCV.NXT when flags have ACK."""
     memset(row, 0, sizeof(Segment))
     row.src = tcb.laddr
     row.dst = tcb.raddr
@@ -110,6 +108,14 @@ cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
         row.tsecr = cold.ts_recent
     if tcb.bits & B_COLD:
         cold.delayed = 0
+
+
+cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                         uint8_t flags, uint32_t seq) noexcept nogil:
+    """One more row of the action."""
+    cdef Segment* row = &act.rows[act.n_rows]
+    act.n_rows += 1
+    write_row(row, tcb, cold, knobs, now, flags, seq)
     return row
 
 

@@ -17,7 +17,6 @@ from libc.string cimport memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.block cimport Pool, pool_ahead, pool_free, pool_give, pool_init, pool_take
-from tcpcore.intrin cimport expect, unlikely
 from tcpcore.siphash cimport derive_key, siphash13_tuple
 
 from tcpcore.segment import as_segments, to_uint
@@ -93,17 +92,6 @@ cdef uint32_t flow_find(const FlowTable* table, uint32_t hash, uint32_t raddr, u
     return 0
 
 
-cdef void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
-    """Chain a block whose 4-tuple is filled in and not in the table yet."""
-    cdef uint32_t* head = &table.heads[hash & table.mask]
-    expect(ref != 0 and hash == hash_of(table, &table.blocks[ref - 1]))
-    table.blocks[ref - 1].next = head[0]
-    head[0] = ref
-    table.count += 1
-    if unlikely(2 * table.count > <uint64_t>table.mask + 1 and table.mask != table.max_mask):
-        grow(table)
-
-
 cdef bint flow_remove(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
     """Take a block out of its chain; False when it is not in it."""
     cdef uint32_t* link = &table.heads[hash & table.mask]
@@ -119,7 +107,7 @@ cdef bint flow_remove(FlowTable* table, uint32_t hash, uint32_t ref) noexcept no
     return True
 
 
-cdef void grow(FlowTable* table) noexcept nogil:
+cdef void flow_grow(FlowTable* table) noexcept nogil:
     """Twice the heads, in place; over a table's life about one move per block."""
     cdef uint32_t n = table.mask + 1
     cdef uint32_t i
@@ -187,13 +175,9 @@ cdef list flow_check(const FlowTable* table, uint32_t capacity):
     return wrong
 
 
-cdef inline uint32_t seek(const FlowTable* table, uint32_t hash, const Segment* seg) noexcept nogil:
-    return flow_find(table, hash, seg.src, seg.sport, seg.dst, seg.dport)
-
-
 cdef uint32_t enter(FlowTable* table, Pool* pool, uint32_t hash, const Segment* seg) noexcept nogil:
     """Find or insert; 0 when the pool is empty."""
-    cdef uint32_t ref = seek(table, hash, seg)
+    cdef uint32_t ref = flow_owner(table, hash, seg)
     cdef Block* tcb
     if ref:
         return ref
@@ -211,7 +195,7 @@ cdef uint32_t enter(FlowTable* table, Pool* pool, uint32_t hash, const Segment* 
 
 cdef uint32_t leave(FlowTable* table, Pool* pool, uint32_t hash, const Segment* seg) noexcept nogil:
     """Find, remove and free; 0 when it is not there."""
-    cdef uint32_t ref = seek(table, hash, seg)
+    cdef uint32_t ref = flow_owner(table, hash, seg)
     if ref:
         flow_remove(table, hash, ref)
         pool_give(pool, ref - 1)
@@ -381,7 +365,7 @@ cdef class Table:
                 if verb == ENTER:
                     row[i] = enter(&self.table, &self.pool, row[i], &seg[i])
                 elif verb == FIND:
-                    row[i] = seek(&self.table, row[i], &seg[i])
+                    row[i] = flow_owner(&self.table, row[i], &seg[i])
                 else:
                     row[i] = leave(&self.table, &self.pool, row[i], &seg[i])
         return refs

@@ -17,8 +17,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
 
 from tcpcore.block cimport Block
-from tcpcore.chunks cimport ChunkList, Chunks
-from tcpcore.intrin cimport prefetch
+from tcpcore.chunks cimport CHUNK_BORDER, ChunkList, Chunks
+from tcpcore.intrin cimport expect, likely, prefetch
 from tcpcore.marks cimport Marks
 
 cdef enum:
@@ -36,13 +36,14 @@ cdef struct Wheel:
     Level* levels             # [LEVELS]
     Chunks pool
     int64_t clock             # tick
+    int64_t recent            # tick armed last since the clock moved, -1 none,
+    ChunkList* recent_list    # and where its entries are: a batch mostly arms one tick
     uint32_t live             # armed blocks
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil
 cdef void wheel_free(Wheel* wheel) noexcept nogil
 cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil
-cdef void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil
-cdef void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil
+cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil
 cdef int64_t wheel_next(Wheel* wheel) noexcept nogil
 cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogil
 cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil
@@ -53,6 +54,31 @@ cdef list wheel_check(const Wheel* wheel)
 cdef inline void wheel_prefetch(const Wheel* wheel, const Block* tcb) noexcept nogil:
     """Ask for the entry that cancelling or arming this block will write."""
     prefetch(&wheel.pool.words[tcb.timer_pos])
+
+
+cdef inline void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil:
+    """Forget the block's deadline, if it has one."""
+    cdef Block* tcb = &wheel.blocks[slot]
+    if tcb.timer_pos:
+        expect(wheel.pool.words[tcb.timer_pos] == slot + 1)
+        wheel.pool.words[tcb.timer_pos] = 0
+        tcb.timer_pos = 0
+        wheel.live -= 1
+
+
+cdef inline void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
+    """Set the block's deadline; a tick in the past is due now, one beyond the horizon is cut to it."""
+    cdef uint32_t at
+    if likely(tick == wheel.recent and wheel.recent_list.end & CHUNK_BORDER != 0):
+        at = wheel.recent_list.end            # room in the last chunk: what chunk_append would do
+        wheel_cancel(wheel, slot)
+        wheel.pool.words[at] = slot + 1
+        wheel.recent_list.end = at + 1
+        wheel.blocks[slot].timer_pos = at
+        wheel.blocks[slot].deadline = <uint32_t>tick
+        wheel.live += 1
+    else:
+        wheel_arm_any(wheel, slot, tick)
 
 
 cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:

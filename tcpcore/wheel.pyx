@@ -36,6 +36,7 @@ cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept no
     wheel.blocks = blocks
     wheel.pool.reserved = <uint32_t>(chunks if chunks < POSITIONS else POSITIONS)
     wheel.pool.fresh = 1
+    wheel.recent = -1
     wheel.levels = <Level*>arena_map(LEVELS * sizeof(Level))
     wheel.pool.words = <uint32_t*>arena_map(pool_bytes(wheel))
     if wheel.levels == NULL or wheel.pool.words == NULL:
@@ -67,12 +68,20 @@ cdef int64_t next_start(const Wheel* wheel, int level) noexcept nogil:
     return ((wheel.clock >> (DIGIT * level)) + ((slot - own) & (SLOTS - 1))) << (DIGIT * level)
 
 
-cdef inline void place(Wheel* wheel, uint32_t ref, int64_t tick) noexcept nogil:
-    """Append to the slot of `tick`."""
+cdef inline ChunkList* place(Wheel* wheel, uint32_t ref, int64_t tick) noexcept nogil:
+    """Append to the slot of `tick`; its list."""
     cdef int level = level_at(wheel.clock, tick)
     cdef uint32_t slot = slot_at(tick, level)
-    wheel.blocks[ref - 1].timer_pos = chunk_append(&wheel.pool, &wheel.levels[level].lists[slot], ref)
+    cdef ChunkList* entries = &wheel.levels[level].lists[slot]
+    wheel.blocks[ref - 1].timer_pos = chunk_append(&wheel.pool, entries, ref)
     marks_set(&wheel.levels[level].marks, slot)
+    return entries
+
+
+cdef inline void set_clock(Wheel* wheel, int64_t tick) noexcept nogil:
+    """Which list a tick has depends on the clock."""
+    wheel.clock = tick
+    wheel.recent = -1
 
 
 cdef inline bint skim(Wheel* wheel, int level, uint32_t slot) noexcept nogil:
@@ -152,9 +161,9 @@ cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
         if start >= 0:
             break
     if start < 0 or start > tick:
-        wheel.clock = tick
+        set_clock(wheel, tick)
         return False
-    wheel.clock = start
+    set_clock(wheel, start)
     if level:
         move_down(wheel, level)
     entries = &wheel.levels[0].lists[slot_at(start, 0)]
@@ -172,11 +181,11 @@ cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil:
     """Set the clock of a wheel on which nothing is armed."""
     expect(wheel.live == 0)
     forget(wheel)
-    wheel.clock = tick
+    set_clock(wheel, tick)
 
 
-cdef void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
-    """Set the block's deadline; a tick in the past is due now, one beyond the horizon is cut to it."""
+cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
+    """wheel_arm where the list has still to be found."""
     wheel_cancel(wheel, slot)
     if tick < wheel.clock:
         tick = wheel.clock
@@ -185,18 +194,9 @@ cdef void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
     if chunks_left(&wheel.pool) < 2:          # compacting itself takes one
         compact(wheel)
     wheel.blocks[slot].deadline = <uint32_t>tick
-    place(wheel, slot + 1, tick)
+    wheel.recent_list = place(wheel, slot + 1, tick)
+    wheel.recent = tick
     wheel.live += 1
-
-
-cdef void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil:
-    """Forget the block's deadline, if it has one."""
-    cdef Block* tcb = &wheel.blocks[slot]
-    if tcb.timer_pos:
-        expect(wheel.pool.words[tcb.timer_pos] == slot + 1)
-        wheel.pool.words[tcb.timer_pos] = 0
-        tcb.timer_pos = 0
-        wheel.live -= 1
 
 
 cdef int64_t wheel_next(Wheel* wheel) noexcept nogil:
@@ -243,7 +243,7 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
         if not turn(wheel, tick):
             return 0
     forget(wheel)
-    wheel.clock = tick
+    set_clock(wheel, tick)
     return 0
 
 

@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
     "ground": {"arena", "chunks", "intrin", "marks", "seq", "siphash"},
     "nouns": {"action", "block", "counters", "knobs", "reassembly", "rto", "segment"},
-    "law": {"emit", "sending", "transition"},
+    "law": {"emit", "predict", "sending", "transition", "update"},
     "organs": {
         "backlog", "events", "flowtable", "isn", "policy", "ports", "ranges", "syncookie", "synq", "wheel",
     },
-    "conductor": {"check", "core", "engine"},
+    "conductor": {"check", "core", "engine", "pipeline"},
     "face": {"__init__", "sysctl"},
 }
 REACH = {  # the rooms a room may import from; an organ not even another organ

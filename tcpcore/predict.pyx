@@ -1,0 +1,172 @@
+"""Header prediction: see predict.pxd. Not the law: each function here is a case of `transition`, worked out."""
+
+# Every condition under which the law could do anything else leads back to it: another flag, text, a hole,
+# something queued, timed, delayed or being resent, a window of its own, a second timer.
+from libc.stdint cimport uint8_t
+
+from tcpcore.block cimport *
+from tcpcore.counters cimport Mib, count, count_n
+from tcpcore.emit cimport is_brief, write_row
+from tcpcore.rto cimport backed_off, backoff_of, clock_ms, rto, rtt_update
+from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN
+from tcpcore.seq cimport seq_between, seq_lt
+from tcpcore.update cimport *
+
+cdef enum:
+    BUSY = 0x5800             # B_RECOVER | B_TIMING | B_WINDOW
+    TW_BRIEF_MS = 4000        # Linux counts shorter ones as TWKilled
+
+
+cdef inline bint undisturbed(const Block* tcb, const Cold* cold, uint8_t timer) noexcept nogil:
+    """This timer and no other, nothing out of order, nothing queued."""
+    if tcb.timer != timer or tcb.bits & BUSY:
+        return False
+    if not tcb.bits & B_COLD:
+        return True
+    return (cold.later_timer == T_NONE and cold.ranges == 0
+            and (tcb.bits & B_FIN_SENT or cold.snd_end == tcb.snd_nxt))
+
+
+cdef inline bint timely(const Block* tcb, const Cold* cold, const Segment* seg) noexcept nogil:
+    """Has the timestamp that was agreed on, and not an old one."""
+    return not tcb.bits & B_TS or (seg.opts & OPT_TS and not older(tcb, cold, seg))
+
+
+cdef inline void note_timestamp(const Block* tcb, Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
+    if tcb.bits & B_TS:
+        take_timestamp(cold, seg, now)
+
+
+cdef inline void our_fin_acked(Block* tcb, Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
+    """Fifth step: SND.UNA moves over the FIN, and nothing is in flight any more."""
+    cdef uint32_t sample = 0
+    note_timestamp(tcb, cold, seg, now)
+    take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
+    tcb.snd_una = seg.ack
+    tcb.retries = 0
+    if tcb.bits & B_TS and seg.tsecr:
+        sample = echoed_sample(cold, seg, now)
+        if sample:
+            rtt_update(cold, sample)
+
+
+cdef inline Predicted synack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                             Counters* counters, Segment* row) noexcept nogil:
+    if (seg.flags != SYN | ACK or seg.ack != tcb.snd_nxt or seg.payload_len
+            or not undisturbed(tcb, cold, T_REXMT)):
+        return PREDICT_NOT
+    if tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr and not seq_between(
+            cold.rtt_at, seg.tsecr, clock_ms(now) + cold.ts_offset):
+        return PREDICT_NOT
+    tcb.rcv_nxt = seg.seq + 1
+    read_options(tcb, cold, seg, knobs, now)
+    take_window(tcb, cold, seg, seg.wnd)
+    tcb.snd_una = seg.ack
+    establish(tcb, cold, knobs, now)
+    write_row(row, tcb, cold, knobs, now, ACK, tcb.snd_nxt)
+    return PREDICT_OPENED
+
+
+cdef inline Predicted last_of_three(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                                    Counters* counters) noexcept nogil:
+    if seg.flags != ACK or not tcb.bits & B_PASSIVE or not undisturbed(tcb, cold, T_REXMT):
+        return PREDICT_NOT
+    if tcb.bits & B_TS and seg.tsecr and not seq_between(cold.rtt_at, seg.tsecr, cold.rtt_seq):
+        return PREDICT_NOT
+    note_timestamp(tcb, cold, seg, now)
+    tcb.snd_una = seg.ack
+    take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
+    establish(tcb, cold, knobs, now)
+    count(counters, Mib.PassiveOpens)
+    return PREDICT_ACCEPTED
+
+
+cdef inline Predicted peers_fin(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                                Segment* row) noexcept nogil:
+    cdef uint32_t wnd = <uint32_t>seg.wnd << (tcb.wscale & 15)
+    if seg.flags != FIN | ACK or tcb.bits & B_AUTO_CLOSE or not undisturbed(tcb, cold, T_NONE):
+        return PREDICT_NOT
+    note_timestamp(tcb, cold, seg, now)
+    if seq_lt(tcb.snd_wl1, seg.seq) or (tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0)):
+        take_window(tcb, cold, seg, wnd)
+    tcb.rcv_nxt += 1
+    tcb.state = CLOSE_WAIT
+    write_row(row, tcb, cold, knobs, now, ACK, tcb.snd_nxt)
+    return PREDICT_PEER_CLOSED
+
+
+cdef inline bint acks_our_fin(const Block* tcb, const Cold* cold, const Segment* seg) noexcept nogil:
+    """Nothing but the ACK of the FIN, and nothing but the FIN was in flight."""
+    return (seg.flags == ACK and tcb.bits & B_FIN_SENT and tcb.snd_una + 1 == tcb.snd_nxt
+            and not tcb.bits & B_SYN_UNACKED and undisturbed(tcb, cold, T_REXMT))
+
+
+cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                                      Counters* counters, uint32_t* timeout) noexcept nogil:
+    if not acks_our_fin(tcb, cold, seg):
+        return PREDICT_NOT
+    our_fin_acked(tcb, cold, seg, now)
+    tcb.state = FIN_WAIT_2
+    timeout[0] = 0
+    if tcb.bits & B_ORPHAN:
+        timeout[0] = fin_wait_2_time(tcb, cold, knobs)
+        if is_brief(FIN_WAIT_2, tcb.bits, knobs):
+            count(counters, Mib.TWKilled if timeout[0] <= TW_BRIEF_MS else Mib.TW)
+    return PREDICT_FIN_ACKED
+
+
+cdef inline Predicted into_time_wait(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                                     Counters* counters, Segment* row, uint32_t* timeout) noexcept nogil:
+    if (seg.flags != FIN | ACK or not is_brief(FIN_WAIT_2, tcb.bits, knobs) or knobs.time_wait == 0
+            or not undisturbed(tcb, cold, T_FIN_WAIT_2)):
+        return PREDICT_NOT
+    tcb.rcv_nxt += 1
+    note_timestamp(tcb, cold, seg, now)
+    write_row(row, tcb, cold, knobs, now, ACK, tcb.snd_nxt)
+    count(counters, Mib.ConnectionsClosed)
+    tcb.state = TIME_WAIT
+    timeout[0] = knobs.time_wait
+    return PREDICT_TIME_WAIT
+
+
+cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                               Counters* counters, Segment* row, uint32_t* timeout) noexcept nogil:
+    """What the segment does to the block, if it is the one that was to be expected; `row` is written where
+    predict.pxd says so, `timeout` (ticks; 0: no timer) with PREDICT_FIN_ACKED and PREDICT_TIME_WAIT."""
+    cdef uint8_t state = tcb.state
+    if state == SYN_SENT:
+        return synack(tcb, cold, seg, knobs, now, counters, row)
+    if (seg.seq != tcb.rcv_nxt or seg.ack != tcb.snd_nxt or seg.payload_len
+            or not timely(tcb, cold, seg)):
+        return PREDICT_NOT
+    if state == SYN_RECEIVED:
+        return last_of_three(tcb, cold, seg, knobs, now, counters)
+    elif state == ESTABLISHED:
+        return peers_fin(tcb, cold, seg, knobs, now, row)
+    elif state == FIN_WAIT_1:
+        return into_fin_wait_2(tcb, cold, seg, knobs, now, counters, timeout)
+    elif state == FIN_WAIT_2:
+        return into_time_wait(tcb, cold, seg, knobs, now, counters, row, timeout)
+    elif state == LAST_ACK and not tcb.bits & (B_HELD | B_QUEUED) and acks_our_fin(tcb, cold, seg):
+        our_fin_acked(tcb, cold, seg, now)
+        count(counters, Mib.ConnectionsClosed)
+        return PREDICT_GONE
+    return PREDICT_NOT
+
+
+cdef bint predict_close(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Segment* row,
+                        uint32_t* timeout) noexcept nogil:
+    """close() where all is said and read: the FIN goes in `row`, its timer runs `timeout` ticks. False: not so,
+    and nothing was touched."""
+    if not (tcb.state == ESTABLISHED or tcb.state == CLOSE_WAIT) or not undisturbed(tcb, cold, T_NONE):
+        return False
+    if tcb.bits & B_ORPHAN or not seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):
+        return False
+    if tcb.bits & B_COLD and cold.unread:
+        return False
+    tcb.bits = (tcb.bits & ~B_HELD) | B_ORPHAN | B_FIN_SENT
+    tcb.state = FIN_WAIT_1 if tcb.state == ESTABLISHED else LAST_ACK
+    write_row(row, tcb, cold, knobs, now, FIN | ACK, tcb.snd_nxt)
+    tcb.snd_nxt += 1
+    timeout[0] = backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max)
+    return True

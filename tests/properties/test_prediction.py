@@ -1,0 +1,68 @@
+"""Header prediction says what the law says: the same conversation with and without it, to the last byte."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tcpcore import Config, Engine, segments
+from tests.properties.test_batches import CLIENT, MS, SERVER, conversations, retell, seen, told_alike
+
+
+@settings(max_examples=300)
+@given(conversations(profiles=(Config.linux, Config.freebsd, Config.strict)))
+def test_fast_is_slow(conversation):
+    config, *recorders = conversation
+    for recorder in recorders:
+        told_alike(recorder, *retell(config, recorder.log, [], 5, predicting=False))
+
+
+def life(engines, n, rtt):
+    """n whole lives, the client first to close; how many segments arrived."""
+    client, server = engines
+    web = server.listen(SERVER, 80, n)
+    now, arrived = 0, 0
+    conns, rows = client.connect(SERVER, 80, now, src=CLIENT, sport=np.arange(1024, 1024 + n))
+
+    def cross(rows, ends):
+        nonlocal now, arrived
+        for end in ends:
+            now += rtt // 2
+            arrived += len(rows)
+            rows = end.receive(rows, now)
+        return rows
+
+    cross(rows, (server, client, server))
+    served = server.accept(web)
+    cross(client.close(conns, now), (server, client))
+    cross(server.close(served, now), (client, server))
+    return arrived
+
+
+@pytest.mark.parametrize("timestamps", [0, 1])
+def test_a_whole_life_is_predicted(timestamps):
+    """Every segment of the undisturbed life but the SYN takes the short way: were it not so, nothing above
+    would have been tested."""
+    config = Config.linux(capacity=100, tcp_timestamps=timestamps, local_addr=CLIENT)
+    engines = Engine(config), Engine(config)
+    n = 50
+    arrived = life(engines, n, 40 * MS)
+    assert arrived == 7 * n
+    assert sum(engine._predicted for engine in engines) == (arrived - n) + 2 * n     # and both closes
+    slow = Engine(config), Engine(config)
+    for engine in slow:
+        engine._predicting = False
+    assert life(slow, n, 40 * MS) == arrived
+    assert sum(engine._predicted for engine in slow) == 0
+    assert [seen(engine) for engine in slow] == [seen(engine) for engine in engines]
+
+
+def test_nothing_old_is_predicted():
+    """The same segment a second time is the law's."""
+    config = Config.linux(capacity=10, local_addr=SERVER)
+    engine = Engine(config)
+    engine.listen(SERVER, 80, 5)
+    syn = segments(1, src=CLIENT, dst=SERVER, sport=1024, dport=80, seq=7, flags=2, wnd=1000)
+    synack = engine.receive(syn, 0)
+    ack = segments(2, src=CLIENT, dst=SERVER, sport=1024, dport=80, seq=8, ack=synack["seq"] + 1, flags=16, wnd=1000)
+    engine.receive(ack, MS)
+    assert engine._predicted == 1
