@@ -1,5 +1,5 @@
 # Queues of u32 references made of one-line chunks from a common pool: an entry keeps its
-# place until it is read, so that its owner can point at it and strike it out (store 0).
+# place until it is read, so that its owner can say which place is his.
 # Ground: cdef inline only; whoever owns a Chunks maps its words.
 #
 #   chunk, 64 bytes   | next chunk | 15 entries |        next is 0 in a list's last chunk
@@ -24,6 +24,8 @@ cdef struct Chunks:
 cdef struct ChunkList:
     uint32_t first            # position of the oldest entry; 0: empty
     uint32_t end              # position behind the newest; 0: empty
+    uint32_t chunks           # it is made of
+    uint32_t live             # entries that still count; its owner's to keep
 
 
 cdef inline uint32_t chunks_left(const Chunks* pool) noexcept nogil:
@@ -55,6 +57,7 @@ cdef inline uint32_t chunk_append(Chunks* pool, ChunkList* entries, uint32_t ref
     cdef uint32_t at = entries.end, chunk
     if at & CHUNK_BORDER == 0:                # no chunk yet, or the last one is full
         chunk = chunk_take(pool)
+        entries.chunks += 1
         if at:
             pool.words[at - 16] = chunk
         else:
@@ -70,13 +73,23 @@ cdef inline void chunk_drop(Chunks* pool, ChunkList* entries) noexcept nogil:
     cdef uint32_t chunk = entries.first >> 4, follower
     entries.first += 1
     if entries.first == entries.end:
-        entries.first = entries.end = 0
+        entries.first = entries.end = entries.chunks = 0
         chunk_give(pool, chunk)
     elif entries.first & CHUNK_BORDER == 0:
         follower = pool.words[chunk * 16]
         entries.first = follower * 16 + 1
+        entries.chunks -= 1
         prefetch(&pool.words[pool.words[follower * 16] * 16])
         chunk_give(pool, chunk)
+
+
+cdef inline void chunk_drop_all(Chunks* pool, ChunkList* entries) noexcept nogil:
+    """Remove every entry without looking at one: the whole chain goes back as it is."""
+    if entries.first:
+        pool.words[((entries.end - 1) >> 4) * 16] = pool.free
+        pool.free = entries.first >> 4
+        pool.used -= entries.chunks
+        entries.first = entries.end = entries.chunks = 0
 
 
 cdef inline uint32_t chunk_peek(const Chunks* pool, const ChunkList* entries,

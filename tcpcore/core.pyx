@@ -33,7 +33,7 @@ from tcpcore.transition cimport *
 from tcpcore.wheel cimport *
 
 cdef enum:
-    AHEAD = 32                # calls: prefetch distance of blocks; half of it for timer entries
+    AHEAD = 32                # calls: prefetch distance of blocks
     UNLIMITED = 0x7FFFFFFF
     LISTENER_QUEUES = 65536   # of the order book, where each listener has one: ids are 16 bits
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
@@ -1092,10 +1092,6 @@ cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssiz
                 prefetch(&core.pool.blocks[slot])
                 if core.knobs.tcp_timestamps:
                     prefetch(&core.pool.colds[slot])
-        if i + AHEAD // 2 < n:
-            slot = <uint32_t>conns[i + AHEAD // 2]
-            if slot < core.pool.capacity:
-                wheel_prefetch(&core.wheel, &core.pool.blocks[slot])
         got = core_call(core, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, &more)
         written += more
         if taken != NULL:

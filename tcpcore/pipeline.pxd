@@ -1,8 +1,8 @@
 # Looking ahead in a batch: ask memory for what the segments to come will need, each thing when what
 # leads to it has arrived. Only hints: when its turn comes a segment's block is checked again.
 #
-#   groups ahead   6      4             2                          1
-#                  head   first block   owner, its cold line       timer entry
+#   groups ahead   5      3             1
+#                  head   first block   owner, its cold line
 #
 # A stage is a loop over a group, a few instructions a turn and no branch that data decides, so that page
 # walks overlap and a wrong guess never throws the looking ahead away.
@@ -13,7 +13,6 @@ from tcpcore.core cimport Core
 from tcpcore.flowtable cimport flow_ahead_head, flow_differs
 from tcpcore.intrin cimport prefetch
 from tcpcore.segment cimport Segment
-from tcpcore.wheel cimport wheel_prefetch
 
 cdef enum:
     GROUP = 8
@@ -56,23 +55,15 @@ cdef inline void ahead_owners(Core* core, const Segment* segs, Py_ssize_t first,
             prefetch(&core.pool.colds[ref - (ref != 0)])
 
 
-cdef inline void ahead_timers(const Core* core, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(first, end):
-        wheel_prefetch(&core.wheel, block_or_any(core, core.owners[i]))
-
-
 cdef inline void look_ahead(Core* core, const Segment* segs, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     """Before segment i, the first of a group: each stage for its own group ahead."""
-    ahead_heads(core, least(i + 6 * GROUP, n), least(i + 7 * GROUP, n))
-    ahead_firsts(core, least(i + 4 * GROUP, n), least(i + 5 * GROUP, n))
-    ahead_owners(core, segs, least(i + 2 * GROUP, n), least(i + 3 * GROUP, n))
-    ahead_timers(core, least(i + GROUP, n), least(i + 2 * GROUP, n))
+    ahead_heads(core, least(i + 5 * GROUP, n), least(i + 6 * GROUP, n))
+    ahead_firsts(core, least(i + 3 * GROUP, n), least(i + 4 * GROUP, n))
+    ahead_owners(core, segs, least(i + GROUP, n), least(i + 2 * GROUP, n))
 
 
 cdef inline void start_ahead(Core* core, const Segment* segs, Py_ssize_t n) noexcept nogil:
     """What look_ahead before segment 0 takes for done."""
-    ahead_heads(core, 0, least(6 * GROUP, n))
-    ahead_firsts(core, 0, least(4 * GROUP, n))
-    ahead_owners(core, segs, 0, least(2 * GROUP, n))
-    ahead_timers(core, 0, least(GROUP, n))
+    ahead_heads(core, 0, least(5 * GROUP, n))
+    ahead_firsts(core, 0, least(3 * GROUP, n))
+    ahead_owners(core, segs, 0, least(GROUP, n))

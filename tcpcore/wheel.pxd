@@ -10,15 +10,17 @@
 # of one tick never overtake each other: they come out in the order in which they were armed.
 #
 # A slot is a list of chunks of references (slot + 1); Block.timer_pos is the position of the
-# entry, so cancelling is one store, and passing a cancelled entry later one load.
-# Invariant: `live` entries are not 0, and each stands where its block's timer_pos says.
+# entry that counts. Cancelling forgets the position and counts the list's live entries down: the entry
+# itself is not touched. A list without live ones goes as a whole; in others a look at the block
+# tells which entries have been left behind.
+# Invariant: `live` entries stand where their block's timer_pos says, list by list.
 # Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
 
 from tcpcore.block cimport Block
 from tcpcore.chunks cimport CHUNK_BORDER, ChunkList, Chunks
-from tcpcore.intrin cimport expect, likely, prefetch
+from tcpcore.intrin cimport expect, likely
 from tcpcore.marks cimport Marks
 
 cdef enum:
@@ -51,9 +53,21 @@ cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil
 cdef list wheel_check(const Wheel* wheel)
 
 
-cdef inline void wheel_prefetch(const Wheel* wheel, const Block* tcb) noexcept nogil:
-    """Ask for the entry that cancelling or arming this block will write."""
-    prefetch(&wheel.pool.words[tcb.timer_pos])
+cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
+    """The slot of a tick on this level."""
+    return <uint32_t>(tick >> (DIGIT * level)) & (SLOTS - 1)
+
+
+cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
+    """The level of the highest bit in which a tick differs from the clock."""
+    return 0 if (tick ^ clock) < SLOTS else 1 if (tick ^ clock) < SLOTS * SLOTS else 2
+
+
+cdef inline ChunkList* wheel_list(const Wheel* wheel, const Block* tcb) noexcept nogil:
+    """Where an armed block's entry stands."""
+    cdef int64_t tick = wheel.clock + <uint32_t>(tcb.deadline - <uint32_t>wheel.clock)
+    cdef int level = level_at(wheel.clock, tick)
+    return &wheel.levels[level].lists[slot_at(tick, level)]
 
 
 cdef inline void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil:
@@ -61,7 +75,7 @@ cdef inline void wheel_cancel(Wheel* wheel, uint32_t slot) noexcept nogil:
     cdef Block* tcb = &wheel.blocks[slot]
     if tcb.timer_pos:
         expect(wheel.pool.words[tcb.timer_pos] == slot + 1)
-        wheel.pool.words[tcb.timer_pos] = 0
+        wheel_list(wheel, tcb).live -= 1
         tcb.timer_pos = 0
         wheel.live -= 1
 
@@ -74,18 +88,9 @@ cdef inline void wheel_arm(Wheel* wheel, uint32_t slot, int64_t tick) noexcept n
         wheel_cancel(wheel, slot)
         wheel.pool.words[at] = slot + 1
         wheel.recent_list.end = at + 1
+        wheel.recent_list.live += 1
         wheel.blocks[slot].timer_pos = at
         wheel.blocks[slot].deadline = <uint32_t>tick
         wheel.live += 1
     else:
         wheel_arm_any(wheel, slot, tick)
-
-
-cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
-    """The slot of a tick on this level."""
-    return <uint32_t>(tick >> (DIGIT * level)) & (SLOTS - 1)
-
-
-cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
-    """The level of the highest bit in which a tick differs from the clock."""
-    return 0 if (tick ^ clock) < SLOTS else 1 if (tick ^ clock) < SLOTS * SLOTS else 2

@@ -14,7 +14,9 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
-from tcpcore.chunks cimport CHUNK_BORDER, CHUNK_ROOM, chunk_append, chunk_drop, chunk_peek, chunks_left
+from tcpcore.chunks cimport (
+    CHUNK_BORDER, CHUNK_ROOM, chunk_append, chunk_drop, chunk_drop_all, chunk_peek, chunks_left,
+)
 from tcpcore.intrin cimport expect, prefetch
 from tcpcore.marks cimport marks_clear, marks_from, marks_has, marks_set
 
@@ -74,6 +76,7 @@ cdef inline ChunkList* place(Wheel* wheel, uint32_t ref, int64_t tick) noexcept 
     cdef uint32_t slot = slot_at(tick, level)
     cdef ChunkList* entries = &wheel.levels[level].lists[slot]
     wheel.blocks[ref - 1].timer_pos = chunk_append(&wheel.pool, entries, ref)
+    entries.live += 1
     marks_set(&wheel.levels[level].marks, slot)
     return entries
 
@@ -84,21 +87,34 @@ cdef inline void set_clock(Wheel* wheel, int64_t tick) noexcept nogil:
     wheel.recent = -1
 
 
+cdef inline bint counts(const Wheel* wheel, uint32_t at) noexcept nogil:
+    """The entry at this position has not been left behind."""
+    return wheel.blocks[wheel.pool.words[at] - 1].timer_pos == at
+
+
+cdef inline void block_ahead(const Wheel* wheel, const ChunkList* entries) noexcept nogil:
+    """Ask for the block of an entry some way behind the first."""
+    cdef uint32_t ref = chunk_peek(&wheel.pool, entries, AHEAD)
+    if ref:
+        prefetch(&wheel.blocks[ref - 1])
+
+
 cdef inline bint skim(Wheel* wheel, int level, uint32_t slot) noexcept nogil:
-    """Drop cancelled entries until a live one leads the slot; False when none does."""
+    """Drop what was left behind until an entry that counts leads the slot; False when none does."""
     cdef ChunkList* entries = &wheel.levels[level].lists[slot]
-    if entries.first == 0:
-        return False
-    while wheel.pool.words[entries.first] == 0:
-        chunk_drop(&wheel.pool, entries)
-        if entries.first == 0:
-            marks_clear(&wheel.levels[level].marks, slot)
-            return False
-    return True
+    if entries.live:
+        while not counts(wheel, entries.first):
+            block_ahead(wheel, entries)
+            chunk_drop(&wheel.pool, entries)
+        return True
+    if entries.first:
+        chunk_drop_all(&wheel.pool, entries)
+        marks_clear(&wheel.levels[level].marks, slot)
+    return False
 
 
 cdef void compact(Wheel* wheel) noexcept nogil:
-    """Rewrite every list without its cancelled entries, order kept; one chunk left is enough."""
+    """Rewrite every list with only the entries that count, order kept; one chunk left is enough."""
     cdef ChunkList old
     cdef ChunkList* kept
     cdef int level, slot
@@ -108,9 +124,9 @@ cdef void compact(Wheel* wheel) noexcept nogil:
         while slot >= 0:
             kept = &wheel.levels[level].lists[slot]
             old = kept[0]
-            kept.first = kept.end = 0
+            kept.first = kept.end = kept.chunks = 0
             while old.first:
-                ref = wheel.pool.words[old.first]
+                ref = wheel.pool.words[old.first] if counts(wheel, old.first) else 0
                 chunk_drop(&wheel.pool, &old)
                 if ref:
                     wheel.blocks[ref - 1].timer_pos = chunk_append(&wheel.pool, kept, ref)
@@ -139,14 +155,16 @@ cdef void move_down(Wheel* wheel, int level) noexcept nogil:
     cdef ChunkList* entries = &wheel.levels[level].lists[slot]
     if chunks_left(&wheel.pool) < RESERVE:
         compact(wheel)
-    while entries.first:
-        ref = chunk_peek(&wheel.pool, entries, AHEAD)
-        if ref:
-            prefetch(&wheel.blocks[ref - 1])
-        ref = wheel.pool.words[entries.first]
+    while entries.live:
+        block_ahead(wheel, entries)
+        ref = 0
+        if counts(wheel, entries.first):
+            ref = wheel.pool.words[entries.first]
+            entries.live -= 1
         chunk_drop(&wheel.pool, entries)
         if ref:
             place(wheel, ref, wheel.clock + <uint32_t>(wheel.blocks[ref - 1].deadline - low))
+    chunk_drop_all(&wheel.pool, entries)
     marks_clear(&wheel.levels[level].marks, slot)
 
 
@@ -168,9 +186,8 @@ cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
         move_down(wheel, level)
     entries = &wheel.levels[0].lists[slot_at(start, 0)]
     at = entries.first
-    while at != entries.end and at & CHUNK_BORDER:
-        if wheel.pool.words[at]:              # the first chunk's blocks; wheel_pop looks further
-            prefetch(&wheel.blocks[wheel.pool.words[at] - 1])
+    while entries.live and at != entries.end and at & CHUNK_BORDER:
+        prefetch(&wheel.blocks[wheel.pool.words[at] - 1])   # the first chunk's; skim and pop look further
         at += 1
     return True
 
@@ -233,11 +250,14 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
     while wheel.live:
         if skim(wheel, 0, slot_at(wheel.clock, 0)):
             entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
-            ref = chunk_peek(&wheel.pool, entries, AHEAD)
-            if ref:
-                prefetch(&wheel.blocks[ref - 1])
+            block_ahead(wheel, entries)
             ref = wheel.pool.words[entries.first]
-            wheel_cancel(wheel, ref - 1)
+            entries.live -= 1
+            wheel.live -= 1
+            wheel.blocks[ref - 1].timer_pos = 0
+            chunk_drop(&wheel.pool, entries)
+            if entries.first == 0:
+                marks_clear(&wheel.levels[0].marks, slot_at(wheel.clock, 0))
             when[0] = wheel.clock
             return ref
         if not turn(wheel, tick):
@@ -248,32 +268,36 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
 
 
 cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil:
-    """For prefetching: the reference `distance` < 15 entries behind the one just popped, 0 none."""
+    """For prefetching: the reference `distance` < 15 entries behind the one just popped, 0 none; it may
+    have been left behind."""
     cdef const ChunkList* entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
-    return chunk_peek(&wheel.pool, entries, distance) if entries.first else 0
+    return chunk_peek(&wheel.pool, entries, distance - 1) if distance and entries.first else 0
 
 
 cdef void check_list(const Wheel* wheel, int level, uint32_t slot, list complaints, list found):
     """Walk one list; found is [live entries, chunks]."""
-    cdef uint32_t at = wheel.levels[level].lists[slot].first, end = wheel.levels[level].lists[slot].end, ref
+    cdef const ChunkList* entries = &wheel.levels[level].lists[slot]
+    cdef uint32_t at = entries.first, ref, live = 0, chunks = 1
     cdef int64_t tick
-    found[1] += 1
-    while at != end:
+    while at != entries.end:
         if at & CHUNK_BORDER == 0:
             at = wheel.pool.words[at - 16] * 16 + 1
-            found[1] += 1
-            if at < 16 or found[1] > wheel.pool.used:
+            chunks += 1
+            if at < 16 or chunks > wheel.pool.used:
                 complaints.append(f"wheel: level {level} slot {slot}: broken chain of chunks")
                 return
         ref = wheel.pool.words[at]
-        if ref:
-            found[0] += 1
+        if wheel.blocks[ref - 1].timer_pos == at:
+            live += 1
             tick = wheel.clock + <uint32_t>(wheel.blocks[ref - 1].deadline - <uint32_t>wheel.clock)
-            if wheel.blocks[ref - 1].timer_pos != at:
-                complaints.append(f"wheel: timer_pos of block {ref - 1} does not say {at}")
             if slot_at(tick, level) != slot or level_at(wheel.clock, tick) != level:
                 complaints.append(f"wheel: block {ref - 1}, due at {tick}, is on level {level} at {slot}")
         at += 1
+    if live != entries.live or chunks != entries.chunks:
+        complaints.append(f"wheel: level {level} slot {slot}: {entries.live} live in {entries.chunks} chunks, "
+                          f"found {live} in {chunks}")
+    found[0] += live
+    found[1] += chunks
 
 
 cdef list wheel_check(const Wheel* wheel):

@@ -63,6 +63,7 @@ def test_nothing_old_is_predicted():
     engine.listen(SERVER, 80, 5)
     syn = segments(1, src=CLIENT, dst=SERVER, sport=1024, dport=80, seq=7, flags=2, wnd=1000)
     synack = engine.receive(syn, 0)
-    ack = segments(2, src=CLIENT, dst=SERVER, sport=1024, dport=80, seq=8, ack=synack["seq"] + 1, flags=16, wnd=1000)
+    ack = segments(2, src=CLIENT, dst=SERVER, sport=1024, dport=80, seq=8, ack=synack["seq"] + 1, flags=16,
+                   wnd=1000)
     engine.receive(ack, MS)
     assert engine._predicted == 1
