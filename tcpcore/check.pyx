@@ -24,7 +24,9 @@ cdef str timer_fault(const Block* tcb, const Cold* cold):
     if (tcb.timer == T_NONE) != (tcb.timer_pos == 0):
         return "timer and wheel entry disagree"
     if tcb.state == TIME_WAIT:
-        return None if main == T_TIME_WAIT else "TIME-WAIT without its timer"
+        if tcb.bits & B_COLD and (cold.later_timer != T_NONE or cold.ranges):
+            return "TIME-WAIT with a second timer or with text to put in order"
+        return None if tcb.timer == T_TIME_WAIT else "TIME-WAIT without its timer"
     if tcb.state == FIN_WAIT_2:
         if (main == T_FIN_WAIT_2) == ((tcb.bits & B_ORPHAN) != 0):
             return None

@@ -133,6 +133,11 @@ cdef void arm(Core* core, uint32_t slot, uint8_t kind, int64_t tick) noexcept no
     wheel_arm(&core.wheel, slot, tick)
 
 
+cdef inline void stop_timer(Core* core, uint32_t slot) noexcept nogil:
+    wheel_cancel(&core.wheel, slot)
+    core.pool.blocks[slot].timer = T_NONE
+
+
 cdef void disarm(Core* core, uint32_t slot) noexcept nogil:
     cdef Block* tcb = &core.pool.blocks[slot]
     if tcb.timer != T_NONE:
@@ -302,10 +307,13 @@ cdef void bury(Core* core, uint32_t slot, const Before* was, uint8_t cause, uint
     flow_remove(&core.flows, was.hash if was.hashed else block_hash(core, tcb), slot + 1)
     if tcb.bits & B_EPHEMERAL:
         ports_released(&core.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
-    disarm(core, slot)
-    if tcb.bits & B_COLD and cold.ranges:
-        ranges_return(&core.ranges, cold.ranges)
-        cold.ranges = 0
+    if was.state == TIME_WAIT:                        # has neither in its cold line: leave that alone
+        stop_timer(core, slot)
+    else:
+        disarm(core, slot)
+        if tcb.bits & B_COLD and cold.ranges:
+            ranges_return(&core.ranges, cold.ranges)
+            cold.ranges = 0
     core.counts[was.state] -= 1
     if was.bits & B_ORPHAN:
         core.orphans -= counts_as_orphan(was.state, was.bits)
@@ -704,11 +712,6 @@ cdef inline bint may_predict(Core* core, const Block* tcb) noexcept nogil:
     return True
 
 
-cdef inline void stop_timer(Core* core, uint32_t slot) noexcept nogil:
-    wheel_cancel(&core.wheel, slot)
-    core.pool.blocks[slot].timer = T_NONE
-
-
 cdef inline bint predicted(Core* core, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
                            Segment* rows, uint32_t* n_rows) noexcept nogil:
     """True: the segment was the expected one, and what settle() would do for it has been done."""
@@ -809,13 +812,27 @@ cdef struct Hint:
 cdef uint32_t fire(Core* core, uint32_t slot, const Hint* hint, int64_t now, Segment* rows) noexcept nogil:
     """The timer of this block has run out; at most one row."""
     cdef Block* tcb = &core.pool.blocks[slot]
+    cdef Before was
+    if likely(hint.ref == slot + 1):
+        remember_hashed(&was, tcb, hint.hash)
+    else:
+        remember(&was, tcb)
+    if tcb.timer == T_TIME_WAIT and core.predicting:
+        tcb.timer = T_NONE
+        bury(core, slot, &was, NoCause, 0, now)
+        return 0
+    return fire_any(core, slot, &was, now, rows)
+
+
+cdef uint32_t fire_any(Core* core, uint32_t slot, Before* was, int64_t now, Segment* rows) noexcept nogil:
+    """The law's word on a timer."""
+    cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
     cdef uint8_t kind = tcb.timer, most = 0
     cdef Listener* listener
     cdef Pressure pressure
     cdef Action act
     cdef Ranges scratch
-    cdef Before was
     tcb.timer = T_NONE
     if tcb.bits & B_COLD and cold.later_timer != T_NONE:
         arm(core, slot, cold.later_timer, full_tick(core, cold.later))
@@ -828,27 +845,23 @@ cdef uint32_t fire(Core* core, uint32_t slot, const Hint* hint, int64_t now, Seg
         pressure = pressure_on(core, listener)
         most = policy_synack_retries(&pressure, &core.knobs)
     begin(core, &act, &scratch, slot, rows)
-    if hint.ref == slot + 1:
-        remember_hashed(&was, tcb, hint.hash)
-    else:
-        remember(&was, tcb)
     timeout(tcb, cold, kind, most, &core.knobs, now, &act)
-    settle(core, slot, &was, &act, now)
+    settle(core, slot, was, &act, now)
     return act.n_rows
 
 
 cdef inline void fire_ahead(Core* core, Hint* hints, uint32_t turn) noexcept nogil:
-    """The same for timers: blocks and cold lines 14 early, flow table heads 8, chains 4."""
+    """For timers: blocks 14 early, flow table heads and cold lines 8, chains 4."""
     cdef uint32_t ref = wheel_ahead(&core.wheel, 14)
     cdef Hint* hint = &hints[(turn + 8) & 15]
     if ref:
         prefetch(&core.pool.blocks[ref - 1])
-        if core.knobs.tcp_timestamps:
-            prefetch(&core.pool.colds[ref - 1])
     hint.ref = wheel_ahead(&core.wheel, 8)
     if hint.ref:
         hint.hash = block_hash(core, &core.pool.blocks[hint.ref - 1])
         flow_ahead_head(&core.flows, hint.hash)
+        if core.knobs.tcp_timestamps and core.pool.blocks[hint.ref - 1].state != TIME_WAIT:
+            prefetch(&core.pool.colds[hint.ref - 1])
     flow_ahead_first(&core.flows, hints[(turn + 4) & 15].hash)
 
 

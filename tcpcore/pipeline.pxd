@@ -43,12 +43,13 @@ cdef inline void ahead_firsts(Core* core, Py_ssize_t first, Py_ssize_t end) noex
 cdef inline void ahead_owners(Core* core, const Segment* segs, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
     """The first block of the chain if it is the segment's, else the one behind it: chains are short."""
     cdef Py_ssize_t i
-    cdef uint32_t ref
+    cdef uint32_t ref, other
     cdef const Block* tcb
     for i in range(first, end):
         ref = core.owners[i]
         tcb = block_or_any(core, ref)
-        ref = (ref if flow_differs(tcb, &segs[i]) == 0 else tcb.next) if ref else 0
+        other = -<uint32_t>(flow_differs(tcb, &segs[i]) != 0)      # all ones: not this one
+        ref = (ref & ~other) | (tcb.next & other)
         core.owners[i] = ref
         prefetch(block_or_any(core, ref))
         if core.knobs.tcp_timestamps:

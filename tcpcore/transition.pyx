@@ -115,6 +115,8 @@ cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* ac
     DEVIATES: the cap is Linux's, the RFC knows none (ADR 5)."""
     cdef bint counted = is_brief(tcb.state, tcb.bits, knobs) and main_kind(tcb, cold) == T_FIN_WAIT_2
     act.side_op = OP_CANCEL
+    act.ranges.n = 0
+    act.ranges.has_fin = 0
     count(act.counters, Mib.ConnectionsClosed)
     if knobs.time_wait == 0:
         die(act, NoCause, 0)
