@@ -61,6 +61,12 @@ cdef struct Core:
     uint64_t predicted        # segments and calls that it answered
     uint32_t hashes[STRIDE]
     uint32_t owners[STRIDE]   # whose each of these segments seemed to be when it was looked ahead at, or 0
+    const Segment* batch      # the segments these belong to
+    Py_ssize_t batch_n
+    Py_ssize_t numbered       # the first LANES of these two are for segments from here on,
+    Py_ssize_t numbered_n     # so many of them
+    uint32_t isn_hashes[STRIDE]
+    uint32_t ts_offsets[STRIDE]
 
 cdef enum KeyPurpose:
     KEY_FLOWS = 1             # and + 1: both halves
@@ -71,13 +77,14 @@ cdef enum KeyPurpose:
     KEY_BUCKETS = 11
 
 cdef struct Openings:
-    # many connects, a column each, as Python gives them
+    # many connects, a column each, as Python gives them; a step of 0 is one value for all
     const uint32_t* dst
     const uint16_t* dport
     const uint32_t* src
     const int32_t* sport
     const int64_t* isn
     const uint32_t* rcv_buf
+    Py_ssize_t steps[6]       # in the order of the columns
 
 cdef bint core_init(Core* core, uint64_t seed) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil

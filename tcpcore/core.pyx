@@ -16,7 +16,8 @@ from tcpcore.emit cimport is_brief, use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
-from tcpcore.isn cimport isn_make, isn_ts_offset
+from tcpcore.isn cimport isn_clock, isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
+from tcpcore.lanes cimport LANES, siphash13_many, tuple_first, tuple_last
 from tcpcore.policy cimport *
 from tcpcore.pipeline cimport GROUP, least, look_ahead, start_ahead
 from tcpcore.ports cimport *
@@ -517,10 +518,43 @@ cdef void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener
         tcb.bits |= B_AUTO_CLOSE
 
 
-cdef uint32_t ts_offset_for(const Core* core, const Segment* seg) noexcept nogil:
-    if seg.opts & OPT_TS and core.knobs.tcp_timestamps == 1:
-        return isn_ts_offset(&core.isn, seg.dst, seg.src)
-    return 0
+cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """A quarter of the next ones at least: hashing all at once is cheaper than each of these alone."""
+    cdef Py_ssize_t i, syns = 0, look = least(n, LANES // 4)
+    for i in range(look):
+        syns += segs[i].flags & (SYN | ACK) == SYN
+    return 4 * syns >= look
+
+
+cdef Py_ssize_t numbers_of(Core* core, const Segment* seg) noexcept nogil:
+    """Where isn_hashes and ts_offsets have this segment's, -1 nowhere. They are worked out when the first SYN
+    asks, for the LANES segments from it on."""
+    cdef uint64_t first[LANES]
+    cdef uint64_t last[LANES]
+    cdef Py_ssize_t at = seg - core.batch, i, n
+    if core.batch == NULL or at < 0 or at >= core.batch_n:
+        return -1
+    if at >= core.numbered + core.numbered_n:
+        n = least(core.batch_n - at, LANES)
+        if not many_syns(seg, n):
+            return -1
+        for i in range(n):
+            first[i] = tuple_first(seg[i].src, seg[i].dst)
+            last[i] = tuple_last(seg[i].sport, seg[i].dport)
+        isn_many(&core.isn, first, last, n, core.isn_hashes)
+        if core.knobs.tcp_timestamps == 1:
+            isn_ts_many(&core.isn, first, n, core.ts_offsets)
+        core.numbered = at
+        core.numbered_n = n
+    return at - core.numbered if at >= core.numbered else -1
+
+
+cdef uint32_t ts_offset_for(Core* core, const Segment* seg) noexcept nogil:
+    cdef Py_ssize_t at
+    if not seg.opts & OPT_TS or core.knobs.tcp_timestamps != 1:
+        return 0
+    at = numbers_of(core, seg)
+    return core.ts_offsets[at] if at >= 0 else isn_ts_offset(&core.isn, seg.dst, seg.src)
 
 
 cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t now,
@@ -613,8 +647,13 @@ cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint
 cdef uint32_t first_number(Core* core, const Segment* seg, int64_t now) noexcept nogil:
     """The ISS of a half-open entry. Where entries may be dropped to come back as cookies, it is one: those of
     FreeBSD have all they say in this number."""
+    cdef Py_ssize_t at
     if policy_pauses(&core.knobs) and core.cookies.rule == COOKIE_FREEBSD:
         return cookie_make(&core.cookies, seg, now)
+    if isn_hashes(&core.isn):
+        at = numbers_of(core, seg)
+        if at >= 0:
+            return isn_clock(&core.isn, now) + core.isn_hashes[at]
     return isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
 
 
@@ -790,12 +829,16 @@ cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int6
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&core.flows, segs + done, part, core.hashes)
+        core.batch = segs + done
+        core.batch_n = part
+        core.numbered = core.numbered_n = 0
         start_ahead(core, segs + done, part)
         for i in range(part):
             if i % GROUP == 0:
                 look_ahead(core, segs + done, i, part)
             written += arrives(core, &segs[done + i], core.hashes[i], core.owners[i], now, rows + written)
         done += part
+    core.batch = NULL
     count_n(&core.counters, Mib.InSegs, n)
     count_n(&core.counters, Mib.OutSegs, written)
     return written
@@ -919,6 +962,7 @@ cdef struct Spot:
     uint16_t lport
     uint32_t hash
     uint32_t ref              # who stands there now, 0 nobody
+    Py_ssize_t numbers        # where isn_hashes and ts_offsets have its, -1 nowhere
     PortSearch search
 
 
@@ -951,14 +995,18 @@ cdef uint64_t no_connection(Core* core, Mib counter, uint8_t cause, int64_t now)
     return 0
 
 
-cdef uint64_t core_connect(Core* core, const Opening* opening, uint32_t hash, int64_t now, Segment* rows,
+cdef uint64_t core_connect(Core* core, const Opening* opening, Py_ssize_t i, int64_t now, Segment* rows,
                            uint32_t* n_rows) noexcept nogil:
-    """One active open; the handle, or 0 and a cause. hash counts where the caller named the port."""
+    """One active open; the handle, or 0 and a cause. What has been hashed for number i of the batch counts
+    where the caller named the port."""
     cdef int64_t iss = opening.iss
+    cdef uint32_t hash = core.hashes[i]
     cdef Spot spot
     spot.hash = hash
+    spot.numbers = i
     n_rows[0] = 0
     if opening.lport < 0:
+        spot.numbers = -1
         if not choose_port(core, opening, &spot, now):
             return no_connection(core, Mib.PortsExhausted, CausePortsExhausted, now)
     else:
@@ -992,10 +1040,13 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     tcb.laddr = opening.laddr
     tcb.rport = opening.rport
     tcb.lport = spot.lport
-    if iss < 0:
+    if iss < 0 and spot.numbers >= 0 and isn_hashes(&core.isn):
+        iss = <uint32_t>(isn_clock(&core.isn, now) + core.isn_hashes[spot.numbers])
+    elif iss < 0:
         iss = isn_make(&core.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport, now)
     if core.knobs.tcp_timestamps == 1:
-        ts_offset = isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr)
+        ts_offset = (core.ts_offsets[spot.numbers] if spot.numbers >= 0
+                     else isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr))
     begin(core, &act, &scratch, ref - 1, rows)
     open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
                 opening.rcv_buf, &act)
@@ -1004,37 +1055,60 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     flow_insert(&core.flows, spot.hash, ref)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
     core.counts[SYN_SENT] += 1
-    count_n(&core.counters, Mib.OutSegs, act.n_rows)
     n_rows[0] = act.n_rows
     events_tell(&core.events, handle_of(core, ref - 1), now, 0, EV_OPENED, 0, SYN_SENT)
     return handle_of(core, ref - 1)
 
 
+cdef inline void fill_opening(Opening* opening, const Openings* wanted, Py_ssize_t at) noexcept nogil:
+    opening.raddr = wanted.dst[at * wanted.steps[0]]
+    opening.rport = wanted.dport[at * wanted.steps[1]]
+    opening.laddr = wanted.src[at * wanted.steps[2]]
+    opening.lport = wanted.sport[at * wanted.steps[3]]
+    opening.iss = wanted.isn[at * wanted.steps[4]]
+    opening.rcv_buf = wanted.rcv_buf[at * wanted.steps[5]]
+
+
+cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n) noexcept nogil:
+    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; a port still to be chosen makes
+    them hints gone wrong."""
+    cdef uint64_t first[LANES]
+    cdef uint64_t last[LANES]
+    cdef uint64_t hashes[LANES]
+    cdef Opening opening
+    cdef Py_ssize_t start = 0, part, i
+    while start < n:
+        part = least(n - start, LANES)
+        for i in range(part):
+            fill_opening(&opening, wanted, done + start + i)
+            first[i] = tuple_first(opening.raddr, opening.laddr)
+            last[i] = tuple_last(opening.rport, <uint16_t>opening.lport)
+        siphash13_many(core.flows.k0, core.flows.k1, first, last, hashes, part)
+        for i in range(part):
+            core.hashes[start + i] = <uint32_t>hashes[i]
+        isn_many(&core.isn, first, last, part, core.isn_hashes + start)
+        if core.knobs.tcp_timestamps == 1:
+            isn_ts_many(&core.isn, first, part, core.ts_offsets + start)
+        start += part
+
+
 cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int64_t now, uint64_t* conns,
                           Segment* rows) noexcept nogil:
     """Active opens in order, one row each at most; conns gets the handles. Returns the rows written."""
-    cdef Py_ssize_t done = 0, part, i, at, written = 0
+    cdef Py_ssize_t done = 0, part, i, written = 0
     cdef Opening opening
     cdef uint32_t more
     while done < n:
-        part = n - done if n - done < STRIDE else STRIDE
-        for i in range(part):                         # a port still to be chosen: a hint gone wrong
-            at = done + i
-            core.hashes[i] = flow_hash(&core.flows, wanted.dst[at], wanted.dport[at], wanted.src[at],
-                                       <uint16_t>wanted.sport[at])
+        part = least(n - done, STRIDE)
+        hash_openings(core, wanted, done, part)
         for i in range(part):
             pool_ahead(&core.pool, core.knobs.tcp_timestamps)
             flow_ahead(&core.flows, core.hashes, i, part)
-            at = done + i
-            opening.raddr = wanted.dst[at]
-            opening.rport = wanted.dport[at]
-            opening.laddr = wanted.src[at]
-            opening.lport = wanted.sport[at]
-            opening.iss = wanted.isn[at]
-            opening.rcv_buf = wanted.rcv_buf[at]
-            conns[at] = core_connect(core, &opening, core.hashes[i], now, rows + written, &more)
+            fill_opening(&opening, wanted, done + i)
+            conns[done + i] = core_connect(core, &opening, i, now, rows + written, &more)
             written += more
         done += part
+    count_n(&core.counters, Mib.OutSegs, written)
     return written
 
 

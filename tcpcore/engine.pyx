@@ -167,13 +167,14 @@ def _handles(conns):
     return np.ascontiguousarray(np.atleast_1d(array).ravel())
 
 
-def _together(n, fields):
-    """The named arrays broadcast to one vector length; n, when given, is that length."""
+def _together(n, fields, bint spread=True):
+    """The named arrays broadcast to one vector length; n, when given, is that length. Unless they are to be
+    spread, scalars may come back as vectors of one."""
     shapes = {name: np.shape(value) for name, value in fields.items()}
     lengths = {shape for shape in shapes.values() if shape}
     if n is None and len(lengths) == 1 and len(length := lengths.pop()) == 1:
         # the common case, spared numpy's general one: scalars and vectors of one length
-        return [np.ascontiguousarray(value) if shapes[name] else np.full(length, value)
+        return [np.ascontiguousarray(value) if shapes[name] else np.full(length if spread else 1, value)
                 for name, value in fields.items()]
     try:
         shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
@@ -409,7 +410,7 @@ cdef class Engine:
         rows : SEGMENT[m]
             The SYNs.
         """
-        cdef Py_ssize_t count, written
+        cdef Py_ssize_t count, written, i
         cdef Segment* rows
         cdef uint64_t* handles
         cdef Openings wanted
@@ -425,8 +426,10 @@ cdef class Engine:
         for name in ("dport", "sport"):
             if not np.all(fields[name]):
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        columns = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields)
-        count = len(columns[0])
+        columns = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields, spread=False)
+        count = max(len(column) for column in columns) if all(len(column) for column in columns) else 0
+        for i in range(6):
+            wanted.steps[i] = 1 if len(columns[i]) == count else 0
         out = self.rows(out, count, "one per connection")
         conns = np.zeros(count, np.uint64)
         rows = <Segment*>_address(out, True)

@@ -17,6 +17,7 @@ from libc.string cimport memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.block cimport Pool, pool_ahead, pool_free, pool_give, pool_init, pool_take
+from tcpcore.lanes cimport LANES, siphash13_many, tuple_first, tuple_last
 from tcpcore.siphash cimport derive_key, siphash13_tuple
 
 from tcpcore.segment import as_segments, to_uint
@@ -67,12 +68,19 @@ cdef uint32_t flow_hash(const FlowTable* table, uint32_t raddr, uint16_t rport,
 cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_t n,
                           uint32_t* out) noexcept nogil:
     """The hash of each segment as its receiver sees it: source is remote, destination is local."""
-    cdef uint64_t k0 = table.k0, k1 = table.k1
-    cdef const Segment* seg
-    cdef Py_ssize_t i
-    for i in range(n):
-        seg = &segs[i]
-        out[i] = <uint32_t>siphash13_tuple(k0, k1, seg.src, seg.sport, seg.dst, seg.dport)
+    cdef uint64_t first[LANES]
+    cdef uint64_t last[LANES]
+    cdef uint64_t hashes[LANES]
+    cdef Py_ssize_t done = 0, part, i
+    while done < n:
+        part = n - done if n - done < LANES else LANES
+        for i in range(part):
+            first[i] = tuple_first(segs[done + i].src, segs[done + i].dst)
+            last[i] = tuple_last(segs[done + i].sport, segs[done + i].dport)
+        siphash13_many(table.k0, table.k1, first, last, hashes, part)
+        for i in range(part):
+            out[done + i] = <uint32_t>hashes[i]
+        done += part
 
 
 cdef inline uint32_t hash_of(const FlowTable* table, const Block* tcb) noexcept nogil:

@@ -12,6 +12,7 @@ import numpy as np
 from libc.string cimport memset
 
 from tcpcore.intrin cimport expect
+from tcpcore.lanes cimport LANES, siphash24_many
 from tcpcore.siphash cimport derive_key, siphash24_1, siphash24_2, siphash24_tuple
 
 from tcpcore.segment import to_address, to_uint
@@ -32,7 +33,7 @@ cdef void isn_init(Isn* isn, IsnRule rule, int64_t tick_ns, uint64_t k0, uint64_
 cdef uint32_t isn_make(Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport,
                        int64_t now) noexcept nogil:
     """ISN = M + F(4-tuple, key), RFC 6528 3; now in ns, not negative."""
-    cdef uint32_t clock = <uint32_t>(now // isn.tick_ns)
+    cdef uint32_t clock = isn_clock(isn, now)
     if isn.rule == ISN_RFC6528:
         return clock + <uint32_t>siphash24_tuple(isn.k0, isn.k1, raddr, rport, laddr, lport)
     elif isn.rule == ISN_RFC793:
@@ -44,6 +45,28 @@ cdef uint32_t isn_make(Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr,
 cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint32_t raddr) noexcept nogil:
     """What is added to our clock in TSval: one number per pair of addresses, RFC 7323 7.1."""
     return <uint32_t>siphash24_1(isn.k0, isn.k1, raddr | <uint64_t>laddr << 32)
+
+
+cdef void isn_many(const Isn* isn, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
+                   uint32_t* hashes) noexcept nogil:
+    """F of RFC 6528 3 for n <= LANES 4-tuples, as the words of their message (lanes.pxd)."""
+    cdef uint64_t whole[LANES]
+    cdef Py_ssize_t i
+    siphash24_many(isn.k0, isn.k1, first, last, whole, n)
+    for i in range(n):
+        hashes[i] = <uint32_t>whole[i]
+
+
+cdef void isn_ts_many(const Isn* isn, const uint64_t* first, Py_ssize_t n, uint32_t* offsets) noexcept nogil:
+    """isn_ts_offset for n <= LANES pairs of addresses, the first words of their 4-tuples."""
+    cdef uint64_t last[LANES]
+    cdef uint64_t whole[LANES]
+    cdef Py_ssize_t i
+    for i in range(n):
+        last[i] = <uint64_t>8 << 56
+    siphash24_many(isn.k0, isn.k1, first, last, whole, n)
+    for i in range(n):
+        offsets[i] = <uint32_t>whole[i]
 
 
 cdef Isn keyed(IsnRule rule, int64_t tick_ns, uint64_t seed) noexcept:

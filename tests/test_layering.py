@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 ROOMS = {
-    "ground": {"arena", "chunks", "intrin", "marks", "seq", "siphash"},
+    "ground": {"arena", "chunks", "intrin", "lanes", "marks", "seq", "siphash"},
     "nouns": {"action", "block", "counters", "knobs", "reassembly", "rto", "segment"},
     "law": {"emit", "predict", "sending", "transition", "update"},
     "organs": {
