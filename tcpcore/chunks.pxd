@@ -1,11 +1,10 @@
-# Queues of u32 references made of one-line chunks from a common pool: an entry keeps its
-# place until it is read, so that its owner can say which place is his.
-# Ground: cdef inline only; whoever owns a Chunks maps its words.
+# Queues of u32 references made of one-line chunks from a common pool: an entry keeps its place
+# until it is read. Ground: cdef inline only; whoever owns a Chunks maps its words.
 #
 #   chunk, 64 bytes   | next chunk | 15 entries |        next is 0 in a list's last chunk
 #
-# Positions count words of the pool, so `position & 15 == 0` is the border of a chunk. All
-# chunks of a list but the last are full. Chunk 0 is never used: 0 means "none".
+# Positions count words of the pool: `position & 15 == 0` is a border. All chunks of a list but the
+# last are full. Chunk 0 is never used: 0 means "none".
 from libc.stdint cimport uint32_t
 
 from tcpcore.intrin cimport expect, prefetch
@@ -40,12 +39,11 @@ cdef inline void chunk_give(Chunks* pool, uint32_t chunk) noexcept nogil:
 
 cdef inline uint32_t chunk_take(Chunks* pool) noexcept nogil:
     """A chunk that ends a list; the pool has one left."""
-    cdef uint32_t chunk = pool.free
+    cdef uint32_t chunk = pool.free if pool.free else pool.fresh
     expect(chunks_left(pool) > 0)
-    if chunk:
+    if pool.free:
         pool.free = pool.words[chunk * 16]
     else:
-        chunk = pool.fresh
         pool.fresh += 1
     pool.words[chunk * 16] = 0
     pool.used += 1
@@ -60,9 +58,8 @@ cdef inline uint32_t chunk_append(Chunks* pool, ChunkList* entries, uint32_t ref
         entries.chunks += 1
         if at:
             pool.words[at - 16] = chunk
-        else:
-            entries.first = chunk * 16 + 1
         at = chunk * 16 + 1
+        entries.first = entries.first if entries.first else at
     pool.words[at] = ref
     entries.end = at + 1
     return at
@@ -74,35 +71,34 @@ cdef inline void chunk_drop(Chunks* pool, ChunkList* entries) noexcept nogil:
     entries.first += 1
     if entries.first == entries.end:
         entries.first = entries.end = entries.chunks = 0
-        chunk_give(pool, chunk)
     elif entries.first & CHUNK_BORDER == 0:
         follower = pool.words[chunk * 16]
         entries.first = follower * 16 + 1
         entries.chunks -= 1
         prefetch(&pool.words[pool.words[follower * 16] * 16])
-        chunk_give(pool, chunk)
+    else:
+        return
+    chunk_give(pool, chunk)
 
 
 cdef inline void chunk_drop_all(Chunks* pool, ChunkList* entries) noexcept nogil:
-    """Remove every entry without looking at one: the whole chain goes back as it is."""
-    if entries.first:
-        pool.words[((entries.end - 1) >> 4) * 16] = pool.free
-        pool.free = entries.first >> 4
-        pool.used -= entries.chunks
-        entries.first = entries.end = entries.chunks = 0
+    """Remove every entry of a list that has one, without a look at any: the whole chain goes back."""
+    pool.words[((entries.end - 1) >> 4) * 16] = pool.free
+    pool.free = entries.first >> 4
+    pool.used -= entries.chunks
+    entries.first = entries.end = entries.chunks = 0
 
 
 cdef inline uint32_t chunk_peek(const Chunks* pool, const ChunkList* entries,
                                 uint32_t distance) noexcept nogil:
     """The entry `distance` < 15 behind the oldest of a list that has one; 0 beyond the end."""
     cdef uint32_t at = entries.first, chunk, room = 16 - (at & CHUNK_BORDER)
-    if distance < room:
-        at += distance
-    else:
+    if distance >= room:
         chunk = pool.words[(at >> 4) * 16]
         if chunk == 0:
             return 0
-        at = chunk * 16 + 1 + distance - room
+        at = chunk * 16 + 1 - room
+    at += distance
     if at >= entries.end and at >> 4 == (entries.end - 1) >> 4:
         return 0
     return pool.words[at]

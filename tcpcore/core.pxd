@@ -3,7 +3,7 @@
 #
 #   Segment -> flows -> slot -> Block -> transition -> Action -> wheel . backlog . flows . rows
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.backlog cimport Backlog
 from tcpcore.block cimport Block, Cold, N_STATES, Pool
@@ -13,6 +13,7 @@ from tcpcore.flowtable cimport FlowTable
 from tcpcore.isn cimport Isn
 from tcpcore.knobs cimport Knobs
 from tcpcore.policy cimport Book, Pause
+from tcpcore.openings cimport Openings
 from tcpcore.ports cimport Ports
 from tcpcore.ranges cimport RangesPool
 from tcpcore.segment cimport Segment
@@ -22,6 +23,7 @@ from tcpcore.wheel cimport Wheel
 
 cdef enum:
     STRIDE = 1024             # segments hashed ahead in one go
+    AHEAD_PAD = 48            # places behind them for looking ahead without asking where the end is
 
 cdef enum Call:
     CALL_SEND = 0
@@ -59,12 +61,12 @@ cdef struct Core:
     uint64_t random_key
     bint predicting           # ask predict.pyx before the law; only ever off to prove it right
     uint64_t predicted        # segments and calls that it answered
-    uint32_t hashes[STRIDE]
-    uint32_t owners[STRIDE]   # whose each of these segments seemed to be when it was looked ahead at, or 0
+    uint32_t hashes[STRIDE + AHEAD_PAD]
+    uint32_t owners[STRIDE + AHEAD_PAD]   # whose each of these segments seemed to be, or 0
     const Segment* batch      # the segments these belong to
     Py_ssize_t batch_n
-    Py_ssize_t numbered       # the first LANES of these two are for segments from here on,
-    Py_ssize_t numbered_n     # so many of them
+    Py_ssize_t numbered       # these two are for numbered_n segments from here on
+    Py_ssize_t numbered_n
     uint32_t isn_hashes[STRIDE]
     uint32_t ts_offsets[STRIDE]
 
@@ -75,16 +77,6 @@ cdef enum KeyPurpose:
     KEY_RANDOM = 7
     KEY_COOKIES = 9
     KEY_BUCKETS = 11
-
-cdef struct Openings:
-    # many connects, a column each, as Python gives them; a step of 0 is one value for all
-    const uint32_t* dst
-    const uint16_t* dport
-    const uint32_t* src
-    const int32_t* sport
-    const int64_t* isn
-    const uint32_t* rcv_buf
-    Py_ssize_t steps[6]       # in the order of the columns
 
 cdef bint core_init(Core* core, uint64_t seed) noexcept nogil
 cdef void core_free(Core* core) noexcept nogil

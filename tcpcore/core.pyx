@@ -5,7 +5,7 @@
 # what n batches of one do; the pipeline in front only asks memory for what will be needed.
 # Invariants: counts[s] blocks are in state s; a block is in the flow table unless CLOSED; every
 # half-open entry is counted by its listener. check.pyx walks them.
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memset
 
 from tcpcore.action cimport *
@@ -19,7 +19,8 @@ from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
 from tcpcore.isn cimport isn_clock, isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
 from tcpcore.lanes cimport LANES, siphash13_many, tuple_first, tuple_last
 from tcpcore.policy cimport *
-from tcpcore.pipeline cimport GROUP, least, look_ahead, start_ahead
+from tcpcore.openings cimport Openings
+from tcpcore.pipeline cimport block_or_any, least, look_ahead, start_ahead
 from tcpcore.ports cimport *
 from tcpcore.predict cimport *
 from tcpcore.ranges cimport *
@@ -721,9 +722,11 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
     return act.n_rows
 
 
-cdef inline uint32_t owner_of(const Core* core, const Segment* seg, uint32_t hash, uint32_t hint) noexcept nogil:
+cdef inline uint32_t owner_of(const Core* core, const Segment* seg, uint32_t hash,
+                              uint32_t hint) noexcept nogil:
     """Who has this 4-tuple, 0 nobody. The hint stands if its block is alive and still has it: no two have."""
-    if hint and flow_differs(&core.pool.blocks[hint - 1], seg) == 0 and core.pool.blocks[hint - 1].state != CLOSED:
+    cdef const Block* tcb = block_or_any(core, hint)
+    if hint and flow_differs(tcb, seg) == 0 and tcb.state != CLOSED:
         return hint
     return flow_owner(&core.flows, hash, seg)
 
@@ -834,8 +837,7 @@ cdef Py_ssize_t core_receive(Core* core, const Segment* segs, Py_ssize_t n, int6
         core.numbered = core.numbered_n = 0
         start_ahead(core, segs + done, part)
         for i in range(part):
-            if i % GROUP == 0:
-                look_ahead(core, segs + done, i, part)
+            look_ahead(core, segs + done, i, part)
             written += arrives(core, &segs[done + i], core.hashes[i], core.owners[i], now, rows + written)
         done += part
     core.batch = NULL

@@ -24,6 +24,7 @@ from tcpcore.counters cimport N_CAUSES, N_MIB
 from tcpcore.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.isn cimport ISN_RANDOM, ISN_RFC793, ISN_RFC6528, isn_init
 from tcpcore.knobs cimport Knobs
+from tcpcore.openings cimport Openings
 from tcpcore.policy cimport policy_accept_room
 from tcpcore.ports cimport *
 from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment

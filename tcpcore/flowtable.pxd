@@ -3,7 +3,6 @@
 # It starts small and doubles in place inside one reserved mapping. References are slot + 1; 0 is "none".
 #
 #   heads   | 0 | 1 | ... | mask |  reserved, never touched  ... | max_mask |
-#               |
 #               +-> block (newest) -> block -> 0                 via Block.next
 #
 # A prefetch is a hint only: between it and the use the table may have changed.
@@ -27,11 +26,13 @@ cdef struct FlowTable:
     uint64_t k0
     uint64_t k1
 
-cdef bint flow_init(FlowTable* table, Block* blocks, uint32_t capacity, uint64_t k0, uint64_t k1) noexcept nogil
+cdef bint flow_init(FlowTable* table, Block* blocks, uint32_t capacity,
+                    uint64_t k0, uint64_t k1) noexcept nogil
 cdef void flow_free(FlowTable* table) noexcept nogil
 cdef uint32_t flow_hash(const FlowTable* table, uint32_t raddr, uint16_t rport,
                         uint32_t laddr, uint16_t lport) noexcept nogil
-cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_t n, uint32_t* out) noexcept nogil
+cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_t n,
+                          uint32_t* out) noexcept nogil
 cdef uint32_t flow_find(const FlowTable* table, uint32_t hash, uint32_t raddr, uint16_t rport,
                         uint32_t laddr, uint16_t lport) noexcept nogil
 cdef void flow_grow(FlowTable* table) noexcept nogil
@@ -89,7 +90,8 @@ cdef inline void flow_ahead_second(const FlowTable* table, uint32_t hash) noexce
         prefetch(&table.blocks[table.blocks[ref - 1].next - 1])
 
 
-cdef inline void flow_ahead(const FlowTable* table, const uint32_t* hashes, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+cdef inline void flow_ahead(const FlowTable* table, const uint32_t* hashes, Py_ssize_t i,
+                            Py_ssize_t n) noexcept nogil:
     """All three stages for the rows after row i of n; called once per row."""
     if i + 2 * FLOW_AHEAD < n:
         flow_ahead_head(table, hashes[i + 2 * FLOW_AHEAD])

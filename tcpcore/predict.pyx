@@ -1,11 +1,11 @@
-"""Header prediction: see predict.pxd. Not the law: each function here is a case of `transition`, worked out."""
+"""Header prediction (predict.pxd). Not the law: each function here is a case of `transition`, worked out."""
 
 # Every condition under which the law could do anything else leads back to it: another flag, text, a hole,
 # something queued, timed, delayed or being resent, a window of its own, a second timer.
 from libc.stdint cimport uint8_t
 
 from tcpcore.block cimport *
-from tcpcore.counters cimport Mib, count, count_n
+from tcpcore.counters cimport Mib, count
 from tcpcore.emit cimport is_brief, write_row
 from tcpcore.rto cimport backed_off, backoff_of, clock_ms, rto, rtt_update
 from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN
@@ -51,7 +51,7 @@ cdef inline void our_fin_acked(Block* tcb, Cold* cold, const Segment* seg, int64
 
 
 cdef inline Predicted synack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                             Counters* counters, Segment* row) noexcept nogil:
+                             Segment* row) noexcept nogil:
     if (seg.flags != SYN | ACK or seg.ack != tcb.snd_nxt or seg.payload_len
             or not undisturbed(tcb, cold, T_REXMT)):
         return PREDICT_NOT
@@ -67,8 +67,8 @@ cdef inline Predicted synack(Block* tcb, Cold* cold, const Segment* seg, const K
     return PREDICT_OPENED
 
 
-cdef inline Predicted last_of_three(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                                    Counters* counters) noexcept nogil:
+cdef inline Predicted last_of_three(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                    int64_t now, Counters* counters) noexcept nogil:
     if seg.flags != ACK or not tcb.bits & B_PASSIVE or not undisturbed(tcb, cold, T_REXMT):
         return PREDICT_NOT
     if tcb.bits & B_TS and seg.tsecr and not seq_between(cold.rtt_at, seg.tsecr, cold.rtt_seq):
@@ -101,8 +101,8 @@ cdef inline bint acks_our_fin(const Block* tcb, const Cold* cold, const Segment*
             and not tcb.bits & B_SYN_UNACKED and undisturbed(tcb, cold, T_REXMT))
 
 
-cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                                      Counters* counters, uint32_t* timeout) noexcept nogil:
+cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                      int64_t now, Counters* counters, uint32_t* timeout) noexcept nogil:
     if not acks_our_fin(tcb, cold, seg):
         return PREDICT_NOT
     our_fin_acked(tcb, cold, seg, now)
@@ -115,8 +115,9 @@ cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg
     return PREDICT_FIN_ACKED
 
 
-cdef inline Predicted into_time_wait(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                                     Counters* counters, Segment* row, uint32_t* timeout) noexcept nogil:
+cdef inline Predicted into_time_wait(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                     int64_t now, Counters* counters, Segment* row,
+                                     uint32_t* timeout) noexcept nogil:
     if (seg.flags != FIN | ACK or not is_brief(FIN_WAIT_2, tcb.bits, knobs) or knobs.time_wait == 0
             or not undisturbed(tcb, cold, T_FIN_WAIT_2)):
         return PREDICT_NOT
@@ -135,7 +136,7 @@ cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const
     predict.pxd says so, `timeout` (ticks; 0: no timer) with PREDICT_FIN_ACKED and PREDICT_TIME_WAIT."""
     cdef uint8_t state = tcb.state
     if state == SYN_SENT:
-        return synack(tcb, cold, seg, knobs, now, counters, row)
+        return synack(tcb, cold, seg, knobs, now, row)
     if (seg.seq != tcb.rcv_nxt or seg.ack != tcb.snd_nxt or seg.payload_len
             or not timely(tcb, cold, seg)):
         return PREDICT_NOT
@@ -156,8 +157,8 @@ cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const
 
 cdef bint predict_close(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Segment* row,
                         uint32_t* timeout) noexcept nogil:
-    """close() where all is said and read: the FIN goes in `row`, its timer runs `timeout` ticks. False: not so,
-    and nothing was touched."""
+    """close() where all is said and read: the FIN goes in `row`, its timer runs `timeout` ticks. False: not
+    so, and nothing was touched."""
     if not (tcb.state == ESTABLISHED or tcb.state == CLOSE_WAIT) or not undisturbed(tcb, cold, T_NONE):
         return False
     if tcb.bits & B_ORPHAN or not seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):

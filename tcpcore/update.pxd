@@ -21,7 +21,7 @@ cdef inline void take_timestamp(Cold* cold, const Segment* seg, int64_t now) noe
 
 
 cdef inline void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
-                       int64_t now) noexcept nogil:
+                              int64_t now) noexcept nogil:
     """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
     cdef uint32_t shift

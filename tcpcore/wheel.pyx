@@ -164,7 +164,8 @@ cdef void move_down(Wheel* wheel, int level) noexcept nogil:
         chunk_drop(&wheel.pool, entries)
         if ref:
             place(wheel, ref, wheel.clock + <uint32_t>(wheel.blocks[ref - 1].deadline - low))
-    chunk_drop_all(&wheel.pool, entries)
+    if entries.first:
+        chunk_drop_all(&wheel.pool, entries)
     marks_clear(&wheel.levels[level].marks, slot)
 
 
@@ -294,8 +295,8 @@ cdef void check_list(const Wheel* wheel, int level, uint32_t slot, list complain
                 complaints.append(f"wheel: block {ref - 1}, due at {tick}, is on level {level} at {slot}")
         at += 1
     if live != entries.live or chunks != entries.chunks:
-        complaints.append(f"wheel: level {level} slot {slot}: {entries.live} live in {entries.chunks} chunks, "
-                          f"found {live} in {chunks}")
+        complaints.append(f"wheel: level {level} slot {slot}: {entries.live} live in {entries.chunks} "
+                          f"chunks, found {live} in {chunks}")
     found[0] += live
     found[1] += chunks
 
