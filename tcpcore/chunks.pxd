@@ -10,6 +10,7 @@ from libc.stdint cimport uint32_t
 from tcpcore.intrin cimport expect, prefetch
 
 cdef enum:
+    CHUNK_BYTES = 64
     CHUNK_ROOM = 15           # entries in a chunk
     CHUNK_BORDER = 15         # mask of a position within its chunk
 

@@ -14,9 +14,7 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
-from tcpcore.chunks cimport (
-    CHUNK_BORDER, CHUNK_ROOM, chunk_append, chunk_drop, chunk_drop_all, chunk_peek, chunks_left,
-)
+from tcpcore.chunks cimport *
 from tcpcore.intrin cimport expect, prefetch
 from tcpcore.marks cimport marks_clear, marks_from, marks_has, marks_set
 
@@ -25,10 +23,6 @@ cdef enum:
     RESERVE = SLOTS + 2       # chunks a move down may take before it gives one back: one per slot
     SLACK = LEVELS * SLOTS + RESERVE  # the last chunk of each slot may be nearly empty
     POSITIONS = 1 << 28       # chunks that a 32-bit position can address
-
-
-cdef inline size_t pool_bytes(const Wheel* wheel) noexcept nogil:
-    return <size_t>wheel.pool.reserved * 64
 
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil:
@@ -40,7 +34,7 @@ cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept no
     wheel.pool.fresh = 1
     wheel.recent = -1
     wheel.levels = <Level*>arena_map(LEVELS * sizeof(Level))
-    wheel.pool.words = <uint32_t*>arena_map(pool_bytes(wheel))
+    wheel.pool.words = <uint32_t*>arena_map(<size_t>wheel.pool.reserved * CHUNK_BYTES)
     if wheel.levels == NULL or wheel.pool.words == NULL:
         wheel_free(wheel)
         return False
@@ -49,14 +43,20 @@ cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept no
 
 cdef void wheel_free(Wheel* wheel) noexcept nogil:
     arena_unmap(wheel.levels, LEVELS * sizeof(Level))
-    arena_unmap(wheel.pool.words, pool_bytes(wheel))
+    arena_unmap(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES)
     memset(wheel, 0, sizeof(Wheel))
 
 
 cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil:
     """Touched bytes of slots and chunks."""
     return (arena_touched(wheel.levels, LEVELS * sizeof(Level))
-            + arena_touched(wheel.pool.words, pool_bytes(wheel)))
+            + arena_touched(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES))
+
+
+cdef inline void set_clock(Wheel* wheel, int64_t tick) noexcept nogil:
+    """Which list a tick has depends on the clock."""
+    wheel.clock = tick
+    wheel.recent = -1
 
 
 cdef int64_t next_start(const Wheel* wheel, int level) noexcept nogil:
@@ -79,12 +79,6 @@ cdef inline ChunkList* place(Wheel* wheel, uint32_t ref, int64_t tick) noexcept 
     entries.live += 1
     marks_set(&wheel.levels[level].marks, slot)
     return entries
-
-
-cdef inline void set_clock(Wheel* wheel, int64_t tick) noexcept nogil:
-    """Which list a tick has depends on the clock."""
-    wheel.clock = tick
-    wheel.recent = -1
 
 
 cdef inline bint counts(const Wheel* wheel, uint32_t at) noexcept nogil:
@@ -135,9 +129,10 @@ cdef void compact(Wheel* wheel) noexcept nogil:
             slot = marks_from(&wheel.levels[level].marks, slot + 1)
 
 
-cdef void forget(Wheel* wheel) noexcept nogil:
-    """With no live entry left: empty every slot and start the pool anew, without walking it."""
+cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil:
+    """Set the clock of a wheel on which nothing is armed; every slot is empty then, and the pool anew."""
     cdef int level, slot
+    expect(wheel.live == 0)
     for level in range(LEVELS):
         slot = marks_from(&wheel.levels[level].marks, 0)
         while slot >= 0:
@@ -147,6 +142,7 @@ cdef void forget(Wheel* wheel) noexcept nogil:
     wheel.pool.free = 0
     wheel.pool.fresh = 1
     wheel.pool.used = 0
+    set_clock(wheel, tick)
 
 
 cdef void move_down(Wheel* wheel, int level) noexcept nogil:
@@ -171,9 +167,7 @@ cdef void move_down(Wheel* wheel, int level) noexcept nogil:
 
 cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
     """Move the clock to the next marked slot; to `tick`, and False, when that comes first."""
-    cdef ChunkList* entries
     cdef int64_t start = -1
-    cdef uint32_t at
     cdef int level = 0
     for level in range(LEVELS):
         start = next_start(wheel, level)
@@ -185,22 +179,10 @@ cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
     set_clock(wheel, start)
     if level:
         move_down(wheel, level)
-    entries = &wheel.levels[0].lists[slot_at(start, 0)]
-    at = entries.first
-    while entries.live and at != entries.end and at & CHUNK_BORDER:
-        prefetch(&wheel.blocks[wheel.pool.words[at] - 1])   # the first chunk's; skim and pop look further
-        at += 1
     return True
 
 
 # ---- the calls
-
-cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil:
-    """Set the clock of a wheel on which nothing is armed."""
-    expect(wheel.live == 0)
-    forget(wheel)
-    set_clock(wheel, tick)
-
 
 cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
     """wheel_arm where the list has still to be found."""
@@ -253,9 +235,7 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
             entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
             block_ahead(wheel, entries)
             ref = wheel.pool.words[entries.first]
-            entries.live -= 1
-            wheel.live -= 1
-            wheel.blocks[ref - 1].timer_pos = 0
+            wheel_cancel(wheel, ref - 1)
             chunk_drop(&wheel.pool, entries)
             if entries.first == 0:
                 marks_clear(&wheel.levels[0].marks, slot_at(wheel.clock, 0))
@@ -263,14 +243,12 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
             return ref
         if not turn(wheel, tick):
             return 0
-    forget(wheel)
-    set_clock(wheel, tick)
+    wheel_start(wheel, tick)
     return 0
 
 
 cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil:
-    """For prefetching: the reference `distance` < 15 entries behind the one just popped, 0 none; it may
-    have been left behind."""
+    """For prefetching: the reference `distance` < 15 entries behind the one just popped; 0 none."""
     cdef const ChunkList* entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
     return chunk_peek(&wheel.pool, entries, distance - 1) if distance and entries.first else 0
 
@@ -404,18 +382,15 @@ cdef class Timers:
 
     @property
     def clock(self):
-        """Ticks."""
-        return self.wheel.clock
+        return self.wheel.clock              # ticks
 
     @property
     def live(self):
-        """Armed blocks."""
-        return self.wheel.live
+        return self.wheel.live               # armed blocks
 
     @property
     def nbytes(self):
-        """Touched bytes, the blocks left out."""
-        return wheel_bytes(&self.wheel)
+        return wheel_bytes(&self.wheel)      # touched, the blocks left out
 
     def check(self):
         """Broken invariants in words, blocks compared too; empty when sound."""
