@@ -392,7 +392,7 @@ cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* ac
                 join_accept_queue(core, slot, was, now)
             bury(core, slot, was, act.cause, act.error, now)
         return
-    if act.effects & E_REOPEN:
+    if act.effects & (E_REOPEN | E_START_OVER):
         return
     if embryo:
         if act.effects & E_ACCEPT:
@@ -684,6 +684,8 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
                  ts_offset_for(core, seg), listener.rcv_buf, &act)
     flow_insert(&core.flows, hash, ref)
+    if not ranges_empty(act.ranges):
+        keep_ranges(core, ref - 1, &act)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
     core.counts[SYN_RECEIVED] += 1
     core.half_open += 1
@@ -819,6 +821,10 @@ cdef uint32_t owned(Core* core, uint32_t slot, const Segment* seg, uint32_t hash
         if in_listen(seg, &core.knobs, &act) == LISTEN_OPEN:
             id = backlog_find(&core.backlog, seg.dst, seg.dport)
             return open_half(core, seg, hash, id, act.iss, now, rows)
+    elif act.effects & E_START_OVER:
+        count_n(&core.counters, Mib.TWRecycled, act.listening)
+        end_quietly(core, slot, NoCause, now)
+        return unowned(core, seg, hash, now, rows)
     return act.n_rows
 
 

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count, count_n
 from tcpcore.emit cimport is_brief, write_row
-from tcpcore.rto cimport backed_off, backoff_of, clock_ms, rto, rtt_update
+from tcpcore.rto cimport clock_ms, rexmt_wait, rtt_update
 from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN
 from tcpcore.seq cimport seq_between, seq_lt
 from tcpcore.update cimport *
@@ -168,5 +168,5 @@ cdef bint predict_close(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     tcb.state = FIN_WAIT_1 if tcb.state == ESTABLISHED else LAST_ACK
     write_row(row, tcb, cold, knobs, now, FIN | ACK, tcb.snd_nxt)
     tcb.snd_nxt += 1
-    timeout[0] = backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max)
+    timeout[0] = rexmt_wait(tcb, cold, knobs)
     return True

@@ -8,7 +8,7 @@ from tcpcore.action cimport OP_ARM, OP_CANCEL
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
 from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, put, put_syn, use_cold
-from tcpcore.rto cimport backed_off, backoff_of, rto, tick_up
+from tcpcore.rto cimport rexmt_wait, tick_up
 from tcpcore.segment cimport ACK, FIN, PSH, SYN, Segment
 from tcpcore.seq cimport seq_lt
 
@@ -95,12 +95,11 @@ cdef inline void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* 
     """Uphold the invariant of this file after something was queued, sent or refused."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
-            set_main(tcb, act, T_REXMT,
-                     backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max))
+            set_main(tcb, act, T_REXMT, rexmt_wait(tcb, cold, knobs))
     elif unsent(tcb, cold):
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
             use_cold(tcb, cold)
-            set_main(tcb, act, T_PERSIST, backed_off(rto(tcb, cold, knobs), cold.backoff, knobs.rto_max))
+            set_main(tcb, act, T_PERSIST, rexmt_wait(tcb, cold, knobs))
 
 
 cdef uint32_t send_bare_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
@@ -192,4 +191,4 @@ cdef void probe(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action*
         keep_timed(tcb, cold, knobs, act)
     else:
         put(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
-    count(act.counters, Mib.TCPWinProbe)
+        count(act.counters, Mib.TCPWinProbe)          # Linux counts a probe with text as what it is

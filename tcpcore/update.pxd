@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from tcpcore.block cimport *
 from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, TW_FULL_MS, full_window, use_cold
 from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport clock_ms, rto, rtt_sample, rtt_update, syn_interval, tick_up
+from tcpcore.rto cimport clock_ms, first_wait, rto, rtt_sample, rtt_update, tick_up
 from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.seq cimport seq_lt
 
@@ -21,7 +21,7 @@ cdef inline void take_timestamp(Cold* cold, const Segment* seg, int64_t now) noe
 
 
 cdef inline void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
-                       int64_t now) noexcept nogil:
+                              int64_t now) noexcept nogil:
     """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
     cdef uint32_t shift
@@ -68,7 +68,7 @@ cdef inline bint older(const Block* tcb, const Cold* cold, const Segment* seg) n
 cdef inline void establish(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
     """The handshake is complete: first RTT sample unless something was resent (Karn)."""
     if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
-        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - syn_interval(knobs, 0, 0)))
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - first_wait(tcb, knobs)))
         if tcb.bits & B_COLD and tcb.rtt:
             cold.srtt_us = 0
             rtt_update(cold, tcb.rtt)

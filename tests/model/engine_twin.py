@@ -283,7 +283,7 @@ class Twin(Arrival, Sending):
         conn.iss = self.isn(conn, now) if iss is None else iss
         conn.snd_una = conn.iss
         conn.snd_nxt = conn.snd_end = add(conn.iss, 1)
-        conn.syn_at = tick(now)
+        conn.syn_at = conn.syn_timed = tick(now)
         conn.first_tsval = self.tsval(conn, now)
         self.count("ActiveOpens")
         self.syn(conn, now)

@@ -4,6 +4,7 @@ Plain objects and plain integers; numbers modulo 2**32 are compared by `before` 
 decides anything. Source: docs/semantics.md section 1, RFC 9293 3.3.1 and 3.4.
 """
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ SENDERS = {State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WA
 TRANSMITTERS = {State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK}
 #: Where the peer may still send text.
 RECEIVERS = {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}
+CLOSED_BY_US = {State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK}
 BEHIND_FIN = {State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK}
 CURRENT = {State.ESTABLISHED, State.CLOSE_WAIT}
 
@@ -69,6 +71,27 @@ class Segment:
         self.has_ts = bool(self.opts & OPT_TS)
         self.len = self.payload_len + self.syn + self.fin
         self.end = add(self.seq, self.len)
+
+    def cut(self, *, syn=None, text=0, tail=0, fin=None):
+        """The same without its SYN or FIN, without so many bytes at its beginning or its end."""
+        rest = copy.copy(self)
+        if syn is False and rest.syn:
+            rest.syn, rest.flags, rest.seq = False, rest.flags & ~SYN, add(rest.seq, 1)
+        if fin is False:
+            rest.fin, rest.flags = False, rest.flags & ~FIN
+        rest.seq = add(rest.seq, text)
+        rest.payload_len -= text + tail
+        rest.len = rest.payload_len + rest.syn + rest.fin
+        rest.end = add(rest.seq, rest.len)
+        return rest
+
+    def without_syn(self):
+        """The same, its SYN overlooked: the number stays."""
+        rest = copy.copy(self)
+        rest.syn, rest.flags = False, rest.flags & ~SYN
+        rest.len = rest.payload_len + rest.fin
+        rest.end = add(rest.seq, rest.len)
+        return rest
 
     def offered_shift(self):
         return min(self.wscale, 14) if self.opts & OPT_WSCALE else None
@@ -154,7 +177,8 @@ class Connection:
     # RFC 6298
     srtt: int | None = None          # us
     rttvar: int = 0
-    syn_at: int = 0                  # tick of the SYN or SYN-ACK
+    syn_at: int = 0                  # tick of the first SYN or SYN-ACK
+    syn_timed: int = 0               # tick from which its round trip is taken
     no_sample: bool = False          # Karn: the SYN exchange gives none
     timed: tuple | None = None       # (number, tick) being timed
     backoff: int = 0

@@ -62,16 +62,28 @@ class Sending:
 
     def send_seq(self, conn):
         """SND.NXT, or the right edge of the peer's window when that lies before it (not in SYN_RECEIVED)."""
-        if conn.state == State.SYN_RECEIVED:
+        if conn.state == State.SYN_RECEIVED or not self.config.seq_within_window:
             return conn.snd_nxt
         return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
 
-    def ordinary_ack(self, conn, now):
+    def bare_ack(self, conn, now):
         self.row(conn, now, ACK, self.send_seq(conn))
         self.acknowledged(conn)
 
-    def active_rst(self, conn, now, wnd=None):
-        self.row(conn, now, RST | ACK, self.send_seq(conn), wnd=wnd)
+    def ordinary_ack(self, conn, now):
+        """By knob it says again what the peer has not acknowledged: our SYN, or our FIN."""
+        again = self.config.ack_repeats_control and conn.snd_una != conn.snd_nxt
+        if again and conn.state == State.SYN_RECEIVED:
+            self.syn(conn, now)
+            self.acknowledged(conn)
+        elif again and conn.fin_sent:
+            self.row(conn, now, FIN | ACK, add(conn.snd_nxt, -1))
+            self.acknowledged(conn)
+        else:
+            self.bare_ack(conn, now)
+
+    def active_rst(self, conn, now):
+        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn))
 
     def answering_rst(self, seg):
         """3.5.2 group 1; never in answer to a RST."""
@@ -111,9 +123,12 @@ class Sending:
         return max((conn.rcv_adv - conn.rcv_nxt + SPACE // 2) % SPACE - SPACE // 2, 0)
 
     def window(self, conn):
-        """W of the rules: what the peer may send now."""
+        """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
         told = conn.had_unread or conn.rcv_buf != self.config.rcv_buf
-        return self.offered(conn) if told else self.whole_window(conn)
+        window = self.offered(conn) if told else self.whole_window(conn)
+        if self.config.window_by_buffer:
+            window = max(window, self.config.window(conn.rcv_buf) - conn.unread)
+        return window
 
     def next_window(self, conn):
         whole = self.whole_window(conn)
@@ -160,7 +175,7 @@ class Sending:
                 return
             self.challenges_left -= 1
         self.count("TCPChallengeACK")
-        self.ordinary_ack(conn, now)
+        self.bare_ack(conn, now)
 
     # -- RFC 6298 --------------------------------------------------------------------------------
 
@@ -175,7 +190,7 @@ class Sending:
 
     def sample_syn(self, conn, now):
         if not conn.no_sample:
-            self.sample(conn, tick(now) - conn.syn_at)
+            self.sample(conn, tick(now) - conn.syn_timed)
 
     def sample_ack(self, conn, seg, now):
         """What an advancing ACK tells: the echo if there is one, else the number being timed."""
@@ -200,14 +215,18 @@ class Sending:
             us = conn.srtt + max(4 * conn.rttvar, config.tcp_rto_min_us)
         else:
             us = max(conn.srtt + 4 * conn.rttvar, config.tcp_rto_min_us)
-        return min(-(-us // 1000) + config.rto_slop_ms, config.tcp_rto_max_ms)
+        return min(-(-us // 1000), config.tcp_rto_max_ms)
 
     def interval(self, conn):
-        return doubled(self.rto(conn), conn.backoff, self.config.tcp_rto_max_ms)
+        most = self.config.tcp_rto_max_ms
+        return min(doubled(self.rto(conn), conn.backoff, most) + self.config.rto_slop_ms, most)
 
-    def syn_interval(self, resends):
+    def syn_interval(self, doublings, resends=None):
+        """The slop comes with the first resend."""
         config = self.config
-        return doubled(config.rto_initial_ms, resends, config.tcp_rto_max_ms) + config.rto_slop_ms
+        slop = config.rto_slop_ms if (doublings if resends is None else resends) else 0
+        return min(doubled(config.rto_initial_ms, doublings, config.tcp_rto_max_ms) + slop,
+                   config.tcp_rto_max_ms)
 
     # -- output (3.8.6, section 7) ---------------------------------------------------------------
 
@@ -284,8 +303,8 @@ class Sending:
         most = config.tcp_syn_retries
         elapsed = tick(now) - conn.syn_at
         patience = model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
-        linear = config.tcp_syn_linear_timeouts if self.by_time and conn.state == State.SYN_SENT else 0
-        if (conn.retries >= most + linear or (self.by_time and elapsed >= patience)
+        linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
+        if (conn.retries >= most + linear or (self.by_time and conn.retries and elapsed >= patience)
                 or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
             self.count("AttemptFails")
             self.count("TCPAbortOnTimeout")
@@ -293,7 +312,8 @@ class Sending:
         self.count_resend(conn, now)
         conn.no_sample = True
         self.resend(conn, now)
-        self.arm_syn(conn, now, self.syn_interval(max(0, conn.retries - config.tcp_syn_linear_timeouts)))
+        doublings = max(0, conn.retries - config.tcp_syn_linear_timeouts)
+        self.arm_syn(conn, now, self.syn_interval(doublings, conn.retries))
 
     def arm_syn(self, conn, now, interval):
         """For a SYN of ours; an attempt that is bounded ends with its bound."""
@@ -337,9 +357,9 @@ class Sending:
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
         self.count_resend(conn, now)
         conn.backoff += 1
-        self.count("TCPWinProbe")
         if conn.snd_wnd and conn.unsent:
             return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
+        self.count("TCPWinProbe")
         self.row(conn, now, ACK, add(conn.snd_una, -1))
         self.acknowledged(conn)
         self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
@@ -362,10 +382,10 @@ class Sending:
         if not after(end, conn.rcv_nxt):
             return "ack"
         edge = add(conn.rcv_nxt, window)
-        if seg.payload_len and window == 0:
+        if seg.payload_len and window == 0 and not self.trims:
             self.count("TCPZeroWindowDrop")
             return "ack"
-        if window and not before(first, edge):
+        if window and not before(first, edge) and not self.trims:
             return "ack"
         fin = seg.fin
         if self.config.acceptance == "rfc" and after(end, edge):
