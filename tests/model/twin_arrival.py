@@ -281,7 +281,7 @@ class Arrival(HalfOpen, TimeWait):
         if self.too_old(conn, seg, now):
             self.count("PAWSEstab")
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedPAWS")
-        if not self.acceptable(conn, seg) and not self.exact_rst(conn, seg):
+        if not (self.acceptable(conn, seg) or self.exact_rst(conn, seg) or self.crossed_syn_ack(conn, seg)):
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedSeq")
         self.note_timestamp(conn, seg, now)
         return True
