@@ -428,7 +428,7 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             synack_again(tcb, cold, knobs, now, act)
         return False
     if wrong_ack and knobs.wrong_ack_first:
-        refuse_ack(seg, knobs, act)
+        refuse_ack(tcb, seg, knobs, act)
         return False
     # first, check sequence number
     if paws or ecr_bad or not in_window(tcb, cold, seg, knobs):
@@ -454,7 +454,7 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     if not flags & ACK:
         return False
     if wrong_ack:
-        refuse_ack(seg, knobs, act)
+        refuse_ack(tcb, seg, knobs, act)
         return False
     return completed(tcb, cold, seg, knobs, now, act)
 
@@ -480,11 +480,11 @@ cdef bint in_syncache(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
             count(act.counters, Mib.PAWSEstab)
             return False
         if seg.ack != tcb.snd_nxt or seg.seq - tcb.rcv_nxt >= wnd:
-            refuse_ack(seg, knobs, act)
+            refuse_ack(tcb, seg, knobs, act)
             return False
         return completed(tcb, cold, seg, knobs, now, act)
     elif seg.flags & SYN and knobs.listen_answers_synack:
-        refuse_ack(seg, knobs, act)
+        refuse_ack(tcb, seg, knobs, act)
     return False
 
 
@@ -506,10 +506,10 @@ cdef bint completed(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     return True
 
 
-cdef void refuse_ack(const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
-    """Half-open: an acknowledgment of something else is reset (RFC 9293 3.10.7.4, fifth)."""
+cdef void refuse_ack(const Block* tcb, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+    """SYN-RECEIVED: an acknowledgment of something else is reset (RFC 9293 3.10.7.4, fifth)."""
     put_answering_rst(seg, act)
-    if knobs.bad_ack_ends_half_open:
+    if knobs.bad_ack_ends_half_open and tcb.bits & B_PASSIVE:
         embryo_dies(act, CauseEmbryonicAborted)
 
 
@@ -696,14 +696,14 @@ cdef bint fourth_syn(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 
 cdef bint fifth_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
-    cdef uint32_t wnd = <uint32_t>seg.wnd << (tcb.wscale & 15)
+    cdef uint32_t wnd = <uint32_t>seg.wnd << (0 if seg.flags & SYN else tcb.wscale & 15)
     cdef uint32_t reach
     cdef bint advanced = seq_lt(tcb.snd_una, seg.ack)
     if not seg.flags & ACK:
         return without_ack(tcb, cold, seg, knobs, now, act)
     if tcb.state == SYN_RECEIVED:
         if not advanced or seq_lt(tcb.snd_nxt, seg.ack):
-            refuse_ack(seg, knobs, act)
+            refuse_ack(tcb, seg, knobs, act)
             return False
         if tcb.bits & B_PASSIVE:
             return completed(tcb, cold, seg, knobs, now, act)

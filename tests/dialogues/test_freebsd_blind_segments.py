@@ -124,8 +124,10 @@ def test_drop_synfin_in_time_wait(time_wait, ahead):
     assert time_wait.state == State.TIME_WAIT
 
 
-@pytest.mark.parametrize("flags, answered_up_to", [("S", 0), ("SA", 0), ("A", 1), ("F", 1), ("", 1), ("R", -1)])
-@pytest.mark.parametrize("blackhole", [pytest.param(n, marks=pytest.mark.knobs(blackhole=n)) for n in (0, 1, 2)])
+@pytest.mark.parametrize("flags, answered_up_to", [
+    ("S", 0), ("SA", 0), ("A", 1), ("F", 1), ("", 1), ("R", -1)])
+@pytest.mark.parametrize("blackhole", [
+    pytest.param(n, marks=pytest.mark.knobs(blackhole=n)) for n in (0, 1, 2)])
 def test_blackhole_silences_a_closed_port(closed, blackhole, flags, answered_up_to):
     """1: to what carries a SYN; 2: to everything."""
     closed.iss = 0

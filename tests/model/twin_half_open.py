@@ -104,7 +104,7 @@ class HalfOpen:
     def refuse_ack(self, conn, seg):
         """An acknowledgment of something else."""
         self.answering_rst(seg)
-        if self.config.bad_ack_ends_half_open:
+        if self.config.bad_ack_ends_half_open and conn.half_open:
             self.abort_half_open(conn)
 
     def in_window(self, conn, seg):

@@ -265,9 +265,9 @@ class EngineAndTwin(RuleBasedStateMachine):
                 "length": length, "wnd": wnd, "mss": 1460, "wscale": 7, "sack": True, "stamps": stamps,
                 "tsval": 0, "tsecr": 0}), 1)
 
-    @rule(flow=st.sampled_from(ACTIVE), length=lengths, fin=st.booleans(), wnd=windows)
-    def cross(self, flow, length, fin, wnd):
-        """The peer's SYN crosses ours, and its SYN-ACK follows."""
+    @rule(flow=st.sampled_from(ACTIVE), length=lengths, fin=st.booleans(), wnd=windows, whole=st.booleans())
+    def cross(self, flow, length, fin, wnd, whole):
+        """The peer's SYN crosses ours, and perhaps its SYN-ACK follows at once."""
         conn = self.twin.flows.get((LOCAL_ADDR, flow[1], PEER_ADDR, flow[0]))
         if conn and conn.state == State.SYN_SENT:
             line = {"flow": flow, "seq": 0, "seq_far": 0, "from_irs": True, "ack": 0, "ack_far": 0,
@@ -275,7 +275,8 @@ class EngineAndTwin(RuleBasedStateMachine):
                     "tsval": 0, "tsecr": 0}
             first = SYN | FIN if fin else SYN
             self.deliver(self.segment({**line, "flags": first, "length": length}), 1)
-            self.deliver(self.segment({**line, "flags": SYN | ACK, "length": 0}), 1)
+            if whole:
+                self.deliver(self.segment({**line, "flags": SYN | ACK, "length": 0}), 1)
 
     # -- the clock
 
