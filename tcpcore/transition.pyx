@@ -744,9 +744,10 @@ cdef bint without_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
                       Action* act) noexcept nogil:
     """No ACK: dropped, but for what "trim" still owes, and keeps of a SYN that comes again."""
     if knobs.acceptance == ACCEPT_TRIM:
-        if tcb.state == SYN_RECEIVED and seg.payload_len and knobs.syn_text != SYN_TEXT_DROPPED:
-            keep_ahead(seg.seq, seg.seq + seg.payload_len, False, act)
+        if tcb.state == SYN_RECEIVED and (seg.payload_len or seg.flags & FIN):
             act.ack_owed = True
+            if seg.payload_len and knobs.syn_text != SYN_TEXT_DROPPED:
+                keep_ahead(seg.seq, seg.seq + seg.payload_len, False, act)
         if act.ack_owed:
             put_ack(tcb, cold, knobs, now, act)
     return False

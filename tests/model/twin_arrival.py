@@ -407,9 +407,10 @@ class Arrival(HalfOpen, TimeWait):
         """Dropped; "trim" still owes its ACK, and keeps the text of a SYN that comes again."""
         if not self.trims:
             return
-        if conn.state == State.SYN_RECEIVED and seg.payload_len and self.config.syn_text != "dropped":
-            self.keep(conn, seg.seq, add(seg.seq, seg.payload_len), False)
+        if conn.state == State.SYN_RECEIVED and (seg.payload_len or seg.fin):
             owed = "ack"
+            if seg.payload_len and self.config.syn_text != "dropped":
+                self.keep(conn, seg.seq, add(seg.seq, seg.payload_len), False)
         if owed:
             self.ordinary_ack(conn, now)
 
