@@ -1,0 +1,26 @@
+"""The harness proves itself: the running kernel answers through it as it did when it was recorded."""
+
+import pytest
+
+from tests.corpus.interpreter import CORPUS, compare
+
+#: Seconds; the longer scenarios are `make live`'s.
+SHORT = 0.7
+
+
+def duration(scenario):
+    return sum(step.get("within", 0) for step in scenario["steps"])
+
+
+CHOSEN = [scenario for scenario in CORPUS["scenarios"] if duration(scenario) <= SHORT]
+
+
+@pytest.fixture(scope="module")
+def played(lab):
+    """All of them at once."""
+    return dict(zip([scenario["name"] for scenario in CHOSEN], lab.play(CHOSEN), strict=True))
+
+
+@pytest.mark.parametrize("scenario", CHOSEN, ids=[scenario["name"] for scenario in CHOSEN])
+def test_the_kernel_answers_as_recorded(scenario, played):
+    assert compare(scenario["steps"], played[scenario["name"]]) == []
