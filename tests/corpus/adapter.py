@@ -173,12 +173,14 @@ class Host:
         self.hear(self.stack.shutdown(handle, self.now))
         return "ok"
 
-    def close(self, handle, _):
+    def close(self, handle, args):
         self.hear(self.stack.close(handle, self.now))
+        del self.sockets[args["conn"]]
         return "ok"
 
-    def abort(self, handle, _):
+    def abort(self, handle, args):
         self.hear(self.stack.abort(handle, self.now))
+        del self.sockets[args["conn"]]
         return "ok"
 
     def error(self, handle, _):
