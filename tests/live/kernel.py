@@ -132,17 +132,19 @@ class Kernel:
     def accept(self, args, _):
         sock, (address, port) = self.listeners[args["on"]].accept()
         sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock, (self.inside(address), port, sock.getsockname()[1])
 
     def connect(self, args, flow):
         dst, dport, sport = flow
         sock = new_socket()
-        self.sockets[args["conn"]] = sock
         sock.bind((LOCAL, sport))
         if "isn" in args:
             start_at(sock, args["isn"])
-        sock.connect((self.outside(dst), dport))
-        return "ok"
+        number = sock.connect_ex((self.outside(dst), dport))
+        if number == errno.EINPROGRESS:
+            self.sockets[args["conn"]] = sock
+        return errno.errorcode.get(number, "ok")
 
     def send(self, args, _):
         return self.sockets[args["conn"]].send(b"y" * args["n"])
@@ -170,6 +172,7 @@ class Kernel:
 def new_socket():
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 

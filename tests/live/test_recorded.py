@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.corpus.interpreter import CORPUS, compare
+from tests.corpus.interpreter import CORPUS
 
 #: Seconds; the longer scenarios are `make live`'s.
 SHORT = 0.7
@@ -18,9 +18,12 @@ CHOSEN = [scenario for scenario in CORPUS["scenarios"] if duration(scenario) <= 
 @pytest.fixture(scope="module")
 def played(lab):
     """All of them at once."""
-    return dict(zip([scenario["name"] for scenario in CHOSEN], lab.play(CHOSEN), strict=True))
+    found = lab.differences([(scenario, scenario["steps"]) for scenario in CHOSEN])
+    return dict(zip([scenario["name"] for scenario in CHOSEN], found, strict=True))
 
 
 @pytest.mark.parametrize("scenario", CHOSEN, ids=[scenario["name"] for scenario in CHOSEN])
 def test_the_kernel_answers_as_recorded(scenario, played):
-    assert compare(scenario["steps"], played[scenario["name"]]) == []
+    if played[scenario["name"]] is None:
+        pytest.skip("the machine is too busy for real time")
+    assert played[scenario["name"]] == []
