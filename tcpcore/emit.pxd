@@ -7,20 +7,19 @@ from tcpcore.action cimport Action
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
 from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport clock_ms
+from tcpcore.rto cimport TW_FULL_MS, clock_ms
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
 
 cdef enum:
     MSS_DEFAULT = 536         # RFC 9293 3.7.1 (SHLD-5), IPv4
     MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
-    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
 
 
 cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noexcept nogil:
     """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
-    return (state == FIN_WAIT_2 and bits & B_ORPHAN and knobs.orphan_fin_wait_2_brief
-            and knobs.fin_timeout <= TW_FULL_MS)
+    return (state == FIN_WAIT_2 and (bits & (B_ORPHAN | B_WHOLE)) == B_ORPHAN
+            and knobs.orphan_fin_wait_2_brief and knobs.fin_timeout <= TW_FULL_MS)
 
 
 cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
@@ -36,9 +35,20 @@ cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
     cold.rttvar_us = 500 * <uint32_t>tcb.rtt
 
 
+cdef inline void forget_limit(const Block* tcb, Cold* cold) noexcept nogil:
+    """A new keeper of the connection knows nothing of what was limited before (Linux keeps a half-open entry,
+    a connection and a TIME-WAIT in different records)."""
+    if tcb.bits & B_COLD:
+        cold.oow_at = 0
+
+
 cdef inline uint32_t full_window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window with an empty buffer: what the buffer holds, as far as the header can say it."""
-    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else knobs.rcv_buf
+    cdef uint32_t space = knobs.rcv_buf
+    if tcb.bits & B_WINDOW:
+        space = cold.rcv_buf
+    elif (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE:
+        space = knobs.rcv_buf_stamped
     if space > 65535 and not tcb.wscale >> 4:
         return 65535
     return space
@@ -59,6 +69,8 @@ cdef inline uint32_t offer(const Block* tcb, const Cold* cold, const Knobs* knob
     cdef uint32_t now_open = window(tcb, cold, knobs)
     cdef uint32_t free = full - cold.unread if cold.unread < full else 0
     cdef uint32_t shift = tcb.wscale >> 4
+    if in_set(tcb.state, PEER_FIN) and not knobs.accept_by_rfc:
+        return now_open                               # nothing more can come
     if free < full and (free < knobs.mss or free < full // 16):
         free = 0
     elif shift:
@@ -86,7 +98,9 @@ cdef inline uint16_t advertise(Block* tcb, Cold* cold, const Knobs* knobs) noexc
 cdef inline uint32_t send_seq(const Block* tcb) noexcept nogil:
     """SEG.SEQ of a segment without text: SND.NXT, or the edge of a window that shrank below it."""
     cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
-    return edge if seq_lt(edge, tcb.snd_nxt) and tcb.state != SYN_RECEIVED else tcb.snd_nxt
+    if seq_lt(edge, tcb.snd_nxt) and not (tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
+        return edge
+    return tcb.snd_nxt
 
 
 cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,

@@ -95,6 +95,7 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.rcv_wscale_min = config.rcv_wscale_min
     knobs.mss = config.mss
     knobs.rcv_buf = config.window()
+    knobs.rcv_buf_stamped = config.window(stamped=True)
     knobs.delack = config.delack_ms
     knobs.auto_read = config.auto_read
     knobs.listen_drops_synfin = config.listen_drops_synfin or config.drop_synfin
@@ -107,6 +108,11 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.wrong_ack_first = config.wrong_ack_first
     knobs.unlisten_forgets = config.unlisten_forgets
     knobs.orphan_fin_wait_2_brief = config.orphan_fin_wait_2_brief
+    knobs.shutdown_waits = config.shutdown_waits
+    knobs.text_over_fin_resets = config.text_over_fin_resets
+    knobs.time_wait_outlives = config.time_wait_outlives
+    knobs.persist_restarts = config.persist_restarts
+    knobs.ack_of_iss_opens = config.ack_of_iss_opens
 
 
 cdef uint8_t offers(config) except *:
@@ -355,7 +361,10 @@ cdef class Engine:
         limit = self.config.somaxconn
         if backlog is not None:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
-        window = 0 if rcv_buf is None else self.config.window(_whole(rcv_buf, "rcv_buf", 1, 65535 << 14))
+        window = stamped = 0
+        if rcv_buf is not None:
+            size = _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
+            window, stamped = self.config.window(size), self.config.window(size, stamped=True)
         self.idle()
         id = backlog_open(&self.core.backlog, address, port, limit,
                           policy_accept_room(limit, &self.core.knobs))
@@ -367,6 +376,7 @@ cdef class Engine:
         fields.auto_accept = bool(auto_accept)
         fields.auto_close = bool(auto_close)
         fields.rcv_buf = window
+        fields.rcv_buf_stamped = stamped
         self.core.counts[LISTEN] += 1
         return id
 

@@ -30,6 +30,37 @@ def test_an_older_timestamp_is_acknowledged_and_dropped(established):
     assert established.state == State.ESTABLISHED
 
 
+def test_an_old_pure_acknowledgement_is_not_answered(established):
+    established.arrives("A", seq=0, tsval=-1000)
+    established.expects(SILENCE)
+
+
+def test_what_has_a_bad_acknowledgement_leaves_ts_recent_alone(established):
+    before = established.clock()
+    established.arrives("A", seq=1, ack=2, length=10, at=1)
+    established.expects("A", ack=1, tsecr=before)
+    established.arrives("S", seq=1, at=2)
+    established.expects("A", ack=1, tsecr=before)
+
+
+def test_a_half_open_entry_takes_it_with_the_third_segment_only(syn_received):
+    before = syn_received.clock()
+    syn_received.arrives("R", seq=5, at=0.5)
+    syn_received.expects("A", ack=1, tsecr=before)
+
+
+def test_an_echo_times_a_resent_syn_ack(syn_received):
+    """RFC 7323 4.1: Karn's ambiguity is gone."""
+    syn_received.expects("SA", at=1)
+    syn_received.arrives("A", at=1 + RTT)
+    assert syn_received.accept()
+    syn_received.send(10)
+    syn_received.expects("A", length=10)
+    syn_received.expects("A", seq=1, length=10, at=1 + 4 * RTT)
+    syn_received.arrives("A")
+    syn_received.wait(100)
+
+
 def test_a_reset_is_exempt(established):
     established.arrives("R", tsval=-1000)
     assert established.state == State.CLOSED

@@ -49,7 +49,8 @@ class Script:
         spec = self.conns[self.label]
         seg = {"conn": self.label, "src": spec["src"], "sport": spec["sport"], "dport": spec["dport"],
                "flags": flags, "seq": f"R{self.r if seq is None else seq:+d}",
-               "ack": f"L{self.l if ack is None else ack:+d}" if "A" in flags else 0, "len": length, "wnd": wnd}
+               "ack": f"L{self.l if ack is None else ack:+d}" if "A" in flags else 0,
+               "len": length, "wnd": wnd}
         if ts == "auto":
             ts = [self.tsval, "last" if "A" in flags else 0] if self.stamped else None
             self.tsval += 1
@@ -79,7 +80,7 @@ class Script:
         return self
 
     def look(self):
-        self.steps.append({"state": {label: None for label in self.conns}})
+        self.steps.append({"state": dict.fromkeys(self.conns)})
         return self
 
     def queues(self):

@@ -11,8 +11,6 @@ from tcpcore import State
 from tests.model.twin_connection import (
     ACK,
     BEHIND_FIN,
-    CURRENT,
-    FIN,
     OPT_SACK_OK,
     RECEIVERS,
     RST,
@@ -24,7 +22,7 @@ from tests.model.twin_connection import (
     between,
     tick,
 )
-from tests.model.twin_data import AT_ONCE, DAY_MS, FIN_WAIT_2, PERSIST, REXMT, TIME_WAIT
+from tests.model.twin_data import AT_ONCE, DAY_MS, FIN_WAIT_2, PERSIST, REXMT
 
 INVALID_FROM = 0xE0000000          # 224.0.0.0: multicast, reserved, broadcast
 
@@ -100,7 +98,7 @@ class Arrival:
             self.count("BlocksExhausted")
             return self.cause("BlocksExhausted")
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
-        conn.half_open = conn.young = True
+        conn.passive = conn.half_open = conn.young = True
         listener.entries.append(conn)
         conn.iss = self.isn(conn, now) if iss is None else iss
         conn.snd_una = conn.iss
@@ -146,9 +144,9 @@ class Arrival:
         paws = conn.older(seg)
         echo_bad = (conn.ts and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, conn.last_tsval))
-        if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST | FIN) == SYN and not paws:
+        if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST) == SYN and not paws:
             return self.duplicate_syn(conn, seg, now)
-        wrong_ack = seg.has_ack and seg.ack != conn.snd_nxt
+        wrong_ack = seg.has_ack and not seg.rst and seg.ack != conn.snd_nxt
         if wrong_ack and self.config.wrong_ack_first:
             return self.answering_rst(seg)
         if paws or echo_bad or not self.in_window(conn, seg):
@@ -157,30 +155,30 @@ class Arrival:
             if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
                 self.ordinary_ack(conn, now)
             return
-        if conn.ts and seg.has_ts and not after(seg.seq, conn.rcv_nxt):
-            conn.take_timestamp(seg, now)
         if seg.rst:
             if seg.seq == conn.rcv_nxt or self.config.insecure_rst:
                 self.count("EmbryonicRsts")
                 self.count("AttemptFails")
                 self.drop_half_open(conn, "EmbryonicReset", "SynQueueReset")
             else:
-                self.challenge_ack(conn, seg, now)
+                self.challenge_ack(conn, now)
         elif seg.syn and seg.seq != conn.irs:
             self.answering_rst(seg)
             self.abort_half_open(conn)
         elif wrong_ack:
             self.answering_rst(seg)
-        elif not seg.has_ack:
-            pass
-        elif self.accept_queue_full(listener):
-            self.count("ListenOverflows")
-            self.count("ListenDrops")
-            if self.config.tcp_abort_on_overflow:
-                self.answering_rst(seg)
-                self.abort_half_open(conn)
-        else:
-            self.complete(conn, listener, seg, now)
+        elif seg.has_ack:
+            conn.update_timestamp(seg, now)
+            self.third_ack(conn, listener, seg, now)
+
+    def third_ack(self, conn, listener, seg, now):
+        if not self.accept_queue_full(listener):
+            return self.complete(conn, listener, seg, now)
+        self.count("ListenOverflows")
+        self.count("ListenDrops")
+        if self.config.tcp_abort_on_overflow:
+            self.answering_rst(seg)
+            self.abort_half_open(conn)
 
     def in_window(self, conn, seg):
         edge = add(conn.rcv_nxt, self.window(conn))
@@ -208,6 +206,7 @@ class Arrival:
 
     def complete(self, conn, listener, seg, now):
         conn.half_open = conn.young = False
+        conn.invalid_at = None
         self.count("PassiveOpens")
         self.count("SynQueueEstablished")
         if not listener.auto_accept:
@@ -223,7 +222,7 @@ class Arrival:
         conn.take_window(seg)
         self.disarm(conn, "main")
         conn.retries = 0
-        self.sample_syn(conn, now)
+        self.sample_syn(conn, seg, now)
 
     def syn_ack_timer(self, conn, now):
         """Section 3, the second half."""
@@ -285,8 +284,10 @@ class Arrival:
     # -- 3.10.7.4 --------------------------------------------------------------------------------
 
     def otherwise(self, conn, seg, now):
-        if conn.orphan and conn.state == State.FIN_WAIT_2 and self.brief:
+        if conn.orphan and conn.state == State.FIN_WAIT_2 and self.brief and not conn.whole:
             return self.in_orphaned_fin_wait_2(conn, seg, now)
+        if self.linux and not (seg.syn or seg.rst or seg.has_ack):
+            return
         if (self.first_sequence(conn, seg, now) and self.second_rst(conn, seg, now)
                 and self.fourth_syn(conn, seg, now)):
             self.fifth_ack(conn, seg, now)
@@ -294,19 +295,26 @@ class Arrival:
     def first_sequence(self, conn, seg, now):
         young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
         if conn.older(seg) and young and not seg.rst and not self.harmless_replay(conn, seg):
+            if self.linux and seg.has_ack and seg.len == 0 and before(seg.seq, conn.rcv_nxt):
+                self.count("PAWSOldAck")
+                return False
             self.count("PAWSEstab")
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedPAWS")
         if not self.acceptable(conn, seg) and not self.exact_rst(conn, seg):
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedSeq")
-        if (conn.ts and seg.has_ts and not seg.rst and not after(seg.seq, conn.rcv_nxt)
-                and not conn.older(seg)):
-            conn.take_timestamp(seg, now)
+        if not self.linux:
+            conn.update_timestamp(seg, now)
         return True
+
+    @property
+    def linux(self):
+        """Linux's idea of an acceptable segment."""
+        return self.config.acceptance == "linux"
 
     def harmless_replay(self, conn, seg):
         """A pure ACK that says nothing new may be up to one RTO old."""
         return (seg.has_ack and seg.len == 0 and seg.seq == conn.rcv_nxt and seg.ack == conn.snd_una
-                and seg.wnd << conn.snd_shift == conn.snd_wnd
+                and not conn.newer_window(seg)
                 and (conn.ts_recent - seg.tsval) % SPACE <= self.rto(conn))
 
     def acceptable(self, conn, seg):
@@ -319,7 +327,13 @@ class Arrival:
             return between(first, seg.seq, last) or (seg.len > 0 and between(first, add(seg.end, -1), last))
         if before(seg.end, conn.rcv_nxt) or after(seg.seq, edge):
             return False
-        return not (after(seg.end, edge) and conn.unread)
+        return not (after(add(seg.end, -seg.fin), edge) and self.something_unread(conn))
+
+    def something_unread(self, conn):
+        """Text, or a FIN that the application has not gone away from."""
+        if conn.unread or self.config.auto_read or conn.state not in BEHIND_FIN:
+            return bool(conn.unread)
+        return conn.state == State.CLOSING or not conn.orphan
 
     def exact_rst(self, conn, seg):
         """At RCV.NXT, or one before it when that is the peer's FIN."""
@@ -333,7 +347,7 @@ class Arrival:
             return False
         if seg.syn:
             self.count("TCPSYNChallenge")
-            self.challenge_ack(conn, seg, now)
+            self.challenge_ack(conn, now)
         elif not self.limited(conn, seg, now, skipped):
             self.ordinary_ack(conn, now)
         return False
@@ -342,18 +356,20 @@ class Arrival:
         if not seg.rst:
             return True
         if not self.exact_rst(conn, seg) and not self.config.insecure_rst:
-            self.challenge_ack(conn, seg, now)
+            self.challenge_ack(conn, now)
             return False
         opening = conn.state == State.SYN_RECEIVED
         if opening:
             self.count("AttemptFails")
-        error = errno.ECONNRESET
-        if conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait:
-            error = errno.EPIPE
-        elif opening and self.config.refused_in_syn_received:
+        error = self.reset_error(conn)
+        if opening and self.config.refused_in_syn_received:
             error = errno.ECONNREFUSED
         self.die(conn, error, "ConnectRefused" if opening else "ResetByPeer")
         return False
+
+    def reset_error(self, conn):
+        broken = conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait
+        return errno.EPIPE if broken else errno.ECONNRESET
 
     # Third, security: not implemented.
 
@@ -368,29 +384,29 @@ class Arrival:
             self.die(conn, errno.ECONNRESET, "ResetByPeer")
             return False
         self.count("TCPSYNChallenge")
-        self.challenge_ack(conn, seg, now)
+        self.challenge_ack(conn, now)
         return False
 
     def fifth_ack(self, conn, seg, now):
         if not seg.has_ack:
             return
         if conn.state == State.SYN_RECEIVED:
-            if not (after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
-                return self.answering_rst(seg)
-            self.established(conn, seg, now)
-            return self.text_and_fin(conn, seg, now)
+            return self.last_ack_of_simultaneous_open(conn, seg, now)
         if after(seg.ack, conn.snd_nxt):
-            return self.challenge_ack(conn, seg, now)
-        reach = min(conn.max_wnd, (conn.snd_una - conn.iss - 1) % SPACE)
+            return self.challenge_ack(conn, now)
+        reach = min(conn.max_wnd, (conn.snd_una - conn.iss - conn.passive) % SPACE)
         if before(seg.ack, add(conn.snd_una, -reach)):
-            return self.challenge_ack(conn, seg, now)
+            return self.challenge_ack(conn, now)
         room = AT_ONCE
         if not before(seg.ack, conn.snd_una):
+            if self.linux:
+                conn.update_timestamp(seg, now)
             if conn.main and conn.main[1] == PERSIST:
                 conn.retries = 0
+                if self.config.persist_restarts:
+                    self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
             advanced = seg.ack != conn.snd_una
-            if advanced or after(seg.seq, conn.snd_wl1) or (
-                    seg.seq == conn.snd_wl1 and (seg.wnd << conn.snd_shift > conn.snd_wnd or seg.wnd == 0)):
+            if conn.newer_window(seg):
                 conn.take_window(seg)
             if advanced:
                 room -= self.advance_una(conn, seg, now)
@@ -398,10 +414,29 @@ class Arrival:
             return
         self.text_and_fin(conn, seg, now, room)
 
+    def last_ack_of_simultaneous_open(self, conn, seg, now):
+        consent = seg.ack == conn.snd_una and self.config.ack_of_iss_opens
+        if after(seg.ack, conn.snd_nxt) or not (after(seg.ack, conn.snd_una) or consent):
+            return self.answering_rst(seg)
+        conn.update_timestamp(seg, now)
+        if consent:
+            conn.state = State.ESTABLISHED
+            conn.syn_unacked, conn.backoff = True, conn.retries
+            conn.take_window(seg)
+        else:
+            self.established(conn, seg, now)
+        room = AT_ONCE
+        if conn.shut:
+            conn.shut = False
+            conn.state, conn.fin_queued = State.FIN_WAIT_1, True
+            room -= self.output(conn, now, room=1)
+        self.text_and_fin(conn, seg, now, room)
+
     def advance_una(self, conn, seg, now):
         """SND.UNA moves; whether a row was sent again."""
         conn.snd_una = seg.ack
         conn.retries = 0
+        conn.syn_unacked = False
         self.sample_ack(conn, seg, now)
         if conn.snd_una == conn.snd_nxt:
             conn.recover = None
@@ -422,7 +457,10 @@ class Arrival:
                 if self.new_text(conn, seg):
                     self.data_after_close(conn, seg)
                     return False
-                if not (seg.fin and add(seg.end, -1) == conn.rcv_nxt):
+                if seg.fin and self.config.orphan_fin_wait_2_brief:
+                    self.arm(conn, "main", tick(now) + self.fin_wait_2_time(conn), FIN_WAIT_2)
+                    conn.whole = True
+                else:
                     self.start_fin_wait_2(conn, now)
                     return conn.state == State.FIN_WAIT_2
         elif conn.state == State.CLOSING:
@@ -440,7 +478,7 @@ class Arrival:
     def data_after_close(self, conn, seg):
         self.answering_rst(seg)
         self.count("TCPAbortOnData")
-        self.die(conn, errno.ECONNRESET, "DataAfterClose")
+        self.die(conn, self.reset_error(conn), "DataAfterClose")
 
     # Sixth, URG: ignored.
 
@@ -453,8 +491,17 @@ class Arrival:
             owed = self.seventh_text(conn, seg, now)
             if conn.peer_done and not self.eighth_fin(conn, now):
                 return
-        elif conn.state in BEHIND_FIN and seg.len and not after(seg.end, conn.rcv_nxt):
-            owed = "ack"
+            if conn.state == State.CLOSING and self.linux and self.waiting(conn):
+                self.ordinary_ack(conn, now)
+                owed, room = None, room - 1
+        elif conn.state in BEHIND_FIN and seg.len:
+            if not after(seg.end, conn.rcv_nxt):
+                owed = "ack"
+            elif self.config.text_over_fin_resets and before(seg.seq, conn.rcv_nxt):
+                if self.new_text(conn, seg):
+                    return self.data_after_close(conn, seg)
+                conn.rcv_nxt = seg.end                # a second FIN
+                owed = "ack"
         self.settle(conn, now, owed, room)
 
     def eighth_fin(self, conn, now):
@@ -470,111 +517,3 @@ class Arrival:
             self.start_time_wait(conn, now)
             return False
         return True
-
-    # -- FIN_WAIT_2 without an application (section 6a) ------------------------------------------------
-
-    @property
-    def brief(self):
-        """Whether it is judged like TIME_WAIT: above 60 s Linux keeps the whole socket at first."""
-        return self.config.orphan_fin_wait_2_brief and self.config.tcp_fin_timeout <= 60
-
-    def start_fin_wait_2(self, conn, now):
-        config = self.config
-        timeout = 1000 * config.tcp_fin_timeout
-        if config.orphan_fin_wait_2_brief:
-            rto = self.rto(conn)
-            least = 4 * rto - rto // 2
-            if timeout <= 60_000:
-                timeout = max(timeout, least)
-                if not self.enter_time_wait_table(conn, timeout):
-                    return
-            else:
-                timeout = timeout - 60_000 + max(timeout - 60_000, least)
-        self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
-
-    def enter_time_wait_table(self, conn, lasts):
-        """Whether there is room for one more; if not the connection is gone."""
-        if not conn.in_time_wait_table:
-            if self.time_wait_table() >= self.config.tcp_max_tw_buckets:
-                self.count("TCPTimeWaitOverflow")
-                self.die(conn, 0, None)
-                return False
-            conn.in_time_wait_table = True
-            self.count("TW" if lasts > 4000 else "TWKilled")
-        return True
-
-    def in_orphaned_fin_wait_2(self, conn, seg, now):
-        paws = conn.older(seg) and not seg.rst
-        if paws or not self.in_window(conn, seg):
-            self.count("PAWSEstab", paws)
-            if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
-                self.ordinary_ack(conn, now)
-        elif seg.rst:
-            self.die(conn, errno.ECONNRESET, "ResetByPeer")
-        elif seg.syn and not before(seg.seq, conn.rcv_nxt):
-            self.answering_rst(seg)
-            self.die(conn, errno.ECONNRESET, "ResetByPeer")
-        elif not seg.has_ack or seg.len == 0 or not after(seg.end, conn.rcv_nxt):
-            pass
-        elif seg.fin and seg.end == add(conn.rcv_nxt, 1):
-            conn.rcv_nxt = seg.end
-            if conn.ts and seg.has_ts:
-                conn.take_timestamp(seg, now)
-            self.ordinary_ack(conn, now)
-            self.start_time_wait(conn, now)
-        else:
-            self.data_after_close(conn, seg)
-
-    # -- TIME_WAIT (section 10) ------------------------------------------------------------------------
-
-    def start_time_wait(self, conn, now):
-        conn.state = State.TIME_WAIT
-        self.count("ConnectionsClosed")
-        if self.config.time_wait_ms == 0:
-            return self.die(conn, 0, None)
-        if self.enter_time_wait_table(conn, self.config.time_wait_ms):
-            self.disarm(conn, "side")
-            self.restart_time_wait(conn, now)
-
-    def restart_time_wait(self, conn, now):
-        self.arm(conn, "main", tick(now) + self.config.time_wait_ms, TIME_WAIT)
-
-    def in_time_wait(self, conn, seg, now):
-        paws = conn.older(seg)
-        if not paws and seg.seq == conn.rcv_nxt and (seg.len == 0 or seg.rst):
-            if seg.rst:
-                if not self.config.tcp_rfc1337:
-                    self.die(conn, 0, None)
-                return
-            self.restart_time_wait(conn, now)
-            if conn.ts and seg.has_ts:
-                conn.take_timestamp(seg, now)
-            return
-        newer = conn.ts and seg.has_ts and after(seg.tsval, conn.ts_recent)
-        if seg.syn and not seg.rst and not seg.has_ack and not paws and (
-                after(seg.seq, conn.rcv_nxt) or newer):
-            listener = self.listener_at(seg.dst, seg.dport)
-            if listener is None:
-                return self.ordinary_ack(conn, now)
-            iss = add(conn.snd_nxt, 65537) or 1
-            self.count("TWRecycled")
-            self.die(conn, 0, None)
-            return self.in_listen(listener, seg, now, iss)
-        if paws:
-            self.count("PAWSTimewait")
-        if seg.rst:
-            return
-        if paws or seg.has_ack:
-            self.restart_time_wait(conn, now)
-        if not self.limited(conn, seg, now, "TCPACKSkippedTimeWait"):
-            self.ordinary_ack(conn, now)
-
-    def time_wait_timer(self, conn, now):
-        self.die(conn, 0, None)
-
-    def fin_wait_2_timer(self, conn, now):
-        self.die(conn, 0, "FinWait2TimedOut")
-
-    def current(self):
-        """CurrEstab."""
-        return sum(conn.state in CURRENT for conn in self.slots.values())
