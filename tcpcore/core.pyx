@@ -12,10 +12,11 @@ from tcpcore.action cimport *
 from tcpcore.backlog cimport *
 from tcpcore.block cimport *
 from tcpcore.counters cimport *
-from tcpcore.emit cimport is_brief, use_cold
+from tcpcore.emit cimport is_brief, rounded, use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
+from tcpcore.knobs cimport ROUND_DOWN
 from tcpcore.isn cimport isn_clock, isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
 from tcpcore.lanes cimport LANES, siphash13_many, tuple_first, tuple_last
 from tcpcore.policy cimport *
@@ -516,11 +517,27 @@ cdef void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener
         tcb.bits |= B_AUTO_CLOSE
 
 
+cdef uint32_t own_buffer(const Core* core, uint32_t size, bint stamped) noexcept nogil:
+    """A window as open_passive wants it: 0 where it is the knob's own."""
+    return size if size != (core.knobs.rcv_buf_stamped if stamped else core.knobs.rcv_buf) else 0
+
+
 cdef uint32_t buffer_for(const Core* core, const Listener* listener, bint stamped) noexcept nogil:
-    """The receive buffer of a connection of this listener, 0 where it is the knob's own."""
-    if stamped and core.knobs.tcp_timestamps:
-        return listener.rcv_buf_stamped if listener.rcv_buf_stamped != core.knobs.rcv_buf_stamped else 0
-    return listener.rcv_buf if listener.rcv_buf != core.knobs.rcv_buf else 0
+    """The window of a connection of this listener."""
+    if listener.rcv_buf == 0:
+        return 0
+    stamped = stamped and core.knobs.tcp_timestamps
+    return own_buffer(core, rounded(&core.knobs, listener.rcv_buf, core.knobs.mss, stamped), stamped)
+
+
+cdef uint32_t cookie_buffer(const Core* core, const Listener* listener,
+                            const CookieOptions* told) noexcept nogil:
+    """The same where a cookie came back: Linux then rounds to the MSS it tells, timestamps or not."""
+    cdef uint32_t size = listener.rcv_buf if listener.rcv_buf else core.knobs.rcv_buf_whole
+    cdef bint stamped = told.opts & OPT_TS
+    if core.knobs.window_rounding != ROUND_DOWN:
+        return buffer_for(core, listener, stamped)
+    return own_buffer(core, rounded(&core.knobs, size, told.mss, False), stamped)
 
 
 cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
@@ -644,7 +661,7 @@ cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint
     core.counts[ESTABLISHED] += 1
     flow_insert(&core.flows, hash, slot + 1)
     open_cookie(tcb, &core.pool.colds[slot], seg, &core.knobs, now, offset,
-                buffer_for(core, listener, told.opts & OPT_TS), &act)
+                cookie_buffer(core, listener, told), &act)
     enqueue(core, slot, now)
     settle(core, slot, &was, &act, now)
     return act.n_rows

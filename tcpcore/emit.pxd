@@ -6,13 +6,15 @@ from libc.string cimport memset
 from tcpcore.action cimport Action
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.knobs cimport Knobs
+from tcpcore.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
 from tcpcore.rto cimport TW_FULL_MS, clock_ms
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
 
 cdef enum:
     MSS_DEFAULT = 536         # RFC 9293 3.7.1 (SHLD-5), IPv4
+    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
+    WINDOW_MAX = 65535 << 14  # RFC 7323 2.3
     MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
 
 
@@ -40,6 +42,18 @@ cdef inline void forget_limit(const Block* tcb, Cold* cold) noexcept nogil:
     a connection and a TIME-WAIT in different records)."""
     if tcb.bits & B_COLD:
         cold.oow_at = 0
+
+
+cdef inline uint32_t rounded(const Knobs* knobs, uint32_t size, uint32_t mss, bint stamped) noexcept nogil:
+    """The window that a buffer gives: sysctl.Config.window says the same."""
+    if knobs.window_rounding == ROUND_DOWN:
+        if stamped:
+            mss = mss - TS_BYTES if mss > TS_BYTES else 1
+        return size - size % mss if size > mss else size
+    if knobs.window_rounding == ROUND_UP:
+        size += (mss - size % mss) % mss
+        return size if size < WINDOW_MAX else WINDOW_MAX
+    return size
 
 
 cdef inline uint32_t full_window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:

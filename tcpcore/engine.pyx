@@ -96,6 +96,8 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.mss = config.mss
     knobs.rcv_buf = config.window()
     knobs.rcv_buf_stamped = config.window(stamped=True)
+    knobs.rcv_buf_whole = config.rcv_buf
+    knobs.window_rounding = ("none", "mss-down", "mss-up").index(config.window_rounding)
     knobs.delack = config.delack_ms
     knobs.auto_read = config.auto_read
     knobs.listen_drops_synfin = config.listen_drops_synfin or config.drop_synfin
@@ -361,10 +363,7 @@ cdef class Engine:
         limit = self.config.somaxconn
         if backlog is not None:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
-        window = stamped = 0
-        if rcv_buf is not None:
-            size = _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
-            window, stamped = self.config.window(size), self.config.window(size, stamped=True)
+        size = 0 if rcv_buf is None else _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
         self.idle()
         id = backlog_open(&self.core.backlog, address, port, limit,
                           policy_accept_room(limit, &self.core.knobs))
@@ -375,8 +374,7 @@ cdef class Engine:
         cdef Listener* fields = backlog_at(&self.core.backlog, id)
         fields.auto_accept = bool(auto_accept)
         fields.auto_close = bool(auto_close)
-        fields.rcv_buf = window
-        fields.rcv_buf_stamped = stamped
+        fields.rcv_buf = size
         self.core.counts[LISTEN] += 1
         return id
 

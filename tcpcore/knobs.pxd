@@ -11,6 +11,11 @@ cdef enum SynqPolicy:
     SYNQ_SHORT_TIMER = 4
     SYNQ_FREEBSD = 5
 
+cdef enum WindowRounding:
+    ROUND_NOT = 0
+    ROUND_DOWN = 1                # to whole MSS
+    ROUND_UP = 2
+
 cdef struct Knobs:
     # queues
     uint8_t synq_policy           # SynqPolicy
@@ -53,6 +58,8 @@ cdef struct Knobs:
     uint16_t mss
     uint32_t rcv_buf              # bytes, rounded as the profile rounds
     uint32_t rcv_buf_stamped      # the same for a passive connection with timestamps
+    uint32_t rcv_buf_whole        # not rounded
+    uint8_t window_rounding       # WindowRounding
     uint32_t delack
     uint8_t auto_read
     # where the profiles part

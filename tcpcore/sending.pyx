@@ -7,14 +7,10 @@
 from tcpcore.action cimport OP_ARM, OP_CANCEL
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, put, put_syn, use_cold
+from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, TS_BYTES, put, put_syn, use_cold
 from tcpcore.rto cimport backed_off, backoff_of, rto, tick_up
 from tcpcore.segment cimport ACK, FIN, PSH, SYN, Segment
 from tcpcore.seq cimport seq_lt
-
-cdef enum:
-    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
-
 
 cdef void set_main(Block* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
     """Ask for the main timer, `timeout` ticks from now."""

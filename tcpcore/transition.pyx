@@ -482,8 +482,11 @@ cdef void resend_synack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 
 cdef bint paws_rejects(const Block* tcb, const Cold* cold, const Segment* seg, const Knobs* knobs,
                        int64_t now) noexcept nogil:
-    """RFC 7323 5.3 R1 with its 24 days, but for a pure ACK that was merely overtaken."""
+    """RFC 7323 5.3 R1 with its 24 days, but for a pure ACK that was merely overtaken; Linux lets one tick
+    pass too."""
     if seg.flags & RST or not older(tcb, cold, seg) or clock_ms(now) - cold.ts_recent_at > PAWS_IDLE_MS:
+        return False
+    if not knobs.accept_by_rfc and cold.ts_recent - seg.tsval == 1:
         return False
     if (seg_len(seg) == 0 and seg.flags & ACK and seg.seq == tcb.rcv_nxt and seg.ack == tcb.snd_una
             and not moves_window(tcb, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))):

@@ -30,6 +30,12 @@ def test_an_older_timestamp_is_acknowledged_and_dropped(established):
     assert established.state == State.ESTABLISHED
 
 
+@pytest.mark.parametrize("age, acknowledged", [(1, 11), (2, 1)])
+def test_one_tick_is_not_old_on_linux(established, age, acknowledged):
+    established.arrives("A", seq=1, length=10, tsval=-age)
+    established.expects("A", ack=acknowledged)
+
+
 def test_an_old_pure_acknowledgement_is_not_answered(established):
     established.arrives("A", seq=0, tsval=-1000)
     established.expects(SILENCE)

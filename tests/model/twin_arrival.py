@@ -294,7 +294,8 @@ class Arrival:
 
     def first_sequence(self, conn, seg, now):
         young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
-        if conn.older(seg) and young and not seg.rst and not self.harmless_replay(conn, seg):
+        late = self.linux and seg.has_ts and conn.ts_recent == add(seg.tsval, 1)
+        if conn.older(seg) and young and not late and not seg.rst and not self.harmless_replay(conn, seg):
             if self.linux and seg.has_ack and seg.len == 0 and before(seg.seq, conn.rcv_nxt):
                 self.count("PAWSOldAck")
                 return False
