@@ -1,4 +1,4 @@
-"""The interpreter's `Target` over the running kernel: a TUN device for the peers, sockets for the application.
+"""The interpreter's `Target` over the running kernel: a TUN device for the peers, sockets for ours.
 
 Real time. Each run has peers of its own: 10.9.x.y of a scenario is 10.r.x.y in run r - 9, so that what
 earlier runs left behind in the namespace is neither met nor heard.

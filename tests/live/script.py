@@ -30,6 +30,7 @@ class Script:
         self.l = 0                    # the stack's next number, from its own
         self.tsval = TSVAL
         self.label = "c1"
+        self.unlistened = False
 
     def scenario(self, name=""):
         return {"name": name, "sysctl": self.sysctl, "conns": self.conns, "steps": self.steps}
@@ -80,7 +81,10 @@ class Script:
         return self
 
     def look(self):
-        self.steps.append({"state": dict.fromkeys(self.conns)})
+        """At the state of every connection that something has happened to."""
+        met = {step["in"]["conn"] if "in" in step else step.get("conn") for step in self.steps}
+        if labels := [label for label in self.conns if label in met]:
+            self.steps.append({"state": dict.fromkeys(labels)})
         return self
 
     def queues(self):
