@@ -461,6 +461,9 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             put_answering_rst(seg, act)
             embryo_dies(act, CauseEmbryonicAborted)
         return False
+    if seg.flags & SYN:
+        challenge(tcb, cold, seg, knobs, now, act)    # the old SYN on it makes it no third segment
+        return False
     tcb.snd_una = seg.ack
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
     opened(tcb, cold, seg, knobs, now, act)
@@ -892,13 +895,13 @@ cdef void in_time_wait(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     cdef bint stamped = tcb.bits & B_TS and seg.opts & OPT_TS
     cdef bint paws = older(tcb, cold, seg)
     if not paws and seg.seq == tcb.rcv_nxt and (seg_len(seg) == 0 or seg.flags & RST):
-        if seg.flags & RST:
-            if not knobs.tcp_rfc1337:
-                die(act, NoCause, 0)
+        if seg.flags & RST and not knobs.tcp_rfc1337:
+            die(act, NoCause, 0)
             return
         if stamped:
             take_timestamp(cold, seg, now)
-        set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
+        if not seg.flags & RST:
+            set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
         return
     if (seg.flags & (SYN | RST | ACK)) == SYN and not paws and (
             seq_lt(tcb.rcv_nxt, seg.seq) or (stamped and seq_lt(cold.ts_recent, seg.tsval))):

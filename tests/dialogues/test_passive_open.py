@@ -103,6 +103,12 @@ def test_a_fin_on_the_repeated_syn_makes_no_difference(syn_received):
     syn_received.expects("SA")
 
 
+def test_the_old_syn_on_it_makes_it_no_third_segment(syn_received):
+    syn_received.arrives("SFA", seq=0)
+    syn_received.expects("A")
+    assert syn_received.state == State.SYN_RECEIVED
+
+
 def test_inexact_reset_in_the_window_is_challenged(syn_received):
     syn_received.arrives("R", seq=2)
     syn_received.expects("A")

@@ -104,6 +104,14 @@ def test_old_fin_in_time_wait_is_acknowledged(time_wait):
     assert time_wait.state == State.TIME_WAIT
 
 
+@pytest.mark.knobs(tcp_timestamps=2, tcp_rfc1337=1)
+def test_a_reset_that_time_wait_ignores_has_a_timestamp_all_the_same(time_wait):
+    time_wait.arrives("R", at=1)
+    latest = time_wait.clock()
+    time_wait.arrives("A", length=1, at=2)
+    time_wait.expects("A", ack=time_wait.said - 1, tsecr=latest)
+
+
 @pytest.mark.knobs(tcp_timestamps=2, tcp_syn_linear_timeouts=0)
 def test_a_resent_syn_has_its_own_timestamp(syn_sent):
     first = syn_sent.tsval

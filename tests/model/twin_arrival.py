@@ -173,7 +173,7 @@ class Arrival:
 
     def third_ack(self, conn, listener, seg, now):
         if not self.accept_queue_full(listener):
-            return self.complete(conn, listener, seg, now)
+            return self.challenge_ack(conn, now) if seg.syn else self.complete(conn, listener, seg, now)
         self.count("ListenOverflows")
         self.count("ListenDrops")
         if self.config.tcp_abort_on_overflow:

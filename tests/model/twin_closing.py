@@ -85,11 +85,10 @@ class Closing:
     def in_time_wait(self, conn, seg, now):
         paws = conn.older(seg)
         if not paws and seg.seq == conn.rcv_nxt and (seg.len == 0 or seg.rst):
-            if seg.rst:
-                if not self.config.tcp_rfc1337:
-                    self.die(conn, 0, None)
-                return
-            self.restart_time_wait(conn, now)
+            if seg.rst and not self.config.tcp_rfc1337:
+                return self.die(conn, 0, None)
+            if not seg.rst:
+                self.restart_time_wait(conn, now)
             if conn.ts and seg.has_ts:
                 conn.take_timestamp(seg, now)
             return
