@@ -18,9 +18,10 @@ JITTER = 0.03
 INITIAL_WINDOW_ROWS = 10
 
 
-def on_engine(scenario):
+def on_engine(scenario, **knobs):
     """The steps as the engine answers them."""
-    host = Host(Engine(configuration(CORPUS["about"]["base_sysctl"], scenario["sysctl"])))
+    config = configuration(CORPUS["about"]["base_sysctl"], scenario["sysctl"]).replace(**knobs)
+    host = Host(Engine(config))
     steps = execute(scenario, host)
     faults = host.stack.check()
     assert not faults, f"{faults} after\n{printed(scenario['name'], scenario)}"

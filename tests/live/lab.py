@@ -16,6 +16,8 @@ from tests.live.namespace import Namespace
 
 #: How late a step may begin, s, for a difference to count, and how often a run may be done again.
 LAG_MAX, ATTEMPTS = 0.02, 6
+#: How long the conversations of test_differential go on, s.
+SECONDS = float(os.environ.get("LIVE_SECONDS", 40))
 #: Settings whose effect adds up over a namespace: such a run gets a new one.
 ADDS_UP = {"tcp_max_tw_buckets", "tcp_challenge_ack_limit"}
 #: Peers of runs 1 .. 240 are in 10.10 .. 10.249.

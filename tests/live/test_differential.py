@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.live.differences import keep, known, on_engine, printed, undecidable
+from tests.live.lab import SECONDS
 from tests.live.stimuli import EXAMPLES, scenarios
 
-SECONDS = float(os.environ.get("LIVE_SECONDS", 45))
 SEED = int(os.environ.get("LIVE_SEED", 0))
 #: Between two looks at the clock.
 ROUND = 10
