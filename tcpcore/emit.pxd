@@ -6,21 +6,23 @@ from libc.string cimport memset
 from tcpcore.action cimport Action
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport clock_ms
+from tcpcore.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
+from tcpcore.rto cimport TW_FULL_MS, clock_ms
+from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
 
 cdef enum:
     MSS_DEFAULT = 536         # RFC 9293 3.7.1 (SHLD-5), IPv4
+    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
+    WINDOW_MAX = 65535 << 14  # RFC 7323 2.3
     MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
-    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
 
 
 cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noexcept nogil:
     """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
-    return (state == FIN_WAIT_2 and bits & B_ORPHAN and knobs.orphan_fin_wait_2_brief
-            and knobs.fin_timeout <= TW_FULL_MS)
+    return (state == FIN_WAIT_2 and (bits & (B_ORPHAN | B_WHOLE)) == B_ORPHAN
+            and knobs.orphan_fin_wait_2_brief and knobs.fin_timeout <= TW_FULL_MS)
 
 
 cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
@@ -36,9 +38,32 @@ cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
     cold.rttvar_us = 500 * <uint32_t>tcb.rtt
 
 
+cdef inline void forget_limit(const Block* tcb, Cold* cold) noexcept nogil:
+    """A new keeper of the connection knows nothing of what was limited before (Linux keeps a half-open entry,
+    a connection and a TIME-WAIT in different records)."""
+    if tcb.bits & B_COLD:
+        cold.oow_at = 0
+
+
+cdef inline uint32_t rounded(const Knobs* knobs, uint32_t size, uint32_t mss, bint stamped) noexcept nogil:
+    """The window that a buffer gives: sysctl.Config.window says the same."""
+    if knobs.window_rounding == ROUND_DOWN:
+        if stamped:
+            mss = mss - TS_BYTES if mss > TS_BYTES else 1
+        return size - size % mss if size > mss else size
+    if knobs.window_rounding == ROUND_UP:
+        size += (mss - size % mss) % mss
+        return size if size < WINDOW_MAX else WINDOW_MAX
+    return size
+
+
 cdef inline uint32_t full_window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window with an empty buffer: what the buffer holds, as far as the header can say it."""
-    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else knobs.rcv_buf
+    cdef uint32_t space = knobs.rcv_buf
+    if tcb.bits & B_WINDOW:
+        space = cold.rcv_buf
+    elif (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE:
+        space = knobs.rcv_buf_stamped
     if space > 65535 and not tcb.wscale >> 4:
         return 65535
     return space
@@ -71,6 +96,8 @@ cdef inline uint32_t offer(const Block* tcb, const Cold* cold, const Knobs* knob
     cdef uint32_t now_open = offered(tcb, cold, knobs)
     cdef uint32_t free = full - cold.unread if cold.unread < full else 0
     cdef uint32_t shift = tcb.wscale >> 4
+    if in_set(tcb.state, PEER_FIN) and knobs.acceptance == ACCEPT_LINUX:
+        return now_open                               # nothing more can come
     if free < full and (free < knobs.mss or free < full // 16):
         free = 0
     elif shift:
@@ -98,7 +125,8 @@ cdef inline uint16_t advertise(Block* tcb, Cold* cold, const Knobs* knobs) noexc
 cdef inline uint32_t send_seq(const Block* tcb, const Knobs* knobs) noexcept nogil:
     """SEG.SEQ of a segment without text: SND.NXT, or (Linux) the edge of a window that shrank below it."""
     cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
-    if knobs.seq_within_window and seq_lt(edge, tcb.snd_nxt) and tcb.state != SYN_RECEIVED:
+    if knobs.seq_within_window and seq_lt(edge, tcb.snd_nxt) and not (
+            tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
         return edge
     return tcb.snd_nxt
 

@@ -103,6 +103,9 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.rcv_wscale_min = config.rcv_wscale_min
     knobs.mss = config.mss
     knobs.rcv_buf = config.window()
+    knobs.rcv_buf_stamped = config.window(stamped=True)
+    knobs.rcv_buf_whole = config.rcv_buf
+    knobs.window_rounding = ("none", "mss-down", "mss-up").index(config.window_rounding)
     knobs.delack = config.delack_ms
     knobs.auto_read = config.auto_read
     knobs.acceptance = _ACCEPTANCE[config.acceptance]
@@ -129,6 +132,11 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.wrong_ack_first = config.wrong_ack_first
     knobs.unlisten_forgets = config.unlisten_forgets
     knobs.orphan_fin_wait_2_brief = config.orphan_fin_wait_2_brief
+    knobs.shutdown_waits = config.shutdown_waits
+    knobs.text_over_fin_resets = config.text_over_fin_resets
+    knobs.time_wait_outlives = config.time_wait_outlives
+    knobs.persist_restarts = config.persist_restarts
+    knobs.ack_of_iss_opens = config.ack_of_iss_opens
 
 
 cdef uint8_t offers(config) except *:
@@ -377,7 +385,7 @@ cdef class Engine:
         limit = self.config.somaxconn
         if backlog is not None:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
-        window = 0 if rcv_buf is None else self.config.window(_whole(rcv_buf, "rcv_buf", 1, 65535 << 14))
+        size = 0 if rcv_buf is None else _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
         self.idle()
         id = backlog_open(&self.core.backlog, address, port, limit,
                           policy_accept_room(limit, &self.core.knobs))
@@ -388,7 +396,7 @@ cdef class Engine:
         cdef Listener* fields = backlog_at(&self.core.backlog, id)
         fields.auto_accept = bool(auto_accept)
         fields.auto_close = bool(auto_close)
-        fields.rcv_buf = window
+        fields.rcv_buf = size
         self.core.counts[LISTEN] += 1
         return id
 

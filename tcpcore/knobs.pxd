@@ -11,6 +11,11 @@ cdef enum SynqPolicy:
     SYNQ_SHORT_TIMER = 4
     SYNQ_FREEBSD = 5
 
+cdef enum WindowRounding:
+    ROUND_NOT = 0
+    ROUND_DOWN = 1                # to whole MSS
+    ROUND_UP = 2
+
 cdef struct Knobs:
     # queues
     uint8_t synq_policy           # SynqPolicy
@@ -54,6 +59,9 @@ cdef struct Knobs:
     uint8_t rcv_wscale_min
     uint16_t mss
     uint32_t rcv_buf              # bytes, rounded as the profile rounds
+    uint32_t rcv_buf_stamped      # the same for a passive connection with timestamps
+    uint32_t rcv_buf_whole        # not rounded
+    uint8_t window_rounding       # WindowRounding
     uint32_t delack
     uint8_t auto_read
     # where the profiles part
@@ -81,3 +89,8 @@ cdef struct Knobs:
     uint8_t wrong_ack_first       # half-open: a wrong ACK is judged before the window (Linux)
     uint8_t unlisten_forgets      # half-open entries go with their listener at once (FreeBSD)
     uint8_t orphan_fin_wait_2_brief   # orphan FIN-WAIT-2 is kept and judged like TIME-WAIT (Linux)
+    uint8_t shutdown_waits        # in active SYN-RECEIVED, until ESTABLISHED (Linux)
+    uint8_t text_over_fin_resets  # text from before the peer's FIN to beyond it is reset (Linux)
+    uint8_t time_wait_outlives    # TIME-WAIT goes on after abort() (Linux)
+    uint8_t persist_restarts      # each ACK restarts the interval between zero-window probes (Linux)
+    uint8_t ack_of_iss_opens      # active SYN-RECEIVED: an ACK that acknowledges nothing will do (Linux)

@@ -2,12 +2,13 @@
 # numbers out; ticks of 1 ms unless the name says _us.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tcpcore.block cimport B_COLD, B_PASSIVE, TICK_NS, Block, Cold
+from tcpcore.block cimport B_COLD, B_PASSIVE, B_SYN_UNACKED, TICK_NS, Block, Cold
 from tcpcore.knobs cimport Knobs
 
 cdef enum:
     RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
     LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
+    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     RTT_MAX = 65535           # what Block.rtt can hold; a longer sample is cut
 
 
@@ -73,6 +74,8 @@ cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs)
     elif tcb.rtt:
         srtt = 1000 * <uint64_t>tcb.rtt
         variance = 2 * srtt
+    elif tcb.bits & B_SYN_UNACKED:
+        return knobs.rto_initial                      # our SYN is still being resent
     else:
         return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
     if knobs.rto_min_rule == 0:
@@ -122,3 +125,17 @@ cdef inline uint32_t first_wait(const Block* tcb, const Knobs* knobs) noexcept n
     if knobs.keepinit and knobs.keepinit < wait and not tcb.bits & B_PASSIVE:
         return knobs.keepinit
     return wait
+
+
+cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """How long an orphan waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux
+    serves what is above a minute twice."""
+    cdef uint32_t wait = rto(tcb, cold, knobs)
+    cdef uint32_t total = knobs.fin_timeout
+    if not knobs.orphan_fin_wait_2_brief:
+        return total
+    wait = (wait << 2) - (wait >> 1)
+    if total <= TW_FULL_MS:
+        return total if total > wait else wait
+    total -= TW_FULL_MS
+    return total + (total if total > wait else wait)

@@ -263,6 +263,11 @@ class Config:
     wrong_ack_first: int = _switch(1)  # half-open: a wrong ACK is answered before the window is looked at
     unlisten_forgets: int = _switch(0)  # half-open entries go with their listener at once
     orphan_fin_wait_2_brief: int = _switch(1)  # FIN-WAIT-2 after close() is kept and judged like TIME-WAIT
+    shutdown_waits: int = _switch(1)  # in active SYN-RECEIVED shutdown() waits for ESTABLISHED
+    text_over_fin_resets: int = _switch(1)  # text from before the peer's FIN to beyond it is answered by RST
+    persist_restarts: int = _switch(1)  # each ACK restarts the interval between zero-window probes
+    ack_of_iss_opens: int = _switch(1)  # active SYN-RECEIVED takes an ACK of nothing for the handshake's last
+    time_wait_outlives: int = _switch(1)  # TIME-WAIT goes on when its application aborts
 
     # options and windows
     tcp_timestamps: int = _int(1, 0, 2)  # 2: without the per-peer offset
@@ -342,13 +347,16 @@ class Config:
 
     # -- derived -----------------------------------------------------------------------------
 
-    def window(self, rcv_buf: int | None = None, mss: int | None = None) -> int:
+    def window(self, rcv_buf: int | None = None, mss: int | None = None, *, stamped: bool = False) -> int:
         """The receive window in bytes that a buffer gives, rounded as `window_rounding` says.
 
-        A buffer below one MSS is never rounded down: Linux does not either.
+        A buffer below one MSS is never rounded down: Linux does not either. Where it knows that segments
+        will carry timestamps (`stamped`: it has the peer's SYN), it rounds to what is left for text.
         """
         size = self.rcv_buf if rcv_buf is None else rcv_buf
         unit = self.mss if mss is None else mss
+        if stamped and self.window_rounding == "mss-down":
+            unit = max(1, unit - 12)
         if self.window_rounding == "mss-down" and size > unit:
             return size - size % unit
         if self.window_rounding == "mss-up":
@@ -456,6 +464,11 @@ _LINUX_ONLY: Final = (
     "rst_before_fin",
     "wrong_ack_first",
     "orphan_fin_wait_2_brief",
+    "shutdown_waits",
+    "text_over_fin_resets",
+    "time_wait_outlives",
+    "persist_restarts",
+    "ack_of_iss_opens",
     "seq_within_window",
     "tsecr_checked",
     "tolerate_missing_ts",  # RFC 7323 3.2 (SHOULD): dropped silently

@@ -35,6 +35,16 @@ cdef void die(Action* act, uint8_t cause, uint8_t error) noexcept nogil:
     act.error = error
 
 
+cdef uint32_t unread(const Block* tcb, const Cold* cold) noexcept nogil:
+    """Bytes in order that the application has not taken."""
+    return cold.unread if tcb.bits & B_COLD else 0
+
+
+cdef uint8_t reset_error(const Block* tcb, const Knobs* knobs) noexcept nogil:
+    """What a reset tells the application."""
+    return EPIPE if tcb.state == CLOSE_WAIT and knobs.epipe_in_close_wait else ECONNRESET
+
+
 cdef void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
                   uint32_t rcv_buf) noexcept nogil:
     """A fresh block, offering what the knobs allow."""
@@ -44,7 +54,7 @@ cdef void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint3
     tcb.snd_nxt = iss + 1
     if knobs.tcp_sack:
         tcb.bits |= B_SACK
-    if rcv_buf and rcv_buf != knobs.rcv_buf:
+    if rcv_buf:
         use_cold(tcb, cold)
         tcb.bits |= B_WINDOW
         cold.rcv_buf = rcv_buf
@@ -62,9 +72,10 @@ cdef void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint3
         cold.rtt_seq = cold.rtt_at
 
 
-cdef void opened(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+cdef void opened(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                 Action* act) noexcept nogil:
     """The handshake is complete, and its timer off."""
-    establish(tcb, cold, knobs, now)
+    establish(tcb, cold, seg, knobs, now)
     stop_main(act)
 
 
@@ -72,8 +83,16 @@ cdef bint limited(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
                   Mib counter) noexcept nogil:
     """tcp_invalid_ratelimit: one challenge or duplicate ACK per connection and interval for segments
     that carry nothing (RFC 5961 7). True: say nothing this time."""
+    if seg_len(seg) and not seg.flags & SYN:
+        return False
+    return too_soon(tcb, cold, knobs, now, act, counter)
+
+
+cdef bint too_soon(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                   Mib counter) noexcept nogil:
+    """The interval has not passed; else it begins anew."""
     cdef uint32_t at
-    if knobs.tcp_invalid_ratelimit == 0 or (seg_len(seg) and not seg.flags & SYN):
+    if knobs.tcp_invalid_ratelimit == 0:
         return False
     use_cold(tcb, cold)
     at = clock_ms(now) + 1                            # 0 means never
@@ -87,7 +106,7 @@ cdef bint limited(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
 cdef void challenge(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
     """RFC 5961: an ACK that only the real peer can make use of; the conductor may still withhold it."""
-    if not limited(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedChallenge):
+    if not too_soon(tcb, cold, knobs, now, act, Mib.TCPACKSkippedChallenge):
         put_bare_ack(tcb, cold, knobs, now, act)
         act.challenge = True
 
@@ -107,6 +126,7 @@ cdef void orphan_fin_wait_2(Block* tcb, Cold* cold, const Knobs* knobs, Action* 
             die(act, NoCause, 0)
             return
         count(act.counters, Mib.TWKilled if wait <= TW_BRIEF_MS else Mib.TW)
+        forget_limit(tcb, cold)
     set_main(tcb, act, T_FIN_WAIT_2, wait)
 
 
@@ -126,6 +146,7 @@ cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* ac
         die(act, NoCause, 0)
         return
     if not counted:
+        forget_limit(tcb, cold)
         count(act.counters, Mib.TWKilled if knobs.time_wait <= TW_BRIEF_MS else Mib.TW)
     tcb.state = TIME_WAIT
     set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
@@ -191,7 +212,7 @@ cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
         take_timestamp(cold, seg, now)
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
     open_window(tcb, cold, knobs)
-    opened(tcb, cold, knobs, now, act)
+    opened(tcb, cold, seg, knobs, now, act)
     count(act.counters, Mib.PassiveOpens)
     text_and_output(tcb, cold, seg, knobs, now, act)
 
@@ -202,6 +223,8 @@ cdef void send_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs,
                     Action* act) noexcept nogil:
     """Queue nbytes; send what the peer's window lets go. Before ESTABLISHED they only queue."""
     if nbytes == 0 or not (in_set(tcb.state, CAN_SEND) or in_set(tcb.state, OPENING)) or tcb.bits & B_ORPHAN:
+        return
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_SHUT:
         return
     use_cold(tcb, cold)
     cold.snd_end += nbytes
@@ -229,14 +252,23 @@ cdef uint32_t receive_call(Block* tcb, Cold* cold, uint32_t nbytes, const Knobs*
 
 # --- 3.10.4 CLOSE Call -------------------------------------------------------------------
 
+cdef void keep_syn(Block* tcb, Cold* cold) noexcept nogil:
+    """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
+    tcb.bits |= B_SYN_UNACKED
+    tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
+    if tcb.bits & B_COLD:
+        cold.backoff = tcb.retries
+
+
 cdef void shutdown_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """CLOSE as the RFC means it: no more from us, the peer may go on (half-close)."""
     if tcb.state == SYN_SENT:
         die(act, CauseConnectAborted, ECONNRESET)
+    elif tcb.state == SYN_RECEIVED and knobs.shutdown_waits and not tcb.bits & B_ORPHAN:
+        tcb.bits |= B_SHUT                            # the FIN follows the ACK of our SYN
     elif tcb.state == ESTABLISHED or tcb.state == SYN_RECEIVED:
         if tcb.state == SYN_RECEIVED:
-            tcb.bits |= B_SYN_UNACKED
-            tcb.snd_wl1 = tcb.rcv_nxt - 1             # no longer when the attempt began
+            keep_syn(tcb, cold)
         tcb.state = FIN_WAIT_1
         pump(tcb, cold, knobs, now, act, 1)
     elif tcb.state == CLOSE_WAIT:
@@ -253,7 +285,7 @@ cdef void close_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     if tcb.state == SYN_SENT:
         die(act, CauseConnectAborted, 0)
         return
-    if tcb.bits & B_COLD and cold.unread:
+    if unread(tcb, cold):
         put_active_rst(tcb, cold, knobs, now, act)
         count(act.counters, Mib.TCPAbortOnClose)
         die(act, CauseUnreadData, 0)
@@ -268,17 +300,22 @@ cdef void close_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
 # --- 3.10.5 ABORT Call -------------------------------------------------------------------
 
 cdef void abort_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """RST where the peer still counts on us, nothing where both have said goodbye."""
+    """RST where the peer still counts on us, nothing where both have said goodbye and all was read."""
     cdef uint8_t cause = CauseAborted
+    if tcb.state == TIME_WAIT and knobs.time_wait_outlives:
+        tcb.bits = tcb.bits & ~B_HELD | B_ORPHAN
+        return
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         cause = CauseEmbryonicAborted
     elif tcb.state == SYN_SENT:
         cause = CauseConnectAborted
     elif tcb.state == TIME_WAIT or tcb.state == CLOSED:
         cause = NoCause
+    elif unread(tcb, cold):
+        count(act.counters, Mib.TCPAbortOnClose)
     else:
         count(act.counters, Mib.TCPAbortOnData)
-    if in_set(tcb.state, ABORT_RESETS):
+    if in_set(tcb.state, ABORT_RESETS) or (cause == CauseAborted and unread(tcb, cold)):
         put_active_rst(tcb, cold, knobs, now, act)
     tcb.bits &= ~B_HELD
     die(act, cause, 0)
@@ -286,6 +323,9 @@ cdef void abort_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
 
 cdef void abandon_call(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """CLOSE of the LISTEN before anybody accepted this connection."""
+    if tcb.state == TIME_WAIT and knobs.time_wait_outlives:
+        tcb.bits |= B_ORPHAN
+        return
     if in_set(tcb.state, ABORT_RESETS):
         put_active_rst(tcb, cold, knobs, now, act)
     die(act, NoCause if tcb.state == TIME_WAIT else CauseListenerClosed, 0)
@@ -351,7 +391,7 @@ cdef void in_syn_sent(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
     open_window(tcb, cold, knobs)
     if seg.flags & ACK:
         tcb.snd_una = seg.ack
-        opened(tcb, cold, knobs, now, act)
+        opened(tcb, cold, seg, knobs, now, act)
         take_window(tcb, cold, seg, seg.wnd)
         act.effects |= E_OPENED
         if knobs.syn_text == SYN_TEXT_DROPPED:
@@ -422,8 +462,9 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     cdef bint paws = older(tcb, cold, seg)
     cdef bint ecr_bad = (knobs.tsecr_checked and tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr
                          and not seq_between(cold.rtt_at, seg.tsecr, cold.rtt_seq))
-    cdef bint wrong_ack = flags & ACK and seg.ack != tcb.snd_nxt
-    if seg.seq == tcb.rcv_nxt - 1 and (flags & (SYN | ACK | RST | FIN)) == SYN and not paws:
+    cdef bint wrong_ack = (flags & (ACK | RST)) == ACK and seg.ack != tcb.snd_nxt
+    if seg.seq == tcb.rcv_nxt - 1 and (flags & (SYN | ACK | RST)) == SYN and not paws:
+        # the SYN again: our SYN-ACK was lost
         if knobs.dup_syn_restarts or not limited(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedSynRecv):
             synack_again(tcb, cold, knobs, now, act)
         return False
@@ -437,8 +478,6 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
         if not flags & RST:
             duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedSynRecv)
         return False
-    if tcb.bits & B_TS and seg.opts & OPT_TS and seq_le(seg.seq, tcb.rcv_nxt):
-        take_timestamp(cold, seg, now)
     if seg.seq == tcb.rcv_nxt - 1:
         flags &= ~SYN                                 # its SYN lies left of the window
     # second, check the RST bit
@@ -491,6 +530,7 @@ cdef bint in_syncache(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
 cdef bint completed(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
     """The acknowledgment a half-open entry waits for: it becomes a connection if somebody can take it."""
+    note_timestamp(tcb, cold, seg, now)
     if act.accept_full and not act.auto_accept:
         count(act.counters, Mib.ListenOverflows)
         count(act.counters, Mib.ListenDrops)
@@ -498,9 +538,13 @@ cdef bint completed(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             put_answering_rst(seg, act)
             embryo_dies(act, CauseAcceptQueueFull)
         return False
+    if seg.flags & SYN:
+        challenge(tcb, cold, seg, knobs, now, act)    # the old SYN on it makes it no third segment
+        return False
     tcb.snd_una = seg.ack
-    opened(tcb, cold, knobs, now, act)
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
+    opened(tcb, cold, seg, knobs, now, act)
+    forget_limit(tcb, cold)
     act.effects |= E_ACCEPT
     count(act.counters, Mib.PassiveOpens)
     return True
@@ -543,14 +587,25 @@ cdef void resend_synack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 
 cdef bint paws_rejects(const Block* tcb, const Cold* cold, const Segment* seg, const Knobs* knobs,
                        int64_t now) noexcept nogil:
-    """RFC 7323 5.3 R1 with its 24 days, but (Linux) for a pure ACK that was merely overtaken."""
+    """RFC 7323 5.3 R1 with its 24 days, but on Linux for a pure ACK merely overtaken, and for one tick."""
     if seg.flags & RST or not older(tcb, cold, seg) or clock_ms(now) - cold.ts_recent_at > PAWS_IDLE_MS:
+        return False
+    if knobs.acceptance == ACCEPT_LINUX and cold.ts_recent - seg.tsval == 1:
         return False
     if (knobs.paws_rule == PAWS_SPARE_ACKS and seg_len(seg) == 0 and seg.flags & ACK
             and seg.seq == tcb.rcv_nxt and seg.ack == tcb.snd_una
-            and <uint32_t>seg.wnd << (tcb.wscale & 15) == tcb.snd_wnd):
+            and not moves_window(tcb, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))):
         return cold.ts_recent - seg.tsval > rto(tcb, cold, knobs)
     return True
+
+
+cdef bint something_unread(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """Text, or the peer's FIN, waits for the application."""
+    if unread(tcb, cold):
+        return True
+    if knobs.auto_read or not in_set(tcb.state, PEER_FIN):
+        return False
+    return tcb.state == CLOSING or not tcb.bits & B_ORPHAN    # what came before close() went with it
 
 
 cdef bint acceptable(const Block* tcb, const Cold* cold, const Segment* seg,
@@ -562,7 +617,8 @@ cdef bint acceptable(const Block* tcb, const Cold* cold, const Segment* seg,
     if knobs.acceptance == ACCEPT_LINUX:
         if seq_lt(seg.seq + length, tcb.rcv_nxt) or seq_lt(edge, seg.seq):
             return False
-        return seq_le(seg.seq + length, edge) or not tcb.bits & B_COLD or cold.unread == 0
+        return (seq_le(seg.seq + length - (seg.flags & FIN), edge)
+                or not something_unread(tcb, cold, knobs))
     if wnd == 0:
         return seg.seq == tcb.rcv_nxt                 # its ACK and RST count, its text will not be taken
     return seg.seq - tcb.rcv_nxt < wnd or (length and seg.seq + length - 1 - tcb.rcv_nxt < wnd)
@@ -593,6 +649,10 @@ cdef bint first_sequence(Block* tcb, Cold* cold, const Segment* seg, const Knobs
     cdef Mib counter = Mib.TCPACKSkippedSeq
     cdef bint bad = paws_rejects(tcb, cold, seg, knobs, now)
     if bad:
+        if (knobs.acceptance == ACCEPT_LINUX and seg_len(seg) == 0 and seg.flags & ACK
+                and seq_lt(seg.seq, tcb.rcv_nxt)):
+            count(act.counters, Mib.PAWSOldAck)       # an old ACK that came late is no reason to speak
+            return False
         count(act.counters, Mib.PAWSEstab)
         counter = Mib.TCPACKSkippedPAWS
     elif not (acceptable(tcb, cold, seg, knobs) or exact_rst(tcb, seg, knobs)
@@ -607,12 +667,14 @@ cdef bint first_sequence(Block* tcb, Cold* cold, const Segment* seg, const Knobs
         else:
             duplicate_ack(tcb, cold, seg, knobs, now, act, counter)
         return False
-    take_stamp(tcb, cold, seg, now)
+    if knobs.acceptance != ACCEPT_LINUX:
+        note_timestamp(tcb, cold, seg, now)
     return True
 
 
-cdef void take_stamp(Block* tcb, Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
-    """TS.Recent (RFC 7323 4.3)."""
+cdef void note_timestamp(Block* tcb, Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
+    """TS.Recent moves on (RFC 7323 4.3): by the letter with every acceptable segment, on Linux once its ACK
+    has been found good too."""
     if (tcb.bits & B_TS and seg.opts & OPT_TS and not seg.flags & RST and seq_le(seg.seq, tcb.rcv_nxt)
             and not older(tcb, cold, seg)):
         take_timestamp(cold, seg, now)
@@ -639,7 +701,7 @@ cdef bint first_trimmed(Block* tcb, Cold* cold, Segment* cut, const Knobs* knobs
     old = trim_old(cut, tcb.rcv_nxt)
     cut.flags &= ~SYN                                 # SYN-RECEIVED: a SYN in the window says nothing
     if tcb.bits & B_ORPHAN and cut.payload_len and in_set(tcb.state, AFTER_CLOSE):
-        reset_after_close(cut, act)
+        reset_after_close(tcb, cut, knobs, act)
         return False
     act.ack_owed = old == TRIM_AGAIN
     old = trim_beyond(cut, tcb.rcv_nxt, window(tcb, cold, knobs))
@@ -647,7 +709,7 @@ cdef bint first_trimmed(Block* tcb, Cold* cold, Segment* cut, const Knobs* knobs
         duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedSeq)
         return False
     act.ack_owed |= old == TRIM_AGAIN
-    take_stamp(tcb, cold, cut, now)
+    note_timestamp(tcb, cold, cut, now)
     return True
 
 
@@ -666,10 +728,8 @@ cdef bint second_rst(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     if tcb.state == SYN_RECEIVED:
         count(act.counters, Mib.AttemptFails)
         die(act, CauseConnectRefused, ECONNREFUSED if knobs.refused_in_syn_received else ECONNRESET)
-    elif tcb.state == CLOSE_WAIT and knobs.epipe_in_close_wait:
-        die(act, CauseResetByPeer, EPIPE)
     else:
-        die(act, CauseResetByPeer, ECONNRESET)
+        die(act, CauseResetByPeer, reset_error(tcb, knobs))
     return False
 
 
@@ -697,20 +757,36 @@ cdef bint fourth_syn(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 cdef bint fifth_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
     cdef uint32_t wnd = <uint32_t>seg.wnd << (0 if seg.flags & SYN else tcb.wscale & 15)
-    cdef uint32_t reach
-    cdef bint advanced = seq_lt(tcb.snd_una, seg.ack)
+    cdef uint32_t reach, first
+    cdef bint consents, waited, advanced = seq_lt(tcb.snd_una, seg.ack)
     if not seg.flags & ACK:
         return without_ack(tcb, cold, seg, knobs, now, act)
     if tcb.state == SYN_RECEIVED:
-        if not advanced or seq_lt(tcb.snd_nxt, seg.ack):
+        consents = seg.ack == tcb.snd_una and knobs.ack_of_iss_opens and not tcb.bits & B_PASSIVE
+        if seq_lt(tcb.snd_nxt, seg.ack) or not (advanced or consents):
             refuse_ack(tcb, seg, knobs, act)
             return False
         if tcb.bits & B_PASSIVE:
             return completed(tcb, cold, seg, knobs, now, act)
+        note_timestamp(tcb, cold, seg, now)
+        waited = tcb.bits & B_SHUT
+        if not advanced:
+            # DEVIATES: Linux takes an ACK of nothing for the peer's consent; our SYN-ACK goes on being resent
+            tcb.state = FIN_WAIT_1 if waited else ESTABLISHED
+            tcb.bits &= ~B_RESEND_SYN
+            keep_syn(tcb, cold)
+            take_window(tcb, cold, seg, wnd)
+            act.effects |= E_OPENED
+            if waited:
+                pump(tcb, cold, knobs, now, act, 1)
+            return True
         tcb.snd_una = seg.ack
-        opened(tcb, cold, knobs, now, act)
         take_window(tcb, cold, seg, wnd)
+        opened(tcb, cold, seg, knobs, now, act)
         act.effects |= E_OPENED
+        if waited:
+            tcb.state = FIN_WAIT_1
+            pump(tcb, cold, knobs, now, act, 1)
         return True
     if seq_lt(tcb.snd_nxt, seg.ack):
         if knobs.ack_range_793:
@@ -719,19 +795,23 @@ cdef bint fifth_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             challenge(tcb, cold, seg, knobs, now, act)
         return False
     if seq_lt(seg.ack, tcb.snd_una) and not knobs.ack_range_793:
-        # RFC 5961 5.2: how old may an ACK be? no older than the largest window, or than all we sent
+        # RFC 5961 5.2: how old may an ACK be? no older than the largest window, or than all it acknowledged,
+        # to which the SYN belongs where we opened
         reach = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
-        if reach > tcb.snd_una - tcb.iss - 1:
-            reach = tcb.snd_una - tcb.iss - 1
+        first = tcb.iss + (1 if tcb.bits & B_PASSIVE else 0)
+        if reach > tcb.snd_una - first:
+            reach = tcb.snd_una - first
         if seq_lt(seg.ack, tcb.snd_una - reach):
             challenge(tcb, cold, seg, knobs, now, act)
             return False
     if seq_lt(seg.ack, tcb.snd_una):
         return True
+    note_timestamp(tcb, cold, seg, now)
     if main_kind(tcb, cold) == T_PERSIST:
         tcb.retries = 0                               # the probes are being answered
-    if advanced or seq_lt(tcb.snd_wl1, seg.seq) or (
-            tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0)):
+        if knobs.persist_restarts:
+            set_main(tcb, act, T_PERSIST, rexmt_wait(tcb, cold, knobs))
+    if moves_window(tcb, seg, wnd):
         take_window(tcb, cold, seg, wnd)
     if advanced:
         acknowledged(tcb, cold, seg, knobs, now, act)
@@ -784,8 +864,11 @@ cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Kno
         if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, knobs, act):
             return False
         tcb.state = FIN_WAIT_2
-        # a FIN in this very segment leads straight on: no use in starting the wait
-        if tcb.bits & B_ORPHAN and not (seg.flags & FIN and seg.seq + seg.payload_len == tcb.rcv_nxt):
+        if tcb.bits & B_ORPHAN and seg.flags & FIN and knobs.orphan_fin_wait_2_brief:
+            # in order it leads straight on; if it is old, Linux keeps the connection whole and waits
+            set_main(tcb, act, T_FIN_WAIT_2, fin_wait_2_time(tcb, cold, knobs))
+            tcb.bits |= B_WHOLE
+        elif tcb.bits & B_ORPHAN:
             orphan_fin_wait_2(tcb, cold, knobs, act)
             return not act.effects & E_DEAD
     elif tcb.state == CLOSING:
@@ -801,19 +884,21 @@ cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Kno
 
 
 cdef bint text_after_close(Block* tcb, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
-    """RFC 9293 3.6.1, RFC 2525 2.17: new text for an application that is gone ends the connection."""
+    """RFC 9293 3.6.1, RFC 2525 2.17: new text for an application that is gone ends the connection; on Linux
+    also text that reaches over the peer's own FIN."""
     if knobs.acceptance == ACCEPT_TRIM:
         return False                                  # has been looked at while trimming
     if seg_len(seg) == 0 or not seq_lt(tcb.rcv_nxt, seg_end(seg) - (seg.flags & FIN)):
         return False
-    reset_after_close(seg, act)
+    reset_after_close(tcb, seg, knobs, act)
     return True
 
 
-cdef void reset_after_close(const Segment* seg, Action* act) noexcept nogil:
+cdef void reset_after_close(const Block* tcb, const Segment* seg, const Knobs* knobs,
+                            Action* act) noexcept nogil:
     put_answering_rst(seg, act)
     count(act.counters, Mib.TCPAbortOnData)
-    die(act, CauseDataAfterClose, ECONNRESET)
+    die(act, CauseDataAfterClose, reset_error(tcb, knobs))
 
 
 # sixth, check the URG bit: urgent data is not implemented; its bytes are ordinary text
@@ -828,11 +913,15 @@ cdef bint seventh_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     cdef bint fin = seg.flags & FIN
     cdef bint gap
     if seg.payload_len == 0 and not fin:
-        return False
+        return seg.flags & SYN                        # simultaneous open: the SYN we already have
     if seq_le(right + fin, tcb.rcv_nxt):
         return True                                   # old: say where we are
     if not in_set(tcb.state, CAN_RECEIVE):
-        return False                                  # after the peer's FIN: should not occur, is ignored
+        # after the peer's FIN: should not occur, is ignored; but Linux takes another FIN right behind it
+        if knobs.text_over_fin_resets and fin and right == tcb.rcv_nxt and seq_lt(seg.seq, right):
+            tcb.rcv_nxt += 1
+            return True
+        return False
     if knobs.acceptance != ACCEPT_TRIM and (wnd == 0 or seq_le(tcb.rcv_nxt + wnd, left)):
         count_n(act.counters, Mib.TCPZeroWindowDrop, wnd == 0)
         return True
@@ -848,10 +937,9 @@ cdef bint seventh_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
         tcb.rcv_nxt = ranges_take(act.ranges, tcb.rcv_nxt)
         fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
     count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
-    deliver(tcb, cold, knobs, tcb.rcv_nxt - was)
+    deliver(tcb, cold, knobs, tcb.rcv_nxt - was, fin)
     if fin:
-        eighth_fin(tcb, cold, knobs, act)
-        return True
+        return eighth_fin(tcb, cold, knobs, now, act)
     return gap or owes_ack(tcb, cold, knobs, act)     # a gap filled is told at once (RFC 5681 4.2)
 
 
@@ -865,9 +953,10 @@ cdef void keep_ahead(uint32_t left, uint32_t right, bint fin, Action* act) noexc
     count(act.counters, Mib.TCPOFOQueue)
 
 
-cdef void deliver(Block* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes) noexcept nogil:
-    """Text in order: to the application at once, or into the buffer, whose window it narrows."""
-    if knobs.auto_read or nbytes == 0:
+cdef void deliver(Block* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes, bint fin) noexcept nogil:
+    """Text in order: to the application at once, or into the buffer, whose window it narrows. A FIN in there
+    keeps the window's edge where it is (Linux)."""
+    if knobs.auto_read or not (nbytes or (fin and knobs.acceptance == ACCEPT_LINUX)):
         return
     use_cold(tcb, cold)
     if not tcb.bits & B_WINDOW:
@@ -891,8 +980,8 @@ cdef bint owes_ack(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noex
     return False
 
 
-cdef void eighth_fin(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
-    """The peer is done; the caller sends the ACK (or, with auto_close, our FIN)."""
+cdef bint eighth_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """The peer is done. True: an ACK is owed, which the caller sends (or, with auto_close, our FIN)."""
     tcb.rcv_nxt += 1
     act.ranges.n = 0
     act.ranges.has_fin = 0
@@ -900,8 +989,12 @@ cdef void eighth_fin(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) no
         tcb.state = LAST_ACK if tcb.bits & B_AUTO_CLOSE else CLOSE_WAIT
     elif tcb.state == FIN_WAIT_1:
         tcb.state = CLOSING
+        if knobs.acceptance == ACCEPT_LINUX and unsent(tcb, cold):
+            put_ack(tcb, cold, knobs, now, act)       # Linux does not wait for what may go out with it
+            return False
     elif tcb.state == FIN_WAIT_2:
         enter_time_wait(tcb, cold, knobs, act)
+    return True
 
 
 cdef bint stamp_missing(const Block* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
@@ -928,6 +1021,8 @@ cdef void otherwise(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     elif is_brief(tcb.state, tcb.bits, knobs):
         in_brief_fin_wait_2(tcb, cold, seg, knobs, now, act)
         return
+    elif not seg.flags & (SYN | RST | ACK) and knobs.acceptance == ACCEPT_LINUX:
+        return                                        # Linux drops it before it looks at its numbers
     elif knobs.acceptance == ACCEPT_TRIM:
         in_trimmed(tcb, cold, seg, knobs, now, act)
         return
@@ -936,7 +1031,11 @@ cdef void otherwise(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
               and fourth_syn(tcb, cold, seg, knobs, now, act)
               and fifth_ack(tcb, cold, seg, knobs, now, act)):
         return
-    if tcb.bits & B_ORPHAN and in_set(tcb.state, CAN_RECEIVE) and text_after_close(tcb, seg, knobs, act):
+    if in_set(tcb.state, CAN_RECEIVE):
+        if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, knobs, act):
+            return
+    elif (knobs.text_over_fin_resets and seq_lt(seg.seq, tcb.rcv_nxt)
+          and text_after_close(tcb, seg, knobs, act)):
         return
     text_and_output(tcb, cold, seg, knobs, now, act)
 
@@ -969,9 +1068,9 @@ cdef void text_and_output(Block* tcb, Cold* cold, const Segment* seg, const Knob
     """Seventh and eighth, then output: what is owed rides on data if there is any."""
     cdef bint owed = act.ack_owed
     if act.effects & (E_ACCEPT | E_OPENED) and not ranges_empty(act.ranges):
-        owed |= take_syn_text(tcb, cold, knobs, act)
+        owed |= take_syn_text(tcb, cold, knobs, now, act)
     owed |= seventh_text(tcb, cold, seg, knobs, now, act)
-    if act.n_rows < ANSWER_ROWS and unsent(tcb, cold):
+    if unsent(tcb, cold):
         if pump(tcb, cold, knobs, now, act, ANSWER_ROWS - act.n_rows):
             owed = False
             not_later(act)                            # the rows acknowledge
@@ -986,28 +1085,27 @@ cdef inline void not_later(Action* act) noexcept nogil:
         act.side_op = OP_CANCEL
 
 
-cdef bint take_syn_text(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+cdef bint take_syn_text(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """ESTABLISHED at last: what came with the SYN is in order. True: it is to be acknowledged."""
     cdef uint32_t was = tcb.rcv_nxt
     cdef bint fin
     tcb.rcv_nxt = ranges_take(act.ranges, was)
     fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
     count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
-    deliver(tcb, cold, knobs, tcb.rcv_nxt - was)
+    deliver(tcb, cold, knobs, tcb.rcv_nxt - was, fin)
     if fin:
-        eighth_fin(tcb, cold, knobs, act)
-    return fin or tcb.rcv_nxt != was
+        return eighth_fin(tcb, cold, knobs, now, act)
+    return tcb.rcv_nxt != was
 
 
 cdef void in_brief_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                               Action* act) noexcept nogil:
     """FIN-WAIT-2 after close(): only the FIN is still awaited. DEVIATES: Linux keeps such a connection
     as a TIME-WAIT entry and judges by its short rules (ADR 5)."""
-    cdef bint paws = older(tcb, cold, seg) and not seg.flags & RST
+    cdef bint paws = older(tcb, cold, seg)
     if paws or not in_window(tcb, cold, seg, knobs):
         count_n(act.counters, Mib.PAWSEstab, paws)
-        if not seg.flags & RST:
-            duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedFinWait2)
+        duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedFinWait2)     # also to a RST
         return
     if seg.flags & RST:
         die(act, CauseResetByPeer, ECONNRESET)
@@ -1025,7 +1123,7 @@ cdef void in_brief_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const 
         put_ack(tcb, cold, knobs, now, act)
         enter_time_wait(tcb, cold, knobs, act)
         return
-    reset_after_close(seg, act)
+    reset_after_close(tcb, seg, knobs, act)
 
 
 # 3.10.7.4 TIME-WAIT. All eight steps in one, as each has little left to say; the SYN is MAY-2 of
@@ -1049,13 +1147,13 @@ cdef void in_time_wait_linux(Block* tcb, Cold* cold, const Segment* seg, const K
                              Action* act) noexcept nogil:
     cdef bint paws = older(tcb, cold, seg)
     if not paws and seg.seq == tcb.rcv_nxt and (seg_len(seg) == 0 or seg.flags & RST):
-        if seg.flags & RST:
-            if not knobs.tcp_rfc1337:
-                die(act, NoCause, 0)
+        if seg.flags & RST and not knobs.tcp_rfc1337:
+            die(act, NoCause, 0)
             return
         if tcb.bits & B_TS and seg.opts & OPT_TS:
             take_timestamp(cold, seg, now)
-        set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
+        if not seg.flags & RST:
+            set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
         return
     if reopens(tcb, cold, seg, act):
         if not act.listening:
@@ -1146,6 +1244,8 @@ cdef void timeout(Block* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, 
     if kind == T_TIME_WAIT:
         die(act, NoCause, 0)
     elif kind == T_FIN_WAIT_2:
+        if tcb.bits & B_WHOLE:
+            put_active_rst(tcb, cold, knobs, now, act)
         die(act, CauseFinWait2TimedOut, 0)
     elif kind == T_DELACK:
         put_ack(tcb, cold, knobs, now, act)
@@ -1227,6 +1327,7 @@ cdef void persist_timeout(Block* tcb, Cold* cold, const Knobs* knobs, int64_t no
         give_up(act)
         return
     tcb.retries += 1
-    cold.backoff += cold.backoff < 31
+    if cold.backoff < 31 and (knobs.retries_by_count or cold.backoff < knobs.tcp_retries2):
+        cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
     set_main(tcb, act, T_PERSIST, rexmt_wait(tcb, cold, knobs))
     probe(tcb, cold, knobs, now, act)

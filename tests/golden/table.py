@@ -12,8 +12,8 @@ import numpy as np
 
 from tcpcore import Config, Engine, Flag, State, segments
 
-GOLDEN = {profile: Path(__file__).with_name(name) for profile, name in (
-    ("linux", "transitions.txt"), ("freebsd", "transitions-freebsd.txt"), ("strict", "transitions-strict.txt"))}
+GOLDEN = {profile: Path(__file__).with_name(f"transitions{suffix}.txt")
+          for profile, suffix in (("linux", ""), ("freebsd", "-freebsd"), ("strict", "-strict"))}
 
 SPACE = 1 << 32
 TICK = 1_000_000
@@ -53,7 +53,8 @@ A * stands for all of them. InSegs and OutSegs are left out.
 
 def places(window):
     """Where SEG.SEQ lies, counted from RCV.NXT."""
-    return {"below": -SAID, "left-1": -1, "exact": 0, "inside": 1000, "right": window, "beyond": window + 1000}
+    return {"below": -SAID, "left-1": -1, "exact": 0, "inside": 1000, "right": window,
+            "beyond": window + 1000}
 
 
 def bits(flags):

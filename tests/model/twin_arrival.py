@@ -11,7 +11,6 @@ from tests.model.twin_connection import (
     ACK,
     BEHIND_FIN,
     CLOSED_BY_US,
-    CURRENT,
     OPT_SACK_OK,
     RECEIVERS,
     RST,
@@ -101,7 +100,7 @@ class Arrival(HalfOpen, TimeWait):
             self.count("BlocksExhausted")
             return self.cause("BlocksExhausted")
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
-        conn.half_open = conn.young = True
+        conn.passive = conn.half_open = conn.young = True
         listener.entries.append(conn)
         conn.iss = self.isn(conn, now) if iss is None else iss
         conn.snd_una = conn.iss
@@ -203,8 +202,10 @@ class Arrival(HalfOpen, TimeWait):
     def otherwise(self, conn, seg, now):
         if self.drops_synfin(seg) or self.lacks_timestamp(conn, seg):
             return
-        if conn.orphan and conn.state == State.FIN_WAIT_2 and self.brief:
+        if conn.orphan and conn.state == State.FIN_WAIT_2 and self.brief and not conn.whole:
             return self.in_orphaned_fin_wait_2(conn, seg, now)
+        if self.linux and not (seg.syn or seg.rst or seg.has_ack):
+            return
         owed = None
         if self.trims:
             seg, owed = self.first_trimmed(conn, seg, now)
@@ -245,7 +246,7 @@ class Arrival(HalfOpen, TimeWait):
         if seg is None:
             return None, None if self.limited(conn, probe, now, "TCPACKSkippedSeq") else self.ordinary_ack(
                 conn, now)
-        self.note_timestamp(conn, seg, now)
+        conn.update_timestamp(seg, now)
         return seg, "ack" if again or probe else None
 
     def without_old(self, conn, seg):
@@ -275,27 +276,33 @@ class Arrival(HalfOpen, TimeWait):
     def too_old(self, conn, seg, now):
         """PAWS, with its 24 days."""
         young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
-        return conn.older(seg) and young and not seg.rst and not self.harmless_replay(conn, seg)
+        late = self.linux and seg.has_ts and conn.ts_recent == add(seg.tsval, 1)
+        return (conn.older(seg) and young and not late and not seg.rst
+                and not self.harmless_replay(conn, seg))
 
     def first_sequence(self, conn, seg, now):
         if self.too_old(conn, seg, now):
+            if self.linux and seg.has_ack and seg.len == 0 and before(seg.seq, conn.rcv_nxt):
+                self.count("PAWSOldAck")
+                return False
             self.count("PAWSEstab")
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedPAWS")
         if not (self.acceptable(conn, seg) or self.exact_rst(conn, seg) or self.crossed_syn_ack(conn, seg)):
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedSeq")
-        self.note_timestamp(conn, seg, now)
+        if not self.linux:
+            conn.update_timestamp(seg, now)
         return True
 
-    def note_timestamp(self, conn, seg, now):
-        if (conn.ts and seg.has_ts and not seg.rst and not after(seg.seq, conn.rcv_nxt)
-                and not conn.older(seg)):
-            conn.take_timestamp(seg, now)
+    @property
+    def linux(self):
+        """Linux's idea of an acceptable segment."""
+        return self.config.acceptance == "linux"
 
     def harmless_replay(self, conn, seg):
         """A pure ACK that says nothing new may be up to one RTO old."""
         return (self.config.paws_answers == "spare-acks" and seg.has_ack and seg.len == 0
                 and seg.seq == conn.rcv_nxt and seg.ack == conn.snd_una
-                and seg.wnd << conn.snd_shift == conn.snd_wnd
+                and not conn.newer_window(seg)
                 and (conn.ts_recent - seg.tsval) % SPACE <= self.rto(conn))
 
     def acceptable(self, conn, seg):
@@ -308,7 +315,13 @@ class Arrival(HalfOpen, TimeWait):
             return between(first, seg.seq, last) or (seg.len > 0 and between(first, add(seg.end, -1), last))
         if before(seg.end, conn.rcv_nxt) or after(seg.seq, edge):
             return False
-        return not (after(seg.end, edge) and conn.unread)
+        return not (after(add(seg.end, -seg.fin), edge) and self.something_unread(conn))
+
+    def something_unread(self, conn):
+        """Text, or a FIN that the application has not gone away from."""
+        if conn.unread or self.config.auto_read or conn.state not in BEHIND_FIN:
+            return bool(conn.unread)
+        return conn.state == State.CLOSING or not conn.orphan
 
     def exact_rst(self, conn, seg):
         """At RCV.NXT, or one before it when that is the peer's FIN."""
@@ -325,7 +338,7 @@ class Arrival(HalfOpen, TimeWait):
             return False
         if seg.syn:
             self.count("TCPSYNChallenge")
-            self.challenge_ack(conn, seg, now)
+            self.challenge_ack(conn, now)
         elif not self.limited(conn, seg, now, skipped):
             self.ordinary_ack(conn, now)
         return False
@@ -338,18 +351,20 @@ class Arrival(HalfOpen, TimeWait):
         if conn.half_open:
             return self.rst_for_half_open(conn, seg, now)
         if not self.exact_rst(conn, seg) and not self.config.insecure_rst:
-            self.challenge_ack(conn, seg, now)
+            self.challenge_ack(conn, now)
             return False
         opening = conn.state == State.SYN_RECEIVED
         if opening:
             self.count("AttemptFails")
-        error = errno.ECONNRESET
-        if conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait:
-            error = errno.EPIPE
-        elif opening and self.config.refused_in_syn_received:
+        error = self.reset_error(conn)
+        if opening and self.config.refused_in_syn_received:
             error = errno.ECONNREFUSED
         self.die(conn, error, "ConnectRefused" if opening else "ResetByPeer")
         return False
+
+    def reset_error(self, conn):
+        broken = conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait
+        return errno.EPIPE if broken else errno.ECONNRESET
 
     # Third, security: not implemented.
 
@@ -364,7 +379,7 @@ class Arrival(HalfOpen, TimeWait):
             self.die(conn, errno.ECONNRESET, "ResetByPeer")
             return False
         self.count("TCPSYNChallenge")
-        self.challenge_ack(conn, seg, now)
+        self.challenge_ack(conn, now)
         return False
 
     def crossed_syn_ack(self, conn, seg):
@@ -376,25 +391,23 @@ class Arrival(HalfOpen, TimeWait):
         if not seg.has_ack:
             return self.without_ack(conn, seg, now, owed)
         if conn.state == State.SYN_RECEIVED:
-            if not (after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
-                return self.refuse_ack(conn, seg)
-            if conn.half_open:
-                return self.complete(conn, seg, now)
-            self.established(conn, seg, now)
-            return self.text_and_fin(conn, seg, now, owed=owed)
+            return self.last_ack_of_opening(conn, seg, now, owed)
         rfc793 = self.config.ack_range == "rfc793"
         if after(seg.ack, conn.snd_nxt):
-            return self.ordinary_ack(conn, now) if rfc793 else self.challenge_ack(conn, seg, now)
-        reach = min(conn.max_wnd, (conn.snd_una - conn.iss - 1) % SPACE)
+            return self.ordinary_ack(conn, now) if rfc793 else self.challenge_ack(conn, now)
+        reach = min(conn.max_wnd, (conn.snd_una - conn.iss - conn.passive) % SPACE)
         if not rfc793 and before(seg.ack, add(conn.snd_una, -reach)):
-            return self.challenge_ack(conn, seg, now)
+            return self.challenge_ack(conn, now)
         room = AT_ONCE
         if not before(seg.ack, conn.snd_una):
+            if self.linux:
+                conn.update_timestamp(seg, now)
             if conn.main and conn.main[1] == PERSIST:
                 conn.retries = 0
+                if self.config.persist_restarts:
+                    self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
             advanced = seg.ack != conn.snd_una
-            if advanced or after(seg.seq, conn.snd_wl1) or (
-                    seg.seq == conn.snd_wl1 and (seg.wnd << conn.snd_shift > conn.snd_wnd or seg.wnd == 0)):
+            if conn.newer_window(seg):
                 conn.take_window(seg)
             if advanced:
                 room -= self.advance_una(conn, seg, now)
@@ -414,10 +427,31 @@ class Arrival(HalfOpen, TimeWait):
         if owed:
             self.ordinary_ack(conn, now)
 
+    def last_ack_of_opening(self, conn, seg, now, owed):
+        consent = seg.ack == conn.snd_una and self.config.ack_of_iss_opens and not conn.half_open
+        if after(seg.ack, conn.snd_nxt) or not (after(seg.ack, conn.snd_una) or consent):
+            return self.refuse_ack(conn, seg)
+        if conn.half_open:
+            return self.complete(conn, seg, now)
+        conn.update_timestamp(seg, now)
+        if consent:
+            conn.state = State.ESTABLISHED
+            conn.syn_unacked, conn.backoff = True, conn.retries
+            conn.take_window(seg)
+        else:
+            self.established(conn, seg, now)
+        room = AT_ONCE
+        if conn.shut:
+            conn.shut = False
+            conn.state, conn.fin_queued = State.FIN_WAIT_1, True
+            room -= self.output(conn, now, room=1)
+        self.text_and_fin(conn, seg, now, room, owed)
+
     def advance_una(self, conn, seg, now):
         """SND.UNA moves; whether a row was sent again."""
         conn.snd_una = seg.ack
         conn.retries = 0
+        conn.syn_unacked = False
         self.sample_ack(conn, seg, now)
         if conn.snd_una == conn.snd_nxt:
             conn.recover = None
@@ -438,7 +472,10 @@ class Arrival(HalfOpen, TimeWait):
                 if self.new_text(conn, seg):
                     self.data_after_close(conn, seg)
                     return False
-                if not (seg.fin and add(seg.end, -1) == conn.rcv_nxt):
+                if seg.fin and self.config.orphan_fin_wait_2_brief:
+                    self.arm(conn, "main", tick(now) + self.fin_wait_2_time(conn), FIN_WAIT_2)
+                    conn.whole = True
+                else:
                     self.start_fin_wait_2(conn, now)
                     return conn.state == State.FIN_WAIT_2
         elif conn.state == State.CLOSING:
@@ -458,7 +495,7 @@ class Arrival(HalfOpen, TimeWait):
     def data_after_close(self, conn, seg):
         self.answering_rst(seg)
         self.count("TCPAbortOnData")
-        self.die(conn, errno.ECONNRESET, "DataAfterClose")
+        self.die(conn, self.reset_error(conn), "DataAfterClose")
 
     # Sixth, URG: ignored.
 
@@ -477,8 +514,17 @@ class Arrival(HalfOpen, TimeWait):
             owed = "ack" if "ack" in (owed, due) else due
             if conn.peer_done and not self.eighth_fin(conn, now):
                 return
-        elif conn.state in BEHIND_FIN and seg.len and not after(seg.end, conn.rcv_nxt):
-            owed = "ack"
+            if conn.state == State.CLOSING and self.linux and self.waiting(conn):
+                self.ordinary_ack(conn, now)
+                owed, room = None, room - 1
+        elif conn.state in BEHIND_FIN and seg.len:
+            if not after(seg.end, conn.rcv_nxt):
+                owed = "ack"
+            elif self.config.text_over_fin_resets and before(seg.seq, conn.rcv_nxt):
+                if self.new_text(conn, seg):
+                    return self.data_after_close(conn, seg)
+                conn.rcv_nxt = seg.end                # a second FIN
+                owed = "ack"
         self.settle(conn, now, owed, room)
 
     def eighth_fin(self, conn, now):
@@ -494,61 +540,3 @@ class Arrival(HalfOpen, TimeWait):
             self.start_time_wait(conn, now)
             return False
         return True
-
-    # -- FIN_WAIT_2 without an application (section 6a) ------------------------------------------------
-
-    @property
-    def brief(self):
-        """Whether it is judged like TIME_WAIT: above 60 s Linux keeps the whole socket at first."""
-        return self.config.orphan_fin_wait_2_brief and self.config.tcp_fin_timeout <= 60
-
-    def start_fin_wait_2(self, conn, now):
-        config = self.config
-        timeout = 1000 * config.tcp_fin_timeout
-        if config.orphan_fin_wait_2_brief:
-            rto = self.rto(conn)
-            least = 4 * rto - rto // 2
-            if timeout <= 60_000:
-                timeout = max(timeout, least)
-                if not self.enter_time_wait_table(conn, timeout):
-                    return
-            else:
-                timeout = timeout - 60_000 + max(timeout - 60_000, least)
-        self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
-
-    def enter_time_wait_table(self, conn, lasts):
-        """Whether there is room for one more; if not the connection is gone."""
-        if not conn.in_time_wait_table:
-            if self.time_wait_table() >= self.config.tcp_max_tw_buckets:
-                self.count("TCPTimeWaitOverflow")
-                self.die(conn, 0, None)
-                return False
-            conn.in_time_wait_table = True
-            self.count("TW" if lasts > 4000 else "TWKilled")
-        return True
-
-    def in_orphaned_fin_wait_2(self, conn, seg, now):
-        paws = conn.older(seg) and not seg.rst
-        if paws or not self.in_window(conn, seg):
-            self.count("PAWSEstab", paws)
-            if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
-                self.ordinary_ack(conn, now)
-        elif seg.rst:
-            self.die(conn, errno.ECONNRESET, "ResetByPeer")
-        elif seg.syn and not before(seg.seq, conn.rcv_nxt):
-            self.answering_rst(seg)
-            self.die(conn, errno.ECONNRESET, "ResetByPeer")
-        elif not seg.has_ack or seg.len == 0 or not after(seg.end, conn.rcv_nxt):
-            pass
-        elif seg.fin and seg.end == add(conn.rcv_nxt, 1):
-            conn.rcv_nxt = seg.end
-            if conn.ts and seg.has_ts:
-                conn.take_timestamp(seg, now)
-            self.ordinary_ack(conn, now)
-            self.start_time_wait(conn, now)
-        else:
-            self.data_after_close(conn, seg)
-
-    def current(self):
-        """CurrEstab."""
-        return sum(conn.state in CURRENT for conn in self.slots.values())

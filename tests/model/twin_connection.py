@@ -135,11 +135,14 @@ class Connection:
     listener: int = 0
     error: int = 0
     # who knows it
-    half_open: bool = False          # SYN_RECEIVED that came from LISTEN
+    passive: bool = False            # came from LISTEN
+    half_open: bool = False          # passive and still SYN_RECEIVED
     young: bool = False              # half-open, its SYN-ACK never resent by the timer
     held: bool = False               # an application has a handle of its own
     queued: bool = False             # waits in an accept queue
     orphan: bool = False             # the application closed it
+    shut: bool = False               # shutdown() in active SYN_RECEIVED waits for ESTABLISHED
+    whole: bool = False              # orphan in FIN_WAIT_2, kept as a connection
     auto_close: bool = False
     in_time_wait_table: bool = False   # counts for tcp_max_tw_buckets
     # RFC 9293 3.3.1
@@ -168,6 +171,7 @@ class Connection:
     snd_end: int = 0                 # after the last byte queued
     fin_queued: bool = False
     fin_sent: bool = False
+    syn_unacked: bool = False        # beyond SYN_RECEIVED with our SYN-ACK still being resent
     unread: int = 0
     had_unread: bool = False         # from then on the window is what was offered last
     rcv_adv: int = 0                 # right edge of the window we offered
@@ -216,7 +220,8 @@ class Connection:
 
     def row_limit(self):
         """Bytes in one row: the peer's MSS less the options, at most half of its largest window."""
-        bound = self.max_wnd // 2 if self.max_wnd > DEFAULT_MSS else max(self.max_wnd, SMALLEST_MSS)
+        least = SMALLEST_MSS - 12 * self.ts
+        bound = self.max_wnd // 2 if self.max_wnd > DEFAULT_MSS else max(self.max_wnd, least)
         return min(self.mss - 12 * self.ts, bound)
 
     def take_window(self, seg):
@@ -228,6 +233,18 @@ class Connection:
     def older(self, seg):
         """PAWS (RFC 7323 5.3, R1)."""
         return self.ts and seg.has_ts and after(self.ts_recent, seg.tsval)
+
+    def newer_window(self, seg):
+        """Whether SND.WND would be taken from this segment (RFC 9293 3.10.7.4, fifth)."""
+        wnd = seg.wnd << self.snd_shift
+        return after(seg.ack, self.snd_una) or after(seg.seq, self.snd_wl1) or (
+            seg.seq == self.snd_wl1 and (wnd > self.snd_wnd or wnd == 0))
+
+    def update_timestamp(self, seg, now):
+        """TS.Recent after a good segment (RFC 7323 4.3)."""
+        if (self.ts and seg.has_ts and not seg.rst and not after(seg.seq, self.rcv_nxt)
+                and not self.older(seg)):
+            self.take_timestamp(seg, now)
 
     def take_timestamp(self, seg, now):
         self.ts_recent, self.ts_recent_at = seg.tsval, tick(now)

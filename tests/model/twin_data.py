@@ -39,6 +39,7 @@ DELACK, OUTPUT = "delack", "output"
 AT_ONCE = 2
 ALL = 1 << 30
 RTO_WITHOUT_SAMPLE_MS = 3000
+LONGEST_SAMPLE_MS = 65535
 DATA_RTO_MIN_MS = 200
 DAY_MS = 24 * 3600 * 1000
 
@@ -61,8 +62,8 @@ class Sending:
                   ack=conn.rcv_nxt if flags & ACK else 0, wnd=wnd, payload_len=payload_len, **options)
 
     def send_seq(self, conn):
-        """SND.NXT, or the right edge of the peer's window when that lies before it (not in SYN_RECEIVED)."""
-        if conn.state == State.SYN_RECEIVED or not self.config.seq_within_window:
+        """SND.NXT, or the right edge of the peer's window when that lies before it (not while half-open)."""
+        if conn.half_open or not self.config.seq_within_window:
             return conn.snd_nxt
         return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
 
@@ -116,7 +117,8 @@ class Sending:
 
     def whole_window(self, conn):
         """What the empty buffer gives, as far as 16 bits can tell it."""
-        return min(self.config.window(conn.rcv_buf), UNSCALED << conn.rcv_shift)
+        stamped = conn.passive and conn.ts
+        return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
 
     def offered(self, conn):
         """What is left of the window offered last."""
@@ -124,14 +126,19 @@ class Sending:
 
     def window(self, conn):
         """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
-        told = conn.had_unread or conn.rcv_buf != self.config.rcv_buf
-        window = self.offered(conn) if told else self.whole_window(conn)
+        window = self.offered(conn) if self.told(conn) else self.whole_window(conn)
         if self.config.window_by_buffer:
             window = max(window, self.config.window(conn.rcv_buf) - conn.unread)
         return window
 
+    def told(self, conn):
+        """Whether the window is what was offered last, not simply all there is."""
+        return conn.had_unread or conn.rcv_buf != self.config.rcv_buf
+
     def next_window(self, conn):
         whole = self.whole_window(conn)
+        if conn.peer_done and self.told(conn) and self.config.acceptance == "linux":
+            return self.offered(conn)
         if not conn.unread:
             return whole
         free = max(whole - conn.unread, 0)
@@ -153,8 +160,11 @@ class Sending:
 
     def limited(self, conn, seg, now, skipped):
         """Whether an answer to a segment that carries nothing comes too soon after the previous one."""
+        return not (seg.len and not seg.syn) and self.too_soon(conn, now, skipped)
+
+    def too_soon(self, conn, now, skipped):
         limit = self.config.tcp_invalid_ratelimit
-        if (seg.len and not seg.syn) or not limit:
+        if not limit:
             return False
         if conn.invalid_at is not None and now // MS - conn.invalid_at < limit:
             self.count(skipped)
@@ -162,11 +172,11 @@ class Sending:
         conn.invalid_at = now // MS
         return False
 
-    def challenge_ack(self, conn, seg, now):
-        if self.limited(conn, seg, now, "TCPACKSkippedChallenge"):
+    def challenge_ack(self, conn, now):
+        if self.too_soon(conn, now, "TCPACKSkippedChallenge"):
             return
         limit = self.config.tcp_challenge_ack_limit
-        if limit != NO_LIMIT:
+        if limit not in (0, NO_LIMIT):
             second = now // (1000 * MS)
             if second != self.challenge_second:
                 self.challenge_second = second
@@ -180,7 +190,7 @@ class Sending:
     # -- RFC 6298 --------------------------------------------------------------------------------
 
     def sample(self, conn, ticks):
-        r = max(ticks, 1) * 1000
+        r = min(max(ticks, 1), LONGEST_SAMPLE_MS) * 1000
         if conn.srtt is None:
             conn.srtt, conn.rttvar = r, r // 2
         else:
@@ -188,9 +198,20 @@ class Sending:
             conn.srtt = (7 * conn.srtt + r) // 8
         conn.backoff = 0
 
-    def sample_syn(self, conn, now):
+    def sample_syn(self, conn, seg, now):
         if not conn.no_sample:
             self.sample(conn, tick(now) - conn.syn_timed)
+        else:
+            self.sample_echo(conn, seg, now)
+
+    def sample_echo(self, conn, seg, now):
+        """The round trip that the echo of our TSval tells, if there is one."""
+        if conn.ts and seg.has_ts and seg.tsecr:
+            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
+            if trip < SPACE // 2:
+                self.sample(conn, trip)
+            return True
+        return False
 
     def sample_ack(self, conn, seg, now):
         """What an advancing ACK tells: the echo if there is one, else the number being timed."""
@@ -199,16 +220,14 @@ class Sending:
             conn.timed = None
         else:
             timed = None
-        if conn.ts and seg.has_ts and seg.tsecr:
-            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
-            if trip < SPACE // 2:
-                self.sample(conn, trip)
-        elif timed:
+        if not self.sample_echo(conn, seg, now) and timed:
             self.sample(conn, tick(now) - timed[1])
 
     def rto(self, conn):
         """ms, without backoff."""
         config = self.config
+        if conn.srtt is None and conn.syn_unacked:
+            return config.rto_initial_ms
         if conn.srtt is None:
             return min(RTO_WITHOUT_SAMPLE_MS, config.tcp_rto_max_ms)
         if config.rto_min_rule == "variance":
@@ -259,6 +278,8 @@ class Sending:
             conn.timed = conn.snd_nxt, tick(now)
         self.data_row(conn, now, seq, length, fin)
         if not conn.main or conn.main[1] != REXMT:
+            if conn.main:
+                conn.backoff = 0                      # that of the probes
             self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
 
     def output(self, conn, now, room=AT_ONCE):
@@ -283,7 +304,7 @@ class Sending:
             return self.syn(conn, now)
         end = add(conn.snd_nxt, -1) if conn.fin_sent else conn.snd_nxt
         left = (end - conn.snd_una) % SPACE
-        length = min(left, conn.row_limit())
+        length = min(left, conn.row_limit(), conn.snd_wnd or left)
         self.data_row(conn, now, conn.snd_una, length, conn.fin_sent and length == left)
 
     # -- timers (3.10.8) -------------------------------------------------------------------------
@@ -356,8 +377,10 @@ class Sending:
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
         self.count_resend(conn, now)
-        conn.backoff += 1
+        if not self.by_time or conn.backoff < self.config.tcp_retries2:
+            conn.backoff += 1
         if conn.snd_wnd and conn.unsent:
+            conn.retries = conn.backoff = 0
             return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
         self.count("TCPWinProbe")
         self.row(conn, now, ACK, add(conn.snd_una, -1))
@@ -378,7 +401,7 @@ class Sending:
         end = seg.end
         window = self.window(conn)
         if first == end:
-            return None
+            return "ack" if seg.syn else None         # the SYN of a simultaneous open, again
         if not after(end, conn.rcv_nxt):
             return "ack"
         edge = add(conn.rcv_nxt, window)
@@ -426,9 +449,9 @@ class Sending:
             conn.ranges = []
         taken = (conn.rcv_nxt - start) % SPACE - fin
         self.count("BytesReceived", taken)
-        if not self.config.auto_read and taken:
+        if not self.config.auto_read:
             conn.unread += taken
-            conn.had_unread = True
+            conn.had_unread |= taken > 0 or (bool(fin) and self.config.acceptance == "linux")
 
     def settle(self, conn, now, owed, room=AT_ONCE):
         """After all steps: queued data, else the ACK that is owed."""

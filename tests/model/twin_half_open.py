@@ -8,7 +8,6 @@ from fractions import Fraction
 from tcpcore import State
 from tests.model.twin_connection import (
     ACK,
-    FIN,
     RST,
     SPACE,
     SYN,
@@ -44,11 +43,11 @@ class HalfOpen:
         paws = conn.older(seg)
         echo_bad = (self.config.tsecr_checked and conn.ts and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, conn.last_tsval))
-        if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST | FIN) == SYN and not paws:
+        if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST) == SYN and not paws:
             if self.config.dup_syn_restarts or not self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
                 self.syn_ack_again(conn, now)
             return
-        wrong_ack = seg.has_ack and seg.ack != conn.snd_nxt
+        wrong_ack = seg.has_ack and not seg.rst and seg.ack != conn.snd_nxt
         if wrong_ack and self.config.wrong_ack_first:
             return self.refuse_ack(conn, seg)
         if paws or echo_bad or not self.in_window(conn, seg):
@@ -57,8 +56,6 @@ class HalfOpen:
             if not seg.rst and not self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):
                 self.ordinary_ack(conn, now)
             return
-        if conn.ts and seg.has_ts and not after(seg.seq, conn.rcv_nxt):
-            conn.take_timestamp(seg, now)
         if seg.rst:
             self.rst_for_half_open(conn, seg, now)
         elif seg.syn and seg.seq != conn.irs:
@@ -99,7 +96,7 @@ class HalfOpen:
             self.count("AttemptFails")
             self.drop_half_open(conn, "EmbryonicReset", "SynQueueReset")
         else:
-            self.challenge_ack(conn, seg, now)
+            self.challenge_ack(conn, now)
 
     def refuse_ack(self, conn, seg):
         """An acknowledgment of something else."""
@@ -132,6 +129,7 @@ class HalfOpen:
     def complete(self, conn, seg, now):
         """The ACK a half-open entry waits for, if anybody can take the connection."""
         listener = self.listeners[conn.listener]
+        conn.update_timestamp(seg, now)
         if self.accept_queue_full(listener):
             self.count("ListenOverflows")
             self.count("ListenDrops")
@@ -139,7 +137,10 @@ class HalfOpen:
                 self.answering_rst(seg)
                 self.abort_half_open(conn, "AcceptQueueFull")
             return
+        if seg.syn:
+            return self.challenge_ack(conn, now)
         conn.half_open = conn.young = False
+        conn.invalid_at = None
         self.count("PassiveOpens")
         self.count("SynQueueEstablished")
         if not listener.auto_accept:
@@ -157,7 +158,7 @@ class HalfOpen:
         conn.take_window(seg)
         self.disarm(conn, "main")
         conn.retries = 0
-        self.sample_syn(conn, now)
+        self.sample_syn(conn, seg, now)
 
     def syn_ack_timer(self, conn, now):
         """Section 3, the second half."""

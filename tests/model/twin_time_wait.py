@@ -41,11 +41,10 @@ class TimeWait:
     def in_time_wait_linux(self, conn, seg, now):
         paws = conn.older(seg)
         if not paws and seg.seq == conn.rcv_nxt and (seg.len == 0 or seg.rst):
-            if seg.rst:
-                if not self.config.tcp_rfc1337:
-                    self.die(conn, 0, None)
-                return
-            self.restart_time_wait(conn, now)
+            if seg.rst and not self.config.tcp_rfc1337:
+                return self.die(conn, 0, None)
+            if not seg.rst:
+                self.restart_time_wait(conn, now)
             if conn.ts and seg.has_ts:
                 conn.take_timestamp(seg, now)
             return
@@ -67,13 +66,13 @@ class TimeWait:
                 return
             if seg.seq == conn.rcv_nxt or self.config.insecure_rst:
                 return self.die(conn, 0, None)
-            return self.challenge_ack(conn, seg, now)
+            return self.challenge_ack(conn, now)
         if seg.syn:
             listener = self.listener_at(seg.dst, seg.dport)
             if listener and self.newer_syn(conn, seg):
                 return self.reopen(conn, listener, seg, now)
             self.count("TCPSYNChallenge")
-            return self.challenge_ack(conn, seg, now)
+            return self.challenge_ack(conn, now)
         if self.lacks_timestamp(conn, seg):
             return
         paws, fits = conn.older(seg), self.acceptable(conn, seg)
@@ -103,6 +102,3 @@ class TimeWait:
 
     def time_wait_timer(self, conn, now):
         self.die(conn, 0, None)
-
-    def fin_wait_2_timer(self, conn, now):
-        self.die(conn, 0, "FinWait2TimedOut")
