@@ -63,6 +63,15 @@ def syn_sent(closed):
 
 
 @pytest.fixture
+def crossed(syn_sent):
+    """SYN-RECEIVED by a simultaneous open, the SYN-ACK just sent."""
+    syn_sent.arrives("S", mss=1460)
+    syn_sent.expects("SA")
+    assert syn_sent.state == State.SYN_RECEIVED
+    return syn_sent.settled()
+
+
+@pytest.fixture
 def established(syn_received):
     """ESTABLISHED by a passive open, accepted."""
     syn_received.arrives("A", at=RTT)

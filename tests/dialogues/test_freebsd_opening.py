@@ -8,15 +8,6 @@ from tests.dialogue import EDGE, RTT, SILENCE
 pytestmark = pytest.mark.profile("freebsd")
 
 
-@pytest.fixture
-def crossed(syn_sent):
-    """SYN-RECEIVED by a simultaneous open."""
-    syn_sent.arrives("S", mss=1460)
-    syn_sent.expects("SA")
-    assert syn_sent.state == State.SYN_RECEIVED
-    return syn_sent.settled()
-
-
 # -- LISTEN
 
 @pytest.mark.parametrize("flags", ["R", "RA", "F", "", "SA", "SFA"])

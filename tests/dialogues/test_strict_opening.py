@@ -10,15 +10,6 @@ pytestmark = pytest.mark.profile("strict")
 WINDOW = 65_535
 
 
-@pytest.fixture
-def crossed(syn_sent):
-    """SYN-RECEIVED by a simultaneous open (MUST-10)."""
-    syn_sent.arrives("S", mss=1460)
-    syn_sent.expects("SA")
-    assert syn_sent.state == State.SYN_RECEIVED
-    return syn_sent.settled()
-
-
 # -- 3.10.7.2 LISTEN
 
 @pytest.mark.parametrize("flags", ["R", "RA", "SR", "SRA"])
