@@ -26,7 +26,7 @@ SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build debug test golden lint types bench compare annotate demo sdist wheel check clean distclean help
+.PHONY: build debug test live golden lint types bench compare annotate demo sdist wheel check clean distclean help
 
 help:  ## this list
 	@sed -n 's/^\([a-z ]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -65,6 +65,12 @@ debug: $(RUNTIME)  ## the same tests under ASan and UBSan
 	cd build/debug && TCPCORE_DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
+
+# An hour by itself; `make live SECONDS=600` ten minutes, SEED=5 another beginning than the clock's.
+SECONDS ?= 3600
+SEED ?= $(shell date +%s)
+live: build  ## the engine against this host's own kernel (root), for SECONDS
+	LIVE_SECONDS=$(SECONDS) LIVE_SEED=$(SEED) $(PY) -m pytest tests/live $(PYTEST_ARGS)
 
 golden: build  ## print the golden tables again; review the diff
 	$(PY) -m tests.golden

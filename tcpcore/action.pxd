@@ -15,6 +15,7 @@ cdef enum Effect:
     E_OPENED = 0x02           # an active open became ESTABLISHED
     E_DEAD = 0x04             # the connection is over; `cause`, `error` say how
     E_REOPEN = 0x08           # TIME-WAIT ends, the SYN goes to the listener with ISS = `iss`
+    E_START_OVER = 0x10       # TIME-WAIT ends, the SYN is looked at as if it had never been
 
 cdef struct Action:
     # in: what the law must know and the block does not hold
@@ -28,6 +29,7 @@ cdef struct Action:
     Segment* rows             # room for as many rows as the call may emit
     uint32_t n_rows
     bint challenge            # the row is a challenge ACK: the engine-wide limit has a say
+    bint ack_owed             # between steps: whatever follows, an ACK is due
     uint8_t main_op           # TimerOp for the main timer
     uint8_t main_kind
     uint8_t side_op           # TimerOp for the side timer (T_DELACK, T_OUTPUT)

@@ -27,7 +27,7 @@ cdef struct Listener:
     uint32_t accept_room      # so many may wait for accept()
     uint32_t half_open
     uint32_t young            # of those: SYN-ACK never resent
-    uint32_t rcv_buf          # bytes
+    uint32_t rcv_buf          # bytes, not rounded; 0: the knob's
     int64_t cookie_until      # ns; cookies of this listener may come back until then
     uint32_t* ring            # accept queue, [ring_room] references
     uint32_t ring_room        # power of two, or 0

@@ -28,7 +28,7 @@ cdef struct Block:
     uint32_t rcv_nxt
     uint32_t snd_wnd          # scaled
     uint32_t iss
-    uint32_t snd_wl1
+    uint32_t snd_wl1          # until an active open is ESTABLISHED: tick of the first SYN
     uint32_t deadline         # low 32 bits of the absolute tick, while timer != T_NONE
     uint32_t timer_pos        # wheel: where our entry is, 0 none
     uint32_t generation       # counts owners of the slot, from 1
@@ -86,6 +86,7 @@ cdef enum StateSet:
     ABORT_RESETS = 0x0F8      # an ABORT call sends a RST (RFC 9293 3.10.5)
     CAN_SEND = 0x090          # the application may send: ESTABLISHED, CLOSE-WAIT
     OUR_FIN = 0x320           # our FIN is queued or sent, not acknowledged: FIN-WAIT-1, CLOSING, LAST-ACK
+    AFTER_CLOSE = 0x360       # our side is closed: FIN-WAIT-1, FIN-WAIT-2, CLOSING, LAST-ACK
     PEER_FIN = 0x780          # the peer's FIN is behind RCV.NXT: CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT
 
 cdef enum BlockBit:
@@ -104,6 +105,8 @@ cdef enum BlockBit:
     B_TIMING = 0x1000         # cold.rtt_seq is being timed
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
     B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
+    B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN
+    B_WHOLE = 0x2000          # orphan in FIN-WAIT-2: kept as a connection, as a FIN came that was old
     B_WINDOW = 0x4000         # own rcv_buf or unread data: the window is in the cold line
     B_RESEND_SYN = 0x8000     # opening: our SYN went, or will go, twice before its timer: no RTT sample
 

@@ -12,10 +12,11 @@ from tcpcore.action cimport *
 from tcpcore.backlog cimport *
 from tcpcore.block cimport *
 from tcpcore.counters cimport *
-from tcpcore.emit cimport is_brief, use_cold
+from tcpcore.emit cimport is_brief, rounded, use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
+from tcpcore.knobs cimport ROUND_DOWN
 from tcpcore.isn cimport isn_clock, isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
 from tcpcore.lanes cimport LANES, siphash13_many, tuple_first, tuple_last
 from tcpcore.policy cimport *
@@ -108,15 +109,13 @@ cdef bint challenge_allowed(Core* core, int64_t now) noexcept nogil:
     nobody can count it out (RFC 5961 7, CVE-2016-5696)."""
     cdef uint32_t limit = core.knobs.tcp_challenge_ack_limit
     cdef int64_t second = now // 1_000_000_000
-    if limit == UNLIMITED:
+    if limit == UNLIMITED or limit == 0:              # 0: Linux draws from all numbers then
         return True
     if second != core.challenge_second:
         core.challenge_second = second
-        core.challenge_left = 0
-        if limit:
-            core.draws += 1
-            core.challenge_left = (limit + 1) // 2 + <uint32_t>(
-                siphash24_1(core.random_key, KEY_RANDOM, core.draws) % limit)
+        core.draws += 1
+        core.challenge_left = (limit + 1) // 2 + <uint32_t>(
+            siphash24_1(core.random_key, KEY_RANDOM, core.draws) % limit)
     if core.challenge_left == 0:
         return False
     core.challenge_left -= 1
@@ -393,7 +392,7 @@ cdef void settle_events(Core* core, uint32_t slot, const Before* was, Action* ac
                 join_accept_queue(core, slot, was, now)
             bury(core, slot, was, act.cause, act.error, now)
         return
-    if act.effects & E_REOPEN:
+    if act.effects & (E_REOPEN | E_START_OVER):
         return
     if embryo:
         if act.effects & E_ACCEPT:
@@ -519,6 +518,29 @@ cdef void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener
         tcb.bits |= B_AUTO_CLOSE
 
 
+cdef uint32_t own_buffer(const Core* core, uint32_t size, bint stamped) noexcept nogil:
+    """A window as open_passive wants it: 0 where it is the knob's own."""
+    return size if size != (core.knobs.rcv_buf_stamped if stamped else core.knobs.rcv_buf) else 0
+
+
+cdef uint32_t buffer_for(const Core* core, const Listener* listener, bint stamped) noexcept nogil:
+    """The window of a connection of this listener."""
+    if listener.rcv_buf == 0:
+        return 0
+    stamped = stamped and core.knobs.tcp_timestamps
+    return own_buffer(core, rounded(&core.knobs, listener.rcv_buf, core.knobs.mss, stamped), stamped)
+
+
+cdef uint32_t cookie_buffer(const Core* core, const Listener* listener,
+                            const CookieOptions* told) noexcept nogil:
+    """The same where a cookie came back: Linux then rounds to the MSS it tells, timestamps or not."""
+    cdef uint32_t size = listener.rcv_buf if listener.rcv_buf else core.knobs.rcv_buf_whole
+    cdef bint stamped = told.opts & OPT_TS
+    if core.knobs.window_rounding != ROUND_DOWN:
+        return buffer_for(core, listener, stamped)
+    return own_buffer(core, rounded(&core.knobs, size, told.mss, False), stamped)
+
+
 cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
     """A quarter of the next ones at least: hashing all at once is cheaper than each of these alone."""
     cdef Py_ssize_t i, syns = 0, look = least(n, LANES // 4)
@@ -577,7 +599,7 @@ cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t n
     act.counters = &core.counters
     name_block(&tcb, seg, id, listener)
     open_passive(&tcb, &cold, &heard, &core.knobs, now, cookie_make(&core.cookies, seg, now), offset,
-                 listener.rcv_buf, &act)
+                 buffer_for(core, listener, heard.opts & OPT_TS), &act)
     if tcb.bits & B_TS:
         rows[0].tsval = cookie_tsval(&core.cookies, &agreed, clock_ms(now)) + offset
     expect_cookies(listener, now)
@@ -639,7 +661,8 @@ cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint
     remember(&was, tcb)
     core.counts[ESTABLISHED] += 1
     flow_insert(&core.flows, hash, slot + 1)
-    open_cookie(tcb, &core.pool.colds[slot], seg, &core.knobs, now, offset, listener.rcv_buf, &act)
+    open_cookie(tcb, &core.pool.colds[slot], seg, &core.knobs, now, offset,
+                cookie_buffer(core, listener, told), &act)
     enqueue(core, slot, now)
     settle(core, slot, &was, &act, now)
     return act.n_rows
@@ -683,8 +706,10 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
         iss = first_number(core, seg, now)
     begin(core, &act, &scratch, ref - 1, rows)
     open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
-                 ts_offset_for(core, seg), listener.rcv_buf, &act)
+                 ts_offset_for(core, seg), buffer_for(core, listener, seg.opts & OPT_TS), &act)
     flow_insert(&core.flows, hash, ref)
+    if not ranges_empty(act.ranges):
+        keep_ranges(core, ref - 1, &act)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
     core.counts[SYN_RECEIVED] += 1
     core.half_open += 1
@@ -822,6 +847,10 @@ cdef uint32_t owned(Core* core, uint32_t slot, const Segment* seg, uint32_t hash
         if in_listen(seg, &core.knobs, &act) == LISTEN_OPEN:
             id = backlog_find(&core.backlog, seg.dst, seg.dport)
             return open_half(core, seg, hash, id, act.iss, now, rows)
+    elif act.effects & E_START_OVER:
+        count_n(&core.counters, Mib.TWRecycled, act.listening)
+        end_quietly(core, slot, NoCause, now)
+        return unowned(core, seg, hash, now, rows)
     return act.n_rows
 
 
@@ -1051,7 +1080,7 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
                      else isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr))
     begin(core, &act, &scratch, ref - 1, rows)
     open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
-                opening.rcv_buf, &act)
+                opening.rcv_buf if opening.rcv_buf != core.knobs.rcv_buf else 0, &act)
     if spot.place >= 0 and ports_taken(&core.ports, &spot.search, spot.place):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&core.flows, spot.hash, ref)

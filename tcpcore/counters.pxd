@@ -29,6 +29,7 @@ cpdef enum Mib:
     TCPTimeWaitOverflow
     PAWSActive
     PAWSEstab
+    PAWSOldAck
     PAWSTimewait
     TSEcrRejected
     TCPChallengeACK

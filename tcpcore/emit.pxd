@@ -6,21 +6,23 @@ from libc.string cimport memset
 from tcpcore.action cimport Action
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport clock_ms
+from tcpcore.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
+from tcpcore.rto cimport TW_FULL_MS, clock_ms
+from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
 
 cdef enum:
     MSS_DEFAULT = 536         # RFC 9293 3.7.1 (SHLD-5), IPv4
+    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
+    WINDOW_MAX = 65535 << 14  # RFC 7323 2.3
     MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
-    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
 
 
 cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noexcept nogil:
     """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
-    return (state == FIN_WAIT_2 and bits & B_ORPHAN and knobs.orphan_fin_wait_2_brief
-            and knobs.fin_timeout <= TW_FULL_MS)
+    return (state == FIN_WAIT_2 and (bits & (B_ORPHAN | B_WHOLE)) == B_ORPHAN
+            and knobs.orphan_fin_wait_2_brief and knobs.fin_timeout <= TW_FULL_MS)
 
 
 cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
@@ -36,16 +38,39 @@ cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
     cold.rttvar_us = 500 * <uint32_t>tcb.rtt
 
 
+cdef inline void forget_limit(const Block* tcb, Cold* cold) noexcept nogil:
+    """A new keeper of the connection knows nothing of what was limited before (Linux keeps a half-open entry,
+    a connection and a TIME-WAIT in different records)."""
+    if tcb.bits & B_COLD:
+        cold.oow_at = 0
+
+
+cdef inline uint32_t rounded(const Knobs* knobs, uint32_t size, uint32_t mss, bint stamped) noexcept nogil:
+    """The window that a buffer gives: sysctl.Config.window says the same."""
+    if knobs.window_rounding == ROUND_DOWN:
+        if stamped:
+            mss = mss - TS_BYTES if mss > TS_BYTES else 1
+        return size - size % mss if size > mss else size
+    if knobs.window_rounding == ROUND_UP:
+        size += (mss - size % mss) % mss
+        return size if size < WINDOW_MAX else WINDOW_MAX
+    return size
+
+
 cdef inline uint32_t full_window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window with an empty buffer: what the buffer holds, as far as the header can say it."""
-    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else knobs.rcv_buf
+    cdef uint32_t space = knobs.rcv_buf
+    if tcb.bits & B_WINDOW:
+        space = cold.rcv_buf
+    elif (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE:
+        space = knobs.rcv_buf_stamped
     if space > 65535 and not tcb.wscale >> 4:
         return 65535
     return space
 
 
-cdef inline uint32_t window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """RCV.WND: from RCV.NXT to the right edge we last advertised."""
+cdef inline uint32_t offered(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """From RCV.NXT to the right edge we last advertised."""
     cdef int32_t left
     if tcb.bits & B_WINDOW:
         left = <int32_t>(cold.rcv_adv - tcb.rcv_nxt)
@@ -53,12 +78,26 @@ cdef inline uint32_t window(const Block* tcb, const Cold* cold, const Knobs* kno
     return full_window(tcb, cold, knobs)
 
 
+cdef inline uint32_t window(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """RCV.WND, by which segments are judged: what was offered, or (FreeBSD) more if the buffer has it."""
+    cdef uint32_t open_now = offered(tcb, cold, knobs)
+    cdef uint32_t space
+    if not knobs.window_by_buffer:
+        return open_now
+    space = knobs.rcv_buf
+    if tcb.bits & B_WINDOW:
+        space = cold.rcv_buf - cold.unread if cold.unread < cold.rcv_buf else 0
+    return space if space > open_now else open_now
+
+
 cdef inline uint32_t offer(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window we would advertise now: whole segments, never less than was offered (RFC 9293 3.8.6.2.2)."""
     cdef uint32_t full = full_window(tcb, cold, knobs)
-    cdef uint32_t now_open = window(tcb, cold, knobs)
+    cdef uint32_t now_open = offered(tcb, cold, knobs)
     cdef uint32_t free = full - cold.unread if cold.unread < full else 0
     cdef uint32_t shift = tcb.wscale >> 4
+    if in_set(tcb.state, PEER_FIN) and knobs.acceptance == ACCEPT_LINUX:
+        return now_open                               # nothing more can come
     if free < full and (free < knobs.mss or free < full // 16):
         free = 0
     elif shift:
@@ -83,10 +122,13 @@ cdef inline uint16_t advertise(Block* tcb, Cold* cold, const Knobs* knobs) noexc
     return <uint16_t>open_now
 
 
-cdef inline uint32_t send_seq(const Block* tcb) noexcept nogil:
-    """SEG.SEQ of a segment without text: SND.NXT, or the edge of a window that shrank below it."""
+cdef inline uint32_t send_seq(const Block* tcb, const Knobs* knobs) noexcept nogil:
+    """SEG.SEQ of a segment without text: SND.NXT, or (Linux) the edge of a window that shrank below it."""
     cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
-    return edge if seq_lt(edge, tcb.snd_nxt) and tcb.state != SYN_RECEIVED else tcb.snd_nxt
+    if knobs.seq_within_window and seq_lt(edge, tcb.snd_nxt) and not (
+            tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
+        return edge
+    return tcb.snd_nxt
 
 
 cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
@@ -105,7 +147,7 @@ cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* kn
     if tcb.bits & B_TS:
         row.opts = OPT_TS
         row.tsval = clock_ms(now) + cold.ts_offset
-        row.tsecr = cold.ts_recent
+        row.tsecr = cold.ts_recent if flags & ACK else 0      # RFC 7323 3.2
     if tcb.bits & B_COLD:
         cold.delayed = 0
 
@@ -119,14 +161,28 @@ cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     return row
 
 
+cdef inline void put_bare_ack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                              Action* act) noexcept nogil:
+    """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>."""
+    put(tcb, cold, knobs, now, act, ACK, send_seq(tcb, knobs))
+
+
 cdef inline void put_ack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    put(tcb, cold, knobs, now, act, ACK, send_seq(tcb))
+    """An ordinary ACK; FreeBSD's repeats our SYN or FIN while the peer has not acknowledged it."""
+    if knobs.ack_repeats_control and tcb.snd_una != tcb.snd_nxt:
+        if tcb.state == SYN_RECEIVED:
+            put_syn(tcb, cold, knobs, now, act, SYN | ACK)
+            return
+        if tcb.bits & B_FIN_SENT:
+            put(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt - 1)
+            return
+    put_bare_ack(tcb, cold, knobs, now, act)
 
 
 cdef inline void put_active_rst(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                                 Action* act) noexcept nogil:
-    """RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, with the ACK that lets RFC 5961 peers trust it."""
-    put(tcb, cold, knobs, now, act, RST | ACK, send_seq(tcb))
+    """RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, by knob with the ACK that lets RFC 5961 peers trust it."""
+    put(tcb, cold, knobs, now, act, RST | (ACK if knobs.abort_rst_has_ack else 0), send_seq(tcb, knobs))
     count(act.counters, Mib.OutRsts)
 
 
@@ -164,5 +220,3 @@ cdef inline void put_syn(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     if tcb.bits & B_WSCALE:
         row.opts |= OPT_WSCALE
         row.wscale = tcb.wscale >> 4
-    if tcb.bits & B_TS and not flags & ACK:
-        row.tsecr = 0

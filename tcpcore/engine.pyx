@@ -27,6 +27,7 @@ from tcpcore.knobs cimport Knobs
 from tcpcore.openings cimport Openings
 from tcpcore.policy cimport policy_accept_room
 from tcpcore.ports cimport *
+from tcpcore.rules cimport *
 from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.siphash cimport derive_key
 from tcpcore.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
@@ -52,6 +53,11 @@ INFO = np.dtype([
 
 _LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
 _COOKIE_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
+_ACCEPTANCE = {"linux": ACCEPT_LINUX, "rfc": ACCEPT_RFC, "trim": ACCEPT_TRIM}
+_HALF_OPEN_RULES = {"linux": HALF_OPEN_LINUX, "rfc": HALF_OPEN_RFC, "syncache": HALF_OPEN_SYNCACHE}
+_TIME_WAIT_RULES = {"linux": TIME_WAIT_LINUX, "rfc": TIME_WAIT_RFC, "freebsd": TIME_WAIT_FREEBSD}
+_PAWS_RULES = {"spare-acks": PAWS_SPARE_ACKS, "all": PAWS_ANSWER_ALL, "text": PAWS_ANSWER_TEXT}
+_SYN_TEXT = {"dropped": SYN_TEXT_DROPPED, "kept": SYN_TEXT_KEPT, "client": SYN_TEXT_CLIENT}
 _ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
 _PORT_RULES = {
     "linux": PORTS_LINUX, "random": PORTS_RANDOM, "random-retry": PORTS_RANDOM_RETRY, "hash": PORTS_HASH,
@@ -62,6 +68,7 @@ _PORT_RULES = {
 cdef void fill_knobs(Knobs* knobs, config) except *:
     """The Config as the kernel reads it."""
     knobs.synq_policy = _SYNQ_POLICIES[config.synq_policy]
+    knobs.accept_full_drops_syn = config.accept_full_drops_syn
     knobs.accept_half_more = config.accept_queue_rule == "half-more"
     knobs.dup_syn_restarts = config.dup_syn_restarts
     knobs.tcp_syncookies = config.tcp_syncookies
@@ -88,6 +95,7 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.tcp_challenge_ack_limit = config.tcp_challenge_ack_limit
     knobs.insecure_rst = config.insecure_rst
     knobs.insecure_syn = config.insecure_syn
+    knobs.drop_synfin = config.drop_synfin
     knobs.blackhole = config.blackhole
     knobs.tcp_timestamps = config.tcp_timestamps
     knobs.tcp_window_scaling = config.tcp_window_scaling
@@ -96,18 +104,40 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.rcv_wscale_min = config.rcv_wscale_min
     knobs.mss = config.mss
     knobs.rcv_buf = config.window()
+    knobs.rcv_buf_stamped = config.window(stamped=True)
+    knobs.rcv_buf_whole = config.rcv_buf
+    knobs.window_rounding = ("none", "mss-down", "mss-up").index(config.window_rounding)
     knobs.delack = config.delack_ms
     knobs.auto_read = config.auto_read
-    knobs.listen_drops_synfin = config.listen_drops_synfin or config.drop_synfin
+    knobs.acceptance = _ACCEPTANCE[config.acceptance]
+    knobs.half_open_rules = _HALF_OPEN_RULES[config.half_open_rules]
+    knobs.time_wait_rules = _TIME_WAIT_RULES[config.time_wait_rules]
+    knobs.paws_rule = _PAWS_RULES[config.paws_answers]
+    knobs.syn_text = _SYN_TEXT[config.syn_text]
+    knobs.ack_range_793 = config.ack_range == "rfc793"
+    knobs.tsecr_checked = config.tsecr_checked
+    knobs.tolerate_missing_ts = config.tolerate_missing_ts
+    knobs.window_by_buffer = config.window_by_buffer
+    knobs.ack_repeats_control = config.ack_repeats_control
+    knobs.seq_within_window = config.seq_within_window
+    knobs.abort_rst_has_ack = config.abort_rst_has_ack
+    knobs.crossed_syn_restarts = config.crossed_syn_restarts
+    knobs.listen_answers_synack = config.listen_answers_synack
+    knobs.bad_ack_ends_half_open = config.bad_ack_ends_half_open
+    knobs.listen_drops_synfin = config.listen_drops_synfin
     knobs.early_syn_resend = config.early_syn_resend_ms
     knobs.retries_by_count = config.retries_rule == "count"
-    knobs.accept_by_rfc = config.acceptance == "rfc"
     knobs.epipe_in_close_wait = config.epipe_in_close_wait
     knobs.rst_before_fin = config.rst_before_fin
     knobs.refused_in_syn_received = config.refused_in_syn_received
     knobs.wrong_ack_first = config.wrong_ack_first
     knobs.unlisten_forgets = config.unlisten_forgets
     knobs.orphan_fin_wait_2_brief = config.orphan_fin_wait_2_brief
+    knobs.shutdown_waits = config.shutdown_waits
+    knobs.text_over_fin_resets = config.text_over_fin_resets
+    knobs.time_wait_outlives = config.time_wait_outlives
+    knobs.persist_restarts = config.persist_restarts
+    knobs.ack_of_iss_opens = config.ack_of_iss_opens
 
 
 cdef uint8_t offers(config) except *:
@@ -356,7 +386,7 @@ cdef class Engine:
         limit = self.config.somaxconn
         if backlog is not None:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
-        window = 0 if rcv_buf is None else self.config.window(_whole(rcv_buf, "rcv_buf", 1, 65535 << 14))
+        size = 0 if rcv_buf is None else _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
         self.idle()
         id = backlog_open(&self.core.backlog, address, port, limit,
                           policy_accept_room(limit, &self.core.knobs))
@@ -367,7 +397,7 @@ cdef class Engine:
         cdef Listener* fields = backlog_at(&self.core.backlog, id)
         fields.auto_accept = bool(auto_accept)
         fields.auto_close = bool(auto_close)
-        fields.rcv_buf = window
+        fields.rcv_buf = size
         self.core.counts[LISTEN] += 1
         return id
 

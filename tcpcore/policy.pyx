@@ -49,7 +49,7 @@ cdef Verdict admit_freebsd(const Pressure* pressure, const Knobs* knobs) noexcep
 
 cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept nogil:
     """What to do with a SYN."""
-    if pressure.accept_full:
+    if pressure.accept_full and knobs.accept_full_drops_syn:
         return REFUSE_ACCEPT_FULL
     if knobs.tcp_syncookies == 2:
         return ADMIT_COOKIE
@@ -152,12 +152,13 @@ POLICIES = {
 
 def verdict(policy, *, uint32_t backlog=0, uint32_t half_open=0, uint8_t tcp_syncookies=0,
             uint32_t tcp_max_syn_backlog=4096, bint accept_full=False, bint bucket_full=False,
-            bint paused=False, bint proven=False):
+            bint paused=False, bint proven=False, bint accept_full_drops_syn=True):
     """The `Verdict` number for a SYN."""
     cdef Knobs knobs
     cdef Pressure pressure
     memset(&knobs, 0, sizeof(Knobs))
     knobs.synq_policy = POLICIES[policy]
+    knobs.accept_full_drops_syn = accept_full_drops_syn
     knobs.tcp_syncookies = tcp_syncookies
     knobs.tcp_max_syn_backlog = tcp_max_syn_backlog
     pressure.backlog = backlog

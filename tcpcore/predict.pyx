@@ -6,8 +6,9 @@ from libc.stdint cimport uint8_t
 
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.emit cimport is_brief, write_row
-from tcpcore.rto cimport backed_off, backoff_of, clock_ms, rto, rtt_update
+from tcpcore.emit cimport forget_limit, is_brief, write_row
+from tcpcore.rto cimport clock_ms, fin_wait_2_time, rexmt_wait, rtt_update
+from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN
 from tcpcore.seq cimport seq_between, seq_lt
 from tcpcore.update cimport *
@@ -62,7 +63,7 @@ cdef inline Predicted synack(Block* tcb, Cold* cold, const Segment* seg, const K
     read_options(tcb, cold, seg, knobs, now)
     take_window(tcb, cold, seg, seg.wnd)
     tcb.snd_una = seg.ack
-    establish(tcb, cold, knobs, now)
+    establish(tcb, cold, seg, knobs, now)
     write_row(row, tcb, cold, knobs, now, ACK, tcb.snd_nxt)
     return PREDICT_OPENED
 
@@ -76,7 +77,8 @@ cdef inline Predicted last_of_three(Block* tcb, Cold* cold, const Segment* seg, 
     note_timestamp(tcb, cold, seg, now)
     tcb.snd_una = seg.ack
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
-    establish(tcb, cold, knobs, now)
+    establish(tcb, cold, seg, knobs, now)
+    forget_limit(tcb, cold)
     count(counters, Mib.PassiveOpens)
     return PREDICT_ACCEPTED
 
@@ -86,8 +88,10 @@ cdef inline Predicted peers_fin(Block* tcb, Cold* cold, const Segment* seg, cons
     cdef uint32_t wnd = <uint32_t>seg.wnd << (tcb.wscale & 15)
     if seg.flags != FIN | ACK or tcb.bits & B_AUTO_CLOSE or not undisturbed(tcb, cold, T_NONE):
         return PREDICT_NOT
+    if not (knobs.auto_read or knobs.acceptance != ACCEPT_LINUX):
+        return PREDICT_NOT                            # the FIN waits in the buffer, at the window's edge
     note_timestamp(tcb, cold, seg, now)
-    if seq_lt(tcb.snd_wl1, seg.seq) or (tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0)):
+    if moves_window(tcb, seg, wnd):
         take_window(tcb, cold, seg, wnd)
     tcb.rcv_nxt += 1
     tcb.state = CLOSE_WAIT
@@ -111,6 +115,7 @@ cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg
     if tcb.bits & B_ORPHAN:
         timeout[0] = fin_wait_2_time(tcb, cold, knobs)
         if is_brief(FIN_WAIT_2, tcb.bits, knobs):
+            forget_limit(tcb, cold)
             count(counters, Mib.TWKilled if timeout[0] <= TW_BRIEF_MS else Mib.TW)
     return PREDICT_FIN_ACKED
 
@@ -169,5 +174,5 @@ cdef bint predict_close(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     tcb.state = FIN_WAIT_1 if tcb.state == ESTABLISHED else LAST_ACK
     write_row(row, tcb, cold, knobs, now, FIN | ACK, tcb.snd_nxt)
     tcb.snd_nxt += 1
-    timeout[0] = backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max)
+    timeout[0] = rexmt_wait(tcb, cold, knobs)
     return True

@@ -2,12 +2,13 @@
 # numbers out; ticks of 1 ms unless the name says _us.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tcpcore.block cimport B_COLD, TICK_NS, Block, Cold
+from tcpcore.block cimport B_COLD, B_PASSIVE, B_SYN_UNACKED, TICK_NS, Block, Cold
 from tcpcore.knobs cimport Knobs
 
 cdef enum:
     RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
     LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
+    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     RTT_MAX = 65535           # what Block.rtt can hold; a longer sample is cut
 
 
@@ -27,13 +28,19 @@ cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap)
     return <uint32_t>doubled if doubled < cap else cap
 
 
-cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last,
+cdef inline uint32_t slopped(uint32_t interval, uint32_t slop, uint32_t cap) noexcept nogil:
+    """interval and FreeBSD's allowance for slow peers on top, which is never doubled; at most cap."""
+    cdef uint64_t whole = <uint64_t>interval + slop
+    return <uint32_t>whole if whole < cap else cap
+
+
+cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last, uint32_t slop,
                                  uint32_t cap) noexcept nogil:
     """The intervals with first .. last doublings, added up."""
     cdef uint64_t total = 0
     cdef uint32_t shift
     for shift in range(first, last + 1):
-        total += backed_off(interval, shift, cap)
+        total += slopped(backed_off(interval, shift, cap), slop, cap)
     return total
 
 
@@ -59,7 +66,7 @@ cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
 
 
 cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """RFC 6298 2: the timeout before any backoff, in ticks."""
+    """RFC 6298 2: the timeout before any backoff and slop, in ticks."""
     cdef uint64_t srtt, variance, us
     if (tcb.bits & B_COLD) and cold.srtt_us:
         srtt = cold.srtt_us
@@ -67,6 +74,8 @@ cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs)
     elif tcb.rtt:
         srtt = 1000 * <uint64_t>tcb.rtt
         variance = 2 * srtt
+    elif tcb.bits & B_SYN_UNACKED:
+        return knobs.rto_initial                      # our SYN is still being resent
     else:
         return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
     if knobs.rto_min_rule == 0:
@@ -75,13 +84,19 @@ cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs)
         us = srtt + variance
         if us < knobs.rto_min_us:
             us = knobs.rto_min_us
-    us = (us + 999) // 1000 + knobs.rto_slop
+    us = (us + 999) // 1000
     return <uint32_t>us if us < knobs.rto_max else knobs.rto_max
 
 
 cdef inline uint32_t backoff_of(const Block* tcb, const Cold* cold) noexcept nogil:
     """How often the timeout has been doubled."""
     return cold.backoff if tcb.bits & B_COLD else tcb.retries
+
+
+cdef inline uint32_t rexmt_wait(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
+    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max), knobs.rto_slop,
+                   knobs.rto_max)
 
 
 cdef inline bint resent_enough(const Block* tcb, const Cold* cold, const Knobs* knobs,
@@ -93,20 +108,34 @@ cdef inline bint resent_enough(const Block* tcb, const Cold* cold, const Knobs* 
         return tcb.retries >= limit
     # since the first resend, which came with `before` doublings behind it
     before = shift - tcb.retries
-    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_max)
-            >= backoff_sum(LINUX_RTO_BASE, 0, limit, knobs.rto_max))
+    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_slop, knobs.rto_max)
+            >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.rto_max))
 
 
 cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
-    """The wait after the SYN (SYN-ACK) number `resends`, 0 the first."""
+    """The wait after the SYN (SYN-ACK) number `resends`, 0 the first: the slop is for resends only."""
     cdef uint32_t doublings = resends - linear if resends > linear else 0
-    return backed_off(knobs.rto_initial, doublings, knobs.rto_max) + knobs.rto_slop
+    return slopped(backed_off(knobs.rto_initial, doublings, knobs.rto_max), knobs.rto_slop if resends else 0,
+                   knobs.rto_max)
 
 
-cdef inline uint64_t syn_elapsed(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
-    """Ticks from the first SYN to the timer that follows resend number `resends`."""
-    cdef uint64_t total = 0
-    cdef uint32_t k
-    for k in range(resends + 1):
-        total += syn_interval(knobs, k, linear)
-    return total
+cdef inline uint32_t first_wait(const Block* tcb, const Knobs* knobs) noexcept nogil:
+    """What the timer of a first SYN or SYN-ACK was set to; keepinit may have cut the SYN's short."""
+    cdef uint32_t wait = syn_interval(knobs, 0, 0)
+    if knobs.keepinit and knobs.keepinit < wait and not tcb.bits & B_PASSIVE:
+        return knobs.keepinit
+    return wait
+
+
+cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """How long an orphan waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux
+    serves what is above a minute twice."""
+    cdef uint32_t wait = rto(tcb, cold, knobs)
+    cdef uint32_t total = knobs.fin_timeout
+    if not knobs.orphan_fin_wait_2_brief:
+        return total
+    wait = (wait << 2) - (wait >> 1)
+    if total <= TW_FULL_MS:
+        return total if total > wait else wait
+    total -= TW_FULL_MS
+    return total + (total if total > wait else wait)

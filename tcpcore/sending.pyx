@@ -7,14 +7,10 @@
 from tcpcore.action cimport OP_ARM, OP_CANCEL
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
-from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, put, put_syn, use_cold
-from tcpcore.rto cimport backed_off, backoff_of, rto, tick_up
+from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, TS_BYTES, put, put_syn, use_cold
+from tcpcore.rto cimport rexmt_wait, tick_up
 from tcpcore.segment cimport ACK, FIN, PSH, SYN, Segment
 from tcpcore.seq cimport seq_lt
-
-cdef enum:
-    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
-
 
 cdef void set_main(Block* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
     """Ask for the main timer, `timeout` ticks from now."""
@@ -50,10 +46,10 @@ cdef uint32_t eff_mss(const Block* tcb, const Cold* cold) noexcept nogil:
     """Bytes of text a row may carry (RFC 9293 3.7.1): MSS less options, at most half the largest window."""
     cdef uint32_t largest = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
     cdef uint32_t half = largest // 2 if largest > MSS_DEFAULT else largest
-    cdef uint32_t mss = tcb.mss - (TS_BYTES if tcb.bits & B_TS else 0)
-    if half and half < mss:
-        return half if half > MSS_MIN else MSS_MIN
-    return mss
+    cdef uint32_t stamp = TS_BYTES if tcb.bits & B_TS else 0
+    if half and half < tcb.mss - stamp:
+        return half if half > MSS_MIN - stamp else MSS_MIN - stamp
+    return tcb.mss - stamp
 
 
 cdef uint32_t next_row(const Block* tcb, const Cold* cold, uint32_t* fin) noexcept nogil:
@@ -95,12 +91,13 @@ cdef inline void keep_timed(Block* tcb, Cold* cold, const Knobs* knobs, Action* 
     """Uphold the invariant of this file after something was queued, sent or refused."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
-            set_main(tcb, act, T_REXMT,
-                     backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max))
+            if main_kind(tcb, cold) == T_PERSIST:
+                cold.backoff = 0                      # that was the probes', not the text's
+            set_main(tcb, act, T_REXMT, rexmt_wait(tcb, cold, knobs))
     elif unsent(tcb, cold):
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
             use_cold(tcb, cold)
-            set_main(tcb, act, T_PERSIST, backed_off(rto(tcb, cold, knobs), cold.backoff, knobs.rto_max))
+            set_main(tcb, act, T_PERSIST, rexmt_wait(tcb, cold, knobs))
 
 
 cdef uint32_t send_bare_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
@@ -167,6 +164,8 @@ cdef void resend_first(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
         count(act.counters, Mib.TCPSynRetrans)
         put_syn(tcb, cold, knobs, now, act, SYN | ACK)
         return
+    if tcb.snd_wnd and mss > tcb.snd_wnd:
+        mss = tcb.snd_wnd                             # the window has shrunk; a closed one is probed with all
     if length > mss:
         length = mss
         fin = 0
@@ -189,7 +188,9 @@ cdef void probe(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action*
         put_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, 0)
         tcb.snd_nxt += length
         time_row(tcb, cold, now)
+        tcb.retries = 0                               # it is no probe any more but text on its way
+        cold.backoff = 0
         keep_timed(tcb, cold, knobs, act)
     else:
         put(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
-    count(act.counters, Mib.TCPWinProbe)
+        count(act.counters, Mib.TCPWinProbe)          # Linux counts a probe with text as what it is

@@ -207,6 +207,7 @@ class Config:
     dup_syn_restarts: int = _switch(0)  # a half-open entry's SYN again: its SYN-ACK's resends start over
     accept_queue_rule: str = _choice("one-more", ("one-more", "half-more"))  # how many wait: B + 1, 3B/2
     cookie_encoding: str = _choice("linux", ("linux", "freebsd"))  # what a cookie carries, how long it lives
+    accept_full_drops_syn: int = _switch(1)  # a full accept queue refuses SYNs; 0: final ACKs only
     tcp_abort_on_overflow: int = _switch(0)  # a final ACK meets a full accept queue: 1 answers RST
 
     # resending
@@ -214,7 +215,7 @@ class Config:
     tcp_syn_retries: int = _int(6, 0, 127)
     tcp_syn_linear_timeouts: int = _int(4, 0, 127)  # SYN resends at constant interval before doubling
     rto_initial_ms: int = _int(1000, 1, _MAX_MS)
-    rto_slop_ms: int = _int(0, 0, _MAX_MS)  # added to every RTO
+    rto_slop_ms: int = _int(0, 0, _MAX_MS)  # added to every RTO, but for the first one of a SYN
     tcp_rto_min_us: int = _int(200_000, 1, UNLIMITED)
     tcp_rto_max_ms: int = _int(120_000, 1, _MAX_MS)
     rto_min_rule: str = _choice("variance", ("variance", "rto"))  # what the minimum floors: 4 RTTVAR, the RTO
@@ -242,13 +243,31 @@ class Config:
     listen_drops_synfin: int = _switch(1)  # LISTEN drops SYN+FIN
     early_syn_resend_ms: int = _int(8, 0, 1000)  # SYN-SENT: a wrong ACK makes the SYN due again; 0: not
     retries_rule: str = _choice("time", ("time", "count"))  # give up after the time n resends take, or n
-    acceptance: str = _choice("linux", ("linux", "rfc"))  # which test makes a segment acceptable
+    acceptance: str = _choice("linux", ("linux", "rfc", "trim"))  # what makes a segment acceptable
+    half_open_rules: str = _choice("linux", ("linux", "rfc", "syncache"))  # SYN-RECEIVED out of LISTEN
+    time_wait_rules: str = _choice("linux", ("linux", "rfc", "freebsd"))
+    paws_answers: str = _choice("spare-acks", ("spare-acks", "all", "text"))  # of old timestamps
+    ack_range: str = _choice("rfc5961", ("rfc5961", "rfc793"))  # how old an acknowledgment may be
+    ack_repeats_control: int = _switch(0)  # an ordinary ACK repeats our unacknowledged SYN or FIN
+    seq_within_window: int = _switch(1)  # its number stays inside the peer's window
+    abort_rst_has_ack: int = _switch(1)  # an RST of our own is RST+ACK
+    syn_text: str = _choice("dropped", ("dropped", "kept", "client"))  # text with a SYN; client: only by OPEN
+    tsecr_checked: int = _switch(1)  # while opening, an echo of what was never sent is a wrong ACK
+    tolerate_missing_ts: int = _switch(1)  # timestamps agreed, a segment without one is taken
+    crossed_syn_restarts: int = _switch(0)  # simultaneous open: the SYN-ACK starts the resend timer afresh
+    listen_answers_synack: int = _switch(1)  # LISTEN answers SYN+ACK with an RST
+    bad_ack_ends_half_open: int = _switch(0)  # after the RST for a wrong ACK the half-open entry goes
     epipe_in_close_wait: int = _switch(1)  # the error of an RST in CLOSE-WAIT is EPIPE
     rst_before_fin: int = _switch(1)  # after the peer's FIN an RST at RCV.NXT-1 resets too
     refused_in_syn_received: int = _switch(0)  # an RST in active SYN-RECEIVED is ECONNREFUSED
     wrong_ack_first: int = _switch(1)  # half-open: a wrong ACK is answered before the window is looked at
     unlisten_forgets: int = _switch(0)  # half-open entries go with their listener at once
     orphan_fin_wait_2_brief: int = _switch(1)  # FIN-WAIT-2 after close() is kept and judged like TIME-WAIT
+    shutdown_waits: int = _switch(1)  # in active SYN-RECEIVED shutdown() waits for ESTABLISHED
+    text_over_fin_resets: int = _switch(1)  # text from before the peer's FIN to beyond it is answered by RST
+    persist_restarts: int = _switch(1)  # each ACK restarts the interval between zero-window probes
+    ack_of_iss_opens: int = _switch(1)  # active SYN-RECEIVED takes an ACK of nothing for the handshake's last
+    time_wait_outlives: int = _switch(1)  # TIME-WAIT goes on when its application aborts
 
     # options and windows
     tcp_timestamps: int = _int(1, 0, 2)  # 2: without the per-peer offset
@@ -257,6 +276,7 @@ class Config:
     mss: int = _int(1460, 1, 65535)  # sent in SYNs
     rcv_buf: int = _int(65535, 1, _MAX_WINDOW)  # bytes
     window_rounding: str = _choice("mss-down", ("mss-down", "mss-up", "none"))
+    window_by_buffer: int = _switch(0)  # what is acceptable is what the buffer holds, not what was advertised
     rcv_wscale_min: int = _int(0, 0, 14)  # smallest window shift ever offered
     delack_ms: int = _int(0, 0, 499)  # 0: acknowledge at once; below 500 (RFC 9293 MUST-40)
     auto_read: bool = _flag(True)  # the application takes data as it arrives
@@ -287,6 +307,9 @@ class Config:
         if self.tcp_rto_min_us > self.tcp_rto_max_ms * 1000:
             expected = f"at most tcp_rto_max_ms ({self.tcp_rto_max_ms} ms)"
             raise _wrong(ValueError, "tcp_rto_min_us", expected, self.tcp_rto_min_us)
+        if self.rto_initial_ms > self.tcp_rto_max_ms:
+            expected = f"at most tcp_rto_max_ms ({self.tcp_rto_max_ms} ms)"
+            raise _wrong(ValueError, "rto_initial_ms", expected, self.rto_initial_ms)
 
     # -- profiles --------------------------------------------------------------------------
 
@@ -324,13 +347,16 @@ class Config:
 
     # -- derived -----------------------------------------------------------------------------
 
-    def window(self, rcv_buf: int | None = None, mss: int | None = None) -> int:
+    def window(self, rcv_buf: int | None = None, mss: int | None = None, *, stamped: bool = False) -> int:
         """The receive window in bytes that a buffer gives, rounded as `window_rounding` says.
 
-        A buffer below one MSS is never rounded down: Linux does not either.
+        A buffer below one MSS is never rounded down: Linux does not either. Where it knows that segments
+        will carry timestamps (`stamped`: it has the peer's SYN), it rounds to what is left for text.
         """
         size = self.rcv_buf if rcv_buf is None else rcv_buf
         unit = self.mss if mss is None else mss
+        if stamped and self.window_rounding == "mss-down":
+            unit = max(1, unit - 12)
         if self.window_rounding == "mss-down" and size > unit:
             return size - size % unit
         if self.window_rounding == "mss-up":
@@ -438,6 +464,14 @@ _LINUX_ONLY: Final = (
     "rst_before_fin",
     "wrong_ack_first",
     "orphan_fin_wait_2_brief",
+    "shutdown_waits",
+    "text_over_fin_resets",
+    "time_wait_outlives",
+    "persist_restarts",
+    "ack_of_iss_opens",
+    "seq_within_window",
+    "tsecr_checked",
+    "tolerate_missing_ts",  # RFC 7323 3.2 (SHOULD): dropped silently
 )
 
 FREEBSD: Final[Mapping[str, Any]] = {
@@ -446,6 +480,7 @@ FREEBSD: Final[Mapping[str, Any]] = {
     "dup_syn_restarts": 1,
     "accept_queue_rule": "half-more",
     "cookie_encoding": "freebsd",
+    "accept_full_drops_syn": 0,  # the socket is made by the third segment
     "tcp_abort_on_overflow": 1,  # syncache.rst_on_sock_fail
     "tcp_synack_retries": 3,
     "tcp_syn_retries": 12,  # keepinit ends the attempt long before
@@ -460,8 +495,10 @@ FREEBSD: Final[Mapping[str, Any]] = {
     "tcp_max_tw_buckets": UNLIMITED,
     "tcp_tw_reuse": 0,
     "tcp_rfc1337": 1,
+    "tcp_invalid_ratelimit": 0,
     "rcv_buf": 65536,
     "window_rounding": "mss-up",
+    "window_by_buffer": 1,
     "rcv_wscale_min": 6,  # the shift for the largest buffer a socket may grow to, 2 MiB
     "delack_ms": 40,
     "ip_local_port_range": (10000, 65535),
@@ -469,7 +506,16 @@ FREEBSD: Final[Mapping[str, Any]] = {
     "isn_tick_ns": 4000,
     **dict.fromkeys(_LINUX_ONLY, 0),
     "retries_rule": "count",
-    "acceptance": "rfc",
+    "acceptance": "trim",
+    "half_open_rules": "syncache",
+    "time_wait_rules": "freebsd",
+    "paws_answers": "text",
+    "ack_range": "rfc793",
+    "ack_repeats_control": 1,
+    "syn_text": "client",
+    "crossed_syn_restarts": 1,
+    "listen_answers_synack": 0,
+    "bad_ack_ends_half_open": 1,
     "refused_in_syn_received": 1,
     "unlisten_forgets": 1,
 }
@@ -496,6 +542,11 @@ STRICT: Final[Mapping[str, Any]] = {
     **dict.fromkeys(_LINUX_ONLY, 0),
     "retries_rule": "count",  # RFC 9293 3.8.3 (MUST-20): R1 and R2 in resends or in time
     "acceptance": "rfc",  # RFC 9293 3.10.7.4 (1st)
+    "half_open_rules": "rfc",  # RFC 9293 3.10.7.4: SYN-RECEIVED has no steps of its own
+    "time_wait_rules": "rfc",  # RFC 9293 3.10.7.4 (5th): only the peer's FIN is still expected
+    "paws_answers": "all",  # RFC 7323 5.3 R1
+    "abort_rst_has_ack": 0,  # RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>
+    "syn_text": "kept",  # RFC 9293 3.10.7.2, 3.10.7.3: queued for ESTABLISHED
     "refused_in_syn_received": 1,  # RFC 9293 3.10.7.4 (2nd), SYN-RECEIVED from an active OPEN
     "unlisten_forgets": 1,  # RFC 9293 3.10.4: CLOSE deletes the TCB
 }

@@ -4,9 +4,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from tcpcore.block cimport *
-from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, TW_FULL_MS, full_window, use_cold
+from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, full_window, use_cold
 from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport clock_ms, rto, rtt_sample, rtt_update, syn_interval, tick_up
+from tcpcore.rto cimport clock_ms, first_wait, rtt_sample, rtt_update, tick_up
 from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.seq cimport seq_lt
 
@@ -52,6 +52,12 @@ cdef inline void take_window(Block* tcb, Cold* cold, const Segment* seg, uint32_
         cold.max_snd_wnd = wnd
 
 
+cdef inline bint moves_window(const Block* tcb, const Segment* seg, uint32_t wnd) noexcept nogil:
+    """RFC 9293 3.10.7.4 (5th): the segment is newer than the one SND.WND came from, or opens it."""
+    return seq_lt(tcb.snd_una, seg.ack) or seq_lt(tcb.snd_wl1, seg.seq) or (
+        tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0))
+
+
 cdef inline void open_window(Block* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
     """Our SYN's window becomes an edge, now that the peer's numbers are known."""
     cdef uint32_t space
@@ -65,13 +71,17 @@ cdef inline bint older(const Block* tcb, const Cold* cold, const Segment* seg) n
     return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, cold.ts_recent)
 
 
-cdef inline void establish(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
-    """The handshake is complete: first RTT sample unless something was resent (Karn)."""
+cdef inline void establish(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                           int64_t now) noexcept nogil:
+    """The handshake is complete: first RTT sample. Where something was resent only an echo can tell which of
+    them this answers (Karn)."""
     if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
-        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - syn_interval(knobs, 0, 0)))
-        if tcb.bits & B_COLD and tcb.rtt:
-            cold.srtt_us = 0
-            rtt_update(cold, tcb.rtt)
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - first_wait(tcb, knobs)))
+    elif tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
+        tcb.rtt = <uint16_t>echoed_sample(cold, seg, now)
+    if tcb.bits & B_COLD and tcb.rtt:
+        cold.srtt_us = 0
+        rtt_update(cold, tcb.rtt)
     tcb.retries = 0
     tcb.bits &= ~(B_RESEND_SYN | B_MATURE)
     if tcb.bits & B_COLD:
@@ -82,17 +92,3 @@ cdef inline void establish(Block* tcb, Cold* cold, const Knobs* knobs, int64_t n
 cdef inline uint32_t echoed_sample(const Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
     """The round trip that the echo of our timestamp tells (RFC 7323 4.1), in ticks; 0 if it tells none."""
     return rtt_sample(clock_ms(now) + cold.ts_offset - seg.tsecr)
-
-
-cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """How long an orphan waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux
-    serves what is above a minute twice."""
-    cdef uint32_t wait = rto(tcb, cold, knobs)
-    cdef uint32_t total = knobs.fin_timeout
-    if not knobs.orphan_fin_wait_2_brief:
-        return total
-    wait = (wait << 2) - (wait >> 1)
-    if total <= TW_FULL_MS:
-        return total if total > wait else wait
-    total -= TW_FULL_MS
-    return total + (total if total > wait else wait)

@@ -32,11 +32,12 @@ LETTERS = dict(zip("FSRPAUEC", Flag, strict=True))
 OPT_TS = 8
 
 
-def configuration(**knobs):
-    """A Linux host with a clock for an ISN, and no options and no cookies unless a test is about them."""
-    return Config.linux(**{"capacity": 64, "local_addr": LOCAL, "isn": "rfc793", "isn_tick_ns": TICK,
-                           "tcp_timestamps": 0, "tcp_sack": 0, "tcp_window_scaling": 0, "tcp_syncookies": 0,
-                           **knobs})
+def configuration(profile="linux", **knobs):
+    """A host with a clock for an ISN, and no options and no cookies unless a test is about them."""
+    return getattr(Config, profile)(**{"capacity": 64, "local_addr": LOCAL, "isn": "rfc793",
+                                       "isn_tick_ns": TICK,
+                                       "tcp_timestamps": 0, "tcp_sack": 0, "tcp_window_scaling": 0,
+                                       "tcp_syncookies": 0, **knobs})
 
 
 class Host:

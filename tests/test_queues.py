@@ -117,7 +117,7 @@ def test_third_segment_for_a_full_queue_is_reset_with_abort_on_overflow():
     server = full(abort=1)
     rows = server.ack(10)
     assert rows["flags"].tolist() == [R] and rows["seq"].tolist() == [(server.iss[10] + 1) % 2**32]
-    assert server.half_open == 0 and server.lost() == {"EmbryonicAborted": 1}
+    assert server.half_open == 0 and server.lost() == {"AcceptQueueFull": 1}
     assert server.eng.counters["AttemptFails"] == server.eng.counters["EmbryonicRsts"] == 1
 
 

@@ -45,6 +45,8 @@ class Host:
         self.listeners = {}           # name -> listener id
         self.sockets = {}             # label -> handle
         self.flows = {}               # handle -> flow, of every connection seen alive
+        self.ended = set()            # handles whose peer has sent its FIN
+        self.given_up = set()         # handles of attempts that a shutdown ended
         self.told = {}                # handle -> the error the application has been told
 
     # -- the wire and the clock
@@ -58,7 +60,9 @@ class Host:
         flags = sum(LETTERS[letter] for letter in seg["flags"])
         batch = segments(1, **header, dst=ADDRESS, payload_len=seg["len"], flags=flags, **fields)
         self.hear(self.stack.receive(batch, self.now))
-        self.find((seg["src"], seg["sport"], seg["dport"]))
+        handle = self.find((seg["src"], seg["sport"], seg["dport"]))
+        if self.look(handle)["state"] in AFTER_FIN:
+            self.ended.add(handle)
 
     def run_until(self, t):
         end = round(t * SECOND)
@@ -161,24 +165,28 @@ class Host:
         self.hear(segs)
         if taken[0]:
             return int(taken[0])
-        if state in AFTER_FIN or self.look(handle)["error"] == errno.EPIPE:
+        if handle in self.ended:
             return "EOF"
         if state == State.CLOSED:
-            return self.take_error(handle) or "EOF"
+            return self.take_error(handle) or ("ENOTCONN" if handle in self.given_up else "EOF")
         return "EAGAIN"
 
     def shutdown(self, handle, _):
         if self.look(handle)["state"] in GONE:
             return "ENOTCONN"
+        if self.look(handle)["state"] == State.SYN_SENT:
+            self.given_up.add(handle)
         self.hear(self.stack.shutdown(handle, self.now))
         return "ok"
 
-    def close(self, handle, _):
+    def close(self, handle, args):
         self.hear(self.stack.close(handle, self.now))
+        del self.sockets[args["conn"]]
         return "ok"
 
-    def abort(self, handle, _):
+    def abort(self, handle, args):
         self.hear(self.stack.abort(handle, self.now))
+        del self.sockets[args["conn"]]
         return "ok"
 
     def error(self, handle, _):

@@ -31,7 +31,7 @@ def test_answers_as_recorded(scenario, stack):
         pytest.skip(f"no knob for {', '.join(unknown)}")
     host = Host(stack(configuration(CORPUS["about"]["base_sysctl"], scenario["sysctl"])))
     played = execute(scenario, host)
-    assert compare(scenario["steps"], played) == []
+    assert compare(scenario["steps"], played, scenario["name"]) == []
     assert host.stack.check() == []
 
 

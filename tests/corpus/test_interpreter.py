@@ -140,6 +140,47 @@ def test_order_between_connections_is_free():
     assert compare([step("c1", "c2")], [step("c2", "c1")]) == []
 
 
+def ack(number, **fields):
+    return {"t": 0.0, "conn": "c1", "flags": "A", "seq": "L+1", "ack": number, "len": 0, "wnd": 1, **fields}
+
+
+def one_step(*segs):
+    return [{"t": 0.0, "within": 1, "expect": list(segs)}]
+
+
+def test_of_several_acknowledgements_the_last_counts():
+    delayed, prompt = one_step(ack("R+201")), one_step(ack("R+101"), ack("R+201"))
+    assert compare(delayed, prompt) == compare(prompt, delayed) == []
+    assert compare(delayed, one_step(ack("R+101")))
+
+
+@pytest.mark.parametrize("other", [
+    one_step(ack("R+101")),
+    one_step(ack("R+101"), ack("R+101"), ack("R+101")),
+    one_step(ack("R+101", len=5), ack("R+101")),
+], ids=["fewer", "more", "text"])
+def test_repeated_acknowledgements_are_counted(other):
+    assert compare(one_step(ack("R+101"), ack("R+101")), other)
+
+
+def test_text_and_a_fin_outdo_an_acknowledgement_but_no_text():
+    assert compare(one_step(ack("R+2", len=10)), one_step(ack("R+1"), ack("R+2", len=10))) == []
+    assert compare(one_step(ack("R+2")), one_step(ack("R+1", len=10), ack("R+2")))
+
+
+def survivors(*labels):
+    left = {label: "SYN_RCVD" if label in labels else "CLOSED" for label in ("c1", "c2", "c3")}
+    return [{"t": 0.0, "within": 1, "expect": [ack("R+1", conn=label, flags="SA") for label in labels]},
+            {"t": 1.0, "state": left}, {"t": 1.0, "queue": {"l1": {"syn": len(labels), "accept": 0}}}]
+
+
+def test_where_entries_expire_together_only_their_number_counts():
+    name = "syn_queue_prune_b16"
+    assert compare(survivors("c1", "c2"), survivors("c2", "c3"), name) == []
+    assert compare(survivors("c1", "c2"), survivors("c2", "c3"))
+    assert compare(survivors("c1", "c2"), survivors("c3"), name)
+
+
 def test_a_shorter_replay_is_an_error():
     recorded, played = played_back("passive_open")
     with pytest.raises(ValueError):

@@ -1,6 +1,7 @@
 """A fixture per RFC 9293 state, each built on the previous one, for the engine and for its twin.
 
-``@pytest.mark.knobs(tcp_rfc1337=1)`` configures the host of a test.
+``@pytest.mark.knobs(tcp_rfc1337=1)`` configures the host of a test,
+``profile("freebsd")`` chooses its profile.
 """
 
 import pytest
@@ -12,6 +13,7 @@ from tests.model.engine_twin import Twin
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "knobs(**knobs): the host's configuration in a dialogue")
+    config.addinivalue_line("markers", "profile(name): the host's profile in a dialogue, linux unless said")
 
 
 def knobs(request):
@@ -21,7 +23,8 @@ def knobs(request):
 
 @pytest.fixture(params=[Engine, Twin], ids=["engine", "twin"])
 def host(request):
-    host = Host(request.param(configuration(**knobs(request))))
+    profile = request.node.get_closest_marker("profile")
+    host = Host(request.param(configuration(*(profile.args if profile else ()), **knobs(request))))
     yield host
     host.leave()
 
@@ -60,6 +63,15 @@ def syn_sent(closed):
 
 
 @pytest.fixture
+def crossed(syn_sent):
+    """SYN-RECEIVED by a simultaneous open, the SYN-ACK just sent."""
+    syn_sent.arrives("S", mss=1460)
+    syn_sent.expects("SA")
+    assert syn_sent.state == State.SYN_RECEIVED
+    return syn_sent.settled()
+
+
+@pytest.fixture
 def established(syn_received):
     """ESTABLISHED by a passive open, accepted."""
     syn_received.arrives("A", at=RTT)
@@ -86,10 +98,13 @@ def fin_wait_2(fin_wait_1):
 
 
 @pytest.fixture
-def closing(fin_wait_1):
+def closing(fin_wait_1, host):
     """CLOSING: both FINs crossed, the peer's just acknowledged."""
     fin_wait_1.arrives("FA", ack=1, at=RTT)
-    fin_wait_1.expects("A")
+    if host.stack.config.ack_repeats_control:
+        fin_wait_1.expects("FA", seq=1)
+    else:
+        fin_wait_1.expects("A")
     assert fin_wait_1.state == State.CLOSING
     return fin_wait_1.settled()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import SILENCE, WINDOW
+from tests.dialogue import RTT, SILENCE, WINDOW
 
 
 @pytest.mark.parametrize("ack", [
@@ -15,6 +15,23 @@ def test_incredible_acknowledgement_is_answered_and_its_data_dropped(established
     established.arrives("A", seq=1, ack=ack, length=10)
     established.expects("A", ack=1)
     established.arrives("FA", seq=1, ack=ack)
+    established.expects(SILENCE)
+    established.arrives("FA", seq=1, ack=ack, at=0.5)
+    established.expects("A", ack=1)
+    assert established.state == State.ESTABLISHED
+
+
+def test_where_we_opened_the_syn_counts_among_what_was_acknowledged(syn_sent):
+    """SND.UNA - 1 acknowledges less than everything, but not less than anything."""
+    syn_sent.arrives("SA", mss=1460, at=RTT)
+    syn_sent.expects("A")
+    syn_sent.arrives("FA", ack=0)
+    syn_sent.expects("A")
+    assert syn_sent.state == State.CLOSE_WAIT
+
+
+def test_where_the_peer_opened_it_does_not(established):
+    established.arrives("FA", seq=1, ack=0)
     established.expects("A", ack=1)
     assert established.state == State.ESTABLISHED
 

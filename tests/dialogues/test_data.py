@@ -94,6 +94,59 @@ def test_a_closed_window_is_probed_and_opens(established):
     established.arrives("A", at=1)
 
 
+def test_each_acknowledgement_restarts_the_interval_between_probes(established):
+    established.arrives("A", wnd=0)
+    established.send(100)
+    established.arrives("A", wnd=50, at=0.2)
+    established.expects("A", length=50, at=0.5)
+    established.arrives("A", wnd=1000, at=0.6)
+    established.expects("A", length=50)
+    established.arrives("A", at=0.7)
+
+
+@pytest.mark.knobs(persist_restarts=0)
+def test_acknowledgements_leave_the_probes_alone(established):
+    established.arrives("A", wnd=0)
+    established.send(100)
+    established.arrives("A", wnd=50, at=0.2)
+    established.expects("A", length=50, at=0.3)
+    established.arrives("A", wnd=1000, at=0.4)
+    established.expects("A", length=50)
+    established.arrives("A", at=0.5)
+
+
+def test_the_doublings_of_the_probes_are_not_the_texts(established):
+    established.arrives("A", wnd=0)
+    established.send(100)
+    established.expects("A", seq=0, at=0.3)
+    established.expects("A", seq=0, at=0.9)
+    established.arrives("A", wnd=1000, at=1)
+    established.expects("A", length=100)
+    established.expects("A", seq=1, length=100, at=1.3)
+    established.arrives("A")
+
+
+@pytest.mark.knobs(tcp_retries2=2)
+def test_linux_stops_doubling_the_interval_of_probes_at_tcp_retries2(established):
+    established.arrives("A", wnd=0)
+    established.send(100)
+    for at in (0.3, 0.9, 2.1, 3.3):
+        established.expects("A", seq=0, at=at)
+        established.arrives("A", wnd=0)
+    established.abort()
+    established.expects("RA", seq=1)
+
+
+def test_what_is_resent_fits_a_window_that_has_shrunk(established):
+    established.send(100)
+    established.expects("A", length=100)
+    established.arrives("A", ack=1, length=1)
+    established.expects("A")
+    established.arrives("A", ack=1, wnd=64)
+    established.expects("A", seq=1, length=64, at=0.3)
+    established.arrives("A")
+
+
 def test_the_window_is_not_overrun(syn_received):
     """RFC 9293 3.8.6.2.1: no part of a segment either, while a full one is queued."""
     peer = syn_received

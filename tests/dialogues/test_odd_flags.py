@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import SILENCE
+from tests.dialogue import SILENCE, configuration
 
 #: Flags without ACK and without RST that begin nothing, and bytes with them.
 NEITHER_SYN_NOR_ACK = [("F", 0), ("", 0), ("P", 20), ("FP", 20), ("SF", 0), ("FPU", 0)]
@@ -45,6 +45,20 @@ def test_listener_resets_an_acknowledgement_of_nothing(listening, flags):
     listening.arrives(flags, ack=77)
     listening.expects("R", seq=77)
     assert listening.state == State.CLOSED
+
+
+@pytest.mark.parametrize("acceptance", ["linux", "rfc"])
+@pytest.mark.parametrize("flags, length", [("", 0), ("F", 0), ("P", 20), ("FPU", 0)])
+def test_what_acknowledges_nothing_is_not_even_told_that_it_is_old(request, host, flags, length, acceptance):
+    """Linux; by the letter it is unacceptable and answered."""
+    if host.stack.config.acceptance != acceptance:
+        host.stack = type(host.stack)(configuration(acceptance=acceptance))
+    established = request.getfixturevalue("established")
+    established.arrives(flags, seq=-30, length=length)
+    established.expects(*(["A"] if acceptance == "rfc" else [SILENCE]))
+    established.arrives(flags, seq=1, length=length)
+    established.expects(SILENCE)
+    assert established.state == State.ESTABLISHED
 
 
 @pytest.mark.parametrize("flags", ["SEC", "SPU"])

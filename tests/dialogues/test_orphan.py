@@ -93,6 +93,27 @@ def test_close_with_unread_data_resets(established):
     assert established.state == State.CLOSED
 
 
+@pytest.mark.knobs(tcp_fin_timeout=5)
+def test_a_fin_that_is_no_news_keeps_the_connection_whole(orphan):
+    """Linux, which saw a FIN, waits as a connection and not as a TIME-WAIT: what acknowledges nothing is not
+    answered, and the end is told."""
+    orphan.arrives("FA", seq=0, at=RTT)
+    orphan.expects("A", ack=1)
+    assert orphan.state == State.FIN_WAIT_2
+    orphan.arrives("", seq=-9)
+    orphan.expects(SILENCE)
+    orphan.expects("RA", ack=1, at=RTT + 5)
+    assert orphan.state == State.CLOSED
+
+
+def test_a_reset_beside_the_window_is_answered_in_fin_wait_2(orphan):
+    """There it is judged like a TIME-WAIT's segments, whose flags are looked at last."""
+    orphan.arrives("A", at=RTT)
+    orphan.arrives("R", seq=0)
+    orphan.expects("A")
+    assert orphan.state == State.FIN_WAIT_2
+
+
 def test_close_in_close_wait(close_wait):
     close_wait.close()
     close_wait.expects("FA")

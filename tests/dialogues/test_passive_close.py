@@ -1,7 +1,9 @@
 """CLOSE-WAIT and LAST-ACK (RFC 9293 3.6, 3.10.4, 3.10.7.4)."""
 
+import pytest
+
 from tcpcore import State
-from tests.dialogue import RTT, SILENCE
+from tests.dialogue import RTT, SILENCE, WINDOW
 
 
 def test_four_segments(established):
@@ -53,6 +55,39 @@ def test_data_behind_the_peers_fin_is_ignored(close_wait):
     close_wait.arrives("A", seq=2, length=10)
     close_wait.expects(SILENCE)
     assert close_wait.state == State.CLOSE_WAIT
+
+
+@pytest.mark.parametrize("place, error", [("close_wait", "EPIPE"), ("closing", "ECONNRESET"),
+                                          ("last_ack", "ECONNRESET")])
+def test_text_that_reaches_over_the_peers_fin_is_reset(request, host, place, error):
+    """Linux; RFC 9293 ignores it."""
+    dialogue = request.getfixturevalue(place)
+    dialogue.arrives("A", seq=1, ack=1, length=10)
+    dialogue.expects("R", seq=1)
+    assert (dialogue.state, dialogue.error) == (State.CLOSED, error)
+
+
+@pytest.mark.knobs(text_over_fin_resets=0)
+def test_text_that_reaches_over_the_peers_fin_is_ignored(after_fin):
+    state = after_fin.state
+    after_fin.arrives("A", seq=1, ack=1, length=10)
+    after_fin.expects(SILENCE)
+    assert after_fin.state == state
+
+
+def test_a_second_fin_right_behind_the_first_is_taken(after_fin):
+    state = after_fin.state
+    after_fin.arrives("FA", seq=1, ack=1, length=1)
+    after_fin.expects("A", ack=3)
+    assert after_fin.state == state
+
+
+@pytest.mark.knobs(auto_read=False)
+def test_the_peers_fin_does_not_move_the_right_edge_of_the_window(close_wait):
+    close_wait.arrives("R", seq=1 + WINDOW)
+    close_wait.expects("A", wnd=WINDOW - 1)
+    close_wait.arrives("R", seq=1 + WINDOW + 1)
+    close_wait.expects(SILENCE)
 
 
 def test_fin_waits_for_the_queued_data(close_wait):

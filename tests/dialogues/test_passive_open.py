@@ -91,6 +91,24 @@ def test_exact_reset_removes_the_entry(syn_received):
     assert not syn_received.accept()
 
 
+@pytest.mark.parametrize("ack", [0, 2, 5000])
+def test_the_acknowledgement_of_a_reset_is_not_looked_at(syn_received, ack):
+    syn_received.arrives("RA", ack=ack)
+    syn_received.expects(SILENCE)
+    assert syn_received.state == State.CLOSED
+
+
+def test_a_fin_on_the_repeated_syn_makes_no_difference(syn_received):
+    syn_received.arrives("SF", seq=0, mss=1460)
+    syn_received.expects("SA")
+
+
+def test_the_old_syn_on_it_makes_it_no_third_segment(syn_received):
+    syn_received.arrives("SFA", seq=0)
+    syn_received.expects("A")
+    assert syn_received.state == State.SYN_RECEIVED
+
+
 def test_inexact_reset_in_the_window_is_challenged(syn_received):
     syn_received.arrives("R", seq=2)
     syn_received.expects("A")

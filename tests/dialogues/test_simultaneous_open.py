@@ -47,6 +47,65 @@ def test_only_an_exact_reset_ends_it(crossed, seq):
     assert crossed.error is not None
 
 
+def test_the_peers_syn_ack_is_acknowledged(crossed):
+    crossed.arrives("SA", seq=0)
+    crossed.expects("A")
+    assert crossed.state == State.ESTABLISHED
+
+
+def test_shutdown_waits_for_the_acknowledgement_of_our_syn(crossed):
+    crossed.shutdown()
+    crossed.expects(SILENCE)
+    assert crossed.state == State.SYN_RECEIVED
+    crossed.arrives("A")
+    crossed.expects("FA")
+    assert crossed.state == State.FIN_WAIT_1
+    crossed.arrives("A")
+
+
+@pytest.mark.knobs(shutdown_waits=0)
+def test_shutdown_sends_the_fin_at_once(crossed):
+    """RFC 9293 3.10.4."""
+    crossed.shutdown()
+    crossed.expects("FA")
+    assert crossed.state == State.FIN_WAIT_1
+    crossed.arrives("A")
+
+
+def test_close_sends_the_fin_and_the_syn_ack_goes_on(crossed):
+    crossed.close()
+    crossed.expects("FA")
+    for at in (1 - RTT, 3 - RTT, 7 - RTT):
+        crossed.expects("SA", at=at)
+    crossed.arrives("A")
+    assert crossed.state == State.FIN_WAIT_2
+
+
+def test_linux_takes_an_acknowledgement_of_nothing_for_consent(crossed):
+    crossed.arrives("A", ack=0)
+    crossed.expects(SILENCE)
+    assert crossed.state == State.ESTABLISHED
+    crossed.expects("SA", at=1 - RTT)
+    crossed.arrives("A", length=10)
+    crossed.expects("A")
+    crossed.wait(100)
+
+
+@pytest.mark.knobs(ack_of_iss_opens=0)
+def test_an_acknowledgement_of_nothing_is_reset(crossed):
+    """RFC 9293 3.10.7.4 (5th)."""
+    crossed.arrives("A", ack=0)
+    crossed.expects("R", seq=0)
+    assert crossed.state == State.SYN_RECEIVED
+
+
+def test_a_closed_window_moves_the_number_of_an_ack_back(syn_sent):
+    syn_sent.arrives("S", mss=1460, wnd=0, at=RTT)
+    syn_sent.expects("SA")
+    syn_sent.arrives("S", seq=0)
+    syn_sent.expects("A", seq=0)
+
+
 def test_two_stacks_open_to_each_other(host):
     here, there = host.stack, type(host.stack)(configuration(local_addr=PEER))
     ours, out = here.connect(PEER, 2, START, sport=1)

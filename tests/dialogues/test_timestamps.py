@@ -30,6 +30,43 @@ def test_an_older_timestamp_is_acknowledged_and_dropped(established):
     assert established.state == State.ESTABLISHED
 
 
+@pytest.mark.parametrize("age, acknowledged", [(1, 11), (2, 1)])
+def test_one_tick_is_not_old_on_linux(established, age, acknowledged):
+    established.arrives("A", seq=1, length=10, tsval=-age)
+    established.expects("A", ack=acknowledged)
+
+
+def test_an_old_pure_acknowledgement_is_not_answered(established):
+    established.arrives("A", seq=0, tsval=-1000)
+    established.expects(SILENCE)
+
+
+def test_what_has_a_bad_acknowledgement_leaves_ts_recent_alone(established):
+    before = established.clock()
+    established.arrives("A", seq=1, ack=2, length=10, at=1)
+    established.expects("A", ack=1, tsecr=before)
+    established.arrives("S", seq=1, at=2)
+    established.expects("A", ack=1, tsecr=before)
+
+
+def test_a_half_open_entry_takes_it_with_the_third_segment_only(syn_received):
+    before = syn_received.clock()
+    syn_received.arrives("R", seq=5, at=0.5)
+    syn_received.expects("A", ack=1, tsecr=before)
+
+
+def test_an_echo_times_a_resent_syn_ack(syn_received):
+    """RFC 7323 4.1: Karn's ambiguity is gone."""
+    syn_received.expects("SA", at=1)
+    syn_received.arrives("A", at=1 + RTT)
+    assert syn_received.accept()
+    syn_received.send(10)
+    syn_received.expects("A", length=10)
+    syn_received.expects("A", seq=1, length=10, at=1 + 4 * RTT)
+    syn_received.arrives("A")
+    syn_received.wait(100)
+
+
 def test_a_reset_is_exempt(established):
     established.arrives("R", tsval=-1000)
     assert established.state == State.CLOSED
@@ -65,6 +102,14 @@ def test_old_fin_in_time_wait_is_acknowledged(time_wait):
     time_wait.arrives("FA", seq=1, tsval=-1000, at=RTT)
     time_wait.expects("A")
     assert time_wait.state == State.TIME_WAIT
+
+
+@pytest.mark.knobs(tcp_timestamps=2, tcp_rfc1337=1)
+def test_a_reset_that_time_wait_ignores_has_a_timestamp_all_the_same(time_wait):
+    time_wait.arrives("R", at=1)
+    latest = time_wait.clock()
+    time_wait.arrives("A", length=1, at=2)
+    time_wait.expects("A", ack=time_wait.said - 1, tsecr=latest)
 
 
 @pytest.mark.knobs(tcp_timestamps=2, tcp_syn_linear_timeouts=0)

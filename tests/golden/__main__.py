@@ -1,4 +1,5 @@
 from tests.golden.table import GOLDEN, printed
 
-GOLDEN.write_text(printed())
-print(GOLDEN)
+if __name__ == "__main__":
+    for profile, file in GOLDEN.items():
+        file.write_text(printed(profile))

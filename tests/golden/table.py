@@ -12,13 +12,15 @@ import numpy as np
 
 from tcpcore import Config, Engine, Flag, State, segments
 
-GOLDEN = Path(__file__).with_name("transitions.txt")
+GOLDEN = {profile: Path(__file__).with_name(f"transitions{suffix}.txt")
+          for profile, suffix in (("linux", ""), ("freebsd", "-freebsd"), ("strict", "-strict"))}
 
 SPACE = 1 << 32
 TICK = 1_000_000
 LOCAL, PEER = "10.0.0.1", "10.0.0.2"
 SERVICE = 80
-WINDOW = 64_240                       # what Linux makes of a buffer of 65535 bytes
+#: What they are ready to take; 64,240 is what Linux makes of a buffer of 65,535 bytes.
+WINDOWS = {profile: getattr(Config, profile)().window() for profile in GOLDEN}
 SAID = 1000                           # bytes each end has sent and seen acknowledged
 IRS = ISS = SPACE - 1 - SAID - 500    # the edge SND.UNA and RCV.NXT stand 500 below the wrap
 START = ISS * TICK                    # the ISN clock reads ISS
@@ -28,8 +30,6 @@ LETTERS = dict(zip("FSRPAUEC", Flag, strict=True))
 #: Flags of the segment, and its payload.
 SEGMENTS = [("-", 0), ("S", 0), ("SA", 0), ("A", 0), ("FA", 0), ("F", 0), ("R", 0), ("RA", 0), ("SF", 0),
             ("SR", 0), ("FSRPAUEC", 0), ("PA", 100)]
-#: Where SEG.SEQ lies, counted from RCV.NXT.
-SEQS = {"below": -SAID, "left-1": -1, "exact": 0, "inside": 1000, "right": WINDOW, "beyond": WINDOW + 1000}
 #: Where SEG.ACK lies.
 ACKS = {
     "ancient": lambda una, nxt: una - SAID - 2,
@@ -39,16 +39,22 @@ ACKS = {
     "beyond": lambda una, nxt: nxt + 1,
 }
 
-HEAD = f"""\
+HEAD = """\
 The transition table, printed from the code by `python -m tests.golden`. A test compares; review the diff.
 
-One segment per line, each to a connection of its own in that state; Linux profile without options.
-seq   where SEG.SEQ lies, from RCV.NXT: below (-{SAID}), left-1 (-1), exact, inside (+1000),
-      right (+RCV.WND, {WINDOW}), beyond
+One segment per line, each to a connection of its own in that state; {profile} profile without options.
+seq   where SEG.SEQ lies, from RCV.NXT: below (-{said}), left-1 (-1), exact, inside (+1000),
+      right (+RCV.WND, {window}), beyond
 ack   where SEG.ACK lies: ancient (before our SYN), old (SND.UNA-1), una, new (SND.NXT), beyond (SND.NXT+1)
 rows  flags (PSH left out), seq counted from SND.NXT, ack from RCV.NXT, =0 the number 0, (n) payload
 A * stands for all of them. InSegs and OutSegs are left out.
 """
+
+
+def places(window):
+    """Where SEG.SEQ lies, counted from RCV.NXT."""
+    return {"below": -SAID, "left-1": -1, "exact": 0, "inside": 1000, "right": window,
+            "beyond": window + 1000}
 
 
 def bits(flags):
@@ -58,20 +64,22 @@ def bits(flags):
 class Scene:
     """Connections, all alike, between one engine and as many ports of one peer."""
 
-    def __init__(self, n):
+    def __init__(self, n, profile):
         self.n = n
+        self.window = min(WINDOWS[profile], 65_535)
         self.now = START
         self.ports = np.arange(FIRST_PORT, FIRST_PORT + n)
-        self.engine = Engine(Config.linux(
+        self.engine = Engine(getattr(Config, profile)(
             capacity=2 * n, local_addr=LOCAL, somaxconn=n, isn="rfc793", isn_tick_ns=TICK, tcp_timestamps=0,
-            tcp_sack=0, tcp_window_scaling=0, tcp_syncookies=0, tcp_max_syn_backlog=4 * n))
+            tcp_sack=0, tcp_window_scaling=0, tcp_syncookies=0, tcp_max_syn_backlog=4 * n,
+            tcp_challenge_ack_limit=None))
         self.conns = np.zeros(n, np.uint64)
         self.said, self.acked = 0, 0  # the peer's next number and what it acknowledges, from IRS and ISS
 
     def arrive(self, flags, payload_len=0):
         """The same ordinary segment from each peer."""
         self.engine.receive(segments(
-            self.n, src=PEER, dst=LOCAL, sport=self.ports, dport=SERVICE, wnd=WINDOW, flags=bits(flags),
+            self.n, src=PEER, dst=LOCAL, sport=self.ports, dport=SERVICE, wnd=self.window, flags=bits(flags),
             seq=(IRS + self.said) % SPACE, ack=(ISS + self.acked) % SPACE if "A" in flags else 0,
             payload_len=payload_len), self.now)
         self.said += payload_len + ("S" in flags) + ("F" in flags)
@@ -186,13 +194,13 @@ NO_SEQ = {"CLOSED", "LISTEN", "SYN_SENT"}       # nothing is expected yet
 NO_ACK = {"CLOSED", "LISTEN"}                   # nothing was sent
 
 
-def cases(state, una, nxt):
+def cases(state, una, nxt, window):
     """(flags, payload, name of seq, SEG.SEQ - RCV.NXT, name of ack, SEG.ACK) of each line."""
     acks = {"*": nxt} if state in NO_ACK else {name: where(una, nxt) for name, where in ACKS.items()}
     if una == nxt:
         acks.pop("new", None)
     for flags, payload in SEGMENTS:
-        for seq, offset in [("*", 0)] if state in NO_SEQ else SEQS.items():
+        for seq, offset in [("*", 0)] if state in NO_SEQ else places(window).items():
             for ack, acked in acks.items() if "A" in flags else [("", 0)]:
                 yield flags, payload, seq, offset, ack, acked % SPACE
 
@@ -227,14 +235,14 @@ def standing(scene):
     return int(info[0]["snd_una"]), int(info[0]["snd_nxt"]), int(info[0]["rcv_nxt"]) or IRS
 
 
-def section(title, prepare):
+def section(title, prepare, profile):
     """The lines of one state."""
     state = title.replace(",", "").split()[0]
-    trial = Scene(1)
+    trial = Scene(1, profile)
     prepare(trial)
     una, nxt, expected = standing(trial)
-    todo = list(cases(state, una, nxt))
-    scene = Scene(len(todo))
+    todo = list(cases(state, una, nxt, WINDOWS[profile]))
+    scene = Scene(len(todo), profile)
     prepare(scene)
     assert standing(scene) == (una, nxt, expected)
     engine = scene.engine
@@ -244,7 +252,7 @@ def section(title, prepare):
     before = tally(engine)
     for port, (flags, payload, seq, offset, ack, acked) in zip(scene.ports, todo, strict=True):
         rows = engine.receive(segments(
-            1, src=PEER, dst=LOCAL, sport=port, dport=SERVICE, wnd=WINDOW, flags=bits(flags),
+            1, src=PEER, dst=LOCAL, sport=port, dport=SERVICE, wnd=scene.window, flags=bits(flags),
             seq=(expected + offset) % SPACE, ack=acked, payload_len=payload), scene.now)
         after = tally(engine)
         told = " ".join(row_text(row, nxt, expected) for row in rows) or "."
@@ -259,7 +267,8 @@ def section(title, prepare):
     assert engine.check() == []
 
 
-def printed():
+def printed(profile):
     """The whole table."""
-    lines = [line for title, prepare in SCENES for line in section(title, prepare)]
-    return HEAD + "\n".join(lines) + "\n"
+    lines = [line for title, prepare in SCENES for line in section(title, prepare, profile)]
+    head = HEAD.format(profile=profile.capitalize(), said=SAID, window=WINDOWS[profile])
+    return head + "\n".join(lines) + "\n"

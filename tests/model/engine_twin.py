@@ -17,6 +17,7 @@ import numpy as np
 
 from tcpcore import Config, State
 from tests.model.twin_arrival import Arrival
+from tests.model.twin_closing import Closing
 from tests.model.twin_connection import (
     CURRENT,
     MS,
@@ -50,7 +51,7 @@ def handles(conns):
     return [int(conn) for conn in np.atleast_1d(np.asarray(conns, dtype=np.uint64))]
 
 
-class Twin(Arrival, Sending):
+class Twin(Arrival, Closing, Sending):
     def __init__(self, config=None, *, isn=None, ts_offset=None, draw=None, **knobs):
         self.config = Config(**knobs) if config is None else config.replace(**knobs)
         self.clock = 0
@@ -234,6 +235,9 @@ class Twin(Arrival, Sending):
             if conn.state == State.CLOSED:
                 self.free(conn)
                 continue
+            if conn.state == State.TIME_WAIT and self.config.time_wait_outlives:
+                conn.orphan = True
+                continue
             if conn.state in TOLD_BY_ABORT:
                 self.active_rst(conn, now)
             self.die(conn, 0, "ListenerClosed")
@@ -283,7 +287,7 @@ class Twin(Arrival, Sending):
         conn.iss = self.isn(conn, now) if iss is None else iss
         conn.snd_una = conn.iss
         conn.snd_nxt = conn.snd_end = add(conn.iss, 1)
-        conn.syn_at = tick(now)
+        conn.syn_at = conn.syn_timed = tick(now)
         conn.first_tsval = self.tsval(conn, now)
         self.count("ActiveOpens")
         self.syn(conn, now)
@@ -315,7 +319,7 @@ class Twin(Arrival, Sending):
     def send(self, conns, nbytes, now):
         now = self.at(now)
         for conn, length in self.living(conns, nbytes):
-            if conn and not conn.half_open and conn.state in SENDERS and not conn.fin_queued:
+            if conn and not conn.half_open and conn.state in SENDERS and not (conn.fin_queued or conn.shut):
                 conn.snd_end = add(conn.snd_end, int(length))
                 self.output(conn, now, ALL)
         return self.sent()
@@ -331,6 +335,8 @@ class Twin(Arrival, Sending):
         for conn, in self.living(conns):
             if conn and conn.state == State.SYN_SENT:
                 self.die(conn, errno.ECONNRESET, "ConnectAborted")
+            elif conn and conn.state == State.SYN_RECEIVED and self.config.shutdown_waits:
+                conn.shut = not conn.half_open and not conn.orphan
             elif conn and not conn.half_open:
                 self.half_close(conn, now)
         return self.sent()
@@ -341,6 +347,8 @@ class Twin(Arrival, Sending):
 
     def queue_fin(self, conn):
         """3.10.4, the states; whether there is a FIN to send."""
+        if conn.state == State.SYN_RECEIVED:
+            conn.syn_unacked, conn.backoff = True, conn.retries
         if conn.state in (State.ESTABLISHED, State.SYN_RECEIVED):
             conn.state = State.FIN_WAIT_1
         elif conn.state == State.CLOSE_WAIT:
@@ -387,10 +395,14 @@ class Twin(Arrival, Sending):
         conn.held = False
         if conn.state == State.CLOSED:
             return self.free(conn)
-        if conn.state in TOLD_BY_ABORT:
+        if conn.state == State.TIME_WAIT and self.config.time_wait_outlives:
+            conn.orphan = True
+            return
+        counts = conn.state not in (State.SYN_SENT, State.TIME_WAIT) and not conn.half_open
+        if conn.state in TOLD_BY_ABORT or (counts and conn.unread):
             self.active_rst(conn, now)
-        if conn.state not in (State.SYN_SENT, State.TIME_WAIT) and not conn.half_open:
-            self.count("TCPAbortOnData")
+        if counts:
+            self.count("TCPAbortOnClose" if conn.unread else "TCPAbortOnData")
         cause = {State.SYN_SENT: "ConnectAborted", State.TIME_WAIT: None}.get(conn.state, "Aborted")
         if conn.half_open:
             self.count("SynQueueAborted")

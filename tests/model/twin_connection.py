@@ -4,6 +4,7 @@ Plain objects and plain integers; numbers modulo 2**32 are compared by `before` 
 decides anything. Source: docs/semantics.md section 1, RFC 9293 3.3.1 and 3.4.
 """
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ SENDERS = {State.SYN_SENT, State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WA
 TRANSMITTERS = {State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK}
 #: Where the peer may still send text.
 RECEIVERS = {State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2}
+CLOSED_BY_US = {State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK}
 BEHIND_FIN = {State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK}
 CURRENT = {State.ESTABLISHED, State.CLOSE_WAIT}
 
@@ -70,6 +72,27 @@ class Segment:
         self.len = self.payload_len + self.syn + self.fin
         self.end = add(self.seq, self.len)
 
+    def cut(self, *, syn=None, text=0, tail=0, fin=None):
+        """The same without its SYN or FIN, without so many bytes at its beginning or its end."""
+        rest = copy.copy(self)
+        if syn is False and rest.syn:
+            rest.syn, rest.flags, rest.seq = False, rest.flags & ~SYN, add(rest.seq, 1)
+        if fin is False:
+            rest.fin, rest.flags = False, rest.flags & ~FIN
+        rest.seq = add(rest.seq, text)
+        rest.payload_len -= text + tail
+        rest.len = rest.payload_len + rest.syn + rest.fin
+        rest.end = add(rest.seq, rest.len)
+        return rest
+
+    def without_syn(self):
+        """The same, its SYN overlooked: the number stays."""
+        rest = copy.copy(self)
+        rest.syn, rest.flags = False, rest.flags & ~SYN
+        rest.len = rest.payload_len + rest.fin
+        rest.end = add(rest.seq, rest.len)
+        return rest
+
     def offered_shift(self):
         return min(self.wscale, 14) if self.opts & OPT_WSCALE else None
 
@@ -112,11 +135,14 @@ class Connection:
     listener: int = 0
     error: int = 0
     # who knows it
-    half_open: bool = False          # SYN_RECEIVED that came from LISTEN
+    passive: bool = False            # came from LISTEN
+    half_open: bool = False          # passive and still SYN_RECEIVED
     young: bool = False              # half-open, its SYN-ACK never resent by the timer
     held: bool = False               # an application has a handle of its own
     queued: bool = False             # waits in an accept queue
     orphan: bool = False             # the application closed it
+    shut: bool = False               # shutdown() in active SYN_RECEIVED waits for ESTABLISHED
+    whole: bool = False              # orphan in FIN_WAIT_2, kept as a connection
     auto_close: bool = False
     in_time_wait_table: bool = False   # counts for tcp_max_tw_buckets
     # RFC 9293 3.3.1
@@ -145,6 +171,7 @@ class Connection:
     snd_end: int = 0                 # after the last byte queued
     fin_queued: bool = False
     fin_sent: bool = False
+    syn_unacked: bool = False        # beyond SYN_RECEIVED with our SYN-ACK still being resent
     unread: int = 0
     had_unread: bool = False         # from then on the window is what was offered last
     rcv_adv: int = 0                 # right edge of the window we offered
@@ -154,7 +181,8 @@ class Connection:
     # RFC 6298
     srtt: int | None = None          # us
     rttvar: int = 0
-    syn_at: int = 0                  # tick of the SYN or SYN-ACK
+    syn_at: int = 0                  # tick of the first SYN or SYN-ACK
+    syn_timed: int = 0               # tick from which its round trip is taken
     no_sample: bool = False          # Karn: the SYN exchange gives none
     timed: tuple | None = None       # (number, tick) being timed
     backoff: int = 0
@@ -192,7 +220,8 @@ class Connection:
 
     def row_limit(self):
         """Bytes in one row: the peer's MSS less the options, at most half of its largest window."""
-        bound = self.max_wnd // 2 if self.max_wnd > DEFAULT_MSS else max(self.max_wnd, SMALLEST_MSS)
+        least = SMALLEST_MSS - 12 * self.ts
+        bound = self.max_wnd // 2 if self.max_wnd > DEFAULT_MSS else max(self.max_wnd, least)
         return min(self.mss - 12 * self.ts, bound)
 
     def take_window(self, seg):
@@ -204,6 +233,18 @@ class Connection:
     def older(self, seg):
         """PAWS (RFC 7323 5.3, R1)."""
         return self.ts and seg.has_ts and after(self.ts_recent, seg.tsval)
+
+    def newer_window(self, seg):
+        """Whether SND.WND would be taken from this segment (RFC 9293 3.10.7.4, fifth)."""
+        wnd = seg.wnd << self.snd_shift
+        return after(seg.ack, self.snd_una) or after(seg.seq, self.snd_wl1) or (
+            seg.seq == self.snd_wl1 and (wnd > self.snd_wnd or wnd == 0))
+
+    def update_timestamp(self, seg, now):
+        """TS.Recent after a good segment (RFC 7323 4.3)."""
+        if (self.ts and seg.has_ts and not seg.rst and not after(seg.seq, self.rcv_nxt)
+                and not self.older(seg)):
+            self.take_timestamp(seg, now)
 
     def take_timestamp(self, seg, now):
         self.ts_recent, self.ts_recent_at = seg.tsval, tick(now)

@@ -39,6 +39,7 @@ DELACK, OUTPUT = "delack", "output"
 AT_ONCE = 2
 ALL = 1 << 30
 RTO_WITHOUT_SAMPLE_MS = 3000
+LONGEST_SAMPLE_MS = 65535
 DATA_RTO_MIN_MS = 200
 DAY_MS = 24 * 3600 * 1000
 
@@ -61,17 +62,29 @@ class Sending:
                   ack=conn.rcv_nxt if flags & ACK else 0, wnd=wnd, payload_len=payload_len, **options)
 
     def send_seq(self, conn):
-        """SND.NXT, or the right edge of the peer's window when that lies before it (not in SYN_RECEIVED)."""
-        if conn.state == State.SYN_RECEIVED:
+        """SND.NXT, or the right edge of the peer's window when that lies before it (not while half-open)."""
+        if conn.half_open or not self.config.seq_within_window:
             return conn.snd_nxt
         return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
 
-    def ordinary_ack(self, conn, now):
+    def bare_ack(self, conn, now):
         self.row(conn, now, ACK, self.send_seq(conn))
         self.acknowledged(conn)
 
-    def active_rst(self, conn, now, wnd=None):
-        self.row(conn, now, RST | ACK, self.send_seq(conn), wnd=wnd)
+    def ordinary_ack(self, conn, now):
+        """By knob it says again what the peer has not acknowledged: our SYN, or our FIN."""
+        again = self.config.ack_repeats_control and conn.snd_una != conn.snd_nxt
+        if again and conn.state == State.SYN_RECEIVED:
+            self.syn(conn, now)
+            self.acknowledged(conn)
+        elif again and conn.fin_sent:
+            self.row(conn, now, FIN | ACK, add(conn.snd_nxt, -1))
+            self.acknowledged(conn)
+        else:
+            self.bare_ack(conn, now)
+
+    def active_rst(self, conn, now):
+        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn))
 
     def answering_rst(self, seg):
         """3.5.2 group 1; never in answer to a RST."""
@@ -104,19 +117,28 @@ class Sending:
 
     def whole_window(self, conn):
         """What the empty buffer gives, as far as 16 bits can tell it."""
-        return min(self.config.window(conn.rcv_buf), UNSCALED << conn.rcv_shift)
+        stamped = conn.passive and conn.ts
+        return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
 
     def offered(self, conn):
         """What is left of the window offered last."""
         return max((conn.rcv_adv - conn.rcv_nxt + SPACE // 2) % SPACE - SPACE // 2, 0)
 
     def window(self, conn):
-        """W of the rules: what the peer may send now."""
-        told = conn.had_unread or conn.rcv_buf != self.config.rcv_buf
-        return self.offered(conn) if told else self.whole_window(conn)
+        """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
+        window = self.offered(conn) if self.told(conn) else self.whole_window(conn)
+        if self.config.window_by_buffer:
+            window = max(window, self.config.window(conn.rcv_buf) - conn.unread)
+        return window
+
+    def told(self, conn):
+        """Whether the window is what was offered last, not simply all there is."""
+        return conn.had_unread or conn.rcv_buf != self.config.rcv_buf
 
     def next_window(self, conn):
         whole = self.whole_window(conn)
+        if conn.peer_done and self.told(conn) and self.config.acceptance == "linux":
+            return self.offered(conn)
         if not conn.unread:
             return whole
         free = max(whole - conn.unread, 0)
@@ -138,8 +160,11 @@ class Sending:
 
     def limited(self, conn, seg, now, skipped):
         """Whether an answer to a segment that carries nothing comes too soon after the previous one."""
+        return not (seg.len and not seg.syn) and self.too_soon(conn, now, skipped)
+
+    def too_soon(self, conn, now, skipped):
         limit = self.config.tcp_invalid_ratelimit
-        if (seg.len and not seg.syn) or not limit:
+        if not limit:
             return False
         if conn.invalid_at is not None and now // MS - conn.invalid_at < limit:
             self.count(skipped)
@@ -147,11 +172,11 @@ class Sending:
         conn.invalid_at = now // MS
         return False
 
-    def challenge_ack(self, conn, seg, now):
-        if self.limited(conn, seg, now, "TCPACKSkippedChallenge"):
+    def challenge_ack(self, conn, now):
+        if self.too_soon(conn, now, "TCPACKSkippedChallenge"):
             return
         limit = self.config.tcp_challenge_ack_limit
-        if limit != NO_LIMIT:
+        if limit not in (0, NO_LIMIT):
             second = now // (1000 * MS)
             if second != self.challenge_second:
                 self.challenge_second = second
@@ -160,12 +185,12 @@ class Sending:
                 return
             self.challenges_left -= 1
         self.count("TCPChallengeACK")
-        self.ordinary_ack(conn, now)
+        self.bare_ack(conn, now)
 
     # -- RFC 6298 --------------------------------------------------------------------------------
 
     def sample(self, conn, ticks):
-        r = max(ticks, 1) * 1000
+        r = min(max(ticks, 1), LONGEST_SAMPLE_MS) * 1000
         if conn.srtt is None:
             conn.srtt, conn.rttvar = r, r // 2
         else:
@@ -173,9 +198,20 @@ class Sending:
             conn.srtt = (7 * conn.srtt + r) // 8
         conn.backoff = 0
 
-    def sample_syn(self, conn, now):
+    def sample_syn(self, conn, seg, now):
         if not conn.no_sample:
-            self.sample(conn, tick(now) - conn.syn_at)
+            self.sample(conn, tick(now) - conn.syn_timed)
+        else:
+            self.sample_echo(conn, seg, now)
+
+    def sample_echo(self, conn, seg, now):
+        """The round trip that the echo of our TSval tells, if there is one."""
+        if conn.ts and seg.has_ts and seg.tsecr:
+            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
+            if trip < SPACE // 2:
+                self.sample(conn, trip)
+            return True
+        return False
 
     def sample_ack(self, conn, seg, now):
         """What an advancing ACK tells: the echo if there is one, else the number being timed."""
@@ -184,30 +220,32 @@ class Sending:
             conn.timed = None
         else:
             timed = None
-        if conn.ts and seg.has_ts and seg.tsecr:
-            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
-            if trip < SPACE // 2:
-                self.sample(conn, trip)
-        elif timed:
+        if not self.sample_echo(conn, seg, now) and timed:
             self.sample(conn, tick(now) - timed[1])
 
     def rto(self, conn):
         """ms, without backoff."""
         config = self.config
+        if conn.srtt is None and conn.syn_unacked:
+            return config.rto_initial_ms
         if conn.srtt is None:
             return min(RTO_WITHOUT_SAMPLE_MS, config.tcp_rto_max_ms)
         if config.rto_min_rule == "variance":
             us = conn.srtt + max(4 * conn.rttvar, config.tcp_rto_min_us)
         else:
             us = max(conn.srtt + 4 * conn.rttvar, config.tcp_rto_min_us)
-        return min(-(-us // 1000) + config.rto_slop_ms, config.tcp_rto_max_ms)
+        return min(-(-us // 1000), config.tcp_rto_max_ms)
 
     def interval(self, conn):
-        return doubled(self.rto(conn), conn.backoff, self.config.tcp_rto_max_ms)
+        most = self.config.tcp_rto_max_ms
+        return min(doubled(self.rto(conn), conn.backoff, most) + self.config.rto_slop_ms, most)
 
-    def syn_interval(self, resends):
+    def syn_interval(self, doublings, resends=None):
+        """The slop comes with the first resend."""
         config = self.config
-        return doubled(config.rto_initial_ms, resends, config.tcp_rto_max_ms) + config.rto_slop_ms
+        slop = config.rto_slop_ms if (doublings if resends is None else resends) else 0
+        return min(doubled(config.rto_initial_ms, doublings, config.tcp_rto_max_ms) + slop,
+                   config.tcp_rto_max_ms)
 
     # -- output (3.8.6, section 7) ---------------------------------------------------------------
 
@@ -240,6 +278,8 @@ class Sending:
             conn.timed = conn.snd_nxt, tick(now)
         self.data_row(conn, now, seq, length, fin)
         if not conn.main or conn.main[1] != REXMT:
+            if conn.main:
+                conn.backoff = 0                      # that of the probes
             self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
 
     def output(self, conn, now, room=AT_ONCE):
@@ -264,7 +304,7 @@ class Sending:
             return self.syn(conn, now)
         end = add(conn.snd_nxt, -1) if conn.fin_sent else conn.snd_nxt
         left = (end - conn.snd_una) % SPACE
-        length = min(left, conn.row_limit())
+        length = min(left, conn.row_limit(), conn.snd_wnd or left)
         self.data_row(conn, now, conn.snd_una, length, conn.fin_sent and length == left)
 
     # -- timers (3.10.8) -------------------------------------------------------------------------
@@ -284,8 +324,8 @@ class Sending:
         most = config.tcp_syn_retries
         elapsed = tick(now) - conn.syn_at
         patience = model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
-        linear = config.tcp_syn_linear_timeouts if self.by_time and conn.state == State.SYN_SENT else 0
-        if (conn.retries >= most + linear or (self.by_time and elapsed >= patience)
+        linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
+        if (conn.retries >= most + linear or (self.by_time and conn.retries and elapsed >= patience)
                 or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
             self.count("AttemptFails")
             self.count("TCPAbortOnTimeout")
@@ -293,7 +333,8 @@ class Sending:
         self.count_resend(conn, now)
         conn.no_sample = True
         self.resend(conn, now)
-        self.arm_syn(conn, now, self.syn_interval(max(0, conn.retries - config.tcp_syn_linear_timeouts)))
+        doublings = max(0, conn.retries - config.tcp_syn_linear_timeouts)
+        self.arm_syn(conn, now, self.syn_interval(doublings, conn.retries))
 
     def arm_syn(self, conn, now, interval):
         """For a SYN of ours; an attempt that is bounded ends with its bound."""
@@ -336,10 +377,12 @@ class Sending:
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
         self.count_resend(conn, now)
-        conn.backoff += 1
-        self.count("TCPWinProbe")
+        if not self.by_time or conn.backoff < self.config.tcp_retries2:
+            conn.backoff += 1
         if conn.snd_wnd and conn.unsent:
+            conn.retries = conn.backoff = 0
             return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
+        self.count("TCPWinProbe")
         self.row(conn, now, ACK, add(conn.snd_una, -1))
         self.acknowledged(conn)
         self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
@@ -358,14 +401,14 @@ class Sending:
         end = seg.end
         window = self.window(conn)
         if first == end:
-            return None
+            return "ack" if seg.syn else None         # the SYN of a simultaneous open, again
         if not after(end, conn.rcv_nxt):
             return "ack"
         edge = add(conn.rcv_nxt, window)
-        if seg.payload_len and window == 0:
+        if seg.payload_len and window == 0 and not self.trims:
             self.count("TCPZeroWindowDrop")
             return "ack"
-        if window and not before(first, edge):
+        if window and not before(first, edge) and not self.trims:
             return "ack"
         fin = seg.fin
         if self.config.acceptance == "rfc" and after(end, edge):
@@ -406,9 +449,9 @@ class Sending:
             conn.ranges = []
         taken = (conn.rcv_nxt - start) % SPACE - fin
         self.count("BytesReceived", taken)
-        if not self.config.auto_read and taken:
+        if not self.config.auto_read:
             conn.unread += taken
-            conn.had_unread = True
+            conn.had_unread |= taken > 0 or (bool(fin) and self.config.acceptance == "linux")
 
     def settle(self, conn, now, owed, room=AT_ONCE):
         """After all steps: queued data, else the ACK that is owed."""

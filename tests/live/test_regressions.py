@@ -1,0 +1,57 @@
+"""What the kernel once proved the engine wrong in, replayed on both; and what is known to differ, which does.
+
+A file of ``regressions`` is a scenario in the corpus format with the answers of the kernel. ``known_NAME`` shows
+the known difference of that name.
+"""
+
+import pytest
+
+from tests.corpus.interpreter import compare
+from tests.live.differences import KNOWN, kept_scenarios, known, on_engine
+
+KEPT = kept_scenarios()
+SHOWN = {scenario["name"].removeprefix("known_"): scenario for scenario in KEPT
+         if scenario["name"].startswith("known_")}
+MENDED = [scenario for scenario in KEPT if not scenario["name"].startswith("known_")]
+
+
+def each(scenarios):
+    return pytest.mark.parametrize("scenario", scenarios, ids=[scenario["name"] for scenario in scenarios])
+
+
+@each(MENDED)
+def test_the_engine_answers_as_the_kernel_did(scenario):
+    assert compare(scenario["steps"], on_engine(scenario)) == []
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_known_difference_is_one(name):
+    """Or it goes off the list."""
+    assert name in SHOWN, "no regressions/known_*.json shows it"
+    played = on_engine(SHOWN[name])
+    assert name in known(played)
+    assert compare(SHOWN[name]["steps"], played)
+
+
+def test_an_engine_that_is_wrong_is_told_from_the_kernel(lab):
+    scenario = next(kept for kept in KEPT if kept["name"] == "close_wait_text_over_the_fin")
+    wrong = on_engine(scenario, text_over_fin_resets=0)
+    right = on_engine(scenario)
+    told, untold = lab.differences([(scenario, wrong), (scenario, right)])
+    if told is None or untold is None:
+        pytest.skip("the machine is too busy for real time")
+    assert told and not untold
+
+
+@pytest.fixture(scope="module")
+def found(lab):
+    """All of them at once: how the kernel's answers differ from those kept."""
+    return dict(zip([scenario["name"] for scenario in KEPT],
+                    lab.differences([(scenario, scenario["steps"]) for scenario in KEPT]), strict=True))
+
+
+@each(KEPT)
+def test_the_kernel_answers_as_it_did(scenario, found):
+    if found[scenario["name"]] is None:
+        pytest.skip("the machine is too busy for real time")
+    assert found[scenario["name"]] == []
