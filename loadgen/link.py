@@ -280,9 +280,11 @@ class Link:
         replicate: int = 0,
         step_ns: int = 1_000_000,
         tracker: Tracker | None = None,
+        home: Names | None = None,
     ) -> None:
         self.path = path
         self.tracker = tracker
+        self.home = home  # the clients' addresses, where the server also answers strangers
         self.late = Calendar()  # delayed copies towards the server (path.late_copies)
         self._step = step_ns
         self._untouched = path.perfect and tracker is None
@@ -292,6 +294,7 @@ class Link:
         self._duplicates = np.array(path.duplicates.shares)
         self.sent = [0, 0]
         self.lost = [0] * len(Kind)
+        self.outside = [0] * len(Kind)  # sent to addresses that are nobody's
         self.duplicated = 0
         self.reordered = 0
         if tracker is None and (
@@ -309,6 +312,7 @@ class Link:
             "duplicated": self.duplicated,
             "reordered": self.reordered,
             **lost,
+            **{f"outside.{name}": n for name, n in zip(KIND_NAMES, self.outside, strict=True) if n},
         }
 
     def send(self, sender: int, segs: Segments, now: int) -> None:
@@ -316,12 +320,26 @@ class Link:
         n = len(segs)
         if n == 0:
             return
+        if self.home is not None and sender == SERVER:
+            strangers = segs["dst"] - self.home.base >= np.uint32(self.home.size >> 16)
+            if strangers.any():
+                self.lose_outside(sender, pick(segs, strangers))
+                segs = pick(segs, ~strangers)
+                n = len(segs)
         self.sent[sender] += n
+        if n == 0:
+            return
         at = now + self.path.one_way_ns
         if self._untouched:
             self._calendars[1 - sender].add(at, segs)
         else:
             self._send_imperfect(sender, segs, at)
+
+    def lose_outside(self, sender: int, segs: Segments) -> None:
+        """`segs` went to addresses that are nobody's: count them."""
+        self.sent[sender] += len(segs)
+        for kind, count in enumerate(np.bincount(kinds_of(segs), minlength=len(Kind)).tolist()):
+            self.outside[kind] += count
 
     def next_arrival(self) -> int | None:
         """The earliest arrival on either side."""

@@ -116,7 +116,7 @@ class Runner:
         self.batch = batch
         self.now = 0
         self.engine_s = 0.0
-        self.segments = 0
+        self.received = [0, 0]  # rows, by side
         self.tick: Callable[[], None] = lambda: None  # called now and then, for a progress bar
         self.series = Series()
         self.peaks = [np.zeros(len(State), dtype=np.uint64) for _ in self.engines]
@@ -177,6 +177,22 @@ class Runner:
             self.engine_s += time.perf_counter() - began
             self.link.send(side, out, self.now)
             self.tick()
+
+    def inject(self, side: int, segs: Segments) -> None:
+        """Segments from outside reach `side` now; whatever answers them goes to nobody and is counted."""
+        for part in self.parts(len(segs)):
+            began = time.perf_counter()
+            rows = segs[part]
+            out = self.engines[side].receive(rows, self.now, out=self._ribbon.room(2 * len(rows)))
+            self.engine_s += time.perf_counter() - began
+            self.received[side] += len(rows)
+            self.link.lose_outside(side, out)
+            self.tick()
+
+    @property
+    def segments(self) -> int:
+        """Rows that both engines have received."""
+        return sum(self.received)
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n items into batches."""
@@ -264,7 +280,7 @@ class Runner:
         began = time.perf_counter()
         out = self.engines[side].receive(segs, self.now, out=self._ribbon.room(2 * len(segs)))
         self.engine_s += time.perf_counter() - began
-        self.segments += len(segs)
+        self.received[side] += len(segs)
         self.link.send(side, self._ribbon.keep(out), self.now)
         self._watcher.arrived(side, segs, late)
         self.tick()

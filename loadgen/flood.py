@@ -1,0 +1,537 @@
+"""The flood workload: spoofed segments at a server, honest clients beside them, and what the clients see.
+
+The flood comes from outside (`spoof`) and what answers it goes to nobody; the clients are a client engine
+behind the link, with the kernel's own SYN resends until their application's patience is over. Flood and
+clients go on together until the last client has been served or has given up.
+
+Time: a spoofed segment is looked at when its tick of 1 ms is over, or before an honest segment that arrives
+later within it. The engine's timers have that tick and round up, so every deadline is what it would have been
+at the exact time; flood and clients meet in the exact order of their arrival. Within an instant timers fire
+first: an entry is half a tick short-lived to whoever comes after it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.detect import Window, Windows, detect, judge
+from loadgen.link import CLIENT, SERVER, Kind, Segments
+from loadgen.metrics import Result, share, spread_ms
+from loadgen.runner import Handles
+from loadgen.spoof import Pace, Sources, Spoofer
+from loadgen.streams import Purpose, Stream, Times
+from loadgen.workload import (
+    CLIENT_BASE,
+    SERVER_ADDRESS,
+    SERVER_PORT,
+    Arrivals,
+    Settings,
+    Workload,
+    blocks_of,
+    slots_of,
+)
+from tcpcore import BLOCK, Engine, EventKind, State
+
+TICK_NS: Final = 1_000_000
+_IDLE_NS: Final = 10 * TICK_NS  # the longest time without a look at the queues
+_WINDOW_NS: Final = 100 * TICK_NS
+_MOST_WINDOWS: Final = 50_000
+_SERIES: Final = 240  # rows of the occupancy series in the result, at most
+_LOOKS: Final = 64  # newest entries whose source is looked at, per batch
+_BUCKETS_HOLD: Final = 512 * 30  # half-open entries that the freebsd policy can hold
+
+_NEVER: Final = -1
+
+#: Causes, by the number an event tells, with which a half-open entry ends.
+_EMBRYONIC: Final = np.array(
+    [False]
+    + [
+        cause
+        in ("SynQueueEvicted", "SynQueueExpired", "EmbryonicReset", "EmbryonicAborted", "ListenerClosed")
+        for cause in Engine(capacity=1).causes
+    ]
+)
+
+
+@dataclass(frozen=True)
+class FloodSettings(Settings):
+    """What `loadgen flood` asks for. `connections` honest clients arrive at `rate` within `duration_ns`."""
+
+    arrivals: str = "poisson"  # of the clients
+    kind: str = "syn"
+    flood_rate: int = 0  # per 1000 s; 0: no flood
+    spacing: str = "paced"
+    sources: Sources = field(default_factory=Sources.random)
+    count: int | None = None
+    start_ns: int = 0
+    stop_ns: int | None = None  # of the flood; None: with the run
+    on_ns: int = 0
+    off_ns: int = 0
+    patience_ns: int = 5_000_000_000  # of a client's connect()
+    accept_delay_ns: int = 0  # what the server's application needs for each connection it accepts
+    bursts: int = 0  # instead of `rate`: the clients come in so many bursts, spread over the duration
+    check_bursts: int = 0  # honest bursts that the detector is shown afterwards, for its false alarms
+
+    @property
+    def end_ns(self) -> int:
+        """When the last client has been served or has given up."""
+        return (self.duration_ns or 0) + self.patience_ns
+
+    @property
+    def pace(self) -> Pace:
+        stop = self.end_ns if self.stop_ns is None else min(self.stop_ns, self.end_ns)
+        return Pace(
+            self.flood_rate, self.spacing, self.start_ns, stop, self.count, self.on_ns, self.off_ns
+        )
+
+
+class Histogram:
+    """Durations in bins of one tick, rounded up: as exact as the engine's timers, and of bounded size."""
+
+    def __init__(self) -> None:
+        self.bins = np.zeros(1024, dtype=np.int64)
+
+    def add(self, durations_ns: Times) -> None:
+        if len(durations_ns) == 0:
+            return
+        ticks = -(-durations_ns // TICK_NS)
+        found = np.bincount(ticks)
+        if len(found) > len(self.bins):
+            self.bins = np.concatenate([self.bins, np.zeros(2 * len(found) - len(self.bins), dtype=np.int64)])
+        self.bins[: len(found)] += found
+
+    def spread_ms(self) -> dict[str, float | int | None]:
+        """As `metrics.spread_ms` of the same durations."""
+        ticks = np.flatnonzero(self.bins)
+        return spread_ms(ticks * TICK_NS, self.bins[ticks])
+
+
+class Bursts(Arrivals):
+    """Honest crowds: each burst comes within a quarter of a second, at a random moment of its own period."""
+
+    WIDTH_NS: Final = 250_000_000
+
+    def __init__(self, settings: FloodSettings) -> None:
+        super().__init__(dataclasses.replace(settings, rate=0))
+        period = (settings.duration_ns or 0) // settings.bursts
+        stream = Stream(settings.seed, settings.replicate, Purpose.ARRIVALS)
+        begins = np.arange(settings.bursts) * period + stream.uniform(settings.bursts, max(period // 2, 1))
+        members = np.arange(settings.connections) % settings.bursts
+        self._times = np.sort(begins[members] + stream.uniform(settings.connections, self.WIDTH_NS))
+
+
+class Flood(Workload[FloodSettings]):
+    """One flood against one server."""
+
+    command = "flood"
+
+    def __init__(self, settings: FloodSettings) -> None:
+        super().__init__(settings)
+        settings = self.settings
+        n = settings.connections
+        self.doing = "flooding"
+        if settings.bursts:
+            self._arrivals = Bursts(settings)
+        self.spoofer = Spoofer(
+            settings.pace,
+            settings.sources,
+            settings.kind,
+            (SERVER_ADDRESS, SERVER_PORT),
+            settings.seed,
+            settings.replicate,
+        )
+        self.connected_at: Times = np.full(n, _NEVER, dtype=np.int64)  # by client, in order of arrival
+        self.served_at: Times = np.full(n, _NEVER, dtype=np.int64)
+        self.opened_at: Times = np.zeros(n, dtype=np.int64)
+        self.gave_up = 0
+        self._who_by_slot = np.zeros(self.knobs.capacity, dtype=np.int64)
+        self._who_by_name = np.zeros(self.names.size, dtype=np.int64)
+        self.answered, self.unanswered = Histogram(), Histogram()  # residence of half-open entries
+        self._holder: Handles = np.zeros(self.knobs.capacity, dtype=np.uint64)  # by slot: half-open since
+        self._since: Times = np.zeros(self.knobs.capacity, dtype=np.int64)
+        self._accepting = False
+        self._occupied = [0, 0]  # half-open entries, waiting for accept: times ns
+        self._looked_at = 0
+        self._now_half_open = 0
+        self.peak_accept = 0
+        self.peak_blocks = 0
+        self._seen: list[npt.NDArray[np.uint32]] = []  # sources of new entries in this window
+        self._window_ns = max(_WINDOW_NS, settings.end_ns // _MOST_WINDOWS)
+        self._window_at = 0
+        self.windows = Windows()
+        self._last = self._queue_counts()
+
+    # -- what this workload decides ---------------------------------------------
+
+    def _prepared(self, settings: FloodSettings) -> FloodSettings:
+        return settings
+
+    def _auto_accept(self) -> bool:
+        return not self.settings.accept_delay_ns
+
+    def _server_events(self) -> tuple[str, ...]:
+        return ("opened", "established", "lost")
+
+    def _strangers(self) -> int:
+        knobs, backlog = self.settings.knobs, self.settings.backlog
+        room = knobs.somaxconn if backlog is None else min(backlog, knobs.somaxconn)
+        return (_BUCKETS_HOLD if knobs.synq_policy == "freebsd" else room) + 1
+
+    @property
+    def backlog(self) -> int:
+        """Of the listener, as far as somaxconn lets it."""
+        asked = self.settings.backlog
+        return self.knobs.somaxconn if asked is None else min(asked, self.knobs.somaxconn)
+
+    @property
+    def room(self) -> int:
+        """Half-open entries that the policy holds at most."""
+        if self.knobs.tcp_syncookies == 2:
+            return 0
+        return _BUCKETS_HOLD if self.knobs.synq_policy == "freebsd" else self.backlog + 1
+
+    def progress(self) -> int:
+        return self.attempted
+
+    def _play(self) -> None:
+        settings, runner = self.settings, self.runner
+        runner.post(0, self._tick)
+        if settings.connections:
+            runner.post(self._grid(self._arrivals.at(0)), self._open_due)
+        runner.run(lambda: False, settings.end_ns)
+        self._look()
+        self._close_window()
+        self._stage("end")
+
+    # -- the flood ----------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """All spoofed segments of the tick that is over, and a look at the queues."""
+        now, end = self.runner.now, self.settings.end_ns
+        self._inject()
+        self._look()
+        if now >= self._window_at + self._window_ns:
+            self._close_window()
+        upcoming = now + _IDLE_NS
+        if (at := self.spoofer.next_at) is not None:
+            upcoming = min(upcoming, max(-(-at // TICK_NS) * TICK_NS, now + 1))
+        if now < end:
+            self.runner.post(min(upcoming, end), self._tick)
+
+    def _inject(self) -> None:
+        for segs in self.spoofer.take(self.runner.now, self.settings.batch):
+            self.runner.inject(SERVER, segs)
+            self._server_told()
+
+    # -- the clients ----------------------------------------------------------------
+
+    def _open_due(self) -> None:
+        first, now = self.attempted, self.runner.now
+        super()._open_due()
+        until = self.attempted
+        self.opened_at[first:until] = now
+        conns = self.conns[first:until]
+        who = np.arange(first, until)[conns != 0]
+        if len(who):
+            blocks = blocks_of(self.client, conns[conns != 0])
+            self._who_by_slot[slots_of(conns[conns != 0])] = who
+            self._who_by_name[self.names.of(blocks["laddr"], blocks["lport"])] = who
+            self.runner.post(now + self.settings.patience_ns, partial(self._give_up, first, until))
+
+    def _give_up(self, first: int, until: int) -> None:
+        """The applications of these clients wait no longer for connect() to return."""
+        conns = self.conns[first:until]
+        waiting = conns[(conns != 0) & (self.connected_at[first:until] == _NEVER)]
+        waiting = waiting[self.client.info(waiting)["state"] == State.SYN_SENT]
+        self.gave_up += len(waiting)
+        if len(waiting):
+            self.runner.call(CLIENT, self.client.abort, waiting)
+
+    # -- Watcher --------------------------------------------------------------------
+
+    def arriving(self, side: int, segs: Segments, late: bool) -> None:
+        if side == SERVER:
+            self._inject()
+
+    def arrived(self, side: int, segs: Segments, late: bool) -> None:
+        if side == SERVER:
+            self._server_told()
+            return
+        told = self.client.events()
+        if len(told):
+            who = self._who_by_slot[slots_of(told["conn"])]
+            self.connected += len(told)
+            self.connected_at[who] = told["at"]
+            self._waits.append(told["at"] - self.opened_at[who])
+
+    def _server_told(self) -> None:
+        """Half-open entries that came and went, and connections."""
+        told = self.server.events()
+        if len(told) == 0:
+            return
+        kinds, conns = told["kind"], told["conn"]
+        opened = kinds == EventKind.OPENED
+        established = kinds == EventKind.ESTABLISHED
+        self._answered(told, established)
+        self._unanswered(told, kinds == EventKind.LOST)
+        if opened.any():
+            slots = slots_of(conns[opened])
+            self._holder[slots] = conns[opened]
+            self._since[slots] = told["at"][opened]
+            self._seen.append(self.server.blocks["raddr"][slots[-_LOOKS:]])
+        if established.any():
+            if self.settings.accept_delay_ns:
+                self._wake_application()
+            else:
+                self._serve(conns[established])
+
+    def _answered(self, told: npt.NDArray[np.void], which: npt.NDArray[np.bool_]) -> None:
+        """Half-open entries whose peer has answered; a cookie's connection never was one."""
+        if which.any():
+            slots = slots_of(told["conn"][which])
+            known = self._holder[slots] == told["conn"][which]
+            self.answered.add((told["at"][which] - self._since[slots])[known])
+            self._holder[slots] = 0
+
+    def _unanswered(self, told: npt.NDArray[np.void], lost: npt.NDArray[np.bool_]) -> None:
+        """Half-open entries that were given up; one that is not on record came in this very batch."""
+        if not lost.any():
+            return
+        told = told[lost & _EMBRYONIC[told["cause"]]]
+        slots = slots_of(told["conn"])
+        since = np.where(self._holder[slots] == told["conn"], self._since[slots], told["at"])
+        self.unanswered.add(told["at"] - since)
+
+    def _serve(self, conns: Handles) -> None:
+        """The server's application has these connections."""
+        blocks = blocks_of(self.server, conns)
+        ours = blocks["raddr"] - self.names.base < np.uint32(self.names.size >> 16)
+        ours &= blocks["state"] != State.CLOSED
+        who = self._who_by_name[self.names.of(blocks["raddr"][ours], blocks["rport"][ours])]
+        self.served_at[who] = self.runner.now
+        self.served += len(who)
+
+    def _wake_application(self) -> None:
+        if not self._accepting:
+            self._accepting = True
+            self.runner.post(self.runner.now, self._accept)
+
+    def _accept(self) -> None:
+        """One connection, and the next when the application is done with it."""
+        conns = self.server.accept(self.listener, 1)
+        self._accepting = len(conns) > 0
+        if self._accepting:
+            self._serve(conns)
+            self.runner.post(self.runner.now + self.settings.accept_delay_ns, self._accept)
+
+    # -- looking at the queues --------------------------------------------------------
+
+    def _look(self) -> None:
+        """The time that has passed counts for the occupancy seen at its end."""
+        now, populations = self.runner.now, self.server.state_counts()
+        self._now_half_open = int(populations[State.SYN_RECEIVED])
+        waiting = self._waiting()
+        self.peak_accept = max(self.peak_accept, waiting)
+        self.peak_blocks = max(self.peak_blocks, int(populations[State.SYN_SENT :].sum()))
+        self._occupied[0] += self._now_half_open * (now - self._looked_at)
+        self._occupied[1] += waiting * (now - self._looked_at)
+        self._looked_at = now
+
+    def _waiting(self) -> int:
+        return int(self.server.gauges()["accept_queue"]) if self.settings.accept_delay_ns else 0
+
+    def _queue_counts(self) -> tuple[int, int, int, int, int]:
+        """So far: entries added, answered, given up; cookies sent; refused."""
+        counters, causes = self.server.counters, self.server.causes
+        return (
+            counters["SynQueueAdded"],
+            counters["SynQueueEstablished"] + counters["SyncookiesRecv"],
+            counters["SynQueueEvicted"] + counters["SynQueueExpired"],
+            counters["SyncookiesSent"],
+            causes["SynQueueFull"] + causes["SynQueueReserve"] + causes["AcceptQueueFull"],
+        )
+
+    def _close_window(self) -> None:
+        counts = self._queue_counts()
+        added, answered, ended, cookies, refused = (
+            after - before for before, after in zip(self._last, counts, strict=True)
+        )
+        sources = np.concatenate(self._seen) if self._seen else np.empty(0, dtype=np.uint32)
+        self.windows.append(
+            Window(
+                self._window_at,
+                self.runner.now,
+                self._now_half_open,
+                self._waiting(),
+                added,
+                answered,
+                ended,
+                cookies,
+                refused,
+                sources,
+            )
+        )
+        self._last, self._seen, self._window_at = counts, [], self.runner.now
+
+    # -- the result ---------------------------------------------------------------
+
+    def _ghosts(self) -> int:
+        """The client believes it is connected, the server's application has not got it."""
+        return int(np.count_nonzero(self._believing() & (self.served_at == _NEVER)))
+
+    def _believing(self) -> npt.NDArray[np.bool_]:
+        """By client: connect() has returned and nothing has been heard to the contrary."""
+        states = self.client.info(self.conns)["state"]
+        return np.asarray((self.connected_at != _NEVER) & (states == State.ESTABLISHED))
+
+    def _imbalances(self) -> list[str]:
+        wrong = [f"client: {text}" for text in self.client.check()]
+        wrong += [f"server: {text}" for text in self.server.check()]
+        failed = sum(int(n) for n in self.client.causes.values()) - self._reset_later()
+        if self.attempted != self.connected + failed:
+            wrong.append(f"{self.attempted} attempted, but {self.connected} connected and {failed} failed")
+        if self.gave_up != self.client.causes["ConnectAborted"]:
+            wrong.append(f"{self.gave_up} gave up, but {self.client.causes['ConnectAborted']} were aborted")
+        served = int(np.count_nonzero(self.served_at != _NEVER))
+        lost_on_us = int(np.count_nonzero((self.served_at != _NEVER) & (self.connected_at == _NEVER)))
+        if self.served != served or lost_on_us:
+            wrong.append(f"served {self.served}, {served} of the clients, {lost_on_us} without connect()")
+        held = sum(int(hist.bins.sum()) for hist in (self.answered, self.unanswered))
+        ended = self._added() - self._now_half_open
+        if held != ended:
+            wrong.append(f"{ended} half-open entries ended, but {held} residence times")
+        return wrong
+
+    def _reset_later(self) -> int:
+        """Clients whose connection was reset after connect() had returned."""
+        return int(self.client.causes["ResetByPeer"])
+
+    def _added(self) -> int:
+        return int(self.server.counters["SynQueueAdded"])
+
+    def _own_results(self) -> dict[str, Any]:
+        counters, causes = self.server.counters, self.server.causes
+        outside, sent, span = self.link.outside, self.spoofer.sent, max(self._looked_at, 1)
+        served = self.served_at != _NEVER
+        first = served & (self.connected_at - self.opened_at < self.knobs.rto_initial_ms * 1_000_000)
+        results: dict[str, Any] = {
+            "first_try_ratio": share(int(np.count_nonzero(first)), self.attempted),
+            "gave_up": self.gave_up,
+            "reset": self._reset_later(),
+            "accepted_ms": spread_ms(self.served_at[served] - self.opened_at[served]),
+            "flood": {"kind": self.settings.kind, "sent": sent, "sources": self.settings.sources.name},
+            "half_open": {
+                "room": self.room,
+                "mean": self._occupied[0] / span,
+                "peak": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]),
+                "peak_bytes": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]) * BLOCK.itemsize,
+            },
+            "accept_queue": {"mean": self._occupied[1] / span, "peak": self.peak_accept},
+            "residence_answered_ms": self.answered.spread_ms(),
+            "residence_unanswered_ms": self.unanswered.spread_ms(),
+            "entries": {
+                "added": self._added(),
+                "established": counters["SynQueueEstablished"],
+                "evicted": counters["SynQueueEvicted"],
+                "expired": counters["SynQueueExpired"],
+                "reset": counters["SynQueueReset"],
+                "still_there": self._now_half_open,
+            },
+            "refused": {
+                "syn_queue_full": causes["SynQueueFull"],
+                "reserve": causes["SynQueueReserve"],
+                "accept_queue_full": causes["AcceptQueueFull"],
+            },
+            "cookies": {
+                "sent": counters["SyncookiesSent"],
+                "good": counters["SyncookiesRecv"],
+                "failed": counters["SyncookiesFailed"],
+                "options_lost": counters["SyncookiesLostOptions"],
+                "pauses": counters["SynCachePauses"],
+            },
+            "backscatter": {
+                "syn_acks": outside[Kind.SYN_ACK],
+                "resets": outside[Kind.RST],
+                "per_spoofed": share(sum(outside), sent),
+            },
+            "server_blocks": {"peak": self.peak_blocks, "peak_bytes": self.peak_blocks * BLOCK.itemsize},
+        }
+        results["detection"] = self._detection()
+        return results
+
+    def _detection(self) -> dict[str, Any]:
+        settings = self.settings
+        alarms = detect(self.windows, self.room)
+        truth = settings.pace.intervals(self.runner.now) if settings.flood_rate else []
+        if settings.count is not None and truth:
+            truth = [(a, min(b, self.flood_over)) for a, b in truth if a < self.flood_over]
+        self.alarms, self.truth = alarms, truth
+        found = judge(alarms, truth)
+        if settings.check_bursts:
+            found |= false_alarms(settings)
+        return found
+
+    @property
+    def flood_over(self) -> int:
+        """When the last spoofed segment arrived."""
+        return self.spoofer.last_at
+
+    def _series(self) -> dict[str, Any]:
+        series = super()._series()
+        series["queues"] = self.windows.series(_SERIES)
+        series["alarms"] = [alarm.as_dict() for alarm in self.alarms]
+        series["floods"] = [{"begin_ms": a / 1e6, "end_ms": b / 1e6} for a, b in self.truth]
+        return series
+
+    def _own_config(self) -> dict[str, Any]:
+        settings = self.settings
+        return {
+            "kind": settings.kind,
+            "flood_rate_per_s": settings.flood_rate / 1000,
+            "spacing": settings.spacing,
+            "sources": settings.sources.name,
+            "count": settings.count,
+            "flood_from_ms": settings.start_ns / 1e6,
+            "flood_until_ms": (settings.end_ns if settings.stop_ns is None else settings.stop_ns) / 1e6,
+            "on_ms": settings.on_ns / 1e6,
+            "off_ms": settings.off_ns / 1e6,
+            "patience_ms": settings.patience_ns / 1e6,
+            "accept_delay_ms": settings.accept_delay_ns / 1e6,
+        }
+
+
+def false_alarms(settings: FloodSettings) -> dict[str, int]:
+    """What the detector says of honest crowds at the same listener, each larger than its queues."""
+    backlog = settings.knobs.somaxconn if settings.backlog is None else settings.backlog
+    size = min(max(2 * min(backlog, settings.knobs.somaxconn), 64), 8192)
+    bursts = settings.check_bursts
+    crowd = dataclasses.replace(
+        settings,
+        connections=bursts * size,
+        rate=0,
+        flood_rate=0,
+        bursts=bursts,
+        duration_ns=bursts * 3_000_000_000,
+        check_bursts=0,
+    )
+    run = Flood(crowd)
+    run.run()
+    return {"honest_bursts": bursts, "burst_size": size, "alarms_on_bursts": len(run.alarms)}
+
+
+def simulate(settings: FloodSettings) -> Result:
+    """One flood from beginning to end: the result depends on `settings` and on nothing else, `wall` aside.
+
+    Replicates are runs with another `settings.replicate`: other arrivals, other keys, same everything else.
+    Raises Imbalance when the books of the run do not balance.
+    """
+    return Flood(settings).run()
+
+
+__all__ = ["CLIENT_BASE", "Flood", "FloodSettings", "simulate"]
