@@ -197,7 +197,22 @@ class Flood(Workload[FloodSettings]):
         return _BUCKETS_HOLD if self.knobs.synq_policy == "freebsd" else self.backlog + 1
 
     def progress(self) -> int:
-        return self.attempted
+        return self.runner.now // TICK_NS
+
+    def total(self) -> int:
+        return self.settings.end_ns // TICK_NS
+
+    @classmethod
+    def tiny(cls, settings: FloodSettings) -> FloodSettings:
+        return dataclasses.replace(
+            settings,
+            connections=1,
+            duration_ns=TICK_NS,
+            patience_ns=TICK_NS,
+            start_ns=0,
+            count=1,
+            check_bursts=min(settings.check_bursts, 1),
+        )
 
     def _play(self) -> None:
         settings, runner = self.settings, self.runner
@@ -215,6 +230,7 @@ class Flood(Workload[FloodSettings]):
         """All spoofed segments of the tick that is over, and a look at the queues."""
         now, end = self.runner.now, self.settings.end_ns
         self._inject()
+        self._server_told()
         self._look()
         if now >= self._window_at + self._window_ns:
             self._close_window()

@@ -238,6 +238,15 @@ class Workload(Generic[S]):
         """How many connections have got through what is being done."""
         return self.connected
 
+    def total(self) -> int:
+        """What `progress` comes to in the end."""
+        return self.settings.connections
+
+    @classmethod
+    def tiny(cls, settings: S) -> S:
+        """Settings of the smallest run that has every figure a run with `settings` has."""
+        return dataclasses.replace(settings, connections=1, rate=0)
+
     def _open_all(self) -> None:
         """Open every connection and wait until each is established at both ends or given up."""
         self.runner.post(self._grid(self._arrivals.at(0)), self._open_due)
