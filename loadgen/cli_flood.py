@@ -195,8 +195,8 @@ EXAMPLES
 def flood(ctx: click.Context, /, **given: Any) -> None:
     """Flood a server with spoofed segments and see what becomes of its honest clients.
 
-    Reports what the clients see (connected, served, ghost, connect times), what the queues hold over time, how
-    long half-open entries live, every refusal by its cause, cookies, backscatter, and whether the queue
+    Reports what the clients see (connected, served, ghost, connect times), what the queues hold over time,
+    how long half-open entries live, every refusal by its cause, cookies, backscatter, and whether the queue
     alone tells when the flood began and ended.
 
     \b

@@ -43,10 +43,14 @@ _IDLE_NS: Final = 10 * TICK_NS  # the longest time without a look at the queues
 _WINDOW_NS: Final = 100 * TICK_NS
 _MOST_WINDOWS: Final = 50_000
 _SERIES: Final = 240  # rows of the occupancy series in the result, at most
-_LOOKS: Final = 64  # newest entries whose source is looked at, per batch
+_LOOKS: Final = 256  # new entries of a window whose source is looked at, about
 _BUCKETS_HOLD: Final = 512 * 30  # half-open entries that the freebsd policy can hold
 
 _NEVER: Final = -1
+
+# Members of an enum are slow to look up, and these are asked for with every batch.
+_OPENED, _ESTABLISHED = int(EventKind.OPENED), int(EventKind.ESTABLISHED)
+_SYN_SENT, _SYN_RECEIVED = int(State.SYN_SENT), int(State.SYN_RECEIVED)
 
 #: Causes, by the number an event tells, with which a half-open entry ends.
 _EMBRYONIC: Final = np.array(
@@ -100,8 +104,7 @@ class Histogram:
     def add(self, durations_ns: Times) -> None:
         if len(durations_ns) == 0:
             return
-        ticks = -(-durations_ns // TICK_NS)
-        found = np.bincount(ticks)
+        found = np.bincount((durations_ns + (TICK_NS - 1)) // TICK_NS)
         if len(found) > len(self.bins):
             self.bins = np.concatenate([self.bins, np.zeros(2 * len(found) - len(self.bins), dtype=np.int64)])
         self.bins[: len(found)] += found
@@ -161,7 +164,7 @@ class Flood(Workload[FloodSettings]):
         self._now_half_open = 0
         self.peak_accept = 0
         self.peak_blocks = 0
-        self._seen: list[npt.NDArray[np.uint32]] = []  # sources of new entries in this window
+        self._seen: list[int] = []  # sources of new entries in this window
         self._window_ns = max(_WINDOW_NS, settings.end_ns // _MOST_WINDOWS)
         self._window_at = 0
         self.windows = Windows()
@@ -291,38 +294,36 @@ class Flood(Workload[FloodSettings]):
         told = self.server.events()
         if len(told) == 0:
             return
-        kinds, conns = told["kind"], told["conn"]
-        opened = kinds == EventKind.OPENED
-        established = kinds == EventKind.ESTABLISHED
-        self._answered(told, established)
-        self._unanswered(told, kinds == EventKind.LOST)
-        if opened.any():
-            slots = slots_of(conns[opened])
-            self._holder[slots] = conns[opened]
-            self._since[slots] = told["at"][opened]
-            self._seen.append(self.server.blocks["raddr"][slots[-_LOOKS:]])
-        if established.any():
-            if self.settings.accept_delay_ns:
-                self._wake_application()
-            else:
-                self._serve(conns[established])
+        kinds, conns, at = told["kind"], told["conn"], told["at"]
+        slots = slots_of(conns)
+        established = kinds == _ESTABLISHED
+        if connected := np.count_nonzero(established):
+            self._answered(conns[established], slots[established], at[established])
+        opened = kinds == _OPENED
+        n_opened = np.count_nonzero(opened)
+        if n_opened + connected < len(told):
+            lost = _EMBRYONIC[told["cause"]]
+            self._unanswered(conns[lost], slots[lost], at[lost])
+        if n_opened:
+            fresh = slots[opened]
+            self._holder[fresh] = conns[opened]
+            self._since[fresh] = at[opened]
+            if len(self._seen) < _LOOKS:
+                self._seen += self.server.blocks["raddr"][fresh[-_LOOKS:]].tolist()
 
-    def _answered(self, told: npt.NDArray[np.void], which: npt.NDArray[np.bool_]) -> None:
-        """Half-open entries whose peer has answered; a cookie's connection never was one."""
-        if which.any():
-            slots = slots_of(told["conn"][which])
-            known = self._holder[slots] == told["conn"][which]
-            self.answered.add((told["at"][which] - self._since[slots])[known])
-            self._holder[slots] = 0
+    def _answered(self, conns: Handles, slots: npt.NDArray[np.intp], at: Times) -> None:
+        """Connections. Those of a cookie were no half-open entries."""
+        known = self._holder[slots] == conns
+        self.answered.add((at - self._since[slots])[known])
+        if self.settings.accept_delay_ns:
+            self._wake_application()
+        else:
+            self._serve(conns)
 
-    def _unanswered(self, told: npt.NDArray[np.void], lost: npt.NDArray[np.bool_]) -> None:
-        """Half-open entries that were given up; one that is not on record came in this very batch."""
-        if not lost.any():
-            return
-        told = told[lost & _EMBRYONIC[told["cause"]]]
-        slots = slots_of(told["conn"])
-        since = np.where(self._holder[slots] == told["conn"], self._since[slots], told["at"])
-        self.unanswered.add(told["at"] - since)
+    def _unanswered(self, conns: Handles, slots: npt.NDArray[np.intp], at: Times) -> None:
+        """Half-open entries that were given up. One that is not on record came in this very batch, and what
+        one batch tells happened at one time."""
+        self.unanswered.add(np.where(self._holder[slots] == conns, at - self._since[slots], 0))
 
     def _serve(self, conns: Handles) -> None:
         """The server's application has these connections."""
@@ -351,10 +352,10 @@ class Flood(Workload[FloodSettings]):
     def _look(self) -> None:
         """The time that has passed counts for the occupancy seen at its end."""
         now, populations = self.runner.now, self.server.state_counts()
-        self._now_half_open = int(populations[State.SYN_RECEIVED])
+        self._now_half_open = int(populations[_SYN_RECEIVED])
         waiting = self._waiting()
         self.peak_accept = max(self.peak_accept, waiting)
-        self.peak_blocks = max(self.peak_blocks, int(populations[State.SYN_SENT :].sum()))
+        self.peak_blocks = max(self.peak_blocks, int(populations[_SYN_SENT:].sum()))
         self._occupied[0] += self._now_half_open * (now - self._looked_at)
         self._occupied[1] += waiting * (now - self._looked_at)
         self._looked_at = now
@@ -378,7 +379,6 @@ class Flood(Workload[FloodSettings]):
         added, answered, ended, cookies, refused = (
             after - before for before, after in zip(self._last, counts, strict=True)
         )
-        sources = np.concatenate(self._seen) if self._seen else np.empty(0, dtype=np.uint32)
         self.windows.append(
             Window(
                 self._window_at,
@@ -390,7 +390,7 @@ class Flood(Workload[FloodSettings]):
                 ended,
                 cookies,
                 refused,
-                sources,
+                np.array(self._seen, dtype=np.uint32),
             )
         )
         self._last, self._seen, self._window_at = counts, [], self.runner.now

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from loadgen.flood import FloodSettings, simulate
 from loadgen.metrics import Result
-from loadgen.units import format_count, format_duration, format_rate, format_share
+from loadgen.units import format_count, format_duration
 
 POLICIES: Final = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
 
@@ -164,32 +164,29 @@ def _compared(
 
 
 def verdict(settings: FloodSettings, ranked: dict[str, dict[str, Any]]) -> str:
-    """The ranking in words, with the reason."""
+    """The ranking in words, with the reason: a few lines."""
     if not ranked:
         return "nothing was finished"
-    names = list(ranked)
-    best = ranked[names[0]]
-    if best["success_ratio"] is None:
+    rows = list(ranked.values())
+    if rows[0]["success_ratio"] is None:
         return "there were no clients to serve"
-    equal = [name for name in names if best["success_ratio"] - ranked[name]["success_ratio"] < _EQUAL]
-    told = [
-        f"Best: {_called(best)}, {_served(best)}"
-        + (f"; {_listed(equal[1:], ranked)} serve as many." if len(equal) > 1 else ".")
+    equal = [row for row in rows[1:] if rows[0]["success_ratio"] - row["success_ratio"] < _EQUAL]
+    also = f"; {_listed(equal)} {'serves' if len(equal) == 1 else 'serve'} as many" if equal else ""
+    lines = [f"Best: {_called(rows[0])}, {_served(rows[0])} of the clients served{also}.", "Without cookies:"]
+    lines += [
+        f"  {row['policy']} serves {_served(row)}: {_why(settings, row)}"
+        for row in rows
+        if row["cookies"] == "off"
     ]
-    bare = [row for row in ranked.values() if row["cookies"] == "off"]
-    if bare:
-        told.append(f"Without cookies the best is {bare[0]['policy']}, {_served(bare[0])}: {_why(settings, bare[0])}.")
-    if len(bare) > 1 and bare[-1]["success_ratio"] < bare[0]["success_ratio"] - _EQUAL:
-        told.append(f"The worst is {bare[-1]['policy']}, {_served(bare[-1])}: {_why(settings, bare[-1])}.")
-    lossy = [row for row in ranked.values() if row["options_lost"]]
-    if lossy:
-        lost = max(lossy, key=lambda row: int(row["options_lost"]))
-        told.append(f"Cookies cost up to {format_count(lost['options_lost'])} options ({lost['policy']}).")
-    noisy = [row for row in ranked.values() if row["cookies"] != "off" and row["backscatter_per_spoofed"]]
-    if noisy:
-        most = max(row["backscatter_per_spoofed"] for row in noisy)
-        told.append(f"Cookies answer every SYN: up to {most:.2f} segments of backscatter for each spoofed one.")
-    return " ".join(told)
+    cookies = [row for row in rows if row["cookies"] != "off"]
+    lost = max((int(row["options_lost"]) for row in cookies), default=0)
+    noise = max((row["backscatter_per_spoofed"] or 0.0 for row in cookies), default=0.0)
+    if cookies:
+        lines.append(
+            f"Cookies lost {format_count(lost)} options at most and answered each spoofed segment with up to "
+            f"{noise:.3g} of backscatter."
+        )
+    return "\n".join(lines)
 
 
 def _called(row: dict[str, Any]) -> str:
@@ -197,11 +194,11 @@ def _called(row: dict[str, Any]) -> str:
 
 
 def _served(row: dict[str, Any]) -> str:
-    return f"{format_share(round(row['success_ratio'], 4))} of the clients served"
+    return f"{100 * row['success_ratio']:.2f} %"
 
 
-def _listed(names: list[str], ranked: dict[str, dict[str, Any]]) -> str:
-    called = [_called(ranked[name]) for name in names]
+def _listed(rows: list[dict[str, Any]]) -> str:
+    called = [_called(row) for row in rows]
     return called[0] if len(called) == 1 else f"{', '.join(called[:-1])} and {called[-1]}"
 
 
@@ -209,15 +206,16 @@ def _why(settings: FloodSettings, row: dict[str, Any]) -> str:
     """What decides without cookies: how long a place lasts against the round trip, or when one is free."""
     room, stay = row["half_open"]["room"], row["residence_unanswered_ms"]["p50"]
     places = f"{format_count(room)} places"
-    if not settings.flood_rate:
-        return f"{places} and no flood"
-    turnover = format_duration(room * 10**12 / settings.flood_rate)
-    rtt = format_duration(settings.path.rtt_ns)
+    if row["half_open"]["peak"] < room and row["policy"] != "freebsd":
+        return f"its {places} were never full"
+    rate, rtt = settings.flood_rate, settings.path.rtt_ns
+    turnover, answer = room * 10**12 / rate, format_duration(rtt)
     if row["policy"] in _REFUSING:
-        if row["half_open"]["peak"] < room:
-            return f"{places} were never full"
-        kept = "longer than the run" if stay is None else f"{format_duration(stay * 1e6)} each"
-        return f"{places} are full after {turnover} and kept for {kept}"
+        kept = "to the end" if stay is None else f"for {format_duration(stay * 1e6)} each"
+        return f"its {places} are full after {format_duration(turnover)} and kept {kept}"
     if row["policy"] == "evict-random":
-        return f"a newcomer every {format_duration(10**12 / settings.flood_rate)} takes one of {places}, for {rtt}"
-    return f"{places} last {turnover} at {format_rate(settings.flood_rate)}, an answer takes {rtt}"
+        return (
+            f"of its {places} one is lost every {format_duration(10**12 / rate)}; "
+            f"exp(-{answer} / {format_duration(turnover)}) outlive the round trip"
+        )
+    return f"its {places} last {format_duration(turnover)} each, an answer takes {answer}"

@@ -294,13 +294,18 @@ class Link:
         self._duplicates = np.array(path.duplicates.shares)
         self.sent = [0, 0]
         self.lost = [0] * len(Kind)
-        self.outside = [0] * len(Kind)  # sent to addresses that are nobody's
+        self._outside = np.zeros(256, dtype=np.int64)  # sent to addresses that are nobody's, by flags
         self.duplicated = 0
         self.reordered = 0
         if tracker is None and (
             path.last_ack_loss or path.loss.sees_acks_apart or path.duplicates.sees_acks_apart
         ):
             raise ValueError("tracker: expected one, since bare ACKs are treated by kind")
+
+    @property
+    def outside(self) -> list[int]:
+        """What went to addresses that are nobody's, by kind (of bare ACKs all are Kind.ACK)."""
+        return [int(n) for n in np.bincount(_KINDS, self._outside, len(Kind))]
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -337,9 +342,9 @@ class Link:
 
     def lose_outside(self, sender: int, segs: Segments) -> None:
         """`segs` went to addresses that are nobody's: count them."""
-        self.sent[sender] += len(segs)
-        for kind, count in enumerate(np.bincount(kinds_of(segs), minlength=len(Kind)).tolist()):
-            self.outside[kind] += count
+        if len(segs):
+            self.sent[sender] += len(segs)
+            self._outside += np.bincount(segs["flags"], minlength=256)
 
     def next_arrival(self) -> int | None:
         """The earliest arrival on either side."""

@@ -54,7 +54,7 @@ def as_table(
     own = {name: value for name, value in result.results.items() if name != "compare"}
     if compared := result.results.get("compare"):
         console.print(_compared_table(compared))
-        console.print(own.pop("verdict"))
+        console.print(own.pop("verdict") + "\n")
     if own:
         console.print(_figures_table("result (virtual time)", _figures(own)))
     both = [("client", "server")] if result.counters else []
@@ -120,8 +120,10 @@ def _stages_table(stages: list[dict[str, Any]]) -> Table:
 
 def _compared_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
     """One row per run, best first."""
-    columns = ("policy", "cookies", "served", "at first try", "reset", "connect p50", "p99", "half-open", "backscatter")
-    table = Table(*columns, title="best first (virtual time)", title_justify="left")
+    names = ("policy", "cookies", "served", "1st try", "reset", "connect", "p99", "half-open", "backscatter")
+    table = Table(*names, title="best first (virtual time)", title_justify="left", padding=0)
+    for column in table.columns:
+        column.no_wrap = True
     for column in table.columns[2:]:
         column.justify = "right"
     for run in runs.values():
@@ -129,14 +131,17 @@ def _compared_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
         table.add_row(
             run["policy"],
             run["cookies"],
-            _value("success_ratio", run["success_ratio"]),
-            _value("first_try_ratio", run["first_try_ratio"]),
+            *(_percent(run[key]) for key in ("success_ratio", "first_try_ratio")),
             format_count(run["reset"]),
             *("-" if waits[p] is None else format_duration(waits[p] * 1e6) for p in ("p50", "p99")),
             f"{run['half_open']['mean']:,.0f}",
             "-" if run["backscatter_per_spoofed"] is None else f"{run['backscatter_per_spoofed']:.3g}",
         )
     return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def _floods_table(series: Mapping[str, Any]) -> Table:
@@ -146,12 +151,11 @@ def _floods_table(series: Mapping[str, Any]) -> Table:
     for flood in series["floods"]:
         table.add_row("truth", *(format_duration(flood[key] * 1e6) for key in ("begin_ms", "end_ms")))
     for alarm in series["alarms"]:
-        alone = alarm["dispersion"]
         table.add_row(
             "alarm",
             *(format_duration(alarm[key] * 1e6) for key in ("begin_ms", "end_ms", "raised_ms")),
-            format_share(round(alarm["unanswered"], 4)),
-            "-" if alone is None else format_share(round(alone, 3)),
+            _percent(alarm["unanswered"]),
+            _percent(alarm["dispersion"]),
         )
     return table
 

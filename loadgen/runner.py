@@ -71,12 +71,16 @@ class Series:
         self._every = 0
         self._due = 0
 
+    def wants(self, now: int) -> bool:
+        """Whether a row of this time would be taken."""
+        return now >= self._due or bool(self.rows and self.rows[-1][0] == now)
+
     def offer(self, now: int, client: Counts, server: Counts) -> None:
         """Take a row if one is due; the last instant of a virtual time is the one that stays."""
+        if not self.wants(now):
+            return
         if self.rows and self.rows[-1][0] == now:
             self.rows.pop()
-        elif now < self._due:
-            return
         self.rows.append((now, (client.tolist(), server.tolist())))
         if len(self.rows) >= _SAMPLES:
             self._every = max(2 * self._every, 2 * now // _SAMPLES)
@@ -212,7 +216,8 @@ class Runner:
                 return done()
             self.now = max(self.now, upcoming)
             self._instant()
-            self.series.offer(self.now, *self.populations())
+            if self.series.wants(self.now):
+                self.series.offer(self.now, *self.populations())
         return True
 
     def populations(self) -> tuple[Counts, Counts]:
@@ -224,17 +229,19 @@ class Runner:
     def _next_time(self) -> int | None:
         times = [self.link.next_arrival(), self._agenda[0][0] if self._agenda else None]
         times += [engine.next_timer() for engine in self.engines]
-        return min((t for t in times if t is not None), default=None)
+        return min([t for t in times if t is not None], default=None)
 
     def _instant(self) -> None:
         for side, engine in enumerate(self.engines):
             self._fire(side, engine)
         while self._agenda and self._agenda[0][0] <= self.now:
             heapq.heappop(self._agenda)[2]()
-        while self._deliver(SERVER) | self._deliver(CLIENT):
-            pass
-        for segs in self.link.late.take(self.now):
-            self._receive(SERVER, segs, late=True)
+        arrival = self.link.next_arrival()
+        if arrival is not None and arrival <= self.now:
+            while self._deliver(SERVER) | self._deliver(CLIENT):
+                pass
+            for segs in self.link.late.take(self.now):
+                self._receive(SERVER, segs, late=True)
         for side in (CLIENT, SERVER):
             self._note_peaks(side)
 

@@ -69,7 +69,11 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
         "syn-ack, third-ack, data, ack, fin, last-ack, rst.",
     ),
     "reorder": click.option(
-        "--reorder", type=opt.SHARE, default="0", show_default=True, help="Share of segments that are overtaken."
+        "--reorder",
+        type=opt.SHARE,
+        default="0",
+        show_default=True,
+        help="Share of segments that are overtaken.",
     ),
     "reorder_delay": click.option(
         "--reorder-delay", type=opt.TIME, help="How late those are. Default: half a round trip."

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from typing import Final
 
 import numpy as np
@@ -54,7 +54,8 @@ class Sources:
     def random(cls) -> Sources:
         """Any unicast address but 10/8, where the simulation's own hosts live, and loopback."""
         edges = (_FIRST, _OURS, _OURS + _BYTE, _LOOPBACK, _LOOPBACK + _BYTE, _MULTICAST)
-        return cls(tuple((low, high - low) for low, high in zip(edges[::2], edges[1::2], strict=True)), "random")
+        pairs = zip(edges[::2], edges[1::2], strict=True)
+        return cls(tuple((low, high - low) for low, high in pairs), "random")
 
     @classmethod
     def parse(cls, text: str) -> Sources:
@@ -84,12 +85,13 @@ class Sources:
         shifts = np.array([low for low, _ in self.blocks], dtype=np.uint64)
         shifts[1:] -= ends[:-1]  # modulo 2**64: the sum is right again
         if len(self.blocks) <= _FEW:
-            shift = np.full(len(index), shifts[0])
+            shift: npt.NDArray[np.uint64] = np.full(len(index), shifts[0])
             for end, step in zip(ends[:-1], np.diff(shifts), strict=True):
                 shift += (index >= end) * step
         else:
             shift = shifts[np.searchsorted(ends, index, side="right")]
-        return (index + shift).astype(np.uint32)
+        addresses: npt.NDArray[np.uint32] = (index + shift).astype(np.uint32)
+        return addresses
 
 
 def _block(word: str) -> tuple[int, int]:
@@ -220,18 +222,15 @@ class Spoofer:
 
 
 def paced(first: int, n: int, rate: int) -> Times:
-    """Times of the segments first .. first + n - 1 at `rate` per 1000 s, exact however many there were."""
-    return exact_times(np.arange(first, first + n, dtype=np.int64), rate)
+    """Times of the segments first .. first + n - 1 at `rate` per 1000 s: index * 10**12 // rate, exactly.
 
-
-def exact_times(index: Times, rate: int) -> Times:
-    """index * 10**12 // rate without overflow: whole seconds and the rest apart."""
-    blocks, rest = np.divmod(index, rate)  # `rate` segments take 1000 s
-    return blocks * 10**12 + _scaled(rest, rate)
-
-
-def _scaled(rest: Times, rate: int) -> Times:
-    """rest * 10**12 // rate for rest < rate <= 10**11: digit by digit in base 10**6."""
-    high, rest = np.divmod(rest * 10**6, rate)
-    return high * 10**6 + rest * 10**6 // rate
-
+    n is a chunk's: the products stay far below 2**63.
+    """
+    whole, rest = divmod(first * 10**12, rate)
+    step, more = divmod(10**12, rate)
+    index = np.arange(n, dtype=np.int64)
+    times = index * step
+    times += whole
+    if rest or more:
+        times += (index * more + rest) // rate
+    return times

@@ -120,11 +120,6 @@ def format_duration(ns: float) -> str:
     return f"{ns:.4g} ns"
 
 
-def format_rate(rate: int) -> str:
-    """Events per 1000 s, told per second: `100,000/s`."""
-    return f"{format_count(rate / 1000)}/s"
-
-
 def format_bytes(nbytes: float) -> str:
     """Bytes in the unit that reads best, powers of ten: `420 MB`."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
