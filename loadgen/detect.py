@@ -3,53 +3,60 @@
 Three things are looked at, window by window (100 ms), none of which knows who the peers are:
 
 * pressure: the queue is more than half full, or it refuses, evicts or answers by cookies;
-* answers: of the SYNs that got an entry or a cookie lately, how many were completed. Honest crowds fill a
-  queue as a flood does, but whoever gets a place answers within a round trip;
-* dispersion: of the newest entries, how many come from a /16 of their own. Random sources share none, a crowd
-  behind a few networks shares them all. It decides nothing; it says what to filter, and a dispersed flood is
-  believed sooner.
+* answers: how many of those who got an entry or a cookie have not answered `LAG` later. A crowd of honest
+  clients fills a queue as a flood does, but whoever gets a place answers within a round trip. An entry tells
+  this of itself. A cookie does not, nor an evicted entry: as many are taken for answered as cookies came back
+  and ACKs found nobody, from then until honest entries usually have their answer;
+* dispersion: of the newest entries, how many are alone in their /16. Random sources share none. It decides
+  nothing, since a crowd may be dispersed too, but a dispersed flood is believed sooner, and it says what to
+  filter: one network, or nothing.
 
-An alarm begins with the first of `PATIENCE` suspicious windows in a row and ends with the last one before
-`CALM` windows of another kind. A round trip longer than PATIENCE windows would look like silence.
+A window under pressure whose peers do not answer is suspicious; so many in a row are a flood. Where everybody
+is refused there is nothing to see: it goes on as before until far fewer SYNs come. The flood began with the
+first window in a row whose peers did not answer, under pressure or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-PATIENCE: Final = 5  # windows
+LAG: Final = 10  # windows: 1 s, when an unanswered SYN-ACK is due again
+PATIENCE: Final = 5  # windows in a row
 PATIENCE_DISPERSED: Final = 3
 CALM: Final = 3
 PRESSED: Final = 0.5  # share of the queue's room
-UNANSWERED: Final = 0.5  # share of entries and cookies; below it the crowd is honest
+UNANSWERED: Final = 0.2  # share of entries and cookies; honest peers lose a few segments
 DISPERSED: Final = 0.8  # share of new entries alone in their /16
 SUNK: Final = 0.25  # of the alarm's own SYNs per window: fewer are the rest of it, not the flood
-_FEWEST: Final = 8  # SYNs in the windows looked at, or there is nothing to say
+FEWEST: Final = 8  # unanswered SYNs, or there is nothing to say
+
+Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Window:
-    """What happened to a listener's queue in begin_ns .. end_ns."""
+    """What a listener's queue has seen in begin_ns .. end_ns.
+
+    `added`, `answered` and `evicted` are of the entries that came in this window, whenever they answered.
+    """
 
     begin_ns: int
     end_ns: int
     half_open: int  # at the end
     accept_queue: int
     added: int  # SYNs that got an entry
-    answered: int  # handshakes completed, of entries and of cookies
-    ended: int  # entries evicted or expired
+    answered: int
+    evicted: int
+    lost: int  # entries evicted or expired in this window
     cookies: int  # SYNs answered without an entry
+    returned: int  # cookies that came back, and ACKs that found nobody
     refused: int
     sources: npt.NDArray[np.uint32]  # of some of the new entries
-
-    @property
-    def syns(self) -> int:
-        return self.added + self.cookies + self.refused
 
     @property
     def dispersion(self) -> float | None:
@@ -80,88 +87,116 @@ class Alarm:
         }
 
 
-class Windows(list[Window]):
-    """A run's windows, in order."""
-
-    def series(self, rows: int) -> dict[str, list[Any]]:
-        """At most `rows` rows: counts are summed over the windows of a row, levels are the last one's."""
-        step = -(-len(self) // rows) or 1
-        groups = [self[i : i + step] for i in range(0, len(self), step)]
-        sums = ("added", "answered", "ended", "cookies", "refused")
-        return {
-            "time_ms": [group[-1].end_ns / 1e6 for group in groups],
-            "half_open": [group[-1].half_open for group in groups],
-            "accept_queue": [group[-1].accept_queue for group in groups],
-            **{name: [sum(getattr(w, name) for w in group) for group in groups] for name in sums},
-        }
+def series(windows: Sequence[Window], rows: int) -> dict[str, list[Any]]:
+    """At most `rows` rows: counts are summed over the windows of a row, levels are the last one's."""
+    step = -(-len(windows) // rows) or 1
+    groups = [windows[i : i + step] for i in range(0, len(windows), step)]
+    sums = ("added", "answered", "lost", "cookies", "refused")
+    return {
+        "time_ms": [group[-1].end_ns / 1e6 for group in groups],
+        "half_open": [group[-1].half_open for group in groups],
+        "accept_queue": [group[-1].accept_queue for group in groups],
+        **{name: [sum(getattr(w, name) for w in group) for group in groups] for name in sums},
+    }
 
 
-def detect(windows: Iterable[Window], room: int) -> list[Alarm]:
-    """The floods that a queue with `room` places has seen."""
-    detector = _Detector(room)
-    for window in windows:
-        detector.see(window)
-    detector.finish()
-    return detector.alarms
+class _Evidence:
+    """The windows as columns, and what they say."""
+
+    def __init__(self, windows: Sequence[Window], room: int, usual: int) -> None:
+        def column(name: str) -> Counts:
+            return np.array([getattr(w, name) for w in windows], dtype=np.int64)
+
+        added, cookies, self.refused = column("added"), column("cookies"), column("refused")
+        self.met = added + cookies
+        self.syns = self.met + self.refused
+        crowded = column("half_open") > PRESSED * room
+        self.pressed = crowded | (cookies + self.refused + column("lost") > 0)
+        self.dispersion = [w.dispersion for w in windows]
+        silent = added - column("answered") - column("evicted")
+        unplaced, returned = cookies + column("evicted"), column("returned")
+
+        def share(before: int, after: int) -> npt.NDArray[np.float64]:
+            """Who has not answered, of the windows around each."""
+            missing = _sums(unplaced, before, after) - _sums(returned, before, after + usual)
+            unanswered = _sums(silent, before, after) + np.maximum(missing, 0)
+            of = np.maximum(_sums(self.met, before, after), 1)
+            return np.where(unanswered >= FEWEST, unanswered / of, 0.0)
+
+        # A window by itself is sharp; a second before and a second after it together see a small flood.
+        self.unanswered = np.maximum(share(0, 0), np.minimum(share(LAG - 1, 0), share(0, LAG - 1)))
 
 
-class _Detector:
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.alarms: list[Alarm] = []
-        self._run: list[Window] = []  # suspicious windows, and calm ones between them
-        self._calm = 0
-        self._raised: int | None = None
+def _sums(column: Counts, before: int, after: int) -> Counts:
+    """Of each window, so many before it and so many behind it."""
+    upto = np.concatenate([[0], np.cumsum(column)])
+    here = np.arange(len(column))
+    sums: Counts = upto[np.minimum(here + 1 + after, len(column))] - upto[np.maximum(here - before, 0)]
+    return sums
 
-    def see(self, window: Window) -> None:
-        if self._suspicious(window):
-            self._run.append(window)
-            self._calm = 0
-            if self._raised is None and self._convinced():
-                self._raised = window.end_ns
-        elif self._run:
-            self._calm += 1
-            self._run.append(window)
-            if self._calm >= (CALM if self._raised is not None else 1):
-                self.finish()
 
-    def finish(self) -> None:
-        """What was suspicious so far is over."""
-        flood = self._run[: len(self._run) - self._calm]
-        if self._raised is not None:
-            met = sum(w.added + w.cookies for w in flood)
-            seen = [w.dispersion for w in flood if w.dispersion is not None]
-            self.alarms.append(
-                Alarm(
-                    flood[0].begin_ns,
-                    flood[-1].end_ns,
-                    self._raised,
-                    1 - min(1.0, sum(w.answered for w in flood) / met) if met else 1.0,
-                    sum(seen) / len(seen) if seen else None,
-                )
-            )
-        self._run, self._calm, self._raised = [], 0, None
+def detect(seen: Sequence[Window], room: int, answer_ns: int | None) -> list[Alarm]:
+    """The floods that a queue with `room` places has seen.
 
-    def _suspicious(self, window: Window) -> bool:
-        pressed = window.half_open > PRESSED * self.room or window.ended or window.cookies or window.refused
-        if not pressed or not window.syns:
-            return False
-        lately = [*self._run[-PATIENCE:], window]
-        if sum(w.syns for w in lately) < _FEWEST:
-            return False
-        if self._raised is not None:
-            usual = sum(w.syns for w in self._run) / len(self._run)
-            if window.syns < SUNK * usual:
-                return False
-        met = sum(w.added + w.cookies for w in lately)
-        if met == 0:  # everybody is refused: as before
-            return bool(self._run)
-        return sum(w.answered for w in lately) < (1 - UNANSWERED) * met
+    Parameters
+    ----------
+    seen : sequence of Window
+        One after the other, equally long but for the last.
+    room : int
+        Half-open entries that fit.
+    answer_ns : int or None
+        When honest entries usually have their answer; None where none had one.
+    """
+    if not seen:
+        return []
+    usual = LAG if answer_ns is None else answer_ns // max(seen[0].end_ns - seen[0].begin_ns, 1) + 1
+    evidence = _Evidence(seen, room, min(usual, LAG))
+    alarms: list[Alarm] = []
+    first = last = raised = -1  # suspicious so far; when believed
+    for i in range(len(seen)):
+        if _suspicious(evidence, i, len(seen), first, raised):
+            first, last = (i if first < 0 else first), i
+            if raised < 0 and i - first + 1 >= _patience(evidence, first, i):
+                raised = min(i + LAG, len(seen) - 1)
+        elif first >= 0 and i - last >= (CALM if raised >= 0 else 1):
+            if raised >= 0:
+                alarms.append(_alarm(seen, evidence, first, last, raised, alarms))
+            first = last = raised = -1
+    if raised >= 0:
+        alarms.append(_alarm(seen, evidence, first, last, raised, alarms))
+    return alarms
 
-    def _convinced(self) -> bool:
-        dispersed = [w.dispersion for w in self._run if w.dispersion is not None]
-        enough = PATIENCE_DISPERSED if dispersed and min(dispersed) > DISPERSED else PATIENCE
-        return len(self._run) >= enough
+
+def _suspicious(evidence: _Evidence, i: int, n: int, first: int, raised: int) -> bool:
+    if raised >= 0 and evidence.syns[i] < SUNK * evidence.syns[first:i].mean():
+        return False
+    if not evidence.pressed[i] or not evidence.syns[i]:
+        return False
+    if (first >= 0 and evidence.refused[i] > evidence.met[i]) or (raised >= 0 and i + LAG >= n):
+        return True  # nothing to see, or not yet: as before
+    return i + LAG < n and bool(evidence.unanswered[i] > UNANSWERED)
+
+
+def _patience(evidence: _Evidence, first: int, last: int) -> int:
+    seen = [share for share in evidence.dispersion[first : last + 1] if share is not None]
+    return PATIENCE_DISPERSED if seen and min(seen) > DISPERSED else PATIENCE
+
+
+def _alarm(
+    windows: Sequence[Window], evidence: _Evidence, first: int, last: int, raised: int, before: list[Alarm]
+) -> Alarm:
+    floor = before[-1].end_ns if before else 0
+    while first and evidence.unanswered[first - 1] > UNANSWERED and windows[first - 1].begin_ns >= floor:
+        first -= 1
+    met = evidence.met[first : last + 1]
+    seen = [share for share in evidence.dispersion[first : last + 1] if share is not None]
+    return Alarm(
+        windows[first].begin_ns,
+        windows[last].end_ns,
+        windows[raised].end_ns,
+        float((evidence.unanswered[first : last + 1] * met).sum() / max(int(met.sum()), 1)),
+        sum(seen) / len(seen) if seen else None,
+    )
 
 
 def judge(alarms: list[Alarm], truth: list[tuple[int, int]]) -> dict[str, Any]:

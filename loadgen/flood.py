@@ -20,7 +20,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.detect import Window, Windows, detect, judge
+from loadgen.detect import detect, judge, series
+from loadgen.flood_watch import TICK_NS, QueueWatch
 from loadgen.link import CLIENT, SERVER, Kind, Segments
 from loadgen.metrics import Result, share, spread_ms
 from loadgen.runner import Handles
@@ -36,31 +37,12 @@ from loadgen.workload import (
     blocks_of,
     slots_of,
 )
-from tcpcore import BLOCK, Engine, EventKind, State
+from tcpcore import BLOCK, State
 
-TICK_NS: Final = 1_000_000
 _IDLE_NS: Final = 10 * TICK_NS  # the longest time without a look at the queues
-_WINDOW_NS: Final = 100 * TICK_NS
-_MOST_WINDOWS: Final = 50_000
 _SERIES: Final = 240  # rows of the occupancy series in the result, at most
-_LOOKS: Final = 256  # new entries of a window whose source is looked at, about
 _BUCKETS_HOLD: Final = 512 * 30  # half-open entries that the freebsd policy can hold
-
 _NEVER: Final = -1
-
-# Members of an enum are slow to look up, and these are asked for with every batch.
-_OPENED, _ESTABLISHED = int(EventKind.OPENED), int(EventKind.ESTABLISHED)
-_SYN_SENT, _SYN_RECEIVED = int(State.SYN_SENT), int(State.SYN_RECEIVED)
-
-#: Causes, by the number an event tells, with which a half-open entry ends.
-_EMBRYONIC: Final = np.array(
-    [False]
-    + [
-        cause
-        in ("SynQueueEvicted", "SynQueueExpired", "EmbryonicReset", "EmbryonicAborted", "ListenerClosed")
-        for cause in Engine(capacity=1).causes
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -93,26 +75,6 @@ class FloodSettings(Settings):
         return Pace(
             self.flood_rate, self.spacing, self.start_ns, stop, self.count, self.on_ns, self.off_ns
         )
-
-
-class Histogram:
-    """Durations in bins of one tick, rounded up: as exact as the engine's timers, and of bounded size."""
-
-    def __init__(self) -> None:
-        self.bins = np.zeros(1024, dtype=np.int64)
-
-    def add(self, durations_ns: Times) -> None:
-        if len(durations_ns) == 0:
-            return
-        found = np.bincount((durations_ns + (TICK_NS - 1)) // TICK_NS)
-        if len(found) > len(self.bins):
-            self.bins = np.concatenate([self.bins, np.zeros(2 * len(found) - len(self.bins), dtype=np.int64)])
-        self.bins[: len(found)] += found
-
-    def spread_ms(self) -> dict[str, float | int | None]:
-        """As `metrics.spread_ms` of the same durations."""
-        ticks = np.flatnonzero(self.bins)
-        return spread_ms(ticks * TICK_NS, self.bins[ticks])
 
 
 class Bursts(Arrivals):
@@ -155,20 +117,8 @@ class Flood(Workload[FloodSettings]):
         self.gave_up = 0
         self._who_by_slot = np.zeros(self.knobs.capacity, dtype=np.int64)
         self._who_by_name = np.zeros(self.names.size, dtype=np.int64)
-        self.answered, self.unanswered = Histogram(), Histogram()  # residence of half-open entries
-        self._holder: Handles = np.zeros(self.knobs.capacity, dtype=np.uint64)  # by slot: half-open since
-        self._since: Times = np.zeros(self.knobs.capacity, dtype=np.int64)
         self._accepting = False
-        self._occupied = [0, 0]  # half-open entries, waiting for accept: times ns
-        self._looked_at = 0
-        self._now_half_open = 0
-        self.peak_accept = 0
-        self.peak_blocks = 0
-        self._seen: list[int] = []  # sources of new entries in this window
-        self._window_ns = max(_WINDOW_NS, settings.end_ns // _MOST_WINDOWS)
-        self._window_at = 0
-        self.windows = Windows()
-        self._last = self._queue_counts()
+        self.watch = QueueWatch(self.server, settings.end_ns, bool(settings.accept_delay_ns))
 
     # -- what this workload decides ---------------------------------------------
 
@@ -223,8 +173,8 @@ class Flood(Workload[FloodSettings]):
         if settings.connections:
             runner.post(self._grid(self._arrivals.at(0)), self._open_due)
         runner.run(lambda: False, settings.end_ns)
-        self._look()
-        self._close_window()
+        self._server_told()
+        self.watch.look(runner.now)
         self._stage("end")
 
     # -- the flood ----------------------------------------------------------------
@@ -234,14 +184,12 @@ class Flood(Workload[FloodSettings]):
         now, end = self.runner.now, self.settings.end_ns
         self._inject()
         self._server_told()
-        self._look()
-        if now >= self._window_at + self._window_ns:
-            self._close_window()
-        upcoming = now + _IDLE_NS
+        self.watch.look(now)
+        upcoming = min(now + _IDLE_NS, self.watch.boundary, end)
         if (at := self.spoofer.next_at) is not None:
             upcoming = min(upcoming, max(-(-at // TICK_NS) * TICK_NS, now + 1))
         if now < end:
-            self.runner.post(min(upcoming, end), self._tick)
+            self.runner.post(upcoming, self._tick)
 
     def _inject(self) -> None:
         for segs in self.spoofer.take(self.runner.now, self.settings.batch):
@@ -290,40 +238,15 @@ class Flood(Workload[FloodSettings]):
             self._waits.append(told["at"] - self.opened_at[who])
 
     def _server_told(self) -> None:
-        """Half-open entries that came and went, and connections."""
-        told = self.server.events()
-        if len(told) == 0:
+        """The application hears of its connections."""
+        conns = self.watch.told()
+        if len(conns) == 0:
             return
-        kinds, conns, at = told["kind"], told["conn"], told["at"]
-        slots = slots_of(conns)
-        established = kinds == _ESTABLISHED
-        if connected := np.count_nonzero(established):
-            self._answered(conns[established], slots[established], at[established])
-        opened = kinds == _OPENED
-        n_opened = np.count_nonzero(opened)
-        if n_opened + connected < len(told):
-            lost = _EMBRYONIC[told["cause"]]
-            self._unanswered(conns[lost], slots[lost], at[lost])
-        if n_opened:
-            fresh = slots[opened]
-            self._holder[fresh] = conns[opened]
-            self._since[fresh] = at[opened]
-            if len(self._seen) < _LOOKS:
-                self._seen += self.server.blocks["raddr"][fresh[-_LOOKS:]].tolist()
-
-    def _answered(self, conns: Handles, slots: npt.NDArray[np.intp], at: Times) -> None:
-        """Connections. Those of a cookie were no half-open entries."""
-        known = self._holder[slots] == conns
-        self.answered.add((at - self._since[slots])[known])
-        if self.settings.accept_delay_ns:
-            self._wake_application()
-        else:
+        if not self.settings.accept_delay_ns:
             self._serve(conns)
-
-    def _unanswered(self, conns: Handles, slots: npt.NDArray[np.intp], at: Times) -> None:
-        """Half-open entries that were given up. One that is not on record came in this very batch, and what
-        one batch tells happened at one time."""
-        self.unanswered.add(np.where(self._holder[slots] == conns, at - self._since[slots], 0))
+        elif not self._accepting:
+            self._accepting = True
+            self.runner.post(self.runner.now, self._accept)
 
     def _serve(self, conns: Handles) -> None:
         """The server's application has these connections."""
@@ -334,11 +257,6 @@ class Flood(Workload[FloodSettings]):
         self.served_at[who] = self.runner.now
         self.served += len(who)
 
-    def _wake_application(self) -> None:
-        if not self._accepting:
-            self._accepting = True
-            self.runner.post(self.runner.now, self._accept)
-
     def _accept(self) -> None:
         """One connection, and the next when the application is done with it."""
         conns = self.server.accept(self.listener, 1)
@@ -346,54 +264,6 @@ class Flood(Workload[FloodSettings]):
         if self._accepting:
             self._serve(conns)
             self.runner.post(self.runner.now + self.settings.accept_delay_ns, self._accept)
-
-    # -- looking at the queues --------------------------------------------------------
-
-    def _look(self) -> None:
-        """The time that has passed counts for the occupancy seen at its end."""
-        now, populations = self.runner.now, self.server.state_counts()
-        self._now_half_open = int(populations[_SYN_RECEIVED])
-        waiting = self._waiting()
-        self.peak_accept = max(self.peak_accept, waiting)
-        self.peak_blocks = max(self.peak_blocks, int(populations[_SYN_SENT:].sum()))
-        self._occupied[0] += self._now_half_open * (now - self._looked_at)
-        self._occupied[1] += waiting * (now - self._looked_at)
-        self._looked_at = now
-
-    def _waiting(self) -> int:
-        return int(self.server.gauges()["accept_queue"]) if self.settings.accept_delay_ns else 0
-
-    def _queue_counts(self) -> tuple[int, int, int, int, int]:
-        """So far: entries added, answered, given up; cookies sent; refused."""
-        counters, causes = self.server.counters, self.server.causes
-        return (
-            counters["SynQueueAdded"],
-            counters["SynQueueEstablished"] + counters["SyncookiesRecv"],
-            counters["SynQueueEvicted"] + counters["SynQueueExpired"],
-            counters["SyncookiesSent"],
-            causes["SynQueueFull"] + causes["SynQueueReserve"] + causes["AcceptQueueFull"],
-        )
-
-    def _close_window(self) -> None:
-        counts = self._queue_counts()
-        added, answered, ended, cookies, refused = (
-            after - before for before, after in zip(self._last, counts, strict=True)
-        )
-        self.windows.append(
-            Window(
-                self._window_at,
-                self.runner.now,
-                self._now_half_open,
-                self._waiting(),
-                added,
-                answered,
-                ended,
-                cookies,
-                refused,
-                np.array(self._seen, dtype=np.uint32),
-            )
-        )
-        self._last, self._seen, self._window_at = counts, [], self.runner.now
 
     # -- the result ---------------------------------------------------------------
 
@@ -418,8 +288,8 @@ class Flood(Workload[FloodSettings]):
         lost_on_us = int(np.count_nonzero((self.served_at != _NEVER) & (self.connected_at == _NEVER)))
         if self.served != served or lost_on_us:
             wrong.append(f"served {self.served}, {served} of the clients, {lost_on_us} without connect()")
-        held = sum(int(hist.bins.sum()) for hist in (self.answered, self.unanswered))
-        ended = self._added() - self._now_half_open
+        held = self.watch.answered.count + self.watch.unanswered.count
+        ended = self._added() - self.watch.half_open
         if held != ended:
             wrong.append(f"{ended} half-open entries ended, but {held} residence times")
         return wrong
@@ -433,7 +303,8 @@ class Flood(Workload[FloodSettings]):
 
     def _own_results(self) -> dict[str, Any]:
         counters, causes = self.server.counters, self.server.causes
-        outside, sent, span = self.link.outside, self.spoofer.sent, max(self._looked_at, 1)
+        outside, sent, watch = self.link.outside, self.spoofer.sent, self.watch
+        mean_half_open, mean_waiting = watch.means()
         served = self.served_at != _NEVER
         first = served & (self.connected_at - self.opened_at < self.knobs.rto_initial_ms * 1_000_000)
         results: dict[str, Any] = {
@@ -444,20 +315,20 @@ class Flood(Workload[FloodSettings]):
             "flood": {"kind": self.settings.kind, "sent": sent, "sources": self.settings.sources.name},
             "half_open": {
                 "room": self.room,
-                "mean": self._occupied[0] / span,
+                "mean": mean_half_open,
                 "peak": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]),
                 "peak_bytes": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]) * BLOCK.itemsize,
             },
-            "accept_queue": {"mean": self._occupied[1] / span, "peak": self.peak_accept},
-            "residence_answered_ms": self.answered.spread_ms(),
-            "residence_unanswered_ms": self.unanswered.spread_ms(),
+            "accept_queue": {"mean": mean_waiting, "peak": watch.peak_accept},
+            "residence_answered_ms": watch.answered.spread_ms(),
+            "residence_unanswered_ms": watch.unanswered.spread_ms(),
             "entries": {
                 "added": self._added(),
                 "established": counters["SynQueueEstablished"],
                 "evicted": counters["SynQueueEvicted"],
                 "expired": counters["SynQueueExpired"],
                 "reset": counters["SynQueueReset"],
-                "still_there": self._now_half_open,
+                "still_there": watch.half_open,
             },
             "refused": {
                 "syn_queue_full": causes["SynQueueFull"],
@@ -476,14 +347,14 @@ class Flood(Workload[FloodSettings]):
                 "resets": outside[Kind.RST],
                 "per_spoofed": share(sum(outside), sent),
             },
-            "server_blocks": {"peak": self.peak_blocks, "peak_bytes": self.peak_blocks * BLOCK.itemsize},
+            "server_blocks": {"peak": watch.peak_blocks, "peak_bytes": watch.peak_blocks * BLOCK.itemsize},
         }
         results["detection"] = self._detection()
         return results
 
     def _detection(self) -> dict[str, Any]:
         settings = self.settings
-        alarms = detect(self.windows, self.room)
+        alarms = detect(self.watch.windows(), self.room, self.watch.usual_answer_ns())
         truth = settings.pace.intervals(self.runner.now) if settings.flood_rate else []
         if settings.count is not None and truth:
             truth = [(a, min(b, self.flood_over)) for a, b in truth if a < self.flood_over]
@@ -499,11 +370,11 @@ class Flood(Workload[FloodSettings]):
         return self.spoofer.last_at
 
     def _series(self) -> dict[str, Any]:
-        series = super()._series()
-        series["queues"] = self.windows.series(_SERIES)
-        series["alarms"] = [alarm.as_dict() for alarm in self.alarms]
-        series["floods"] = [{"begin_ms": a / 1e6, "end_ms": b / 1e6} for a, b in self.truth]
-        return series
+        told = super()._series()
+        told["queues"] = series(self.watch.windows(), _SERIES)
+        told["alarms"] = [alarm.as_dict() for alarm in self.alarms]
+        told["floods"] = [{"begin_ms": a / 1e6, "end_ms": b / 1e6} for a, b in self.truth]
+        return told
 
     def _own_config(self) -> dict[str, Any]:
         settings = self.settings
@@ -523,7 +394,10 @@ class Flood(Workload[FloodSettings]):
 
 
 def false_alarms(settings: FloodSettings) -> dict[str, int]:
-    """What the detector says of honest crowds at the same listener, each larger than its queues."""
+    """What the detector says of honest crowds at the same listener, each larger than its queues.
+
+    To make it hard each client is shown to it under an address of its own, as random as a flood's.
+    """
     backlog = settings.knobs.somaxconn if settings.backlog is None else settings.backlog
     size = min(max(2 * min(backlog, settings.knobs.somaxconn), 64), 8192)
     bursts = settings.check_bursts
@@ -538,7 +412,14 @@ def false_alarms(settings: FloodSettings) -> dict[str, int]:
     )
     run = Flood(crowd)
     run.run()
-    return {"honest_bursts": bursts, "burst_size": size, "alarms_on_bursts": len(run.alarms)}
+    words = Stream(settings.seed, settings.replicate, Purpose.SPOOFED)
+    anywhere = Sources.random()
+    windows = [
+        dataclasses.replace(w, sources=anywhere.pick(words.words(len(w.sources)) >> np.uint64(32)))
+        for w in run.watch.windows()
+    ]
+    alarms = detect(windows, run.room, run.watch.usual_answer_ns())
+    return {"honest_bursts": bursts, "burst_size": size, "alarms_on_bursts": len(alarms)}
 
 
 def simulate(settings: FloodSettings) -> Result:
