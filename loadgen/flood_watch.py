@@ -14,7 +14,7 @@ import numpy.typing as npt
 from loadgen.detect import Window
 from loadgen.metrics import spread_ms
 from loadgen.runner import Handles
-from loadgen.streams import Mask, Times
+from loadgen.streams import Times
 from loadgen.workload import slots_of
 from tcpcore import Engine, EventKind, State
 
@@ -29,6 +29,7 @@ _SYN_SENT, _SYN_RECEIVED = int(State.SYN_SENT), int(State.SYN_RECEIVED)
 
 _CAUSES: Final = ["", *Engine(capacity=1).causes]  # by the number that an event tells
 _EVICTED: Final = _CAUSES.index("SynQueueEvicted")
+_RESET: Final = _CAUSES.index("EmbryonicReset")
 _EMBRYONIC: Final = np.isin(
     _CAUSES, ["SynQueueEvicted", "SynQueueExpired", "EmbryonicReset", "EmbryonicAborted", "ListenerClosed"]
 )
@@ -120,7 +121,7 @@ class QueueWatch:
         n_opened = int(np.count_nonzero(opened))
         if n_opened + len(connected) < len(told):
             lost = _EMBRYONIC[told["cause"]]
-            self._lost(conns[lost], slots[lost], at[lost], told["cause"][lost] == _EVICTED)
+            self._lost(conns[lost], slots[lost], at[lost], told["cause"][lost])
         if n_opened:
             self._opened(conns[opened], slots[opened], at[opened])
         return connected
@@ -139,11 +140,14 @@ class QueueWatch:
         self.answered.add(at[known] - since)
         self._answered_of.add(since)
 
-    def _lost(self, conns: Handles, slots: npt.NDArray[np.intp], at: Times, evicted: Mask) -> None:
+    def _lost(
+        self, conns: Handles, slots: npt.NDArray[np.intp], at: Times, causes: npt.NDArray[np.uint8]
+    ) -> None:
         """Given up. One that is not on record came in this very batch, and a batch has one time."""
         since = np.where(self._holder[slots] == conns, self._since[slots], at)
         self.unanswered.add(at - since)
-        self._evicted_of.add(since[evicted])
+        self._evicted_of.add(since[causes == _EVICTED])
+        self._answered_of.add(since[causes == _RESET])  # somebody is there
 
     # -- looks --------------------------------------------------------------------------
 
