@@ -280,8 +280,11 @@ class Flood(Workload[FloodSettings]):
         wrong = [f"client: {text}" for text in self.client.check()]
         wrong += [f"server: {text}" for text in self.server.check()]
         failed = sum(int(n) for n in self.client.causes.values()) - self._reset_later()
-        if self.attempted != self.connected + failed:
-            wrong.append(f"{self.attempted} attempted, but {self.connected} connected and {failed} failed")
+        pending = int(self.client.state_counts()[State.SYN_SENT])
+        if self.attempted != self.connected + failed + pending:
+            wrong.append(
+                f"{self.attempted} attempted, {self.connected} connected, {failed} failed, {pending} pending"
+            )
         if self.gave_up != self.client.causes["ConnectAborted"]:
             wrong.append(f"{self.gave_up} gave up, but {self.client.causes['ConnectAborted']} were aborted")
         served = int(np.count_nonzero(self.served_at != _NEVER))

@@ -65,10 +65,16 @@ class Cohorts:
         self.counts = np.zeros(1024, dtype=np.int64)
 
     def add(self, since: Times) -> None:
-        index = (since - 1) // self._window_ns
-        if len(index) and (top := int(index.max())) >= len(self.counts):
-            self.counts = np.concatenate([self.counts, np.zeros(top + 1, dtype=np.int64)])
-        np.add.at(self.counts, index.clip(min=0), 1)
+        if len(since) == 0:
+            return
+        index = ((since - 1) // self._window_ns).clip(min=0)
+        low, high = int(index.min()), int(index.max())
+        if high >= len(self.counts):
+            self.counts = np.concatenate([self.counts, np.zeros(high + 1, dtype=np.int64)])
+        if low == high:
+            self.counts[low] += len(index)
+        else:
+            self.counts[low : high + 1] += np.bincount(index - low)
 
 
 class QueueWatch:
