@@ -214,6 +214,8 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
               flood and clients the order of arrival is exact.
     """
     settings = _settings(ctx, given)
+    if given["compare_"] is not None and given["policy"] is not None:
+        raise click.UsageError("--policy names one, --compare several: give one of the two options")
     if given["compare_"] is None:
         run_workload(ctx, Flood, settings, given)
         return

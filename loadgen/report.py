@@ -189,7 +189,9 @@ def _value(name: str, value: Any) -> str:
         return format_share(value)
     if name.endswith("_bytes"):
         return format_bytes(value)
-    return f"{value:,.1f}" if isinstance(value, float) else format_count(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return format_count(value)
 
 
 def write_whole(path: Path, text: str) -> None:
