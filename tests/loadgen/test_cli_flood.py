@@ -98,13 +98,14 @@ def test_one_document_with_the_keys_of_every_workload(flood):
     queues = document["series"]["queues"]
     assert len(queues["time_ms"]) == len(queues["half_open"]) == len(queues["accept_queue"]) == 10
     assert document["wall"]["segments_per_s"] > 0
-    assert {"connected", "served", "ghost", "handshake_ms", "residence_unanswered_ms"} <= set(document["results"])
+    for name in ("connected", "served", "ghost", "handshake_ms", "residence_unanswered_ms"):
+        assert name in document["results"]
 
 
 def test_the_table_names_what_a_planner_looks_for(flood):
     outcome = flood(*SMALL, "--start", "200ms")
     assert outcome.exit_code == 0
-    for words in ("success_ratio", "ghost", "half_open", "accept_queue", "backscatter", "detection, from the"):
+    for words in ("success_ratio", "ghost", "half_open", "accept_queue", "backscatter", "from the queue"):
         assert words in outcome.stdout
 
 
@@ -158,10 +159,9 @@ def test_the_profile_is_the_hosts(flood):
 
 @pytest.mark.parametrize("more", [(), ("--compare", "all", "--workers", "2")])
 def test_sigint_reports_what_there_is(more):
-    args = [
-        sys.executable, "-m", "loadgen", "flood", "--rate", "20k", "--duration", "2h", "--format", "json", *more
-    ]  # fmt: skip
-    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
+    args = [sys.executable, "-m", "loadgen", "flood", "--rate", "20k", "--duration", "2h", "--format", "json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*args, *more], cwd=ROOT, **pipes) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.communicate(timeout=4)
         os.kill(process.pid, signal.SIGINT)
@@ -175,6 +175,7 @@ def test_sigint_reports_what_there_is(more):
 
 def test_the_example_is_valid(flood):
     """With less of it: the file itself runs in `make demo`."""
-    outcome = flood("--config", ROOT / "examples" / "flood.toml", "--duration", "1s", "--start", "0", "--stop", "1s")
+    example = ROOT / "examples" / "flood.toml"
+    outcome = flood("--config", example, "--duration", "1s", "--start", "0", "--stop", "1s")
     assert outcome.exit_code in (0, 99), outcome.output
     assert "success_ratio" in outcome.stdout

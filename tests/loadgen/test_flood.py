@@ -16,7 +16,6 @@ from loadgen.flood import Flood, FloodSettings, simulate
 from loadgen.flood_compare import POLICIES, compare, variants, with_policy
 from loadgen.link import Path, Rates
 from loadgen.report import as_json
-from loadgen.spoof import Sources
 from tcpcore import Config, Engine, Flag, segments
 
 MS = 1_000_000
