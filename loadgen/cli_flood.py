@@ -245,6 +245,8 @@ def _settings(ctx: click.Context, given: dict[str, Any]) -> FloodSettings:
     duration, patience = given["duration"], given["patience"]
     if not duration:
         refuse("--duration", "expected more than 0")
+    if not patience:
+        refuse("--patience", "expected more than 0: a client that never waits is never connected")
     connections = -(-duration * given["clients"] // 10**12)
     if connections > _MOST_CLIENTS:
         refuse("--clients", f"{format_count(connections)} clients within --duration; expected at most 2**30")

@@ -213,6 +213,8 @@ class Flood(Workload[FloodSettings]):
 
     def _give_up(self, first: int, until: int) -> None:
         """The applications of these clients wait no longer for connect() to return."""
+        if self.connected_at[first:until].min() != _NEVER:
+            return
         conns = self.conns[first:until]
         waiting = conns[(conns != 0) & (self.connected_at[first:until] == _NEVER)]
         waiting = waiting[self.client.info(waiting)["state"] == State.SYN_SENT]

@@ -65,16 +65,24 @@ class Cohorts:
         self.counts = np.zeros(1024, dtype=np.int64)
 
     def add(self, since: Times) -> None:
-        if len(since) == 0:
-            return
-        index = ((since - 1) // self._window_ns).clip(min=0)
-        low, high = int(index.min()), int(index.max())
-        if high >= len(self.counts):
-            self.counts = np.concatenate([self.counts, np.zeros(high + 1, dtype=np.int64)])
-        if low == high:
-            self.counts[low] += len(index)
-        else:
-            self.counts[low : high + 1] += np.bincount(index - low)
+        if len(since):
+            np.add.at(self._room(int(since.max())), (since + (self._window_ns - 1)) // self._window_ns, 1)
+
+    def add_batch(self, at: int, n: int) -> None:
+        """All at one time."""
+        self._room(at)[-(-at // self._window_ns)] += n
+
+    def of(self, window: int) -> int:
+        """Of the entries that came in this window; the first has also those of time 0."""
+        if window + 1 >= len(self.counts):
+            return 0
+        return int(self.counts[window + 1]) + (int(self.counts[0]) if window == 0 else 0)
+
+    def _room(self, at: int) -> npt.NDArray[np.int64]:
+        top = at // self._window_ns + 2
+        if top > len(self.counts):
+            self.counts = np.concatenate([self.counts, np.zeros(top, dtype=np.int64)])
+        return self.counts
 
 
 class QueueWatch:
@@ -135,7 +143,7 @@ class QueueWatch:
     def _opened(self, conns: Handles, slots: npt.NDArray[np.intp], at: Times) -> None:
         self._holder[slots] = conns
         self._since[slots] = at
-        self._added.add(at)
+        self._added.add_batch(int(at[0]), len(at))
         if len(self._sources) < _LOOKS:
             self._sources += self._server.blocks["raddr"][slots[-_LOOKS:]].tolist()
 
@@ -152,18 +160,22 @@ class QueueWatch:
         """Given up. One that is not on record came in this very batch, and a batch has one time."""
         since = np.where(self._holder[slots] == conns, self._since[slots], at)
         self.unanswered.add(at - since)
-        self._evicted_of.add(since[causes == _EVICTED])
+        evicted = causes == _EVICTED
+        if evicted.all():
+            self._evicted_of.add(since)
+            return
+        self._evicted_of.add(since[evicted])
         self._answered_of.add(since[causes == _RESET])  # somebody is there
 
     # -- looks --------------------------------------------------------------------------
 
     def look(self, now: int) -> None:
         """The time that has passed counts for the occupancy seen at its end."""
-        populations = self._server.state_counts()
+        populations = self._server.state_counts().tolist()
         passed, self._looked_at = now - self._looked_at, now
-        self.half_open = int(populations[_SYN_RECEIVED])
+        self.half_open = populations[_SYN_RECEIVED]
         self._half_open_ns += self.half_open * passed
-        self.peak_blocks = max(self.peak_blocks, int(populations[_SYN_SENT:].sum()))
+        self.peak_blocks = max(self.peak_blocks, sum(populations[_SYN_SENT:]))
         if self._accepts_later:
             waiting = self._waiting()
             self._waiting_ns += waiting * passed
@@ -197,7 +209,7 @@ class QueueWatch:
         """All of them, with what has become of their entries by now."""
         told = []
         for i, window in enumerate(self._windows):
-            of = [int(c.counts[i]) if i < len(c.counts) else 0 for c in self._cohorts()]
+            of = [cohorts.of(i) for cohorts in self._cohorts()]
             told.append(replace(window, added=of[0], answered=of[1], evicted=of[2]))
         return told
 

@@ -289,6 +289,7 @@ class Link:
         self._step = step_ns
         self._untouched = path.perfect and tracker is None
         self._calendars = (Calendar(), Calendar())  # by destination
+        self._all = (*self._calendars, self.late)
         self._dice = (_Dice(seed, replicate, CLIENT), _Dice(seed, replicate, SERVER))
         self._loss = np.array(path.loss.shares)
         self._duplicates = np.array(path.duplicates.shares)
@@ -348,12 +349,8 @@ class Link:
 
     def next_arrival(self) -> int | None:
         """The earliest arrival on either side."""
-        times = [
-            t
-            for t in (self._calendars[0].next(), self._calendars[1].next(), self.late.next())
-            if t is not None
-        ]
-        return min(times, default=None)
+        times = [at for at in (calendar.next() for calendar in self._all) if at is not None]
+        return min(times) if times else None
 
     def collect(self, to: int, now: int) -> list[Segments]:
         """What arrives at side `to` by now, without the late copies."""

@@ -124,6 +124,7 @@ class Runner:
         self.tick: Callable[[], None] = lambda: None  # called now and then, for a progress bar
         self.series = Series()
         self.peaks = [np.zeros(len(State), dtype=np.uint64) for _ in self.engines]
+        self._touched = [True, True]  # whose populations may have changed since the last look
         self._watcher = watcher
         self._ribbon = Ribbon()
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
@@ -147,6 +148,7 @@ class Runner:
         """Connect from the client side now; `paint` may change the SYNs before they leave."""
         handles = np.zeros(len(src), dtype=np.uint64)
         for part in self.parts(len(src)):
+            self._touched[CLIENT] = True
             began = time.perf_counter()
             conns, out = self.engines[CLIENT].connect(
                 dst,
@@ -167,6 +169,7 @@ class Runner:
     def call(self, side: int, method: Callable[..., Segments], conns: Handles) -> None:
         """An engine's `method(conns, now)`, batch by batch; what it emits (a row each at most) is sent."""
         for part in self.parts(len(conns)):
+            self._touched[side] = True
             began = time.perf_counter()
             out = method(conns[part], self.now, out=self._ribbon.room(part.stop - part.start))
             self.engine_s += time.perf_counter() - began
@@ -176,6 +179,7 @@ class Runner:
     def write(self, side: int, conns: Handles, nbytes: int) -> None:
         """The application on one side sends `nbytes` on each connection."""
         for part in self.parts(len(conns)):
+            self._touched[side] = True
             began = time.perf_counter()
             out = self.engines[side].send(conns[part], nbytes, self.now)
             self.engine_s += time.perf_counter() - began
@@ -184,6 +188,7 @@ class Runner:
 
     def inject(self, side: int, segs: Segments) -> None:
         """Segments from outside reach `side` now; whatever answers them goes to nobody and is counted."""
+        self._touched[side] = True
         for part in self.parts(len(segs)):
             began = time.perf_counter()
             rows = segs[part]
@@ -243,11 +248,14 @@ class Runner:
             for segs in self.link.late.take(self.now):
                 self._receive(SERVER, segs, late=True)
         for side in (CLIENT, SERVER):
-            self._note_peaks(side)
+            if self._touched[side]:
+                self._touched[side] = False
+                self._note_peaks(side)
 
     def _fire(self, side: int, engine: Engine) -> None:
         due = engine.next_timer()
         while due is not None and due <= self.now:
+            self._touched[side] = True
             began = time.perf_counter()
             out = engine.advance(self.now, out=self._ribbon.room(2 * self.batch))
             due = engine.next_timer()
@@ -283,6 +291,7 @@ class Runner:
         return (segs[part] for part in self.parts(len(segs)))
 
     def _receive(self, side: int, segs: Segments, late: bool = False) -> None:
+        self._touched[side] = True
         self._watcher.arriving(side, segs, late)
         began = time.perf_counter()
         out = self.engines[side].receive(segs, self.now, out=self._ribbon.room(2 * len(segs)))
