@@ -35,7 +35,7 @@ COOKIES: Final = ("off", "overflow", "always")
 
 _MOST_BACKLOG: Final = 2**31 - 1
 _MOST_CLIENTS: Final = 2**30
-_BURSTS: Final = 20
+_BURSTS: Final = 12
 
 
 class _Rate(click.ParamType[int]):

@@ -365,7 +365,7 @@ class Flood(Workload[FloodSettings]):
             truth = [(a, min(b, self.flood_over)) for a, b in truth if a < self.flood_over]
         self.alarms, self.truth = alarms, truth
         found = judge(alarms, truth)
-        if settings.check_bursts:
+        if settings.check_bursts and self.runner.now >= settings.end_ns:
             found |= false_alarms(settings)
         return found
 
@@ -399,12 +399,12 @@ class Flood(Workload[FloodSettings]):
 
 
 def false_alarms(settings: FloodSettings) -> dict[str, int]:
-    """What the detector says of honest crowds at the same listener, each larger than its queues.
+    """What the detector says of honest crowds at the same listener, each half as large again as its backlog.
 
     To make it hard each client is shown to it under an address of its own, as random as a flood's.
     """
     backlog = settings.knobs.somaxconn if settings.backlog is None else settings.backlog
-    size = min(max(2 * min(backlog, settings.knobs.somaxconn), 64), 8192)
+    size = min(max(3 * min(backlog, settings.knobs.somaxconn) // 2, 64), 8192)
     bursts = settings.check_bursts
     crowd = dataclasses.replace(
         settings,
@@ -416,7 +416,8 @@ def false_alarms(settings: FloodSettings) -> dict[str, int]:
         check_bursts=0,
     )
     run = Flood(crowd)
-    run.run()
+    if run.run().partial:
+        return {}
     words = Stream(settings.seed, settings.replicate, Purpose.SPOOFED)
     anywhere = Sources.random()
     windows = [

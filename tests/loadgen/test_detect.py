@@ -126,9 +126,9 @@ def test_a_flood_of_half_the_honest_rate():
 @pytest.mark.parametrize("rtt", [1, 200, 600])
 @pytest.mark.parametrize("name", ["linux", "drop_new_cookies", "evict_oldest", "freebsd_cookies"])
 def test_honest_crowds_raise_no_alarm(rtt, name):
-    """Each twice the backlog, within a quarter of a second, every client from a network of its own."""
+    """Each half as large again as the backlog, within a quarter of a second, every client from a network of its own."""
     given = dataclasses.replace(
         BASE, check_bursts=4, path=Path(rtt_ns=rtt * MS, loss=Rates.everywhere(0.02))
     )  # fmt: skip
     told = false_alarms(variants(given, POLICIES)[name])
-    assert told == {"honest_bursts": 4, "burst_size": 512, "alarms_on_bursts": 0}
+    assert told == {"honest_bursts": 4, "burst_size": 384, "alarms_on_bursts": 0}
