@@ -399,7 +399,7 @@ class Flood(Workload[FloodSettings]):
 
 
 def false_alarms(settings: FloodSettings) -> dict[str, int]:
-    """What the detector says of honest crowds at the same listener, each half as large again as its backlog.
+    """What the detector says of honest crowds at the same listener, each half as large again as the backlog.
 
     To make it hard each client is shown to it under an address of its own, as random as a flood's.
     """

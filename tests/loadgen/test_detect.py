@@ -126,7 +126,7 @@ def test_a_flood_of_half_the_honest_rate():
 @pytest.mark.parametrize("rtt", [1, 200, 600])
 @pytest.mark.parametrize("name", ["linux", "drop_new_cookies", "evict_oldest", "freebsd_cookies"])
 def test_honest_crowds_raise_no_alarm(rtt, name):
-    """Each half as large again as the backlog, within a quarter of a second, every client from a network of its own."""
+    """Each larger than the backlog, within a quarter of a second, every client from a network of its own."""
     given = dataclasses.replace(
         BASE, check_bursts=4, path=Path(rtt_ns=rtt * MS, loss=Rates.everywhere(0.02))
     )  # fmt: skip
