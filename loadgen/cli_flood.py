@@ -210,7 +210,8 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
 
     \b
     TIME      Spoofed segments are looked at every millisecond, the tick of the
-              engine's timers, or sooner when a client's segment arrives: between
+              engine's timers (from 64k/s on every four, where a full queue does
+              not refuse), or sooner when a client's segment arrives: between
               flood and clients the order of arrival is exact.
     """
     settings = _settings(ctx, given)

@@ -124,7 +124,7 @@ def _rank(name: str, row: dict[str, Any]) -> tuple[Any, ...]:
         -round((row["success_ratio"] or 0.0) / _EQUAL),
         float("inf") if p99 is None else p99,
         row["options_lost"],
-        row["half_open"]["mean"],
+        round(row["half_open"]["mean"]),
         row["backscatter_per_spoofed"] or 0.0,
         name,
     )

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen import flood
 from loadgen.balance import Imbalance, engine_imbalances
 from loadgen.flood import Flood, FloodSettings, simulate
 from loadgen.flood_compare import POLICIES, compare, variants, with_policy
@@ -192,6 +193,18 @@ def test_flood_and_clients_meet_in_exact_order():
             spacing="paced",
         )  # fmt: skip
         assert simulate(given).results["served"] == served
+
+
+@pytest.mark.parametrize("policy", ["evict-oldest", "evict-random", "freebsd"])
+def test_a_coarser_tick_is_nothing_to_the_clients(policy, monkeypatch):
+    """The order of arrival is exact whenever the flood is looked at."""
+    served = []
+    for dense in (0, 10**12):
+        monkeypatch.setattr(flood, "_DENSE", dense)
+        run = Flood(base(policy, path=Path(rtt_ns=11 * MS)))
+        run.run()
+        served.append(run.served_at.tolist())
+    assert served[0] == served[1]
 
 
 # -- the same again -----------------------------------------------------------------------
