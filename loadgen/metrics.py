@@ -23,16 +23,27 @@ SCHEMA: Final = 1
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
-def spread_ms(samples_ns: npt.NDArray[np.int64]) -> dict[str, float | int | None]:
-    """Count, exact min and max, mean and percentiles in ms (nearest rank: a value that occurred)."""
-    n = len(samples_ns)
+def spread_ms(
+    samples_ns: npt.NDArray[np.int64], times: npt.NDArray[np.int64] | None = None
+) -> dict[str, float | int | None]:
+    """Count, exact min and max, mean and percentiles in ms (nearest rank: a value that occurred).
+
+    With `times`, `samples_ns` rises and each value occurred so many times.
+    """
+    n = len(samples_ns) if times is None else int(times.sum())
     names = ["min", *(f"p{p:g}" for p in PERCENTILES), "max", "mean"]
     if n == 0:
         return {"count": 0, **dict.fromkeys(names)}
     ranks = [0, *(max(math.ceil(p * n / 100) - 1, 0) for p in PERCENTILES), n - 1]
-    ordered = np.partition(samples_ns, sorted(set(ranks)))
-    values: list[float] = [int(ordered[rank]) / 1e6 for rank in ranks]
-    values.append(int(samples_ns.sum()) / n / 1e6)
+    if times is None:
+        ordered = np.partition(samples_ns, sorted(set(ranks)))
+        values: list[float] = [int(ordered[rank]) / 1e6 for rank in ranks]
+        total = int(samples_ns.sum())
+    else:
+        upto = np.cumsum(times)
+        values = [int(samples_ns[np.searchsorted(upto, rank, side="right")]) / 1e6 for rank in ranks]
+        total = int((samples_ns * times).sum())
+    values.append(total / n / 1e6)
     return {"count": n, **dict(zip(names, values, strict=True))}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
 from benchmarks.compare import main as compare
 from benchmarks.harness import Measured, Stopwatch
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
@@ -112,3 +113,14 @@ def test_compare_needs_two_results(tmp_path, capsys):
     assert compare([one]) == 2
     assert compare([one, str(tmp_path / "none")]) == 2
     assert "neither a file nor a revision" in capsys.readouterr().err
+
+
+def test_tuples_chosen_to_collide_do_not():
+    """What a known key would cost shows that the attack is one; without the key it is far from that."""
+    table = measured()["flow table"]
+    control = table.pop("collide under the key (control)")
+    assert control > 4 and max(table.values()) < control / 2
+
+
+def test_nobody_can_aim_at_a_bucket():
+    assert evicted(bucket_attack()) == evicted(attacks()["random"]) == 0
