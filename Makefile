@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
+INSTRUCTIONS_ARGS ?=
 
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -27,6 +28,7 @@ SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: build debug test live golden lint types bench compare annotate demo sdist wheel check clean distclean help
+.PHONY: organs instructions page
 
 help:  ## this list
 	@sed -n 's/^\([a-z ]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -90,6 +92,9 @@ bench: build  ## all benchmarks; appends to benchmarks/history.jsonl
 
 compare: build  ## the last two entries of the history
 	$(PY) -m benchmarks.compare
+
+instructions: build  ## instructions per connection, counted by callgrind
+	$(PY) -m benchmarks.instructions $(INSTRUCTIONS_ARGS)
 
 annotate: $(BASE)  ## Cython's reports in build/annotate/*.html
 	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Measured, load_floor, pinned, provenance, sampled, uncollected
+from benchmarks.harness import Measured, pinned, provenance, sampled, uncollected
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
 from benchmarks.memory import LIMIT, LIMIT_WITHOUT_TIMESTAMPS, bytes_per_connection
+from benchmarks.native import native
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 FULL, QUICK = 1_000_000, 100_000
@@ -52,7 +53,7 @@ def floors(sizes: tuple[int, ...], n: int) -> Iterator[Row]:
     """The curve; the floor at `n` itself is measured beside the lifecycle."""
     for size in sizes:
         if size != n:
-            floor = load_floor()(size)
+            floor = native("floor").Floor(size)
             steps = Measured.of(sampled(floor.run, floor.steps, FLOOR_PASSES))
             yield Row(f"memory floor, {count(size)}", steps, "ns")
 
@@ -77,7 +78,7 @@ def lives(n: int, cycles: int, phases: bool, floor: Any, name: str, knobs: dict[
 
 def lifecycles(n: int, cycles: int, phases: bool) -> Iterator[Row]:
     """A pair's life with and without timestamps, and the same work in plain Python."""
-    floor = load_floor()(n)
+    floor = native("floor").Floor(n)
     yield from lives(n, cycles, phases, floor, f"life of a pair, {count(n)}", {})
     yield from lives(n, cycles, phases, floor, "the same, tcp_timestamps=0", {"tcp_timestamps": 0})
     naive_floor = Measured.of(sampled(floor.run, floor.steps, FLOOR_PASSES)).median

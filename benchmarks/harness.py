@@ -7,13 +7,10 @@ down, but being suspended for him is not counted.
 from __future__ import annotations
 
 import gc
-import hashlib
-import importlib.util
 import os
 import platform
 import statistics
 import subprocess
-import sysconfig
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -24,9 +21,7 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-
-DIRECTIVES = {"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True}
+from benchmarks.native import FLAGS, ROOT
 
 cpu_ns = time.process_time_ns
 
@@ -121,47 +116,6 @@ def sampled(work: Callable[[], object], steps: int, passes: int) -> list[float]:
     return times
 
 
-def load_floor() -> Any:
-    """The class `Floor`, compiled into build/ if its source is newer than what is there.
-
-    It is no extension of setup.py, which would install it along with the package.
-    """
-    source = ROOT / "benchmarks" / "floor.pyx"
-    made_of = hashlib.sha256(sysconfig.get_platform().encode())
-    for path in (source, *sorted((ROOT / "tcpcore").glob("*.pxd"))):
-        made_of.update(path.read_bytes())
-    directory = ROOT / "build" / "benchmarks" / made_of.hexdigest()[:16]
-    library = directory / f"floor{sysconfig.get_config_var('EXT_SUFFIX')}"
-    if not library.exists():
-        compile_floor(source, directory)
-    spec = importlib.util.spec_from_file_location("floor", library)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Floor
-
-
-def compile_floor(source: Path, directory: Path) -> None:
-    """As setup.py compiles."""
-    from Cython.Build import cythonize
-    from setuptools import Distribution, Extension
-
-    extension = Extension("floor", [str(source)], extra_compile_args=["-O3", "-fno-strict-aliasing"])
-    modules = cythonize(
-        [extension],
-        build_dir=str(directory),
-        include_path=[str(ROOT)],
-        quiet=True,
-        compiler_directives=DIRECTIVES,
-    )
-    command = Distribution({"name": "floor", "ext_modules": modules}).get_command_obj("build_ext")
-    command.build_lib = str(directory)
-    command.build_temp = str(directory)
-    command.verbose = 0
-    command.ensure_finalized()
-    command.run()
-
-
 def revision() -> str:
     """The commit this tree is at, with a + if it has been changed; "unknown" outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
@@ -182,7 +136,7 @@ def provenance() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "flags": "-O3 -march=native" if os.environ.get("TCPCORE_NATIVE") == "1" else "-O3",
+        "flags": " ".join(FLAGS),
     }
 
 

@@ -1,0 +1,57 @@
+"""Small Cython modules of the benchmarks, compiled into build/ when they are first needed.
+
+They are no extensions of setup.py, which would install them along with the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent
+FLAGS = ["-O3", "-fno-strict-aliasing"] + (
+    ["-march=native"] if os.environ.get("TCPCORE_NATIVE") == "1" else []
+)
+DIRECTIVES = {"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True}
+
+
+def native(name: str) -> ModuleType:
+    """The module made of `benchmarks/<name>.pyx`; compiled again when it or a header changed."""
+    source = ROOT / "benchmarks" / f"{name}.pyx"
+    made_of = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS}".encode())
+    for path in (source, *sorted((ROOT / "tcpcore").glob("*.pxd"))):
+        made_of.update(path.read_bytes())
+    directory = ROOT / "build" / "benchmarks" / f"{name}-{made_of.hexdigest()[:16]}"
+    library = directory / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if not library.exists():
+        compile_into(directory, source)
+    spec = importlib.util.spec_from_file_location(name, library)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def compile_into(directory: Path, source: Path) -> None:
+    """As setup.py compiles."""
+    from Cython.Build import cythonize
+    from setuptools import Distribution, Extension
+
+    name = source.stem
+    modules = cythonize(
+        [Extension(name, [str(source)], extra_compile_args=FLAGS)],
+        build_dir=str(directory),
+        include_path=[str(ROOT)],
+        quiet=True,
+        compiler_directives=DIRECTIVES,
+    )
+    command = Distribution({"name": name, "ext_modules": modules}).get_command_obj("build_ext")
+    command.build_lib = str(directory)
+    command.build_temp = str(directory)
+    command.verbose = 0
+    command.ensure_finalized()
+    command.run()
