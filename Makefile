@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+COMPARE_ARGS ?=
 INSTRUCTIONS_ARGS ?=
 
 PY  := $(VENV)/bin/python
@@ -87,11 +89,16 @@ types: build $(TOOLS)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy.stubtest tcpcore --mypy-config-file pyproject.toml --allowlist tests/stubtest.allow \
 		--ignore-unused-allowlist --concise
 
-bench: build  ## all benchmarks; appends to benchmarks/history.jsonl
-	$(PY) -m benchmarks
+# QUICK=1: at most 100k connections. HUGE=1: 50M, too. PEERS=1: the kernel and lwIP. RECORD=0: no entry in the history.
+bench: build  ## one table: every figure, its target, the memory floor
+	$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PEERS),--peers) \
+		$(if $(filter 0,$(RECORD)),,--record) $(BENCH_ARGS)
 
-compare: build  ## the last two entries of the history
-	$(PY) -m benchmarks.compare
+organs: build  ## pytest-benchmark: each organ and each end alone
+	$(PY) -m pytest $(wildcard benchmarks/bench_*.py) --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
+
+compare: build  ## BASE=rev (default: the commit before) beside this tree, in the same minutes
+	$(PY) -m benchmarks.compare $(BASE) $(COMPARE_ARGS)
 
 instructions: build  ## instructions per connection, counted by callgrind
 	$(PY) -m benchmarks.instructions $(INSTRUCTIONS_ARGS)

@@ -16,13 +16,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.native import FLAGS, ROOT
+from benchmarks.native import FLAGS, ROOT, compiler
 
+ALLOWED = os.sched_getaffinity(0)
 cpu_ns = time.process_time_ns
 
 
@@ -74,12 +76,22 @@ class Stopwatch:
 @contextmanager
 def pinned() -> Iterator[None]:
     """Stay on one of the CPUs this process may use, the last: the first ones serve interrupts."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
+    os.sched_setaffinity(0, {max(ALLOWED)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, allowed)
+        os.sched_setaffinity(0, ALLOWED)
+
+
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Within `pinned`, for what has more than one thread: all CPUs again."""
+    pinned_to = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, ALLOWED)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned_to)
 
 
 @contextmanager
@@ -131,12 +143,15 @@ def provenance() -> dict[str, str]:
         "revision": revision(),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cpu": _first_line("/proc/cpuinfo", "model name") or platform.processor(),
-        "cpus": str(os.cpu_count()),
+        "cpus": str(len(ALLOWED)),
+        "load": f"{os.getloadavg()[0]:.2f}",
         "huge_pages": _first_line("/sys/kernel/mm/transparent_hugepage/enabled", ""),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "compiler": _compiler(),
+        "flags": " ".join(FLAGS),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "flags": " ".join(FLAGS),
+        "cython": _version("Cython"),
     }
 
 
@@ -146,3 +161,19 @@ def _first_line(path: str, start: str) -> str:
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() or line for line in lines if line.startswith(start)), "")
+
+
+def _compiler() -> str:
+    """The first line of what it says about itself."""
+    try:
+        said = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.partition("\n")[0]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

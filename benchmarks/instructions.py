@@ -27,6 +27,7 @@ from typing import Any
 from benchmarks.harness import provenance
 from benchmarks.lifecycle import BATCH, EnginePair, Lifecycle
 from benchmarks.native import ROOT, native
+from benchmarks.sides import ServerSide
 
 RECORD = Path(__file__).with_name("instructions.jsonl")
 WARM, COUNTED = 2, 2
@@ -61,8 +62,10 @@ def pair(watch: Any, n: int, **knobs: int) -> Lifecycle:
 
 #: Workload -> what runs it, and its segments per connection.
 WORKLOADS: dict[str, tuple[Callable[[Any, int], Any], int]] = {
-    "pair": (lambda watch, n: pair(watch, n), 7),
-    "pair, tcp_timestamps=0": (lambda watch, n: pair(watch, n, tcp_timestamps=0), 7),
+    "pair": (pair, 7),
+    "pair, no timestamps": (lambda watch, n: pair(watch, n, tcp_timestamps=0), 7),
+    "server": (lambda watch, n: ServerSide(n, watch), ServerSide.segments),
+    "server, no timestamps": (lambda watch, n: ServerSide(n, watch, tcp_timestamps=0), ServerSide.segments),
 }
 
 

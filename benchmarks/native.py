@@ -1,13 +1,15 @@
-"""Small Cython modules of the benchmarks, compiled into build/ when they are first needed.
+"""Small Cython modules and C files of the benchmarks, compiled into build/ when they are first needed.
 
 They are no extensions of setup.py, which would install them along with the package.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.util
 import os
+import subprocess
 import sysconfig
 from pathlib import Path
 from types import ModuleType
@@ -55,3 +57,27 @@ def compile_into(directory: Path, source: Path) -> None:
     command.verbose = 0
     command.ensure_finalized()
     command.run()
+
+
+def compiler() -> list[str]:
+    """The C compiler with its first arguments: $CC, or the one Python was built with."""
+    return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
+
+
+def built(name: str, *flags: str, suffix: str = "") -> Path:
+    """`benchmarks/<name>.c`, compiled with `flags`."""
+    source = ROOT / "benchmarks" / f"{name}.c"
+    made_of = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS} {flags}".encode() + source.read_bytes())
+    target = ROOT / "build" / "benchmarks" / f"{name}-{made_of.hexdigest()[:16]}{suffix}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = [*compiler(), *FLAGS, "-o", str(target), str(source), *flags]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{source.name} does not compile:\n{done.stderr}")
+    return target
+
+
+def shared(name: str) -> ctypes.CDLL:
+    """`benchmarks/<name>.c` as a library."""
+    return ctypes.CDLL(str(built(name, "-shared", "-fPIC", suffix=".so")))
