@@ -35,10 +35,11 @@ def sizes(text: str) -> tuple[int, ...]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"at most {count(QUICK)} connections")
     parser.add_argument(
-        "--huge", action="store_true", help=f"the server side with {count(HUGE)}, too (12 GiB)"
+        "--sizes", type=sizes, default=SIZES, metavar="N,...", help="connections, like 10k,1M"
     )
+    parser.add_argument("--quick", action="store_true", help=f"at most {count(QUICK)} connections")
+    parser.add_argument("--huge", action="store_true", help=f"one end with {count(HUGE)}, too (14 GiB)")
     parser.add_argument(
         "--peers", action="store_true", help="also the Linux kernel and lwIP on the same work"
     )

@@ -156,17 +156,16 @@ def compare(old: Result, new: Result) -> int:
     for key in SAME:
         if old.get(key) != new.get(key):
             raise Incomparable(f"{key}: {old.get(key)!r} and {new.get(key)!r} cannot be compared")
-    print(f"{'':<52}{old['revision'][:24]:>24}{new['revision'][:24]:>24}")
+    print(f"{'':<66}{old['revision'][:20]:>24}{new['revision'][:20]:>24}")
     before, worse = named(old), 0
     for name, row in named(new).items():
         if name not in before:
             continue
         change, told = verdict(before[name], row)
         worse += told == "WORSE"
+        unit = "% in floors" if "floors" in row else "%"
         figures = figure(before[name]["value"]) + figure(row["value"])
-        print(
-            f"{name:<52}{figures}{change:>+7.1f} %{' of the floor' if 'floors' in row else ''}  {told}".rstrip()
-        )
+        print(f"{name:<66}{figures}{change:>+7.1f} {unit:<13}{told}".rstrip())
     return worse
 
 

@@ -165,13 +165,12 @@ class Mixed(Side):
         self.syns = syns(n, knobs.get("tcp_timestamps", 1))
         self.next = self.syns.copy()  # of each connection: what arrives next
         self.stage = np.zeros(n, dtype=np.uint8)
-        for stage in range(1, 4):  # a quarter of them at each stage
-            self.move(self.random.permutation(n)[: n * (4 - stage) // 4], stage)
+        order = self.random.permutation(n)
+        for quarters in (3, 2, 1):  # a quarter of them at each stage
+            self.move(order[: n * quarters // 4])
 
-    def move(self, conns: np.ndarray, least: int = 0) -> None:
-        """The next segment of each of `conns` that is at most at `least`, in batches."""
-        if least:
-            conns = conns[self.stage[conns] < least]
+    def move(self, conns: np.ndarray) -> None:
+        """The next segment of each of `conns`, in batches."""
         for part in batches(len(conns), self.batch):
             self.step_on(conns[part])
 
@@ -273,6 +272,7 @@ class Flood:
     def cycle(self) -> float:
         """ns per SYN; a million of them per virtual second."""
         self.watch.lap()
+        self.rows["src"] += np.uint32(1)  # nobody twice
         answered = 0
         for part in batches(self.SYNS, self.batch):
             self.now += (part.stop - part.start) * 1000
