@@ -188,6 +188,14 @@ def _common(default_connections: str) -> Callable[[F], F]:
             help="Segments per engine call. Changes the speed, never the result.",
         ),
         click.option(
+            "--peer",
+            type=click.Choice(["engine", "stateless"]),
+            default="engine",
+            show_default=True,
+            help="The clients' end. stateless: computed from the server's answers, on a link that loses "
+            "nothing; only the server's end takes memory, so twice as many connections fit.",
+        ),
+        click.option(
             "--threshold",
             "threshold",
             multiple=True,
@@ -411,6 +419,7 @@ def _settings(
         "backlog": given["backlog"],
         "clients": given["clients"],
         "batch": given["batch"],
+        "stateless": given["peer"] == "stateless",
         "seed": given["seed"],
         "knobs": knobs,
         "knobs_set": knobs_set,
@@ -425,6 +434,8 @@ def _memory_of_this_machine() -> int:
 def _run(
     ctx: click.Context, workload: type[Workload[Any]], settings: Settings, given: dict[str, Any]
 ) -> None:
+    if settings.stateless and settings.beyond_stateless:
+        raise click.UsageError(f"--peer stateless: not with --{settings.beyond_stateless[0]}", ctx)
     thresholds = _thresholds(workload, settings, given["threshold"])
     if settings.memory_bytes() > _memory_of_this_machine():
         raise click.ClickException(

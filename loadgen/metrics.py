@@ -23,17 +23,53 @@ SCHEMA: Final = 1
 PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0, 99.9)
 
 
-def spread_ms(samples_ns: npt.NDArray[np.int64]) -> dict[str, float | int | None]:
-    """Count, exact min and max, mean and percentiles in ms (nearest rank: a value that occurred)."""
-    n = len(samples_ns)
+def spread_ms(
+    samples_ns: npt.NDArray[np.int64], times: npt.NDArray[np.int64] | None = None
+) -> dict[str, float | int | None]:
+    """Count, exact min and max, mean and percentiles in ms (nearest rank: a value that occurred).
+
+    With `times`, `samples_ns` rises and each value occurred so many times.
+    """
+    n = len(samples_ns) if times is None else int(times.sum())
     names = ["min", *(f"p{p:g}" for p in PERCENTILES), "max", "mean"]
     if n == 0:
         return {"count": 0, **dict.fromkeys(names)}
     ranks = [0, *(max(math.ceil(p * n / 100) - 1, 0) for p in PERCENTILES), n - 1]
-    ordered = np.partition(samples_ns, sorted(set(ranks)))
-    values: list[float] = [int(ordered[rank]) / 1e6 for rank in ranks]
-    values.append(int(samples_ns.sum()) / n / 1e6)
+    if times is None:
+        ordered = np.partition(samples_ns, sorted(set(ranks)))
+        values: list[float] = [int(ordered[rank]) / 1e6 for rank in ranks]
+        total = int(samples_ns.sum())
+    else:
+        upto = np.cumsum(times)
+        values = [int(samples_ns[np.searchsorted(upto, rank, side="right")]) / 1e6 for rank in ranks]
+        total = int((samples_ns * times).sum())
+    values.append(total / n / 1e6)
     return {"count": n, **dict(zip(names, values, strict=True))}
+
+
+class Tally:
+    """Samples by value: on a grid of virtual time there are few values, however many samples."""
+
+    def __init__(self) -> None:
+        self._times: dict[int, int] = {}
+
+    def add(self, samples: npt.NDArray[np.int64]) -> None:
+        """Count them."""
+        if not len(samples):
+            return
+        low = int(samples.min())
+        if low == samples.max():
+            self._times[low] = self._times.get(low, 0) + len(samples)
+            return
+        values, times = np.unique(samples, return_counts=True)
+        for value, count in zip(values.tolist(), times.tolist(), strict=True):
+            self._times[value] = self._times.get(value, 0) + count
+
+    def counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The values, rising, and how often each came."""
+        values = sorted(self._times)
+        times = [self._times[value] for value in values]
+        return np.array(values, dtype=np.int64), np.array(times, dtype=np.int64)
 
 
 def share(part: int, whole: int) -> float | None:
