@@ -103,10 +103,10 @@ compare: build  ## BASE=rev (default: the commit before) beside this tree, in th
 instructions: build  ## instructions per connection, counted by callgrind
 	$(PY) -m benchmarks.instructions $(INSTRUCTIONS_ARGS)
 
-annotate: $(BASE)  ## Cython's reports in build/annotate/*.html
+annotate: $(BASE)  ## Cython's reports in build/annotate/*.html; fails where the kernel talks to Python
 	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null
 	@mv build/annotate/tcpcore/*.html build/annotate/ && rm -r build/annotate/tcpcore
-	@echo build/annotate
+	$(PY) -m benchmarks.annotated build/annotate
 
 demo: build  ## the two workloads on the examples
 	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks import compare as compare_module
 from benchmarks import peers
+from benchmarks.annotated import kernel_functions
+from benchmarks.annotated import main as annotated
 from benchmarks.compare import Incomparable, merged, named
 from benchmarks.compare import main as compare
 from benchmarks.harness import Measured, Stopwatch
@@ -206,6 +208,47 @@ def test_instructions_are_those_of_the_function_itself(tmp_path):
     what, costs = self_costs(path)
     assert what == "pair|SYN"
     assert costs == {"core.core_receive": 12, "transition.arrives": 100, "memcpy": 11}
+
+
+SOURCE = """\
+cdef extern from "x.h" nogil:
+    int f(int)
+
+cdef int kernel(int a,
+                int b,
+                int c) noexcept nogil:
+    return a
+
+cdef int slow(int a):
+    return a
+
+
+cdef class Face:
+    cdef int method(self) noexcept nogil:
+        return 1
+
+    def face(self):
+        with nogil:
+            kernel(1, 2, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("yellow", "status"),
+    [((), 0), ((10, 18, 19), 0), ((7,), 1), ((15,), 1)],  # lines, counted from 1
+)
+def test_yellow_lines_in_the_kernel_are_found(tmp_path, capsys, yellow, status):
+    (tmp_path / "m.pyx").write_text(SOURCE)
+    lines = [
+        f'<pre class="cython line score-{5 if n in yellow else 0}" >+<span class="">{n:03}</span>: </pre>'
+        for n in range(1, 21)
+    ]
+    (tmp_path / "m.html").write_text("\n".join(lines))
+    assert [name for name, _ in kernel_functions(SOURCE.splitlines())] == ["kernel", "method"]
+    assert annotated([str(tmp_path), "--sources", str(tmp_path)]) == status
+    out = capsys.readouterr().out
+    assert "2 kernel functions in 1 modules" in out
+    assert all((f"m.pyx:{n}:" in out) == bool(status) for n in yellow)
 
 
 @pytest.mark.parametrize(
