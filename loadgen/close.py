@@ -235,10 +235,12 @@ class Close(Workload[CloseSettings]):
 
     def _answer_fins(self, side: int, segs: Segments) -> None:
         """What has just reached CLOSE_WAIT: its application closes, and sends first where half-closed."""
+        engine = self.runner.engines[side]
+        if not engine.state_counts()[State.CLOSE_WAIT]:
+            return
         segs = pick(segs, has_fin_or_text(segs))
         if not len(segs):
             return
-        engine = self.runner.engines[side]
         conns: Handles = engine.lookup(segs["src"], segs["sport"], segs["dst"], segs["dport"])
         slots = slots_of(conns)
         generation = (conns >> np.uint64(32)).astype(np.uint32)
@@ -276,8 +278,9 @@ class Close(Workload[CloseSettings]):
             self._suspects = self.server.lookup(segs["src"], segs["sport"], segs["dst"], segs["dport"])
             self._before = self.server.blocks["rcv_nxt"][slots_of(self._suspects)]
         elif self._closing:
-            resets = pick(segs, segs["flags"] & np.uint8(Flag.RST) != 0)
-            self._suspects = self._in_last_ack(side, resets) if len(resets) else self._suspects[:0]
+            resets = segs["flags"] & np.uint8(Flag.RST) != 0
+            suspects = self._in_last_ack(side, pick(segs, resets)) if resets.any() else self._suspects[:0]
+            self._suspects = suspects
 
     def arrived(self, side: int, segs: Segments, late: bool) -> None:
         if late:
