@@ -68,12 +68,15 @@ class Run:
         self.open_share = 0.0  # of a pair's life: until accepted
 
     def turns(self, n: int) -> int:
-        """Cycles for n connections: more where they are short, at least three."""
-        return self.cycles if n >= 1_000_000 else 3 * self.cycles
+        """Cycles for n connections: more where they are short."""
+        if n < 1_000_000:
+            return 3 * self.cycles
+        return self.cycles if n < 10_000_000 else (self.cycles + 1) // 2
 
-    def by_turns(self, n: int, cycle: Callable[[], Any]) -> tuple[list[float], list[Any]]:
+    def by_turns(self, n: int, cycle: Callable[[], Any], warm: bool = False) -> tuple[list[float], list[Any]]:
         """Floor and cycle by turns, after a cycle that touches every page and mixes the free lists."""
-        cycle()
+        if not warm:
+            cycle()
         floors, laps = [], []
         for _ in range(self.turns(n)):
             floors.append(self.floors.ns(n))
@@ -160,7 +163,7 @@ def pair(run: Run, n: int, **knobs: Any) -> Lines:
     opened = life.open()
     occupied = bytes_per_connection(life.pair)
     life.close(*opened)
-    floors, laps = run.by_turns(n, life.cycle)
+    floors, laps = run.by_turns(n, life.cycle, warm=True)
     values = [sum(lap.values()) for lap in laps]
     target = Target(30, floors=True) if n == 1_000_000 else None
     told = Measured.of(values)
