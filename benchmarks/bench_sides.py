@@ -1,20 +1,16 @@
 """pytest-benchmark: each end alone and the flood, by number of connections, batch size, timestamps.
 
-A round is all N together; extra_info has the median per segment (or step, or SYN). TCPCORE_BENCH_LARGE=1
-adds ten million connections.
+A round is all N together; extra_info has the median per segment (or step, or SYN).
 """
-
-import os
 
 import pytest
 
-from benchmarks.harness import Stopwatch, pinned
+from benchmarks.harness import SIZES, Stopwatch, pinned
 from benchmarks.lifecycle import BATCH
 from benchmarks.measures import POLICIES
 from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
 
 WATCH = Stopwatch()
-SIZES = [10_000, 100_000, 1_000_000] + [10_000_000] * (os.environ.get("TCPCORE_BENCH_LARGE") == "1")
 
 pytestmark = pytest.mark.benchmark(timer=WATCH)
 
