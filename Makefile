@@ -103,6 +103,9 @@ compare: build  ## BASE=rev (default: the commit before) beside this tree, in th
 instructions: build  ## instructions per connection, counted by callgrind
 	$(PY) -m benchmarks.instructions $(INSTRUCTIONS_ARGS)
 
+page: $(RUNTIME)  ## the last recorded figures into docs/performance.md
+	$(PY) -m benchmarks.page
+
 annotate: $(BASE)  ## Cython's reports in build/annotate/*.html; fails where the kernel talks to Python
 	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null
 	@mv build/annotate/tcpcore/*.html build/annotate/ && rm -r build/annotate/tcpcore

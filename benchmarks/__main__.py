@@ -22,8 +22,9 @@ FULL, QUICK, HUGE = 1_000_000, 100_000, 50_000_000
 SCHEMA = 2
 
 
-def result(rows: list[Row], n: int) -> dict[str, Any]:
-    return {"schema": SCHEMA, "connections": n, **provenance(), "rows": [row.as_dict() for row in rows]}
+def result(rows: list[Row], n: int, table: list[str]) -> dict[str, Any]:
+    told = [row.as_dict() for row in rows]
+    return {"schema": SCHEMA, "connections": n, **provenance(), "rows": told, "table": table}
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -65,15 +66,16 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--quick: no size up to {count(QUICK)} is left")
     n = max((size for size in wanted_sizes if size <= FULL), default=min(wanted_sizes))
     run = Run(tuple(wanted_sizes), n, options.cycles, options.phases, HUGE if options.huge else 0)
-    rows = []
-    print(HEAD.rstrip())
+    rows, table = [], [HEAD.rstrip()]
+    print(table[0])
     with pinned():
         for name in wanted:
             for line in SECTIONS[name](run):
-                print(line.line(), flush=True)
+                table.append(line.line())
+                print(table[-1], flush=True)
                 if not isinstance(line, Note):
                     rows.append(line)
-    told = json.dumps(result(rows, n))
+    told = json.dumps(result(rows, n, table))
     if options.output:
         options.output.write_text(told + "\n")
     if options.record:

@@ -166,16 +166,15 @@ def told(name: str, phases: dict[str, Counter[str]], n: int, top: int) -> dict[s
     }
 
 
-def show(figures: dict[str, Any]) -> None:
-    print(
-        f"\n{figures['workload']:<40}{figures['per_connection']:>10,.1f}   per segment"
-        f" {figures['per_segment']:,.1f}"
-    )
+def table(figures: dict[str, Any]) -> Iterator[str]:
+    """Lines for people."""
+    total = figures["per_connection"]
+    yield f"{figures['workload']:<40}{total:>10,.1f}   per segment {figures['per_segment']:,.1f}"
     for phase, cost in figures["phases"].items():
-        print(f"  {phase:<38}{cost:>10,.1f}")
-    print("  by function")
+        yield f"  {phase:<38}{cost:>10,.1f}"
+    yield "  by function"
     for function, cost in figures["functions"].items():
-        print(f"    {function:<36}{cost:>10,.1f} {100 * cost / figures['per_connection']:>6.1f} %")
+        yield f"    {function:<36}{cost:>10,.1f} {100 * cost / total:>6.1f} %"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -202,10 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     found = counted(options.n, names)
     rows = [told(name, phases, options.n, options.top) for name, phases in found.items()]
-    for row in rows:
-        show(row)
+    lines = [line for row in rows for line in ("", *table(row))][1:]
+    print("\n".join(lines))
     if options.record:
-        entry = {"schema": 1, "connections": options.n, **provenance(), "workloads": rows}
+        entry = {"schema": 1, "connections": options.n, **provenance(), "workloads": rows, "table": lines}
         with RECORD.open("a") as record:
             record.write(json.dumps(entry) + "\n")
     return 0

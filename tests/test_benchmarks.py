@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import compare as compare_module
-from benchmarks import peers
+from benchmarks import page, peers
 from benchmarks.annotated import kernel_functions
 from benchmarks.annotated import main as annotated
 from benchmarks.compare import Incomparable, merged, named
@@ -208,6 +208,25 @@ def test_instructions_are_those_of_the_function_itself(tmp_path):
     what, costs = self_costs(path)
     assert what == "pair|SYN"
     assert costs == {"core.core_receive": 12, "transition.arrives": 100, "memcpy": 11}
+
+
+def test_the_page_tells_what_was_recorded():
+    assert page.main(["--check"]) == 0
+
+
+def test_a_figure_typed_into_the_page_is_found():
+    same = dict.fromkeys(
+        ("cpu", "cpus", "load", "compiler", "flags", "python", "numpy", "system", "cython"), "x"
+    )
+    entry = {**same, "revision": "abc", "at": "2026-01-01T00:00:00Z", "table": ["a  1 ns", "b  2 ns"]}
+    recorded = {"figures": [entry]}
+    text = "before\n<!-- figures: begin (why) -->\nold\n<!-- figures: end -->\nafter\n"
+    assert page.invented(text, recorded) == ["figures"]
+    told = page.written(text, recorded)
+    assert "a  1 ns\nb  2 ns" in told and told.startswith("before\n") and told.endswith("after\n")
+    assert page.invented(told, recorded) == []
+    assert page.invented(told, {"figures": [entry, entry | {"revision": "def"}]}) == []
+    assert page.invented(told.replace("2 ns", "1 ns"), recorded) == ["figures"]
 
 
 SOURCE = """\
