@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import pinned, provenance
+from benchmarks.harness import load, pinned, provenance
 from benchmarks.measures import SECTIONS, Run
 from benchmarks.table import HEAD, Note, Row, count
 from loadgen.units import UnitError, parse_count
@@ -22,9 +22,9 @@ FULL, QUICK, HUGE = 1_000_000, 100_000, 50_000_000
 SCHEMA = 2
 
 
-def result(rows: list[Row], n: int, table: list[str]) -> dict[str, Any]:
+def result(made_by: dict[str, str], rows: list[Row], n: int, table: list[str]) -> dict[str, Any]:
     told = [row.as_dict() for row in rows]
-    return {"schema": SCHEMA, "connections": n, **provenance(), "rows": told, "table": table}
+    return {"schema": SCHEMA, "connections": n, **made_by, "rows": told, "table": table}
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--quick: no size up to {count(QUICK)} is left")
     n = max((size for size in wanted_sizes if size <= FULL), default=min(wanted_sizes))
     run = Run(tuple(wanted_sizes), n, options.cycles, options.phases, HUGE if options.huge else 0)
+    made_by = provenance()  # now: a commit made meanwhile is not what is measured
     rows, table = [], [HEAD.rstrip()]
     print(table[0])
     with pinned():
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(table[-1], flush=True)
                 if not isinstance(line, Note):
                     rows.append(line)
-    told = json.dumps(result(rows, n, table))
+    told = json.dumps(result(made_by | {"load": load()}, rows, n, table))
     if options.output:
         options.output.write_text(told + "\n")
     if options.record:
