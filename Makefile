@@ -111,9 +111,10 @@ annotate: $(BASE)  ## Cython's reports in build/annotate/*.html; fails where the
 	@mv build/annotate/tcpcore/*.html build/annotate/ && rm -r build/annotate/tcpcore
 	$(PY) -m benchmarks.annotated build/annotate
 
-demo: build  ## the two workloads on the examples
+demo: build  ## the workloads on the examples
 	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml
 	$(VENV)/bin/loadgen close --config examples/close.toml
+	$(VENV)/bin/loadgen flood --config examples/flood.toml
 
 sdist wheel: $(TOOLS)  ## distributions in dist/
 	$(PY) -m build --no-isolation --$@ --outdir dist

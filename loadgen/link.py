@@ -280,24 +280,33 @@ class Link:
         replicate: int = 0,
         step_ns: int = 1_000_000,
         tracker: Tracker | None = None,
+        home: Names | None = None,
     ) -> None:
         self.path = path
         self.tracker = tracker
+        self.home = home  # the clients' addresses, where the server also answers strangers
         self.late = Calendar()  # delayed copies towards the server (path.late_copies)
         self._step = step_ns
         self._untouched = path.perfect and tracker is None
         self._calendars = (Calendar(), Calendar())  # by destination
+        self._all = (*self._calendars, self.late)
         self._dice = (_Dice(seed, replicate, CLIENT), _Dice(seed, replicate, SERVER))
         self._loss = np.array(path.loss.shares)
         self._duplicates = np.array(path.duplicates.shares)
         self.sent = [0, 0]
         self.lost = [0] * len(Kind)
+        self._outside = np.zeros(256, dtype=np.int64)  # sent to addresses that are nobody's, by flags
         self.duplicated = 0
         self.reordered = 0
         if tracker is None and (
             path.last_ack_loss or path.loss.sees_acks_apart or path.duplicates.sees_acks_apart
         ):
             raise ValueError("tracker: expected one, since bare ACKs are treated by kind")
+
+    @property
+    def outside(self) -> list[int]:
+        """What went to addresses that are nobody's, by kind (of bare ACKs all are Kind.ACK)."""
+        return [int(n) for n in np.bincount(_KINDS, self._outside, len(Kind))]
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -309,6 +318,7 @@ class Link:
             "duplicated": self.duplicated,
             "reordered": self.reordered,
             **lost,
+            **{f"outside.{name}": n for name, n in zip(KIND_NAMES, self.outside, strict=True) if n},
         }
 
     def send(self, sender: int, segs: Segments, now: int) -> None:
@@ -316,21 +326,31 @@ class Link:
         n = len(segs)
         if n == 0:
             return
+        if self.home is not None and sender == SERVER:
+            strangers = segs["dst"] - self.home.base >= np.uint32(self.home.size >> 16)
+            if strangers.any():
+                self.lose_outside(sender, pick(segs, strangers))
+                segs = pick(segs, ~strangers)
+                n = len(segs)
         self.sent[sender] += n
+        if n == 0:
+            return
         at = now + self.path.one_way_ns
         if self._untouched:
             self._calendars[1 - sender].add(at, segs)
         else:
             self._send_imperfect(sender, segs, at)
 
+    def lose_outside(self, sender: int, segs: Segments) -> None:
+        """`segs` went to addresses that are nobody's: count them."""
+        if len(segs):
+            self.sent[sender] += len(segs)
+            self._outside += np.bincount(segs["flags"], minlength=256)
+
     def next_arrival(self) -> int | None:
         """The earliest arrival on either side."""
-        times = [
-            t
-            for t in (self._calendars[0].next(), self._calendars[1].next(), self.late.next())
-            if t is not None
-        ]
-        return min(times, default=None)
+        times = [at for at in (calendar.next() for calendar in self._all) if at is not None]
+        return min(times) if times else None
 
     def collect(self, to: int, now: int) -> list[Segments]:
         """What arrives at side `to` by now, without the late copies."""

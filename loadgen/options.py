@@ -169,7 +169,11 @@ def _knob_value(text: str) -> Any:
 
 
 def build_knobs(
-    sysctl: FilePath | None, from_file: Mapping[str, Any], given: Iterable[str], time_wait_ns: int | None
+    sysctl: FilePath | None,
+    from_file: Mapping[str, Any],
+    given: Iterable[str],
+    time_wait_ns: int | None,
+    profile: Config | None = None,
 ) -> tuple[Config, frozenset[str]]:
     """The engines' Config, and the names of the knobs the user has set."""
     chosen: dict[str, Any] = {name: _native(value) for name, value in from_file.items()}
@@ -183,7 +187,9 @@ def build_knobs(
         if name not in known:
             raise ConfigError(f"unknown knob {name!r}{hint(name, known)}")
     try:
-        base = Config.linux() if sysctl is None else Config.from_sysctl(read_text(sysctl, "sysctl"))
+        base = profile or Config.linux()
+        if sysctl is not None:
+            base = Config.from_sysctl(read_text(sysctl, "sysctl"))
         return base.replace(**chosen), frozenset(chosen) | frozenset(base.sysctl_taken)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{'knobs' if sysctl is None else sysctl}: {error}") from None

@@ -51,7 +51,12 @@ def as_table(
     )
     title = f"loadgen {result.command}, seed {result.seed}"
     console.print(title + (" -- INTERRUPTED, partial result" if result.partial else ""), style="bold")
-    console.print(_figures_table("result (virtual time)", _figures(result.results)))
+    own = {name: value for name, value in result.results.items() if name != "compare"}
+    if compared := result.results.get("compare"):
+        console.print(_compared_table(compared))
+        console.print(own.pop("verdict") + "\n")
+    if own:
+        console.print(_figures_table("result (virtual time)", _figures(own)))
     both = [("client", "server")] if result.counters else []
     for title, sides in (("causes", result.causes), ("counters", result.counters)):
         for names in both:
@@ -63,6 +68,8 @@ def as_table(
         console.print(_figures_table("link", {name: format_count(value) for name, value in link.items()}))
     if stages := result.series.get("stages"):
         console.print(_stages_table(stages))
+    if result.series.get("floods") or result.series.get("alarms"):
+        console.print(_floods_table(result.series))
     console.print(_figures_table("wall", _figures(result.wall)))
     figures = result.figures()
     verdicts = [(threshold, threshold.met(figures)) for threshold in thresholds]
@@ -111,11 +118,55 @@ def _stages_table(stages: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _compared_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
+    """One row per run, best first."""
+    names = ("policy", "cookies", "served", "1st try", "reset", "connect", "p99", "half-open", "backscatter")
+    table = Table(*names, title="best first (virtual time)", title_justify="left", padding=0)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for run in runs.values():
+        waits = run["handshake_ms"]
+        table.add_row(
+            run["policy"],
+            run["cookies"],
+            *(_percent(run[key]) for key in ("success_ratio", "first_try_ratio")),
+            format_count(run["reset"]),
+            *("-" if waits[p] is None else format_duration(waits[p] * 1e6) for p in ("p50", "p99")),
+            f"{run['half_open']['mean']:,.0f}",
+            "-" if run["backscatter_per_spoofed"] is None else f"{run['backscatter_per_spoofed']:.3g}",
+        )
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def _floods_table(series: Mapping[str, Any]) -> Table:
+    """When there was a flood, and what the queue made of it."""
+    table = Table("flood", "from", "to", "raised", "unanswered", "sources alone in their /16",
+                  title="detection, from the queue alone", title_justify="left")  # fmt: skip
+    for flood in series["floods"]:
+        table.add_row("truth", *(format_duration(flood[key] * 1e6) for key in ("begin_ms", "end_ms")))
+    for alarm in series["alarms"]:
+        table.add_row(
+            "alarm",
+            *(format_duration(alarm[key] * 1e6) for key in ("begin_ms", "end_ms", "raised_ms")),
+            _percent(alarm["unanswered"]),
+            _percent(alarm["dispersion"]),
+        )
+    return table
+
+
 def _figures(tree: Mapping[str, Any]) -> dict[str, str]:
     """Inner records become one line each; units are read from the names."""
     rows: dict[str, str] = {}
     for name, value in tree.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value.get("count") == 0:
+            rows[name.removesuffix("_ms")] = "no samples"
+        elif isinstance(value, Mapping):
             rows[name.removesuffix("_ms")] = ", ".join(
                 f"{key} {_value(name if name.endswith('_ms') and key != 'count' else key, inner)}"
                 for key, inner in value.items()
@@ -138,7 +189,9 @@ def _value(name: str, value: Any) -> str:
         return format_share(value)
     if name.endswith("_bytes"):
         return format_bytes(value)
-    return f"{value:,.1f}" if isinstance(value, float) else format_count(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"
+    return format_count(value)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -88,12 +88,16 @@ class Series:
         self._every = 0
         self._due = 0
 
+    def wants(self, now: int) -> bool:
+        """Whether a row of this time would be taken."""
+        return now >= self._due or bool(self.rows and self.rows[-1][0] == now)
+
     def offer(self, now: int, client: Counts, server: Counts) -> None:
         """Take a row if one is due; the last instant of a virtual time is the one that stays."""
+        if not self.wants(now):
+            return
         if self.rows and self.rows[-1][0] == now:
             self.rows.pop()
-        elif now < self._due:
-            return
         self.rows.append((now, (client.tolist(), server.tolist())))
         if len(self.rows) >= _SAMPLES:
             self._every = max(2 * self._every, 2 * now // _SAMPLES)
@@ -133,10 +137,11 @@ class Runner:
         self.batch = batch
         self.now = 0
         self.engine_s = 0.0
-        self.segments = 0
+        self.received = [0, 0]  # rows, by side
         self.tick: Callable[[], None] = lambda: None  # called now and then, for a progress bar
         self.series = Series()
         self.peaks = [np.zeros(len(State), dtype=np.uint64) for _ in self.engines]
+        self._touched = [True, True]  # whose populations may have changed since the last look
         self._watcher = watcher
         self._ribbon = Ribbon()
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
@@ -160,6 +165,7 @@ class Runner:
         """Connect from the client side now; `paint` may change the SYNs before they leave."""
         handles = np.zeros(len(src), dtype=np.uint64)
         for part in self.parts(len(src)):
+            self._touched[CLIENT] = True
             began = time.perf_counter()
             conns, out = self.engines[CLIENT].connect(
                 dst,
@@ -180,6 +186,7 @@ class Runner:
     def call(self, side: int, method: Callable[..., Segments], conns: Handles) -> None:
         """An engine's `method(conns, now)`, batch by batch; what it emits (a row each at most) is sent."""
         for part in self.parts(len(conns)):
+            self._touched[side] = True
             began = time.perf_counter()
             out = method(conns[part], self.now, out=self._ribbon.room(part.stop - part.start))
             self.engine_s += time.perf_counter() - began
@@ -189,11 +196,29 @@ class Runner:
     def write(self, side: int, conns: Handles, nbytes: int) -> None:
         """The application on one side sends `nbytes` on each connection."""
         for part in self.parts(len(conns)):
+            self._touched[side] = True
             began = time.perf_counter()
             out = self.engines[side].send(conns[part], nbytes, self.now)
             self.engine_s += time.perf_counter() - began
             self.link.send(side, out, self.now)
             self.tick()
+
+    def inject(self, side: int, segs: Segments) -> None:
+        """Segments from outside reach `side` now; whatever answers them goes to nobody and is counted."""
+        self._touched[side] = True
+        for part in self.parts(len(segs)):
+            began = time.perf_counter()
+            rows = segs[part]
+            out = self.engines[side].receive(rows, self.now, out=self._ribbon.room(2 * len(rows)))
+            self.engine_s += time.perf_counter() - began
+            self.received[side] += len(rows)
+            self.link.lose_outside(side, out)
+            self.tick()
+
+    @property
+    def segments(self) -> int:
+        """Rows that both engines have received."""
+        return sum(self.received)
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n items into batches."""
@@ -213,7 +238,8 @@ class Runner:
                 return done()
             self.now = max(self.now, upcoming)
             self._instant()
-            self.series.offer(self.now, *self.populations())
+            if self.series.wants(self.now):
+                self.series.offer(self.now, *self.populations())
         return True
 
     def populations(self) -> tuple[Counts, Counts]:
@@ -225,23 +251,28 @@ class Runner:
     def _next_time(self) -> int | None:
         times = [self.link.next_arrival(), self._agenda[0][0] if self._agenda else None]
         times += [engine.next_timer() for engine in self.engines]
-        return min((t for t in times if t is not None), default=None)
+        return min([t for t in times if t is not None], default=None)
 
     def _instant(self) -> None:
         for side, engine in enumerate(self.engines):
             self._fire(side, engine)
         while self._agenda and self._agenda[0][0] <= self.now:
             heapq.heappop(self._agenda)[2]()
-        while self._deliver(SERVER) | self._deliver(CLIENT):
-            pass
-        for segs in self.link.late.take(self.now):
-            self._receive(SERVER, segs, late=True)
+        arrival = self.link.next_arrival()
+        if arrival is not None and arrival <= self.now:
+            while self._deliver(SERVER) | self._deliver(CLIENT):
+                pass
+            for segs in self.link.late.take(self.now):
+                self._receive(SERVER, segs, late=True)
         for side in (CLIENT, SERVER):
-            self._note_peaks(side)
+            if self._touched[side]:
+                self._touched[side] = False
+                self._note_peaks(side)
 
     def _fire(self, side: int, engine: End) -> None:
         due = engine.next_timer()
         while due is not None and due <= self.now:
+            self._touched[side] = True
             began = time.perf_counter()
             out = engine.advance(self.now, out=self._ribbon.room(2 * self.batch))
             due = engine.next_timer()
@@ -281,11 +312,12 @@ class Runner:
         return (segs[part] for part in self.parts(len(segs)))
 
     def _receive(self, side: int, segs: Segments, late: bool = False) -> None:
+        self._touched[side] = True
         self._watcher.arriving(side, segs, late)
         began = time.perf_counter()
         out = self.engines[side].receive(segs, self.now, out=self._ribbon.room(2 * len(segs)))
         self.engine_s += time.perf_counter() - began
-        self.segments += len(segs)
+        self.received[side] += len(segs)
         self.link.send(side, self._ribbon.keep(out), self.now)
         self._watcher.arrived(side, segs, late)
         self.tick()

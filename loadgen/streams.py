@@ -17,6 +17,8 @@ Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.int64]
 
 _HALF = 2.0**63
+_ROOT = 0.7071067811865476  # the middle of a mantissa's range
+_LN2 = 0.6931471805599453
 
 
 class Purpose(IntEnum):
@@ -30,6 +32,8 @@ class Purpose(IntEnum):
     LAST_ACK = 6
     HALF_CLOSE = 7
     ENGINES = 8
+    SPOOFED = 9  # who sends a flood's segments
+    FLOOD = 10  # and when
 
 
 class Stream:
@@ -52,3 +56,23 @@ class Stream:
         """Whole numbers 0 .. below - 1 (below at most 2**53)."""
         fraction = (self.words(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return (fraction * below).astype(np.int64)
+
+    def exponential(self, n: int, mean: float) -> npt.NDArray[np.float64]:
+        """Exponentially distributed with this mean."""
+        fraction = ((self.words(n) >> np.uint64(11)) + np.uint64(1)).astype(np.float64) * 2.0**-53
+        return log(fraction) * -mean
+
+
+def log(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Natural logarithm, wrong by less than 1e-14, from +, *, / alone: the same bits on every machine, which
+    a library's is not."""
+    mantissa, exponent = np.frexp(x)  # mantissa in 1/2 .. 1
+    s = (mantissa - _ROOT) / (mantissa + _ROOT)
+    square = s * s
+    series = np.full(len(x), 2.0 / 17)
+    for odd in (15, 13, 11, 9, 7, 5, 3, 1):
+        series *= square
+        series += 2.0 / odd
+    series *= s
+    series += (exponent - 0.5) * _LN2
+    return series

@@ -40,6 +40,10 @@ class UnitError(ValueError):
     """Text that is no number of the kind asked for; the message says what would be."""
 
 
+class ZeroRate(UnitError):
+    """A rate of nothing."""
+
+
 def _split(text: str, expected: str) -> tuple[Decimal, str]:
     found = _NUMBER.fullmatch(text)
     if found is None:
@@ -67,7 +71,7 @@ def parse_rate(text: str) -> int:
         raise UnitError(f"expected {expected}, got {text!r}")
     rate = int(number * _MULTIPLES[multiple] * 10**12 / _TIMES[per])
     if rate == 0:
-        raise UnitError(f"expected {expected} of at least one event in 1000 s, got {text!r}")
+        raise ZeroRate(f"expected {expected} of at least one event in 1000 s, got {text!r}")
     return rate
 
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from loadgen.balance import imbalances, require
 from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker, pick
 from loadgen.metrics import Result, Tally, share, spread_ms
 from loadgen.runner import Counts, End, Handles, Runner
@@ -172,11 +173,15 @@ class Workload(Generic[S]):
         seeds = Stream(settings.seed, settings.replicate, Purpose.ENGINES).words(2).tolist()
         knobs = settings.knobs
         if "capacity" not in settings.knobs_set:
-            knobs = knobs.replace(capacity=n + n // 16 + 1024)
+            knobs = knobs.replace(capacity=n + n // 16 + 1024 + self._strangers())
         self.knobs = knobs
-        self.server = Engine(knobs.replace(seed=seeds[SERVER], events=("established",)))
+        self.server = Engine(knobs.replace(seed=seeds[SERVER], events=self._server_events()))
         self.listener = self.server.listen(
-            SERVER_ADDRESS, SERVER_PORT, settings.backlog, auto_accept=True, auto_close=self._auto_close()
+            SERVER_ADDRESS,
+            SERVER_PORT,
+            settings.backlog,
+            auto_accept=self._auto_accept(),
+            auto_close=self._auto_close(),
         )
         self.client = self._client(seeds[CLIENT])
         self.names = Names(CLIENT_BASE, settings.client_addresses)
@@ -187,6 +192,7 @@ class Workload(Generic[S]):
             replicate=settings.replicate,
             step_ns=settings.step_ns,
             tracker=self.tracker,
+            home=self.names if self._strangers() else None,
         )
         self.runner = Runner(self.client, self.server, self.link, self, settings.batch)
         self.on_stage: Callable[[str], None] = lambda name: None
@@ -224,8 +230,18 @@ class Workload(Generic[S]):
         n = settings.connections
         return settings.lifted(somaxconn=n, tcp_max_syn_backlog=2 * n)
 
+    def _auto_accept(self) -> bool:
+        return True
+
     def _auto_close(self) -> bool:
         return False
+
+    def _server_events(self) -> tuple[str, ...]:
+        return ("established",)
+
+    def _strangers(self) -> int:
+        """Blocks that others than our clients may hold at the server."""
+        return 0
 
     def _needs_tracker(self) -> bool:
         path = self.settings.path
@@ -244,21 +260,37 @@ class Workload(Generic[S]):
         """Results that only this workload has."""
         return {}
 
+    def _imbalances(self) -> list[str]:
+        """What does not add up in this workload's own figures."""
+        return []
+
     # -- running ------------------------------------------------------------------
 
     def run(self) -> Result:
-        """Play, then report."""
+        """Play, balance the books, report. Raises Imbalance when they do not balance."""
         began = time.perf_counter()
         partial = False
         try:
             self._play()
         except KeyboardInterrupt:
             partial = True
-        return self._report(time.perf_counter() - began, partial)
+        elapsed_s = time.perf_counter() - began
+        if not partial:  # a call that was interrupted has done its work, but not told us
+            require(imbalances(self.runner) + self._imbalances())
+        return self._report(elapsed_s, partial)
 
     def progress(self) -> int:
         """How many connections have got through what is being done."""
         return self.connected
+
+    def total(self) -> int:
+        """What `progress` comes to in the end."""
+        return self.settings.connections
+
+    @classmethod
+    def tiny(cls, settings: S) -> S:
+        """Settings of the smallest run that has every figure a run with `settings` has."""
+        return dataclasses.replace(settings, connections=1, rate=0)
 
     def _open_all(self) -> None:
         """Open every connection and wait until each is established at both ends or given up."""

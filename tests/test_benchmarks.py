@@ -11,6 +11,7 @@ from benchmarks import compare as compare_module
 from benchmarks import page, peers
 from benchmarks.annotated import kernel_functions
 from benchmarks.annotated import main as annotated
+from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
 from benchmarks.compare import Incomparable, merged, named
 from benchmarks.compare import main as compare
 from benchmarks.harness import Measured, Stopwatch
@@ -362,3 +363,14 @@ def test_compare_builds_the_base_out_of_tree_with_these_benchmarks(tmp_path, mon
     assert (tree / "benchmarks" / "__init__.py").read_text() == "# new\n"
     with pytest.raises(Incomparable):
         compare_module.built_tree("nothing")
+
+
+def test_tuples_chosen_to_collide_do_not():
+    """What a known key would cost shows that the attack is one; without the key it is far from that."""
+    table = measured()["flow table"]
+    control = table.pop("collide under the key (control)")
+    assert control > 4 and max(table.values()) < control / 2
+
+
+def test_nobody_can_aim_at_a_bucket():
+    assert evicted(bucket_attack()) == evicted(attacks()["random"]) == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadgen.link import CLIENT, SERVER, Calendar, Link, Names, Path, Rates, Tracker, join
+from loadgen.link import CLIENT, SERVER, Calendar, Kind, Link, Names, Path, Rates, Tracker, join
 from loadgen.streams import Purpose, Stream
 from tcpcore import Flag, segments
 
@@ -37,6 +37,27 @@ def test_a_perfect_link_delays_and_copies_nothing():
     (arrived,) = link.collect(SERVER, 20 * MS + 7)
     assert arrived is batch
     assert link.idle
+
+
+def test_what_the_server_sends_to_strangers_goes_nowhere_and_is_counted():
+    link = Link(Path(), home=Names(BASE, 2))
+    flags = [Flag.SYN | Flag.ACK, Flag.ACK, Flag.RST, Flag.RST, Flag.SYN | Flag.ACK]
+    link.send(SERVER, numbered(5, dst=[BASE - 1, BASE, BASE + 2, 7, BASE + 1], flags=flags), 0)
+    link.lose_outside(SERVER, numbered(2, dst=9, flags=Flag.RST))
+    assert link.outside[Kind.SYN_ACK] == 1
+    assert link.outside[Kind.RST] == 4
+    assert link.counters["outside.rst"] == 4
+    assert link.counters["from_server"] == 7
+    assert [seq for seqs in drain(link, CLIENT).values() for seq in seqs] == [1, 4]
+
+
+def test_strangers_take_no_dice():
+    """The clients' own segments are lost or not whatever else the server answers."""
+    path, clients = Path(loss=Rates.everywhere(0.5)), numbered(100, dst=BASE)
+    alone, beside = Link(path, home=Names(BASE, 1)), Link(path, home=Names(BASE, 1))
+    alone.send(SERVER, clients, 0)
+    beside.send(SERVER, np.concatenate([numbered(50, 1000, dst=7), clients]), 0)
+    assert drain(alone, CLIENT) == drain(beside, CLIENT)
 
 
 def test_equal_times_keep_the_order_of_sending():

@@ -23,6 +23,12 @@ def test_percentiles_are_values_that_occurred(samples):
         assert spread[name] == ordered[rank - 1] / 1e6
 
 
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60))
+def test_a_value_and_how_often_it_occurred_are_as_good_as_the_samples(samples):
+    values, times = np.unique(np.array(samples) * 1_000_000, return_counts=True)
+    assert spread_ms(values, times) == spread_ms(np.array(samples) * 1_000_000)
+
+
 def test_nothing_measured_is_none_and_not_zero():
     assert spread_ms(np.empty(0, np.int64)) == {
         "count": 0,
