@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+COMPARE_ARGS ?=
+INSTRUCTIONS_ARGS ?=
 
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -27,6 +30,7 @@ SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: build debug test live golden lint types bench compare annotate demo sdist wheel check clean distclean help
+.PHONY: organs instructions page
 
 help:  ## this list
 	@sed -n 's/^\([a-z ]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -85,16 +89,27 @@ types: build $(TOOLS)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy.stubtest tcpcore --mypy-config-file pyproject.toml --allowlist tests/stubtest.allow \
 		--ignore-unused-allowlist --concise
 
-bench: build  ## all benchmarks; appends to benchmarks/history.jsonl
-	$(PY) -m benchmarks
+# QUICK=1: at most 100k connections. HUGE=1: 50M, too. PEERS=1: the kernel and lwIP. RECORD=0: no entry in the history.
+bench: build  ## one table: every figure, its target, the memory floor
+	$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PEERS),--peers) \
+		$(if $(filter 0,$(RECORD)),,--record) $(BENCH_ARGS)
 
-compare: build  ## the last two entries of the history
-	$(PY) -m benchmarks.compare
+organs: build  ## pytest-benchmark: each organ and each end alone
+	$(PY) -m pytest $(wildcard benchmarks/bench_*.py) --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
 
-annotate: $(BASE)  ## Cython's reports in build/annotate/*.html
+compare: build  ## BASE=rev (default: the commit before) beside this tree, in the same minutes
+	$(PY) -m benchmarks.compare $(BASE) $(COMPARE_ARGS)
+
+instructions: build  ## instructions per connection, counted by callgrind
+	$(PY) -m benchmarks.instructions $(INSTRUCTIONS_ARGS)
+
+page: $(RUNTIME)  ## the last recorded figures into docs/performance.md
+	$(PY) -m benchmarks.page
+
+annotate: $(BASE)  ## Cython's reports in build/annotate/*.html; fails where the kernel talks to Python
 	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null
 	@mv build/annotate/tcpcore/*.html build/annotate/ && rm -r build/annotate/tcpcore
-	@echo build/annotate
+	$(PY) -m benchmarks.annotated build/annotate
 
 demo: build  ## the workloads on the examples
 	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.harness import SIZES
 from tcpcore import segments
 from tcpcore.flowtable import Table
 
@@ -19,7 +20,7 @@ def flows(n):
     return segments(n, src=0x0A010000 + place // 64000, sport=1024 + place % 64000, dst=0x0A000001, dport=80)
 
 
-@pytest.fixture(params=[10_000, 100_000, 1_000_000])
+@pytest.fixture(params=SIZES)
 def filled(request):
     """A table and its flows in an endless succession of random batches."""
     n = request.param

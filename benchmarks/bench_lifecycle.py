@@ -5,19 +5,27 @@ A round is all N together; extra_info has the median per pair.
 
 import pytest
 
-from benchmarks.harness import Stopwatch, pinned
+from benchmarks.harness import SIZES, Stopwatch, pinned
 from benchmarks.lifecycle import EnginePair, Lifecycle, NaivePair
 
 WATCH = Stopwatch()
 
+pytestmark = pytest.mark.benchmark(timer=WATCH)
 
-@pytest.mark.benchmark(timer=WATCH)
-@pytest.mark.parametrize(
-    ("pair", "n"), [(EnginePair, 10_000), (NaivePair, 10_000), (EnginePair, 100_000), (EnginePair, 1_000_000)]
-)
-def test_lifecycle(benchmark, pair, n):
-    life = Lifecycle(pair(n), WATCH)
+
+def measure(benchmark, pair):
+    life = Lifecycle(pair, WATCH)
     with pinned():
         benchmark.pedantic(life.cycle, rounds=3, warmup_rounds=1)
     if benchmark.stats:
-        benchmark.extra_info["ns_per_pair"] = benchmark.stats.stats.median / n * 1e9
+        benchmark.extra_info["ns_per_pair"] = benchmark.stats.stats.median / pair.n * 1e9
+
+
+@pytest.mark.parametrize("timestamps", [0, 1])
+@pytest.mark.parametrize("n", SIZES)
+def test_lifecycle(benchmark, n, timestamps):
+    measure(benchmark, EnginePair(n, tcp_timestamps=timestamps))
+
+
+def test_naive_lifecycle(benchmark):
+    measure(benchmark, NaivePair(10_000))

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.harness import SIZES
 from tcpcore.wheel import Timers
 
 BATCH = 4096
@@ -14,7 +15,7 @@ TWO_MSL = 60_000
 pytestmark = pytest.mark.benchmark(timer=time.process_time)
 
 
-@pytest.fixture(params=[10_000, 100_000, 1_000_000])
+@pytest.fixture(params=SIZES)
 def slots(request):
     """The number of blocks and an endless succession of random batches of them."""
     n = request.param

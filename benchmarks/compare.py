@@ -1,8 +1,12 @@
-"""`python -m benchmarks.compare [OLD NEW]`: two results side by side, with their noise.
+"""`python -m benchmarks.compare [BASE [NEW]]`: two revisions side by side, with their noise.
 
-OLD and NEW are JSON files of `python -m benchmarks --output`, or revisions recorded in
-benchmarks/history.jsonl (the last entry that starts so); by default its last two entries. A row of
-the engine is worse when it grew by more than three times the spread of both, and by at least 3 %.
+BASE and NEW are revisions of git; without NEW it is this tree as it is, without BASE the commit before it
+(HEAD if there are changes). Each revision is built in build/compare, outside of this tree, and gets this
+tree's benchmarks; then they are measured in the same minutes, by turns. Two JSON files of
+`python -m benchmarks --output` are compared as they are.
+
+A row of the engine is worse when it went the wrong way by more than three times the spread of both, and by
+at least 3 %; where the memory floor was measured beside it, its ratio to the floor is what counts.
 Exit status: 0 nothing is worse, 1 something is, 2 the results are missing or cannot be compared.
 """
 
@@ -11,41 +15,120 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
+import subprocess
 import sys
+import tarfile
+from collections import defaultdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-HISTORY = Path(__file__).with_name("history.jsonl")
+from benchmarks.harness import Measured
+from benchmarks.native import ROOT
+
 LEAST, SPREADS = 0.03, 3
-SAME = ("connections", "cpu", "flags", "python")
+SAME = ("schema", "connections", "cpu", "flags", "python")
+SECTIONS, SIZES = "server,pair,flood", "10k,1M"
+
+Result = dict[str, Any]
 
 
 class Incomparable(Exception):
     """No such result, or another workload or machine."""
 
 
-def history() -> list[dict[str, Any]]:
-    if not HISTORY.exists():
-        return []
-    return [json.loads(entry) for entry in HISTORY.read_text().splitlines() if entry]
+# --- measuring two revisions -------------------------------------------------------------------------
 
 
-def find(name: str) -> dict[str, Any]:
-    """A result by file name or revision."""
-    if Path(name).is_file():
-        return dict(json.loads(Path(name).read_text()))
-    for entry in reversed(history()):
-        if entry["revision"].startswith(name):
-            return entry
-    raise Incomparable(f"{name}: neither a file nor a revision in {HISTORY.name}")
+def git(*arguments: str) -> bytes:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True)
+    if done.returncode:
+        raise Incomparable(done.stderr.decode().strip())
+    return done.stdout
 
 
-def named(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def before_this() -> str:
+    """What this tree is to be compared with: HEAD if it differs from it, else the commit before."""
+    return "HEAD" if git("status", "--porcelain", "--untracked-files=no").strip() else "HEAD~1"
+
+
+def built_tree(revision: str) -> Path:
+    """The revision, built out of this tree, with this tree's benchmarks: the same code measures both."""
+    commit = git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
+    tree = ROOT / "build" / "compare" / commit[:12]
+    built = tree / ".built"
+    if not built.exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        with tarfile.open(fileobj=BytesIO(git("archive", commit))) as archive:
+            archive.extractall(tree, filter="data")
+        print(f"building {revision} ({commit[:12]})", file=sys.stderr)
+        done = subprocess.run(
+            [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--parallel", "2"],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise Incomparable(f"{revision} does not build:\n{done.stderr[-2000:]}")
+        built.touch()
+    shutil.rmtree(tree / "benchmarks", ignore_errors=True)
+    shutil.copytree(ROOT / "benchmarks", tree / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    return tree
+
+
+def measured(tree: Path, arguments: list[str]) -> Result:
+    """One run of the benchmarks in a tree of its own."""
+    output = tree / "build" / "result.json"
+    output.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "benchmarks", *arguments, "--output", str(output)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    if done.returncode:
+        raise Incomparable(f"the benchmarks do not run in {tree.name}:\n{done.stderr[-2000:]}")
+    return dict(json.loads(output.read_text()))
+
+
+def merged(results: list[Result], name: str) -> Result:
+    """Several runs as one: medians of medians; the spread is that within or that between, the larger one."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for result in results:
+        for key, row in named(result).items():
+            rows[key].append(row)
+
+    def whole(values: list[dict[str, Any]]) -> dict[str, float]:
+        between = Measured.of(value["median"] for value in values)
+        within = max(value["spread"] for value in values)
+        return {"median": between.median, "spread": max(between.spread, within), "samples": len(values)}
+
+    told = []
+    for key, same in rows.items():
+        row = same[0] | {"name": key, "value": whole([row["value"] for row in same])}
+        if "floors" in row:
+            row["floors"] = whole([row["floors"] for row in same])
+        told.append(row)
+    return results[0] | {"revision": name, "rows": told}
+
+
+def by_turns(base: str, new: str | None, rounds: int, arguments: list[str]) -> tuple[Result, Result]:
+    """Both trees `rounds` times, the order changing each time."""
+    trees = [built_tree(base), built_tree(new) if new else ROOT]
+    results: tuple[list[Result], list[Result]] = ([], [])
+    for turn in range(rounds):
+        for which in (turn & 1, 1 - (turn & 1)):
+            print(f"round {turn + 1} of {rounds}: {(base, new or 'this tree')[which]}", file=sys.stderr)
+            results[which].append(measured(trees[which], arguments))
+    return merged(results[0], base), merged(results[1], new or "this tree")
+
+
+# --- comparing ---------------------------------------------------------------------------------------
+
+
+def named(result: Result) -> dict[str, dict[str, Any]]:
     """Rows by name; an indented one carries the name of the row it belongs to."""
     rows, above = {}, ""
     for row in result["rows"]:
         if row["name"].startswith(" "):
-            rows[f"{above}, {row['name'].strip()}"] = row
+            rows[f"{above}: {row['name'].strip()}"] = row
         else:
             above = row["name"]
             rows[above] = row
@@ -53,48 +136,65 @@ def named(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def figure(value: dict[str, Any]) -> str:
-    return f"{value['median']:>16,.1f} +- {value['spread']:<10,.1f}"
+    return f"{value['median']:>12,.1f} +- {value['spread']:<8,.1f}"
 
 
-def verdict(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Smaller is better everywhere."""
-    before, after = old["value"], new["value"]
+def verdict(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, str]:
+    """The change in percent, and whether it is one."""
+    key = "floors" if "floors" in old and "floors" in new else "value"
+    before, after = old[key], new[key]
     noise = SPREADS * math.hypot(before["spread"], after["spread"])
     change = after["median"] - before["median"]
+    told = 100 * change / before["median"]
     if not new["judged"] or abs(change) <= max(noise, LEAST * before["median"]):
-        return ""
-    return "WORSE" if change > 0 else "better"
+        return told, ""
+    return told, "better" if (change > 0) == bool(new.get("rising")) else "WORSE"
 
 
-def compare(old: dict[str, Any], new: dict[str, Any]) -> int:
+def compare(old: Result, new: Result) -> int:
     """Print the table; how many rows are worse."""
     for key in SAME:
-        if old[key] != new[key]:
-            raise Incomparable(f"{key}: {old[key]!r} and {new[key]!r} cannot be compared")
-    print(f"{'':<48}{old['revision']:>16}{'':14}{new['revision']:>16}")
+        if old.get(key) != new.get(key):
+            raise Incomparable(f"{key}: {old.get(key)!r} and {new.get(key)!r} cannot be compared")
+    print(f"{'':<66}{old['revision'][:20]:>24}{new['revision'][:20]:>24}")
     before, worse = named(old), 0
     for name, row in named(new).items():
         if name not in before:
             continue
-        told = verdict(before[name], row)
+        change, told = verdict(before[name], row)
         worse += told == "WORSE"
-        a, b = before[name]["value"], row["value"]
-        change = 100 * (b["median"] / a["median"] - 1)
-        print(f"{name:<48}{figure(a)}{figure(b)}{change:>+7.1f} %  {told}".rstrip())
+        unit = "% in floors" if "floors" in row else "%"
+        figures = figure(before[name]["value"]) + figure(row["value"])
+        print(f"{name:<66}{figures}{change:>+7.1f} {unit:<13}{told}".rstrip())
     return worse
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("results", nargs="*", metavar="RESULT", help="two JSON files or recorded revisions")
-    names = parser.parse_args(arguments).results
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("revisions", nargs="*", metavar="REVISION", help="BASE and NEW, or two JSON files")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default 3)")
+    parser.add_argument("--only", default=SECTIONS, help=f"sections of the table (default {SECTIONS})")
+    parser.add_argument("--sizes", default=SIZES, help=f"connections (default {SIZES})")
+    parser.add_argument("--cycles", type=int, default=3, help="cycles of each run (default 3)")
+    options = parser.parse_args(arguments)
+    names = options.revisions
+    if len(names) > 2 or options.rounds < 1:
+        parser.error("expected at most two revisions and at least one round")
     try:
-        if names and len(names) != 2:
-            raise Incomparable(f"expected two results, got {len(names)}")
-        both = [find(name) for name in names] if names else history()[-2:]
-        if len(both) < 2:
-            raise Incomparable(f"{HISTORY.name} has less than two entries; `--record` adds one")
-        return 1 if compare(*both) else 0
+        files = [Path(name) for name in names if Path(name).is_file()]
+        if len(files) == 1:
+            raise Incomparable(f"{files[0]}: a file can only be compared with a file")
+        if files:
+            old, new = (json.loads(file.read_text()) for file in files)
+        else:
+            wanted = ["--only", options.only, "--sizes", options.sizes, "--cycles", str(options.cycles)]
+            base, other = (*names, None, None)[:2]
+            old, new = by_turns(base or before_this(), other, options.rounds, wanted)
+        return 1 if compare(old, new) else 0
     except Incomparable as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2

@@ -7,27 +7,27 @@ down, but being suspended for him is not counted.
 from __future__ import annotations
 
 import gc
-import hashlib
-import importlib.util
 import os
 import platform
 import statistics
 import subprocess
-import sysconfig
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.native import FLAGS, ROOT, compiler
 
-DIRECTIVES = {"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True}
+#: Numbers of connections of the bench_*.py; TCPCORE_BENCH_LARGE=1 adds ten million.
+SIZES = [10_000, 100_000, 1_000_000] + [10_000_000] * (os.environ.get("TCPCORE_BENCH_LARGE") == "1")
 
+ALLOWED = os.sched_getaffinity(0)
 cpu_ns = time.process_time_ns
 
 
@@ -79,12 +79,22 @@ class Stopwatch:
 @contextmanager
 def pinned() -> Iterator[None]:
     """Stay on one of the CPUs this process may use, the last: the first ones serve interrupts."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
+    os.sched_setaffinity(0, {max(ALLOWED)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, allowed)
+        os.sched_setaffinity(0, ALLOWED)
+
+
+@contextmanager
+def unpinned() -> Iterator[None]:
+    """Within `pinned`, for what has more than one thread: all CPUs again."""
+    pinned_to = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, ALLOWED)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, pinned_to)
 
 
 @contextmanager
@@ -121,47 +131,6 @@ def sampled(work: Callable[[], object], steps: int, passes: int) -> list[float]:
     return times
 
 
-def load_floor() -> Any:
-    """The class `Floor`, compiled into build/ if its source is newer than what is there.
-
-    It is no extension of setup.py, which would install it along with the package.
-    """
-    source = ROOT / "benchmarks" / "floor.pyx"
-    made_of = hashlib.sha256(sysconfig.get_platform().encode())
-    for path in (source, *sorted((ROOT / "tcpcore").glob("*.pxd"))):
-        made_of.update(path.read_bytes())
-    directory = ROOT / "build" / "benchmarks" / made_of.hexdigest()[:16]
-    library = directory / f"floor{sysconfig.get_config_var('EXT_SUFFIX')}"
-    if not library.exists():
-        compile_floor(source, directory)
-    spec = importlib.util.spec_from_file_location("floor", library)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Floor
-
-
-def compile_floor(source: Path, directory: Path) -> None:
-    """As setup.py compiles."""
-    from Cython.Build import cythonize
-    from setuptools import Distribution, Extension
-
-    extension = Extension("floor", [str(source)], extra_compile_args=["-O3", "-fno-strict-aliasing"])
-    modules = cythonize(
-        [extension],
-        build_dir=str(directory),
-        include_path=[str(ROOT)],
-        quiet=True,
-        compiler_directives=DIRECTIVES,
-    )
-    command = Distribution({"name": "floor", "ext_modules": modules}).get_command_obj("build_ext")
-    command.build_lib = str(directory)
-    command.build_temp = str(directory)
-    command.verbose = 0
-    command.ensure_finalized()
-    command.run()
-
-
 def revision() -> str:
     """The commit this tree is at, with a + if it has been changed; "unknown" outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
@@ -177,13 +146,21 @@ def provenance() -> dict[str, str]:
         "revision": revision(),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cpu": _first_line("/proc/cpuinfo", "model name") or platform.processor(),
-        "cpus": str(os.cpu_count()),
+        "cpus": str(len(ALLOWED)),
+        "load": load(),
         "huge_pages": _first_line("/sys/kernel/mm/transparent_hugepage/enabled", ""),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "compiler": _compiler(),
+        "flags": " ".join(FLAGS),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "flags": "-O3 -march=native" if os.environ.get("TCPCORE_NATIVE") == "1" else "-O3",
+        "cython": _version("Cython"),
     }
+
+
+def load() -> str:
+    """Processes that wanted a CPU in the last minute, ourselves included."""
+    return f"{os.getloadavg()[0]:.2f}"
 
 
 def _first_line(path: str, start: str) -> str:
@@ -192,3 +169,19 @@ def _first_line(path: str, start: str) -> str:
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() or line for line in lines if line.startswith(start)), "")
+
+
+def _compiler() -> str:
+    """The first line of what it says about itself."""
+    try:
+        said = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.partition("\n")[0]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

@@ -6,8 +6,7 @@ Asked at the end of every run that was not interrupted. An imbalance is a bug of
 from __future__ import annotations
 
 from loadgen.link import SIDES
-from loadgen.runner import Runner
-from tcpcore import Engine
+from loadgen.runner import End, Runner
 
 _HALF_OPEN_ENDS = ("Established", "Evicted", "Expired", "Reset", "Aborted", "ListenerClosed")
 
@@ -30,7 +29,7 @@ def imbalances(runner: Runner) -> list[str]:
     return wrong
 
 
-def engine_imbalances(engine: Engine) -> list[str]:
+def engine_imbalances(engine: End) -> list[str]:
     """The identities that one engine's own figures must satisfy."""
     wrong: list[str] = []
     counters, gauges = engine.counters, engine.gauges()

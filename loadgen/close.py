@@ -15,21 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.link import CLIENT, SERVER, Segments, pick
-from loadgen.runner import Handles
+from loadgen.runner import End, Handles
+from loadgen.stateless import StatelessClient
 from loadgen.streams import Mask, Purpose, Stream
 from loadgen.workload import (
     SERVER_ADDRESS,
     SERVER_PORT,
     Settings,
     Workload,
-    blocks_of,
     has_fin_or_text,
     is_quiet,
     slots_of,
+    states_of,
+    tuples_of,
 )
 from tcpcore import Engine, Flag, State
 
 _CHUNK: Final = 1 << 12
+_CLOSE_CHUNK: Final = 1 << 20
 
 BY: Final = ("client", "server", "simultaneous", "mix")
 
@@ -46,11 +49,18 @@ class CloseSettings(Settings):
     half_close_bytes: int = 10_000  # what the other side sends on such a connection before it closes
     data: int = 0  # bytes: the server sends as many on each connection, then the client, then they close
 
+    @property
+    def beyond_stateless(self) -> list[str]:
+        asked = {"half-close": bool(self.half_close), "data": bool(self.data)}
+        return super().beyond_stateless + [name for name, wanted in asked.items() if wanted]
+
 
 class _Unacknowledged:
     """Connections of which something sent is not acknowledged; each is asked until it says no."""
 
-    def __init__(self, engine: Engine, conns: Handles) -> None:
+    def __init__(self, engine: End, conns: Handles) -> None:
+        if not isinstance(engine, Engine):
+            raise TypeError("engine: expected an engine, got a stateless client")
         self._blocks = engine.blocks
         self._slots = slots_of(conns)
         self._settled = 0
@@ -75,8 +85,10 @@ class Close(Workload[CloseSettings]):
     def __init__(self, settings: CloseSettings) -> None:
         super().__init__(settings)
         settings = self.settings
-        stream = Stream(settings.seed, settings.replicate, Purpose.HALF_CLOSE)
-        self._half = stream.hits(settings.connections, settings.half_close)
+        self._half: Mask = np.zeros(settings.connections, dtype=np.bool_)
+        if settings.half_close:
+            stream = Stream(settings.seed, settings.replicate, Purpose.HALF_CLOSE)
+            self._half = stream.hits(settings.connections, settings.half_close)
         if settings.by == "simultaneous":
             self._half[:] = False
         elif settings.by == "mix":
@@ -155,8 +167,8 @@ class Close(Workload[CloseSettings]):
         self.doing, self._closing = "closing", True
         self._close_at = runner.now
         if self.settings.path.duplicates.any:
-            blocks = blocks_of(self.client, self.conns[self.conns != 0])
-            self._tuples = (blocks["laddr"].copy(), blocks["lport"].copy())
+            address, port = tuples_of(self.client, self.conns[self.conns != 0])
+            self._tuples = (address.copy(), port.copy())
         self._post_close(0)
         runner.run(self._closed)
         self._sweep()
@@ -168,7 +180,10 @@ class Close(Workload[CloseSettings]):
 
     def _close_due(self, first: int) -> None:
         until = self._arrivals.due(self.runner.now - self._close_at)
-        self._close(np.arange(first, until))
+        # in chunks, which change no order: a shutdown alone would have to wait for the closes of all
+        chunk = until - first if self.settings.half_close else _CLOSE_CHUNK
+        for start in range(first, until, max(chunk, 1)):
+            self._close(np.arange(start, min(start + chunk, until)))
         self._close_done = until
         if until < self.settings.connections:
             self._post_close(until)
@@ -192,14 +207,13 @@ class Close(Workload[CloseSettings]):
 
     def _peers(self, conns: Handles) -> Handles:
         """The server's handles of the same connections, 0 where it has none."""
-        blocks = blocks_of(self.client, conns)
-        peers: Handles = self.server.lookup(blocks["laddr"], blocks["lport"], SERVER_ADDRESS, SERVER_PORT)
+        address, port = tuples_of(self.client, conns)
+        peers: Handles = self.server.lookup(address, port, SERVER_ADDRESS, SERVER_PORT)
         return peers
 
     def _note_half(self, conns: Handles) -> None:
         if len(conns):
-            blocks = blocks_of(self.client, conns)
-            self._half_names[self.names.of(blocks["laddr"], blocks["lport"])] = True
+            self._half_names[self.names.of(*tuples_of(self.client, conns))] = True
 
     def _closed(self) -> bool:
         if self._close_done < self.settings.connections or not self.link.idle:
@@ -213,7 +227,7 @@ class Close(Workload[CloseSettings]):
         """The client's application lets go of what it still holds: half-closed connections and dead ones."""
         conns = self.conns[self.conns != 0]
         if self.client.gauges()["held_dead"]:
-            dead = self.client.info(conns)["error"] != 0
+            dead = self.client_engine.info(conns)["error"] != 0
             self._call_some(CLIENT, self.client.close, conns[dead])
         self._call_some(CLIENT, self.client.close, self.conns[self._half & (self.conns != 0)])
 
@@ -221,21 +235,25 @@ class Close(Workload[CloseSettings]):
 
     def _answer_fins(self, side: int, segs: Segments) -> None:
         """What has just reached CLOSE_WAIT: its application closes, and sends first where half-closed."""
+        engine = self.runner.engines[side]
+        if not engine.state_counts()[State.CLOSE_WAIT]:
+            return
         segs = pick(segs, has_fin_or_text(segs))
         if not len(segs):
             return
-        engine = self.runner.engines[side]
         conns: Handles = engine.lookup(segs["src"], segs["sport"], segs["dst"], segs["dport"])
         slots = slots_of(conns)
         generation = (conns >> np.uint64(32)).astype(np.uint32)
-        due = (conns != 0) & (engine.blocks["state"][slots] == State.CLOSE_WAIT)
+        due = (conns != 0) & (states_of(engine, conns) == State.CLOSE_WAIT)
         due &= self._marks[side][slots] != generation
         rows = np.flatnonzero(due)
         if not rows.size:
             return
         rows = rows[np.sort(np.unique(conns[rows], return_index=True)[1])]
         self._marks[side][slots[rows]] = generation[rows]
-        half = self._half_names[self.names.of_segments(pick(segs, rows), 1 - side)]
+        half: Mask = np.zeros(len(rows), dtype=np.bool_)
+        if self.settings.half_close:
+            half = self._half_names[self.names.of_segments(pick(segs, rows), 1 - side)]
         if not self._ended[side]:
             self.runner.post(self.runner.now, lambda: self._close_ended(side))
         self._ended[side].append((conns[rows], half))
@@ -260,8 +278,9 @@ class Close(Workload[CloseSettings]):
             self._suspects = self.server.lookup(segs["src"], segs["sport"], segs["dst"], segs["dport"])
             self._before = self.server.blocks["rcv_nxt"][slots_of(self._suspects)]
         elif self._closing:
-            resets = pick(segs, segs["flags"] & np.uint8(Flag.RST) != 0)
-            self._suspects = self._in_last_ack(side, resets) if len(resets) else self._suspects[:0]
+            resets = segs["flags"] & np.uint8(Flag.RST) != 0
+            suspects = self._in_last_ack(side, pick(segs, resets)) if resets.any() else self._suspects[:0]
+            self._suspects = suspects
 
     def arrived(self, side: int, segs: Segments, late: bool) -> None:
         if late:
@@ -290,7 +309,7 @@ class Close(Workload[CloseSettings]):
         engine = self.runner.engines[side]
         conns = np.unique(engine.lookup(resets["src"], resets["sport"], resets["dst"], resets["dport"]))
         conns = conns[conns != 0]
-        stuck: Handles = conns[np.isin(engine.blocks["state"][slots_of(conns)], _STUCK)]
+        stuck: Handles = conns[np.isin(states_of(engine, conns), _STUCK)]
         return stuck
 
     def _judge_old(self, segs: Segments) -> None:
@@ -322,7 +341,7 @@ class Close(Workload[CloseSettings]):
         self._drain()
         self.doing = "reopening"
         runner.run(self._second_resolved)
-        refused = (again == 0) | (self.client.blocks["state"][slots_of(again)] != State.ESTABLISHED)
+        refused = (again == 0) | (states_of(self.client, again) != State.ESTABLISHED)
         self.refused = int(np.count_nonzero(refused))
         self._call_some(CLIENT, self.client.close, again[refused])
         runner.open(SERVER_ADDRESS, SERVER_PORT, src[refused], sport[refused])
@@ -370,8 +389,12 @@ class Close(Workload[CloseSettings]):
         engine, other = self.runner.engines[side], self.runner.engines[1 - side]
         if not engine.state_counts()[list(_STUCK)].any():
             return 0
-        blocks = engine.blocks[np.isin(engine.blocks["state"], _STUCK)]
-        theirs = other.lookup(blocks["laddr"], blocks["lport"], blocks["raddr"], blocks["rport"])
+        if isinstance(engine, StatelessClient):
+            stuck = np.flatnonzero(np.isin(engine.states, _STUCK)).astype(np.uint64)
+            theirs = other.lookup(*engine.tuples(stuck), SERVER_ADDRESS, SERVER_PORT)
+        else:
+            blocks = engine.blocks[np.isin(engine.blocks["state"], _STUCK)]
+            theirs = other.lookup(blocks["laddr"], blocks["lport"], blocks["raddr"], blocks["rport"])
         return int(np.count_nonzero(theirs == 0))
 
     def _own_config(self) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from loadgen.workload import (
     Workload,
     blocks_of,
     slots_of,
+    tuples_of,
 )
 from tcpcore import BLOCK, State
 
@@ -212,9 +213,8 @@ class Flood(Workload[FloodSettings]):
         conns = self.conns[first:until]
         who = np.arange(first, until)[conns != 0]
         if len(who):
-            blocks = blocks_of(self.client, conns[conns != 0])
             self._who_by_slot[slots_of(conns[conns != 0])] = who
-            self._who_by_name[self.names.of(blocks["laddr"], blocks["lport"])] = who
+            self._who_by_name[self.names.of(*tuples_of(self.client, conns[conns != 0]))] = who
             self.runner.post(now + self.settings.patience_ns, partial(self._give_up, first, until))
 
     def _give_up(self, first: int, until: int) -> None:
@@ -226,7 +226,7 @@ class Flood(Workload[FloodSettings]):
         waiting = waiting[self.client.info(waiting)["state"] == State.SYN_SENT]
         self.gave_up += len(waiting)
         if len(waiting):
-            self.runner.call(CLIENT, self.client.abort, waiting)
+            self.runner.call(CLIENT, self.client_engine.abort, waiting)
 
     # -- Watcher --------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class Flood(Workload[FloodSettings]):
             who = self._who_by_slot[slots_of(told["conn"])]
             self.connected += len(told)
             self.connected_at[who] = told["at"]
-            self._waits.append(told["at"] - self.opened_at[who])
+            self._waits.add(told["at"] - self.opened_at[who])
 
     def _server_told(self) -> None:
         """The application hears of its connections."""
@@ -285,7 +285,7 @@ class Flood(Workload[FloodSettings]):
         return np.asarray((self.connected_at != _NEVER) & (states == State.ESTABLISHED))
 
     def _imbalances(self) -> list[str]:
-        wrong = [f"client: {text}" for text in self.client.check()]
+        wrong = [f"client: {text}" for text in self.client_engine.check()]
         wrong += [f"server: {text}" for text in self.server.check()]
         failed = sum(int(n) for n in self.client.causes.values()) - self._reset_later()
         pending = int(self.client.state_counts()[State.SYN_SENT])

@@ -47,6 +47,31 @@ def spread_ms(
     return {"count": n, **dict(zip(names, values, strict=True))}
 
 
+class Tally:
+    """Samples by value: on a grid of virtual time there are few values, however many samples."""
+
+    def __init__(self) -> None:
+        self._times: dict[int, int] = {}
+
+    def add(self, samples: npt.NDArray[np.int64]) -> None:
+        """Count them."""
+        if not len(samples):
+            return
+        low = int(samples.min())
+        if low == samples.max():
+            self._times[low] = self._times.get(low, 0) + len(samples)
+            return
+        values, times = np.unique(samples, return_counts=True)
+        for value, count in zip(values.tolist(), times.tolist(), strict=True):
+            self._times[value] = self._times.get(value, 0) + count
+
+    def counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The values, rising, and how often each came."""
+        values = sorted(self._times)
+        times = [self._times[value] for value in values]
+        return np.array(values, dtype=np.int64), np.array(times, dtype=np.int64)
+
+
 def share(part: int, whole: int) -> float | None:
     """part / whole; None of nothing."""
     return part / whole if whole else None

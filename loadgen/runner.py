@@ -9,7 +9,9 @@ result.
 from __future__ import annotations
 
 import heapq
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
@@ -17,33 +19,39 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.link import CLIENT, SERVER, Link, Segments, join
+from loadgen.stateless import StatelessClient
 from tcpcore import SEGMENT, Engine, State
 
 Handles = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.uint64]
+End = Engine | StatelessClient
 
 _Row = tuple[int, tuple[list[int], list[int]]]  # time, population of each state on either side
 
 _SLAB_ROWS: Final = (
     1 << 17
 )  # 5 MiB: large enough for a huge page, small enough to be freed while the run goes on
+_ALONE: Final = 2  # references to a slab that only we know: our variable and getrefcount's own
 _SAMPLES: Final = 256  # a series never has more rows than this
 
 
 class Ribbon:
-    """Room for rows an engine will write: one slab after another, every row written once and never moved.
+    """Room for rows an engine will write: one slab after another, no row ever moved.
 
-    Views of a slab keep it alive; when the link has delivered them all, it is gone.
+    Views of a slab keep it alive; when the link has delivered them all, it is written again: a page that is
+    there already costs a tenth of one that the system has to clear first.
     """
 
     def __init__(self) -> None:
         self._slab: Segments = np.empty(0, dtype=SEGMENT)
         self._used = 0
+        self._full: deque[Segments] = deque()  # in the order in which they were written
 
     def room(self, n: int) -> Segments:
         """A slab's next n rows; they stay free until `keep`."""
         if self._used + n > len(self._slab):
-            self._slab = np.empty(max(_SLAB_ROWS, n), dtype=SEGMENT)
+            self._full.append(self._slab)
+            self._slab = self._free(n)
             self._used = 0
         return self._slab[self._used : self._used + n]
 
@@ -51,6 +59,15 @@ class Ribbon:
         """`rows` is what was written at the start of the room given last."""
         self._used += len(rows)
         return rows
+
+    def _free(self, n: int) -> Segments:
+        """The oldest slab if nobody looks at it any more, else a new one."""
+        oldest = self._full.popleft()
+        if len(oldest) >= n and sys.getrefcount(oldest) == _ALONE:
+            return oldest
+        if len(oldest):
+            self._full.appendleft(oldest)
+        return np.empty(max(_SLAB_ROWS, n), dtype=SEGMENT)
 
 
 class Watcher(Protocol):
@@ -114,7 +131,7 @@ class Runner:
         The largest population of each state, per side, seen at the end of a delivery.
     """
 
-    def __init__(self, client: Engine, server: Engine, link: Link, watcher: Watcher, batch: int) -> None:
+    def __init__(self, client: End, server: Engine, link: Link, watcher: Watcher, batch: int) -> None:
         self.engines = (client, server)
         self.link = link
         self.batch = batch
@@ -252,7 +269,7 @@ class Runner:
                 self._touched[side] = False
                 self._note_peaks(side)
 
-    def _fire(self, side: int, engine: Engine) -> None:
+    def _fire(self, side: int, engine: End) -> None:
         due = engine.next_timer()
         while due is not None and due <= self.now:
             self._touched[side] = True
@@ -263,7 +280,7 @@ class Runner:
             self.link.send(side, self._ribbon.keep(out), self.now)
 
     def _deliver(self, side: int) -> bool:
-        arrivals = self.link.collect(side, self.now)
+        arrivals = deque(self.link.collect(side, self.now))
         if not arrivals:
             return False
         for segs in self._evened(arrivals):
@@ -274,20 +291,24 @@ class Runner:
     def _note_peaks(self, side: int) -> None:
         np.maximum(self.peaks[side], self.engines[side].state_counts(), out=self.peaks[side])
 
-    def _evened(self, arrivals: list[Segments]) -> Iterator[Segments]:
-        """The same rows in batches of at most `batch`: small ones are joined, large ones cut."""
+    def _evened(self, arrivals: deque[Segments]) -> Iterator[Segments]:
+        """The same rows in batches of at most `batch`: small ones are joined, large ones cut.
+
+        Takes them out of `arrivals` as it goes: what has been delivered need not stay in memory.
+        """
         group: list[Segments] = []
         size = 0
-        for segs in arrivals:
-            if group and size + len(segs) > self.batch:
+        while arrivals:
+            if group and size + len(arrivals[0]) > self.batch:
                 yield from self._joined(group)
                 group, size = [], 0
-            group.append(segs)
-            size += len(segs)
+            group.append(arrivals.popleft())
+            size += len(group[-1])
         yield from self._joined(group)
 
     def _joined(self, group: list[Segments]) -> Iterator[Segments]:
         segs = join(group)
+        group.clear()
         return (segs[part] for part in self.parts(len(segs)))
 
     def _receive(self, side: int, segs: Segments, late: bool = False) -> None:

@@ -123,6 +123,14 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
         show_default=True,
         help="Segments per engine call. Changes the speed, never the result.",
     ),
+    "peer": click.option(
+        "--peer",
+        type=click.Choice(["engine", "stateless"]),
+        default="engine",
+        show_default=True,
+        help="The clients' end. stateless: computed from the server's answers, on a link that loses "
+        "nothing; only the server's end takes memory, so twice as many connections fit.",
+    ),
     "threshold": click.option(
         "--threshold",
         "threshold",
@@ -199,6 +207,7 @@ def opening_settings(
         "backlog": given["backlog"],
         "clients": given["clients"],
         "batch": given["batch"],
+        "stateless": given["peer"] == "stateless",
         "seed": given["seed"],
         "knobs": knobs,
         "knobs_set": knobs_set,
@@ -220,7 +229,8 @@ def require_memory(settings: Settings) -> None:
         )
     if settings.connections >= BIG_RUN:
         click.echo(
-            f"memory: about {format_bytes(need)} for {connections} connections, both ends; "
+            f"memory: about {format_bytes(need)} for {connections} connections, "
+            f"{'the server' if settings.stateless else 'both ends'}; "
             f"{settings.client_addresses} client addresses",
             err=True,
         )
@@ -230,6 +240,8 @@ def run_workload(
     ctx: click.Context, workload: type[Workload[Any]], settings: Settings, given: dict[str, Any]
 ) -> None:
     """One run from settings to exit code."""
+    if settings.stateless and settings.beyond_stateless:
+        raise click.UsageError(f"--peer stateless: not with --{settings.beyond_stateless[0]}", ctx)
     thresholds = parse_thresholds(
         given["threshold"], lambda: workload(workload.tiny(settings)).run()
     )

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 from loadgen.balance import imbalances, require
 from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker, pick
-from loadgen.metrics import Result, share, spread_ms
-from loadgen.runner import Counts, Handles, Runner
+from loadgen.metrics import Result, Tally, share, spread_ms
+from loadgen.runner import Counts, End, Handles, Runner
+from loadgen.stateless import StatelessClient
 from loadgen.streams import Purpose, Stream, Times
 from tcpcore import BLOCK, SEGMENT, Config, Engine, Flag, State
 
@@ -46,6 +47,22 @@ def blocks_of(engine: Engine, conns: Handles) -> npt.NDArray[np.void]:
     return pick(engine.blocks, slots_of(conns))
 
 
+def states_of(end: End, conns: Handles) -> npt.NDArray[np.uint8]:
+    """The state of the slot each handle stands for."""
+    if isinstance(end, StatelessClient):
+        return end.states[slots_of(conns)]
+    states: npt.NDArray[np.uint8] = end.blocks["state"][slots_of(conns)]
+    return states
+
+
+def tuples_of(end: End, conns: Handles) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+    """Local address and port of each handle."""
+    if isinstance(end, StatelessClient):
+        return end.tuples(conns)
+    blocks = blocks_of(end, conns)
+    return blocks["laddr"], blocks["lport"]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the command line and the configuration file ask for, in base units."""
@@ -62,8 +79,21 @@ class Settings:
     seed: int = 0
     replicate: int = 0
     syn_data: int = 0
+    stateless: bool = False  # no engine at the client end
     knobs: Config = field(default_factory=Config.linux)
     knobs_set: frozenset[str] = frozenset()  # named by the user: never changed behind their back
+
+    @property
+    def beyond_stateless(self) -> list[str]:
+        """What is asked for and needs a client that remembers what it has sent."""
+        path = self.path
+        asked = {
+            "loss": path.loss.any,
+            "duplicates": path.duplicates.any,
+            "last-ack-loss": bool(path.last_ack_loss),
+            "syn-data": bool(self.syn_data),
+        }
+        return [name for name, wanted in asked.items() if wanted]
 
     @property
     def step_ns(self) -> int:
@@ -89,7 +119,8 @@ class Settings:
     def memory_bytes(self) -> int:
         """Estimate: blocks, table and timers of both ends, and the segments on their way."""
         per_end = 2 * BLOCK.itemsize + 32
-        return int(self.connections * (2 * per_end + 2 * SEGMENT.itemsize + 32))
+        ends = per_end + 16 if self.stateless else 2 * per_end
+        return int(self.connections * (ends + 2 * SEGMENT.itemsize + 32))
 
 
 class Arrivals:
@@ -144,7 +175,6 @@ class Workload(Generic[S]):
         if "capacity" not in settings.knobs_set:
             knobs = knobs.replace(capacity=n + n // 16 + 1024 + self._strangers())
         self.knobs = knobs
-        self.client = Engine(knobs.replace(seed=seeds[CLIENT], events=("established",)))
         self.server = Engine(knobs.replace(seed=seeds[SERVER], events=self._server_events()))
         self.listener = self.server.listen(
             SERVER_ADDRESS,
@@ -153,6 +183,7 @@ class Workload(Generic[S]):
             auto_accept=self._auto_accept(),
             auto_close=self._auto_close(),
         )
+        self.client = self._client(seeds[CLIENT])
         self.names = Names(CLIENT_BASE, settings.client_addresses)
         self.tracker = Tracker(self.names) if self._needs_tracker() else None
         self.link = Link(
@@ -172,8 +203,22 @@ class Workload(Generic[S]):
         self.doing = "opening"  # for a progress bar
         self._arrivals = Arrivals(settings)
         self._opened_at: Times = np.empty(knobs.capacity, dtype=np.int64)
-        self._waits: list[Times] = []
+        self._waits = Tally()
         self._stages: list[dict[str, Any]] = []
+
+    def _client(self, seed: int) -> End:
+        settings, knobs = self.settings, self.knobs
+        if settings.stateless:
+            addresses = settings.client_addresses
+            return StatelessClient(settings.connections, knobs, seed, CLIENT_BASE, addresses, self.server)
+        return Engine(knobs.replace(seed=seed, events=("established",)))
+
+    @property
+    def client_engine(self) -> Engine:
+        """The client where it must be an engine."""
+        if not isinstance(self.client, Engine):
+            raise TypeError("client: expected an engine, got a stateless one")
+        return self.client
 
     # -- what a workload decides ------------------------------------------------
 
@@ -262,16 +307,13 @@ class Workload(Generic[S]):
     def _open_due(self) -> None:
         runner, first = self.runner, self.attempted
         until = self._arrivals.due(runner.now)
-        index = np.arange(first, until, dtype=np.uint32)
-        src = np.uint32(CLIENT_BASE) + index % np.uint32(self.settings.client_addresses)
+        addresses = np.uint32(self.settings.client_addresses)
+        paint = self._put_data if self.settings.syn_data else None
         self.attempted = until
         for part in runner.parts(until - first):
-            conns = runner.open(
-                SERVER_ADDRESS,
-                SERVER_PORT,
-                src[part],
-                paint=self._put_data if self.settings.syn_data else None,
-            )
+            index = np.arange(first + part.start, first + part.stop, dtype=np.uint32)
+            src = np.uint32(CLIENT_BASE) + index % addresses
+            conns = runner.open(SERVER_ADDRESS, SERVER_PORT, src, paint=paint)
             self._opened_at[slots_of(conns[conns != 0])] = runner.now
             self.conns[first + part.start : first + part.stop] = conns
         if until < self.settings.connections:
@@ -307,26 +349,33 @@ class Workload(Generic[S]):
             self.served += len(told)
         elif len(told):
             self.connected += len(told)
-            self._waits.append(told["at"] - self._opened_at[slots_of(told["conn"])])
+            self._waits.add(told["at"] - self._opened_at[slots_of(told["conn"])])
 
     # -- the result ---------------------------------------------------------------
 
     def _ghosts(self) -> int:
         """Connections the client holds for established and the server has not (all rows, slow, once)."""
+        ours, theirs = (int(counts[State.ESTABLISHED]) for counts in self.runner.populations())
+        if ours == theirs == self.connected:
+            return 0  # the server's are all of ours: it had an ACK of each, and no client has lost one
         found = 0
         for start in range(0, self.attempted, _AUDIT_ROWS):
             conns = self.conns[start : start + _AUDIT_ROWS]
-            blocks = self._alive(conns[conns != 0])
-            blocks = pick(blocks, blocks["state"] == State.ESTABLISHED)
-            theirs = self.server.lookup(blocks["laddr"], blocks["lport"], SERVER_ADDRESS, SERVER_PORT)
-            half_open = self.server.blocks["state"][slots_of(theirs)] == State.SYN_RECEIVED
-            found += int(np.count_nonzero((theirs == 0) | half_open))
+            conns = self._established(conns[conns != 0])
+            address, port = tuples_of(self.client, conns)
+            peers = self.server.lookup(address, port, SERVER_ADDRESS, SERVER_PORT)
+            half_open = states_of(self.server, peers) == State.SYN_RECEIVED
+            found += int(np.count_nonzero((peers == 0) | half_open))
         return found
 
-    def _alive(self, conns: Handles) -> npt.NDArray[np.void]:
-        """The client's blocks of those handles that are not stale."""
-        blocks = blocks_of(self.client, conns)
-        return pick(blocks, blocks["generation"] == (conns >> np.uint64(32)).astype(np.uint32))
+    def _established(self, conns: Handles) -> Handles:
+        """Those of the client's handles that are not stale and established."""
+        established = states_of(self.client, conns) == State.ESTABLISHED
+        if isinstance(self.client, Engine):
+            generations = self.client.blocks["generation"][slots_of(conns)]
+            established &= generations == (conns >> np.uint64(32)).astype(np.uint32)
+        ours: Handles = conns[established]
+        return ours
 
     def _report(self, elapsed_s: float, partial: bool) -> Result:
         runner = self.runner
@@ -344,7 +393,7 @@ class Workload(Generic[S]):
             "pending": pending,
             "failed": self.attempted - self.connected - pending,
             "success_ratio": share(self.served, self.attempted),
-            "handshake_ms": spread_ms(np.concatenate(self._waits) if self._waits else np.empty(0, np.int64)),
+            "handshake_ms": spread_ms(*self._waits.counted()),
             "peak_half_open": int(runner.peaks[SERVER][State.SYN_RECEIVED]),
             "backlog": {"effective": backlog, "set_by": "--backlog" if asked else "somaxconn"},
             "retransmissions": {
@@ -438,6 +487,7 @@ class Workload(Generic[S]):
             "batch": settings.batch,
             "step_ms": settings.step_ns / 1e6,
             "syn_data": settings.syn_data,
+            "peer": "stateless" if settings.stateless else "engine",
             **self._own_config(),
             "knobs": knobs,
         }

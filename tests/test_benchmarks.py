@@ -7,28 +7,58 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import compare as compare_module
+from benchmarks import page, peers
+from benchmarks.annotated import kernel_functions
+from benchmarks.annotated import main as annotated
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
+from benchmarks.compare import Incomparable, merged, named
 from benchmarks.compare import main as compare
 from benchmarks.harness import Measured, Stopwatch
+from benchmarks.instructions import readable, self_costs
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
-from benchmarks.memory import LIMIT, LIMIT_WITHOUT_TIMESTAMPS, bytes_per_connection
+from benchmarks.measures import (
+    BYTES,
+    BYTES_PLAIN,
+    POLICIES,
+    Script,
+    bytes_per_connection,
+    together,
+)
+from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
+from benchmarks.table import Row, Target
+from benchmarks.twin import cython_against_c
+from tcpcore import State
 
 ROOT = Path(__file__).resolve().parent.parent
+IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 N = 5000  # more than one batch, and the last one is not full
 
 
 @pytest.mark.slow
 def test_quick_run_prints_every_figure(tmp_path):
     told = tmp_path / "result.json"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--cycles", "1", "--output", str(told)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--sizes",
+        "10k,20k",
+        "--cycles",
+        "1",
+        "--output",
+        str(told),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("memory floor, 100k", "life of a pair, 100k", "in plain Python", "bytes per connection"):
-        assert name in done.stdout
     result = json.loads(told.read_text())
-    assert result["connections"] == 100_000 and result["revision"] and result["cpu"]
+    assert result["connections"] == 20_000 and result["revision"] and result["cpu"] and result["compiler"]
+    names = [row["name"] for row in result["rows"]]
+    assert len(set(named(result))) == len(names)
+    for name in ("memory floor, 20k", "server side, 10k", "a pair's life, 20k", "SYN flood, drop"):
+        assert name in names and name in done.stdout
     assert all(row["value"]["median"] > 0 for row in result["rows"])
-    assert [row["mark"] for row in result["rows"] if row["unit"] == "B"] == ["ok", "ok"]
+    assert not any(str(ROOT) in text for text in (told.read_text(), done.stdout))
 
 
 @pytest.mark.parametrize("pair", [EnginePair, NaivePair])
@@ -58,8 +88,199 @@ def test_a_cycle_that_leaves_connections_is_no_measurement(monkeypatch):
 
 
 def test_memory_keeps_its_limits():
-    assert bytes_per_connection(100_000) <= LIMIT
-    assert bytes_per_connection(100_000, tcp_timestamps=0) <= LIMIT_WITHOUT_TIMESTAMPS
+    for knobs, target in (({}, BYTES), ({"tcp_timestamps": 0}, BYTES_PLAIN)):
+        pair = EnginePair(100_000, **knobs)
+        Lifecycle(pair).open()
+        assert target.met(bytes_per_connection(pair))
+
+
+@pytest.mark.parametrize("timestamps", [0, 1])
+@pytest.mark.parametrize("side", [ServerSide, ClientSide, Mixed])
+def test_one_end_lives_whole_lives(side, timestamps):
+    life = side(N, batch=1024, tcp_timestamps=timestamps)
+    for _ in range(2):
+        lap = life.cycle()
+        assert all(ns > 0 for ns in lap.values())
+    engine, counters = life.engine, life.engine.counters
+    assert engine.check() == []
+    assert set(engine.causes.values()) == {0} and counters["RetransSegs"] == 0
+    opened = counters["ActiveOpens"] + counters["PassiveOpens"]
+    if side is Mixed:  # every fourth is established, the next fourth is answering a FIN
+        assert opened == 2 * N + N // 2
+        assert (
+            list(engine.state_counts()[[State.SYN_RECEIVED, State.ESTABLISHED, State.LAST_ACK]])
+            == [N // 4] * 3
+        )
+    else:
+        assert opened == 2 * N
+        assert engine.gauges()["blocks_used"] == 0
+
+
+def test_a_resend_spoils_a_server_cycle(monkeypatch):
+    life = ServerSide(N)
+    monkeypatch.setattr(life, "step", 1_000_000_000)
+    with pytest.raises(RuntimeError, match="sent again"):
+        life.cycle()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_flood_meets_a_full_queue(policy):
+    flood = Flood(tcp_syncookies=0, synq_policy=policy)
+    flood.cycle()
+    before = flood.engine.gauges()["half_open"]
+    flood.cycle()
+    assert flood.engine.gauges()["half_open"] == before >= Flood.BACKLOG
+    refused = sum(flood.engine.causes.values())
+    assert refused == 2 * Flood.SYNS - before
+    assert flood.engine.check() == []
+
+
+def test_flood_with_cookies_answers_every_syn():
+    flood = Flood(tcp_syncookies=1)
+    flood.cycle()
+    flood.cycle()
+    assert flood.answered == Flood.SYNS
+
+
+def test_the_c_twin_finds_what_the_table_finds():
+    ours, theirs, ratio = cython_against_c(N, 1)  # which raises when either misses a flow
+    assert min(ours.median, theirs.median, ratio.median) > 0
+
+
+def test_two_threads_play_whole_lives():
+    scripts = [Script(N, 1), Script(N, 2)]
+    assert together(scripts) > 0
+    for script in scripts:
+        assert script.engine.counters["PassiveOpens"] == N
+        assert script.engine.gauges()["blocks_used"] == 0
+
+
+def test_peers_say_why_they_are_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr(peers, "LWIP_HEADERS", tmp_path)
+    with pytest.raises(peers.Missing, match="liblwip-dev"):
+        peers.lwip(1, 0)
+    with pytest.raises(peers.Missing, match="no namespace"):
+        peers.sampled_by(script(tmp_path, "echo no namespace >&2; exit 3"))
+    assert peers.sampled_by(script(tmp_path, "echo 1.5; echo 2.5")).median == 2.0
+
+
+def script(directory, text):
+    path = directory / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "floors", "mark"),
+    [
+        (None, 1.0, None, ""),
+        (Target(25), 25.0, None, "ok"),
+        (Target(25), 25.1, None, "BAD"),
+        (Target(15, least=True), 14.9, None, "BAD"),
+        (Target(2.8, floors=True), 99.0, 2.8, "ok"),
+        (Target(2.8, floors=True), 1.0, 2.9, "BAD"),
+    ],
+)
+def test_mark(target, value, floors, mark):
+    row = Row("a", Measured.of([value]), "ns", floors and Measured.of([floors]), target)
+    assert row.mark == mark
+    assert row.line().endswith(mark)
+
+
+DUMP = """\
+desc: Trigger: Client Request: pair|SYN
+fn=(1) __pyx_f_7tcpcore_4core_core_receive
+10 5
++3 7
+cfn=(2) __pyx_f_7tcpcore_10transition_arrives.constprop.0
+calls=3 20
+* 1000
+fn=(2)
+20 100
+fn=(3) memcpy
+0 11
+"""
+
+
+def test_instructions_are_those_of_the_function_itself(tmp_path):
+    path = tmp_path / "out.1"
+    path.write_text(DUMP)
+    what, costs = self_costs(path)
+    assert what == "pair|SYN"
+    assert costs == {"core.core_receive": 12, "transition.arrives": 100, "memcpy": 11}
+
+
+def test_the_page_tells_what_was_recorded():
+    assert page.main(["--check"]) == 0
+
+
+def test_a_figure_typed_into_the_page_is_found():
+    same = dict.fromkeys(
+        ("cpu", "cpus", "load", "compiler", "flags", "python", "numpy", "system", "cython"), "x"
+    )
+    entry = {**same, "revision": "abc", "at": "2026-01-01T00:00:00Z", "table": ["a  1 ns", "b  2 ns"]}
+    recorded = {"figures": [entry]}
+    text = "before\n<!-- figures: begin (why) -->\nold\n<!-- figures: end -->\nafter\n"
+    assert page.invented(text, recorded) == ["figures"]
+    told = page.written(text, recorded)
+    assert "a  1 ns\nb  2 ns" in told and told.startswith("before\n") and told.endswith("after\n")
+    assert page.invented(told, recorded) == []
+    assert page.invented(told, {"figures": [entry, entry | {"revision": "def"}]}) == []
+    assert page.invented(told.replace("2 ns", "1 ns"), recorded) == ["figures"]
+
+
+SOURCE = """\
+cdef extern from "x.h" nogil:
+    int f(int)
+
+cdef int kernel(int a,
+                int b,
+                int c) noexcept nogil:
+    return a
+
+cdef int slow(int a):
+    return a
+
+
+cdef class Face:
+    cdef int method(self) noexcept nogil:
+        return 1
+
+    def face(self):
+        with nogil:
+            kernel(1, 2, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("yellow", "status"),
+    [((), 0), ((10, 18, 19), 0), ((7,), 1), ((15,), 1)],  # lines, counted from 1
+)
+def test_yellow_lines_in_the_kernel_are_found(tmp_path, capsys, yellow, status):
+    (tmp_path / "m.pyx").write_text(SOURCE)
+    lines = [
+        f'<pre class="cython line score-{5 if n in yellow else 0}" >+<span class="">{n:03}</span>: </pre>'
+        for n in range(1, 21)
+    ]
+    (tmp_path / "m.html").write_text("\n".join(lines))
+    assert [name for name, _ in kernel_functions(SOURCE.splitlines())] == ["kernel", "method"]
+    assert annotated([str(tmp_path), "--sources", str(tmp_path)]) == status
+    out = capsys.readouterr().out
+    assert "2 kernel functions in 1 modules" in out
+    assert all((f"m.pyx:{n}:" in out) == bool(status) for n in yellow)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("__pyx_pw_7tcpcore_6engine_6Engine_25receive", "engine.Engine.receive"),
+        ("__pyx_f_7tcpcore_9flowtable_flow_find", "flowtable.flow_find"),
+        ("_PyEval_EvalFrameDefault'2", "_PyEval_EvalFrameDefault"),
+    ],
+)
+def test_readable_symbols(symbol, name):
+    assert readable(symbol) == name
 
 
 def test_spread_is_half_of_what_the_middle_half_covers():
@@ -77,33 +298,37 @@ def test_stopwatch_counts_sections_only():
     assert watch.lap() == {"a": round(before * 1e9)} and watch.lap() == {} and watch() == before
 
 
-def write_result(path, median, spread=1.0, cpu="one"):
-    value = {"median": median, "spread": spread, "samples": 5}
+def write_result(path, floors, spread=1.0, cpu="one", rate=10.0):
+    def value(median, spread=spread):
+        return {"median": median, "spread": spread, "samples": 5}
+
     rows = [
-        {"name": "floor", "value": {**value, "median": 10 * median}, "judged": False},
-        {"name": "life", "value": {**value, "median": 100.0}, "judged": True},
-        {"name": "  in floors", "value": value, "judged": True},
+        {"name": "floor", "value": value(10 * floors), "judged": False},
+        {"name": "life", "value": value(100.0), "floors": value(floors), "judged": True},
+        {"name": "  bytes", "value": value(150.0, 0.0), "judged": True},
+        {"name": "SYNs", "value": value(rate, 0.1), "judged": True, "rising": True},
     ]
-    same = {"connections": 1, "flags": "-O3", "python": "3"}
+    same = {"schema": 2, "connections": 1, "flags": "-O3", "python": "3"}
     path.write_text(json.dumps({"revision": path.stem, "cpu": cpu, "rows": rows} | same))
     return str(path)
 
 
 @pytest.mark.parametrize(
-    ("median", "spread", "cpu", "status", "says"),
+    ("new", "status", "says"),
     [
-        (50.0, 1.0, "one", 0, ""),
-        (53.0, 1.0, "one", 0, ""),  # within three spreads of both
-        (56.0, 1.0, "one", 1, "life, in floors"),
-        (51.0, 0.0, "one", 0, ""),  # less than 3 %
-        (40.0, 1.0, "one", 0, "better"),
-        (50.0, 1.0, "two", 2, "cannot be compared"),
+        ({"floors": 50.0}, 0, "life: bytes"),
+        ({"floors": 53.0}, 0, ""),  # within three spreads of both
+        ({"floors": 56.0}, 1, "WORSE"),
+        ({"floors": 51.0, "spread": 0.0}, 0, ""),  # less than 3 %
+        ({"floors": 40.0}, 0, "better"),
+        ({"floors": 50.0, "rate": 12.0}, 0, "better"),
+        ({"floors": 50.0, "rate": 8.0}, 1, "WORSE"),
+        ({"floors": 50.0, "cpu": "two"}, 2, "cannot be compared"),
     ],
 )
-def test_compare(tmp_path, capsys, median, spread, cpu, status, says):
-    old = write_result(tmp_path / "old.json", 50.0, spread)
-    new = write_result(tmp_path / "new.json", median, spread, cpu)
-    assert compare([old, new]) == status
+def test_compare(tmp_path, capsys, new, status, says):
+    old = write_result(tmp_path / "old.json", 50.0, new.get("spread", 1.0))
+    assert compare([old, write_result(tmp_path / "new.json", **new)]) == status
     out, err = capsys.readouterr()
     assert says in out + err
 
@@ -112,7 +337,32 @@ def test_compare_needs_two_results(tmp_path, capsys):
     one = write_result(tmp_path / "one.json", 1.0)
     assert compare([one]) == 2
     assert compare([one, str(tmp_path / "none")]) == 2
-    assert "neither a file nor a revision" in capsys.readouterr().err
+    assert "only be compared with a file" in capsys.readouterr().err
+
+
+def test_several_runs_are_one_with_the_larger_spread(tmp_path):
+    files = [write_result(tmp_path / f"{floors}.json", floors, 0.5) for floors in (10.0, 20.0, 30.0)]
+    whole = merged([json.loads(Path(file).read_text()) for file in files], "all")
+    life = next(row for row in whole["rows"] if row["name"] == "life")
+    assert life["floors"] == {"median": 20.0, "spread": 5.0, "samples": 3}
+    assert life["value"] == {"median": 100.0, "spread": 0.5, "samples": 3}
+
+
+def test_compare_builds_the_base_out_of_tree_with_these_benchmarks(tmp_path, monkeypatch):
+    """Git and the copying are real, the compiler is not asked."""
+    monkeypatch.setattr(compare_module, "ROOT", tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "__init__.py").write_text("# old\n")
+    (tmp_path / "setup.py").write_text("open('compiled', 'w')\n")
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run(["git", "-C", tmp_path, *IDENTITY, *command], check=True)
+    (tmp_path / "benchmarks" / "__init__.py").write_text("# new\n")
+    assert compare_module.before_this() == "HEAD"
+    tree = compare_module.built_tree("HEAD")
+    assert (tree / "compiled").exists()
+    assert (tree / "benchmarks" / "__init__.py").read_text() == "# new\n"
+    with pytest.raises(Incomparable):
+        compare_module.built_tree("nothing")
 
 
 def test_tuples_chosen_to_collide_do_not():

@@ -1,0 +1,283 @@
+"""One end alone: an engine whose peer is computed, not kept.
+
+    server   SYN -> SYN-ACK, ACK, FIN -> FIN+ACK, last ACK           four segments per connection
+    client   connect, SYN-ACK -> ACK, close, FIN+ACK -> ACK, 2 MSL   five steps per connection
+    mixed    the server's four segments, every batch a mixture of all four and of all ages
+    flood    SYNs at a queue that is full
+
+An answer has the numbers of what it answers, so the peer needs no memory but the rows on their way. As in
+`lifecycle`, every phase has an order of its own and only the engine's calls are timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness import Stopwatch, batches, touched
+from benchmarks.lifecycle import BATCH, FIRST_CLIENT, FIRST_PORT, MS, PORT, PORTS, SERVER, TWO_MSL, words
+from tcpcore import SEGMENT, Engine, Flag, segments
+
+SYN, SYN_ACK, ACK, FIN_ACK = Flag.SYN, Flag.SYN | Flag.ACK, Flag.ACK, Flag.FIN | Flag.ACK
+MSS, WSCALE, SACK_OK, TS = 1, 2, 4, 8
+PHASE_NS = 90 * MS  # two phases are over before a FIN is sent again (200 ms at the least)
+RTO_NS = 3000 * MS  # later than any resend timer
+
+
+def tuples(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Address and port of n clients."""
+    place = np.arange(n, dtype=np.uint32)
+    return FIRST_CLIENT + place // np.uint32(PORTS), (FIRST_PORT + place % np.uint32(PORTS)).astype(np.uint16)
+
+
+def syns(n: int, timestamps: bool, seed: int = 7) -> np.ndarray:
+    """The SYN of each client, as Linux sends it."""
+    src, sport = tuples(n)
+    random = np.random.Generator(np.random.PCG64(seed))
+    return segments(
+        n,
+        src=src,
+        dst=SERVER,
+        sport=sport,
+        dport=PORT,
+        seq=random.integers(0, 1 << 32, n, dtype=np.uint32),
+        flags=SYN,
+        wnd=65535,
+        opts=MSS | WSCALE | SACK_OK | (TS if timestamps else 0),
+        mss=1460,
+        wscale=7,
+        tsval=1,
+    )
+
+
+def answer(rows: np.ndarray, flags: int, out: np.ndarray) -> np.ndarray:
+    """What the peer answers to `rows`, each of which has a SYN or a FIN: the next number either way."""
+    out["src"], out["dst"] = rows["dst"], rows["src"]
+    out["sport"], out["dport"] = rows["dport"], rows["sport"]
+    out["seq"], out["ack"] = rows["ack"], rows["seq"] + np.uint32(1)
+    out["tsval"], out["tsecr"] = rows["tsecr"], rows["tsval"]
+    out["flags"] = flags
+    out["wnd"] = 65535
+    out["payload_len"] = 0
+    stamps = rows["opts"] & np.uint8(TS)
+    out["opts"] = rows["opts"] if flags & Flag.SYN else stamps
+    out["mss"], out["wscale"] = rows["mss"], rows["wscale"]
+    return out
+
+
+class Side:
+    """N connections at one engine; `watch` takes the phases' CPU time."""
+
+    segments: int  # that arrive, or steps, per connection
+    engine: Engine
+
+    def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, seed: int = 7) -> None:
+        self.n = n
+        self.batch = batch
+        self.watch = watch or Stopwatch()
+        self.now = 0
+        self.step = min(MS, PHASE_NS // -(-n // batch))
+        self.random = np.random.Generator(np.random.PCG64(seed))
+        self.out = touched(2 * batch, SEGMENT)
+        self.batch_rows = touched(batch, SEGMENT)
+
+    def shuffled(self, rows: np.ndarray) -> Any:
+        """`rows` in batches, in a new order; each is good until the next."""
+        order = self.random.permutation(len(rows)).astype(np.uint32)
+        table = words(rows)
+        for part in batches(len(rows), self.batch):
+            batch = self.batch_rows[: part.stop - part.start]
+            np.take(table, order[part], axis=0, out=words(batch), mode="clip")
+            self.now += self.step
+            yield part, batch
+
+    def receive(self, phase: str, rows: np.ndarray, kept: np.ndarray | None, flags: int = 0) -> None:
+        """All rows through the engine; what the peer answers to its answers goes into `kept`."""
+        for part, batch in self.shuffled(rows):
+            with self.watch.timing(phase):
+                out = self.engine.receive(batch, self.now, out=self.out)
+            if kept is not None:
+                answer(out, flags, kept[part])
+            self.fire()
+
+    def fire(self) -> None:
+        with self.watch.timing("timers"):
+            rows = self.engine.advance(self.now, out=self.out)
+        if len(rows):
+            raise RuntimeError(f"{len(rows)} segments were sent again, the figures would include them")
+
+    def finished(self) -> dict[str, float]:
+        """ns per connection by phase; connections that are left are an error."""
+        left = self.engine.gauges()["blocks_used"]
+        if left:
+            raise RuntimeError(f"{left} connections are left, no figure is worth anything")
+        return {phase: ns / self.n for phase, ns in self.watch.lap().items()}
+
+    def cycle(self) -> dict[str, float]:
+        """One life of all N: ns per connection for each phase."""
+        raise NotImplementedError
+
+
+def server_engine(n: int, **knobs: Any) -> Engine:
+    """Applications that accept at once, and answer a FIN with theirs."""
+    engine = Engine(capacity=n, seed=2, tcp_max_tw_buckets=None, somaxconn=n, **knobs)
+    engine.listen(SERVER, PORT, backlog=n, auto_accept=True, auto_close=True)
+    return engine
+
+
+class ServerSide(Side):
+    """SYN, ACK, FIN, last ACK from N clients at once; timers included."""
+
+    segments = 4
+
+    def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
+        super().__init__(n, watch, batch)
+        self.engine = server_engine(n, **knobs)
+        self.syns = syns(n, knobs.get("tcp_timestamps", 1))
+        self.rows = touched(n, SEGMENT)
+
+    def cycle(self) -> dict[str, float]:
+        self.watch.lap()
+        self.receive("SYN", self.syns, self.rows, ACK)
+        self.receive("ACK of SYN", self.rows, None)
+        self.rows["flags"] = FIN_ACK
+        acks = touched(self.n, SEGMENT)
+        self.receive("FIN", self.rows, acks, ACK)
+        self.receive("last ACK", acks, None)
+        self.now += RTO_NS
+        self.fire()
+        return self.finished()
+
+
+class Mixed(Side):
+    """The server's segments with every connection at an age of its own: each step moves a random batch on.
+
+    A cycle is N segments for every stage of a life, in the mean: four times N.
+    """
+
+    segments = 4
+
+    def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
+        super().__init__(n, watch, batch)
+        self.engine = server_engine(n, **knobs)
+        self.syns = syns(n, knobs.get("tcp_timestamps", 1))
+        self.next = self.syns.copy()  # of each connection: what arrives next
+        self.stage = np.zeros(n, dtype=np.uint8)
+        order = self.random.permutation(n)
+        for quarters in (3, 2, 1):  # a quarter of them at each stage
+            self.move(order[: n * quarters // 4])
+
+    def move(self, conns: np.ndarray) -> None:
+        """The next segment of each of `conns`, in batches."""
+        for part in batches(len(conns), self.batch):
+            self.step_on(conns[part])
+
+    def step_on(self, conns: np.ndarray) -> None:
+        batch = self.batch_rows[: len(conns)]
+        np.take(words(self.next), conns, axis=0, out=words(batch), mode="clip")
+        self.now += self.step
+        with self.watch.timing("segments"):
+            out = self.engine.receive(batch, self.now, out=self.out)
+        self.fire()
+        stage = self.stage[conns]
+        asked = conns[(stage & 1) == 0]  # SYN and FIN are answered
+        if len(out) != len(asked):
+            raise RuntimeError(f"{len(asked)} answers were due, {len(out)} came")
+        words(self.next)[asked] = words(answer(out, ACK, touched(len(out), SEGMENT)))
+        fins = conns[stage == 1]
+        rows = self.next[fins]
+        rows["flags"] = FIN_ACK
+        words(self.next)[fins] = words(rows)
+        again = conns[stage == 3]
+        words(self.next)[again] = words(self.syns)[again]
+        self.stage[conns] = (stage + 1) & 3
+
+    def fire(self) -> None:
+        """Here a resend is no error: who is not drawn for long enough misses a timer."""
+        with self.watch.timing("timers"):
+            self.engine.advance(self.now, out=self.out)
+
+    def cycle(self) -> dict[str, float]:
+        self.watch.lap()
+        for _ in range(4):
+            self.move(self.random.permutation(self.n))
+        return {phase: ns / self.n for phase, ns in self.watch.lap().items()}
+
+
+class ClientSide(Side):
+    """N connections opened, closed and forgotten after TIME_WAIT; the server is computed."""
+
+    segments = 5  # steps: connect, SYN-ACK, close, FIN, the end of TIME_WAIT
+
+    def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
+        super().__init__(n, watch, batch)
+        self.engine = Engine(capacity=n, seed=1, tcp_max_tw_buckets=None, **knobs)
+        self.src, self.sport = tuples(n)
+        self.rows = touched(n, SEGMENT)
+        self.conns = touched(n, np.uint64)
+
+    def each(
+        self, phase: str, call: Callable[[np.ndarray], np.ndarray], kept: np.ndarray, flags: int
+    ) -> None:
+        order = self.random.permutation(self.n)
+        for part in batches(self.n, self.batch):
+            self.now += self.step
+            with self.watch.timing(phase):
+                out = call(order[part])
+            answer(out, flags, kept[part])
+            self.fire()
+
+    def connect(self, which: np.ndarray) -> np.ndarray:
+        self.conns[which], out = self.engine.connect(
+            SERVER, PORT, self.now, src=self.src[which], sport=self.sport[which], out=self.out
+        )
+        return out
+
+    def cycle(self) -> dict[str, float]:
+        self.watch.lap()
+        self.each("connect", self.connect, self.rows, SYN_ACK)
+        self.rows["seq"] = self.rows["ack"] * np.uint32(2654435761)
+        self.receive("SYN-ACK", self.rows, None)
+        fins = touched(self.n, SEGMENT)
+        self.each(
+            "close", lambda which: self.engine.close(self.conns[which], self.now, out=self.out), fins, FIN_ACK
+        )
+        self.receive("FIN", fins, None)
+        self.now += TWO_MSL + MS  # deadlines are rounded up to 1 ms
+        with self.watch.timing("2 MSL"):
+            self.engine.advance(self.now, out=self.out)
+        return self.finished()
+
+
+class Flood:
+    """SYNs of strangers at a listener whose queue is full; nobody completes a handshake."""
+
+    BACKLOG = 1024
+    SYNS = 1 << 18
+
+    def __init__(self, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
+        self.watch = watch or Stopwatch()
+        self.batch = batch
+        self.engine = Engine(capacity=1 << 16, seed=3, **knobs)
+        self.engine.listen(SERVER, PORT, backlog=self.BACKLOG)
+        random = np.random.Generator(np.random.PCG64(11))
+        self.rows = syns(self.SYNS, True)
+        self.rows["src"] = random.integers(0x0B000000, 0x7E000000, self.SYNS, dtype=np.uint32)
+        self.rows["sport"] = random.integers(1024, 65535, self.SYNS, dtype=np.uint16)
+        self.out = touched(2 * batch, SEGMENT)
+        self.now = 0
+
+    def cycle(self) -> float:
+        """ns per SYN; a million of them per virtual second."""
+        self.watch.lap()
+        self.rows["src"] += np.uint32(1)  # nobody twice
+        answered = 0
+        for part in batches(self.SYNS, self.batch):
+            self.now += (part.stop - part.start) * 1000
+            with self.watch.timing("SYN"):
+                answered += len(self.engine.receive(self.rows[part], self.now, out=self.out))
+                self.engine.advance(self.now, out=self.out)
+        self.answered = answered
+        return sum(self.watch.lap().values()) / self.SYNS
