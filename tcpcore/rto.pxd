@@ -128,7 +128,7 @@ cdef inline uint32_t first_wait(const Block* tcb, const Knobs* knobs) noexcept n
 
 
 cdef inline bint stays_whole(const Knobs* knobs) noexcept nogil:
-    """What tcp_fin_timeout has above a minute an orphan in FIN-WAIT-2 spends as a connection, first (Linux)."""
+    """What tcp_fin_timeout has above a minute an orphan in FIN-WAIT-2 spends as a connection (Linux)."""
     return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout > TW_FULL_MS
 
 

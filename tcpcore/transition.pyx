@@ -873,7 +873,8 @@ cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Kno
         if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, knobs, act):
             return False
         tcb.state = FIN_WAIT_2
-        if tcb.bits & B_ORPHAN and seg.flags & FIN and knobs.orphan_fin_wait_2_brief and not stays_whole(knobs):
+        if (tcb.bits & B_ORPHAN and seg.flags & FIN
+                and knobs.orphan_fin_wait_2_brief and not stays_whole(knobs)):
             # in order it leads straight on; if it is old, Linux keeps the connection whole too
             set_main(tcb, act, T_FIN_WAIT_2, fin_wait_2_time(tcb, cold, knobs))
             tcb.bits |= B_WHOLE
