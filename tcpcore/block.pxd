@@ -106,7 +106,7 @@ cdef enum BlockBit:
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
     B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
     B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN
-    B_WHOLE = 0x2000          # orphan in FIN-WAIT-2: kept as a connection, as a FIN came that was old
+    B_WHOLE = 0x2000          # orphan in FIN-WAIT-2: a connection still, no TIME-WAIT (Linux)
     B_WINDOW = 0x4000         # own rcv_buf or unread data: the window is in the cold line
     B_RESEND_SYN = 0x8000     # opening: our SYN went, or will go, twice before its timer: no RTT sample
 

@@ -268,7 +268,7 @@ cdef void keep_ranges(Core* core, uint32_t slot, const Action* act) noexcept nog
 
 cdef inline void count_change(Core* core, const Block* tcb, const Before* was) noexcept nogil:
     """Gauges after a transition that did not end the connection."""
-    if tcb.state == was.state and not (tcb.bits ^ was.bits) & B_ORPHAN:
+    if tcb.state == was.state and not (tcb.bits ^ was.bits) & (B_ORPHAN | B_WHOLE):
         return
     core.counts[was.state] -= 1
     core.counts[tcb.state] += 1

@@ -7,7 +7,7 @@ from tcpcore.action cimport Action
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
 from tcpcore.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
-from tcpcore.rto cimport TW_FULL_MS, clock_ms
+from tcpcore.rto cimport clock_ms
 from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
@@ -22,7 +22,7 @@ cdef enum:
 cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noexcept nogil:
     """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
     return (state == FIN_WAIT_2 and (bits & (B_ORPHAN | B_WHOLE)) == B_ORPHAN
-            and knobs.orphan_fin_wait_2_brief and knobs.fin_timeout <= TW_FULL_MS)
+            and knobs.orphan_fin_wait_2_brief)
 
 
 cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:

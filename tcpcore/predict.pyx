@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
 from tcpcore.emit cimport forget_limit, is_brief, write_row
-from tcpcore.rto cimport clock_ms, fin_wait_2_time, rexmt_wait, rtt_update
+from tcpcore.rto cimport clock_ms, fin_wait_2_time, rexmt_wait, rtt_update, stays_whole
 from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN
 from tcpcore.seq cimport seq_between, seq_lt
@@ -107,7 +107,7 @@ cdef inline bint acks_our_fin(const Block* tcb, const Cold* cold, const Segment*
 
 cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
                                       int64_t now, Counters* counters, uint32_t* timeout) noexcept nogil:
-    if not acks_our_fin(tcb, cold, seg):
+    if not acks_our_fin(tcb, cold, seg) or (tcb.bits & B_ORPHAN and stays_whole(knobs)):
         return PREDICT_NOT
     our_fin_acked(tcb, cold, seg, now)
     tcb.state = FIN_WAIT_2

@@ -127,15 +127,17 @@ cdef inline uint32_t first_wait(const Block* tcb, const Knobs* knobs) noexcept n
     return wait
 
 
+cdef inline bint stays_whole(const Knobs* knobs) noexcept nogil:
+    """What tcp_fin_timeout has above a minute an orphan in FIN-WAIT-2 spends as a connection (Linux)."""
+    return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout > TW_FULL_MS
+
+
 cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """How long an orphan waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux
-    serves what is above a minute twice."""
-    cdef uint32_t wait = rto(tcb, cold, knobs)
-    cdef uint32_t total = knobs.fin_timeout
+    """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
+    what is above a minute a second time."""
+    cdef uint32_t least = rto(tcb, cold, knobs)
+    cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if stays_whole(knobs) else 0)
     if not knobs.orphan_fin_wait_2_brief:
-        return total
-    wait = (wait << 2) - (wait >> 1)
-    if total <= TW_FULL_MS:
-        return total if total > wait else wait
-    total -= TW_FULL_MS
-    return total + (total if total > wait else wait)
+        return wait
+    least = (least << 2) - (least >> 1)
+    return wait if wait > least else least

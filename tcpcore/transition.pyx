@@ -119,6 +119,15 @@ cdef void duplicate_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs*
 
 cdef void orphan_fin_wait_2(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """In FIN-WAIT-2 without an application."""
+    if stays_whole(knobs):
+        tcb.bits |= B_WHOLE
+        set_main(tcb, act, T_FIN_WAIT_2, knobs.fin_timeout - TW_FULL_MS)
+    else:
+        await_fin(tcb, cold, knobs, act)
+
+
+cdef void await_fin(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+    """Wait for the peer's FIN, as brief as the knobs have it."""
     cdef uint32_t wait = fin_wait_2_time(tcb, cold, knobs)
     if is_brief(tcb.state, tcb.bits, knobs):
         if act.tw_full:
@@ -864,13 +873,15 @@ cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Kno
         if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, knobs, act):
             return False
         tcb.state = FIN_WAIT_2
-        if tcb.bits & B_ORPHAN and seg.flags & FIN and knobs.orphan_fin_wait_2_brief:
-            # in order it leads straight on; if it is old, Linux keeps the connection whole and waits
+        if (tcb.bits & B_ORPHAN and seg.flags & FIN
+                and knobs.orphan_fin_wait_2_brief and not stays_whole(knobs)):
+            # in order it leads straight on; if it is old, Linux keeps the connection whole too
             set_main(tcb, act, T_FIN_WAIT_2, fin_wait_2_time(tcb, cold, knobs))
             tcb.bits |= B_WHOLE
         elif tcb.bits & B_ORPHAN:
             orphan_fin_wait_2(tcb, cold, knobs, act)
-            return not act.effects & E_DEAD
+            # nothing but its FIN is wanted of the peer from now on, not even old text
+            return not act.effects & E_DEAD and not is_brief(tcb.state, tcb.bits, knobs)
     elif tcb.state == CLOSING:
         if act.ack_owed:
             put_ack(tcb, cold, knobs, now, act)
@@ -1244,6 +1255,10 @@ cdef void timeout(Block* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, 
     if kind == T_TIME_WAIT:
         die(act, NoCause, 0)
     elif kind == T_FIN_WAIT_2:
+        if tcb.bits & B_WHOLE and stays_whole(knobs):
+            tcb.bits &= ~B_WHOLE
+            await_fin(tcb, cold, knobs, act)
+            return
         if tcb.bits & B_WHOLE:
             put_active_rst(tcb, cold, knobs, now, act)
         die(act, CauseFinWait2TimedOut, 0)

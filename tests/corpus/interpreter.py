@@ -19,6 +19,8 @@ CORPUS = json.loads((Path(__file__).parent.parent / "data" / "corpus.json").read
 SPACE = 1 << 32
 #: A number further than this from an ISN was not counted from it.
 REACH = 1 << 26
+#: Of 0: it may be no number at all, a RST that answers a segment without ACK has none.
+REACH_OF_0 = 1 << 16
 #: What the recording machine adds to every time: scheduling, a 4 ms jiffy, a delayed acknowledgement.
 SLACK = 0.05
 #: What its timer wheel adds to a timer (never early, up to 10 % late), as a share of the timer.
@@ -74,7 +76,7 @@ def symbol(letter, origin, number):
     if origin is None:
         return None
     offset = (number - origin + SPACE // 2) % SPACE - SPACE // 2
-    return f"{letter}{offset:+d}" if abs(offset) < REACH else None
+    return f"{letter}{offset:+d}" if abs(offset) < (REACH if number else REACH_OF_0) else None
 
 
 class Performance:

@@ -106,6 +106,26 @@ def test_a_fin_that_is_no_news_keeps_the_connection_whole(orphan):
     assert orphan.state == State.CLOSED
 
 
+@pytest.mark.knobs(tcp_fin_timeout=62)
+def test_what_is_above_a_minute_is_waited_as_a_connection_first(orphan):
+    """For two seconds here, and then two (3.5 RTO at least) as a TIME-WAIT, which answers a RST."""
+    orphan.arrives("A", at=RTT)
+    orphan.arrives("R", seq=0, at=1)
+    orphan.expects(SILENCE)
+    orphan.arrives("R", seq=0, at=3)
+    orphan.expects("A")
+    orphan.wait(4)
+    assert orphan.state == State.FIN_WAIT_2
+    orphan.wait(4.2)
+    assert orphan.state == State.CLOSED
+
+
+def test_old_text_on_the_acknowledgement_of_the_fin_is_not_answered(orphan):
+    orphan.arrives("A", seq=0, length=1, at=RTT)
+    orphan.expects(SILENCE)
+    assert orphan.state == State.FIN_WAIT_2
+
+
 def test_a_reset_beside_the_window_is_answered_in_fin_wait_2(orphan):
     """There it is judged like a TIME-WAIT's segments, whose flags are looked at last."""
     orphan.arrives("A", at=RTT)

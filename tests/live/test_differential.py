@@ -10,6 +10,7 @@ import time
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Flaky
 
 from tests.live.differences import keep, known, on_engine, printed, undecidable
 from tests.live.lab import SECONDS
@@ -55,14 +56,19 @@ def test_the_engine_answers_as_the_running_kernel(lab, record_property):
             compared += tell_apart(example, lab)
         conversation()
 
-    number, end = 0, time.monotonic() + SECONDS
+    number, flaky, end = 0, 0, time.monotonic() + SECONDS
     try:
         while time.monotonic() < end:
-            converse(number)
+            try:
+                converse(number)
+            except Flaky:                         # seen twice, but never again: the machine, not the engine
+                flaky += 1
             number += 1
     except Different as difference:
         name = f"found_{difference.scenario['name']}_{SEED + number}"
         path = keep(difference.scenario | {"name": name}, difference.answers)
         pytest.fail(f"{difference}\nkept as {path}", pytrace=False)
     record_property("scenarios compared", compared)
+    record_property("differences that came once", flaky)
+    assert flaky <= 1 + number // 20
     assert compared > number                      # most of what is drawn can be told

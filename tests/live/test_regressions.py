@@ -1,6 +1,6 @@
 """What the kernel once proved the engine wrong in, replayed on both; and what is known to differ, which does.
 
-A file of ``regressions`` is a scenario in the corpus format with the answers of the kernel. ``known_NAME`` shows
+A file of ``regressions`` is a scenario in the corpus format as the kernel answered it; ``known_NAME`` shows
 the known difference of that name.
 """
 

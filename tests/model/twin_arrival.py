@@ -472,12 +472,12 @@ class Arrival(HalfOpen, TimeWait):
                 if self.new_text(conn, seg):
                     self.data_after_close(conn, seg)
                     return False
-                if seg.fin and self.config.orphan_fin_wait_2_brief:
+                if seg.fin and self.brief and not self.whole_at_first:
                     self.arm(conn, "main", tick(now) + self.fin_wait_2_time(conn), FIN_WAIT_2)
                     conn.whole = True
                 else:
                     self.start_fin_wait_2(conn, now)
-                    return conn.state == State.FIN_WAIT_2
+                    return conn.state == State.FIN_WAIT_2 and (conn.whole or not self.brief)
         elif conn.state == State.CLOSING:
             if owed:
                 self.ordinary_ack(conn, now)

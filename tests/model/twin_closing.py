@@ -14,10 +14,20 @@ class Closing:
 
     @property
     def brief(self):
-        """Whether it is judged like TIME_WAIT: above 60 s Linux keeps the whole socket at first."""
-        return self.config.orphan_fin_wait_2_brief and self.config.tcp_fin_timeout <= 60
+        """Whether it is judged like TIME_WAIT."""
+        return self.config.orphan_fin_wait_2_brief
+
+    @property
+    def whole_at_first(self):
+        """What is above 60 s Linux waits as a connection."""
+        return self.brief and self.config.tcp_fin_timeout > 60
 
     def start_fin_wait_2(self, conn, now):
+        if self.whole_at_first and not conn.whole:
+            conn.whole = True
+            timeout = 1000 * self.config.tcp_fin_timeout - 60_000
+            return self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
+        conn.whole = False
         timeout = self.fin_wait_2_time(conn)
         if self.brief and not self.enter_time_wait_table(conn, timeout):
             return
@@ -29,9 +39,7 @@ class Closing:
             return timeout
         rto = self.rto(conn)
         least = 4 * rto - rto // 2
-        if timeout <= 60_000:
-            return max(timeout, least)
-        return timeout - 60_000 + max(timeout - 60_000, least)
+        return max(timeout if timeout <= 60_000 else timeout - 60_000, least)
 
     def enter_time_wait_table(self, conn, lasts):
         """Whether there is room for one more; if not the connection is gone."""
@@ -68,6 +76,8 @@ class Closing:
             self.data_after_close(conn, seg)
 
     def fin_wait_2_timer(self, conn, now):
+        if conn.whole and self.whole_at_first:
+            return self.start_fin_wait_2(conn, now)
         if conn.whole:
             self.active_rst(conn, now)
         self.die(conn, 0, "FinWait2TimedOut")
