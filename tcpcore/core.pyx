@@ -803,6 +803,9 @@ cdef inline bint predicted(Core* core, uint32_t slot, const Segment* seg, uint32
         stop_timer(core, slot)
     elif what == PREDICT_PEER_CLOSED:
         n_rows[0] = 1
+    elif what == PREDICT_BOTH_CLOSED:
+        n_rows[0] = 1
+        arm(core, slot, T_REXMT, tick_up(now) + timeout)
     elif what == PREDICT_FIN_ACKED:
         if tcb.bits & B_ORPHAN:
             arm(core, slot, T_FIN_WAIT_2, tick_up(now) + timeout)

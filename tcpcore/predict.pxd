@@ -1,12 +1,13 @@
 # Header prediction: the segments of an undisturbed life, in order and with nothing else going on.
 # What is said here is what `transition` would have done, in fewer steps; whoever is not sure asks it.
 #
-#   state          arrives    becomes                  row
+#   state          arrives    becomes                  row       timer
 #   SYN-SENT       SYN,ACK    PREDICT_OPENED           ACK
 #   SYN-RECEIVED   ACK        PREDICT_ACCEPTED
 #   ESTABLISHED    FIN,ACK    PREDICT_PEER_CLOSED      ACK
-#   FIN-WAIT-1     ACK        PREDICT_FIN_ACKED
-#   FIN-WAIT-2     FIN,ACK    PREDICT_TIME_WAIT        ACK      (an orphan's)
+#                             PREDICT_BOTH_CLOSED      FIN,ACK   resend        (auto_close)
+#   FIN-WAIT-1     ACK        PREDICT_FIN_ACKED                  FIN-WAIT-2, an orphan's
+#   FIN-WAIT-2     FIN,ACK    PREDICT_TIME_WAIT        ACK       TIME-WAIT     (an orphan's)
 #   LAST-ACK       ACK        PREDICT_GONE
 #
 # Invariant: same block, same row, same counters as the law's; tests/properties/test_prediction.py.
@@ -26,6 +27,7 @@ cdef enum Predicted:
     PREDICT_FIN_ACKED = 4
     PREDICT_TIME_WAIT = 5
     PREDICT_GONE = 6          # the block is the conductor's to free
+    PREDICT_BOTH_CLOSED = 7
 
 cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                                Counters* counters, Segment* row, uint32_t* timeout) noexcept nogil

@@ -83,17 +83,33 @@ cdef inline Predicted last_of_three(Block* tcb, Cold* cold, const Segment* seg, 
     return PREDICT_ACCEPTED
 
 
+cdef inline void put_fin(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Segment* row,
+                         uint32_t* timeout) noexcept nogil:
+    """Our FIN and the timer that goes with it."""
+    tcb.bits |= B_FIN_SENT
+    write_row(row, tcb, cold, knobs, now, FIN | ACK, tcb.snd_nxt)
+    tcb.snd_nxt += 1
+    timeout[0] = rexmt_wait(tcb, cold, knobs)
+
+
 cdef inline Predicted peers_fin(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                                Segment* row) noexcept nogil:
+                                Segment* row, uint32_t* timeout) noexcept nogil:
     cdef uint32_t wnd = <uint32_t>seg.wnd << (tcb.wscale & 15)
-    if seg.flags != FIN | ACK or tcb.bits & B_AUTO_CLOSE or not undisturbed(tcb, cold, T_NONE):
+    cdef bint moves = moves_window(tcb, seg, wnd)
+    if seg.flags != FIN | ACK or not undisturbed(tcb, cold, T_NONE):
         return PREDICT_NOT
     if not (knobs.auto_read or knobs.acceptance != ACCEPT_LINUX):
         return PREDICT_NOT                            # the FIN waits in the buffer, at the window's edge
+    if tcb.bits & B_AUTO_CLOSE and (wnd if moves else tcb.snd_wnd) == 0:
+        return PREDICT_NOT                            # no room for the answer
     note_timestamp(tcb, cold, seg, now)
-    if moves_window(tcb, seg, wnd):
+    if moves:
         take_window(tcb, cold, seg, wnd)
     tcb.rcv_nxt += 1
+    if tcb.bits & B_AUTO_CLOSE:
+        tcb.state = LAST_ACK
+        put_fin(tcb, cold, knobs, now, row, timeout)
+        return PREDICT_BOTH_CLOSED
     tcb.state = CLOSE_WAIT
     write_row(row, tcb, cold, knobs, now, ACK, tcb.snd_nxt)
     return PREDICT_PEER_CLOSED
@@ -138,7 +154,7 @@ cdef inline Predicted into_time_wait(Block* tcb, Cold* cold, const Segment* seg,
 cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                                Counters* counters, Segment* row, uint32_t* timeout) noexcept nogil:
     """What the segment does to the block, if it is the one that was to be expected; `row` is written where
-    predict.pxd says so, `timeout` (ticks; 0: no timer) with PREDICT_FIN_ACKED and PREDICT_TIME_WAIT."""
+    predict.pxd says so, `timeout` (ticks) where it has a timer."""
     cdef uint8_t state = tcb.state
     if state == SYN_SENT:
         return synack(tcb, cold, seg, knobs, now, row)
@@ -148,7 +164,7 @@ cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const
     if state == SYN_RECEIVED:
         return last_of_three(tcb, cold, seg, knobs, now, counters)
     elif state == ESTABLISHED:
-        return peers_fin(tcb, cold, seg, knobs, now, row)
+        return peers_fin(tcb, cold, seg, knobs, now, row, timeout)
     elif state == FIN_WAIT_1:
         return into_fin_wait_2(tcb, cold, seg, knobs, now, counters, timeout)
     elif state == FIN_WAIT_2:
@@ -170,9 +186,7 @@ cdef bint predict_close(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
         return False
     if tcb.bits & B_COLD and cold.unread:
         return False
-    tcb.bits = (tcb.bits & ~B_HELD) | B_ORPHAN | B_FIN_SENT
+    tcb.bits = (tcb.bits & ~B_HELD) | B_ORPHAN
     tcb.state = FIN_WAIT_1 if tcb.state == ESTABLISHED else LAST_ACK
-    write_row(row, tcb, cold, knobs, now, FIN | ACK, tcb.snd_nxt)
-    tcb.snd_nxt += 1
-    timeout[0] = rexmt_wait(tcb, cold, knobs)
+    put_fin(tcb, cold, knobs, now, row, timeout)
     return True
