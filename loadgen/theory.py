@@ -94,8 +94,8 @@ RETRIES: Final = Form(
     "each of a client's n tries meets a queue that knows nothing of the last one",
     "independent tries",
     exact=False,
-    bias="too high for tries that follow within a fraction of T, by 5 to 10 points: a full queue stays full; "
-    "1 or 2 points too low where they are about T apart",
+    bias="up to 10 points either way: a full queue stays full, so tries within a fraction of T help less; "
+    "places come free in bursts, so tries spread over T help more",
 )
 
 # -- what is lost -----------------------------------------------------------------------------------
