@@ -98,6 +98,10 @@ RETRIES: Final = Form(
     "places come free in bursts, so tries spread over T help more",
 )
 
+FORMS: Final = (
+    ERLANG_B, POISSON_TAIL, BUCKET_TAIL, RANDOM_VICTIM, BACKSCATTER, FORGERY, FLUID, PACED, RETRIES,
+)  # fmt: skip
+
 # -- what is lost -----------------------------------------------------------------------------------
 
 

@@ -1,6 +1,10 @@
-"""`make theory`: the whole grid as a table; exit code 1 when a simulation is outside its exact form."""
+"""`make theory`: the whole grid as a table; exit code 1 when a simulation is outside its exact form.
+
+`python -m tests.theory docs` writes the table of forms into docs/theory.md instead.
+"""
 
 import sys
+from pathlib import Path
 
 from loadgen import theory
 from tests.theory.grid import APPROXIMATE, EXACT, FULL, holds
@@ -21,6 +25,24 @@ def show(group, rows, points):
               f"{interval.low:.4f} .. {interval.high:.4f}  {row.verdict(points):>9}", flush=True)
 
 
+DOCS = Path(__file__).parents[2] / "docs" / "theory.md"
+BEGIN, END = "<!-- forms: python -m tests.theory docs -->\n", "<!-- end of forms -->\n"
+
+
+def forms():
+    """The table of docs/theory.md, from the forms themselves."""
+    rows = [("form", "what is lost (sent, taken)", "it assumes", "source", "known bias"), ("---",) * 5]
+    rows += [(form.name, f"`{form.formula}`", form.assumes, form.source, form.bias or "none: exact")
+             for form in theory.FORMS]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def write_docs():
+    head, rest = DOCS.read_text().split(BEGIN)
+    DOCS.write_text(head + BEGIN + forms() + END + rest.split(END)[1])
+    return 0
+
+
 def main():
     points = sum(len(group.points) for group in EXACT)
     print(f"{points} points of exact forms, {FULL.seeds} seeds each, after {WARM_UP} lives of warm-up")
@@ -38,4 +60,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_docs() if sys.argv[1:] == ["docs"] else main())

@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 
 from loadgen import theory
+from tests.theory.__main__ import BEGIN, DOCS, END, forms
 
 
 @pytest.mark.parametrize("places", [0, 1, 3, 4, 20])
@@ -101,3 +102,8 @@ def test_a_family_of_points():
         more = 1 - sum(math.comb(points, k) * 0.01**k * 0.99 ** (points - k) for k in range(few + 1))
         fewer = more + math.comb(points, few) * 0.01**few * 0.99 ** (points - few)
         assert more <= 0.01 + 1e-12 and (few == 0 or fewer > 0.01)
+
+
+def test_the_documented_table_is_that_of_the_forms():
+    """`python -m tests.theory docs` writes it."""
+    assert BEGIN + forms() + END in DOCS.read_text()
