@@ -131,17 +131,21 @@ def questions(settings: FloodSettings) -> list[Question]:
 
 
 def _with_cookies(settings: FloodSettings, queue: Queue) -> list[Question]:
-    knobs = settings.knobs
     found = [Question("clients_lost", COOKIES, 0.0, "once", "lost")]
-    if knobs.tcp_syncookies == 2:
+    if settings.knobs.tcp_syncookies == 2:
         value = theory.backscatter(0)
         found.append(Question("backscatter", theory.BACKSCATTER, value, "once", "backscatter"))
-    elif knobs.synq_policy in ("drop-new", "evict-oldest", "evict-random") or _unpruned(settings):
+    elif _keeps(settings):
         # with a place 1 + retries answers, without one the cookie
         loss = theory.erlang_b(queue.places, queue.load)
         value = theory.backscatter(queue.retries, loss) + theory.backscatter(0, 1 - loss)
         found.append(Question("backscatter", theory.BACKSCATTER, value, "once", "backscatter"))
     return found
+
+
+def _keeps(settings: FloodSettings) -> bool:
+    """With cookies on overflow: who has a place keeps it for the whole life."""
+    return settings.knobs.synq_policy in ("drop-new", "evict-oldest", "evict-random") or _unpruned(settings)
 
 
 def _refusing(settings: FloodSettings, queue: Queue) -> list[Question]:
@@ -206,7 +210,7 @@ def _require(settings: FloodSettings) -> None:
     if path.rtt_ns >= _ONCE * knobs.rto_initial_ms * 1_000_000:
         raise NoForm(f"--rtt: expected less than {_ONCE} of rto_initial_ms, or clients try twice")
     if _evicts(settings):
-        places = _places_that_evict(settings)
+        places = _places_to_fill(settings)
         if (queue.rate + queue.clients) * queue.life < 2 * places:
             raise NoForm(
                 f"--rate: expected more than {2 * places / queue.life:.0f}/s, or entries time out before "
@@ -219,7 +223,7 @@ def _evicts(settings: FloodSettings) -> bool:
     return not knobs.tcp_syncookies and knobs.synq_policy in ("evict-oldest", "evict-random", "freebsd")
 
 
-def _places_that_evict(settings: FloodSettings) -> int:
+def _places_to_fill(settings: FloodSettings) -> int:
     return _BUCKETS * _BUCKET if settings.knobs.synq_policy == "freebsd" else Queue.of(settings).places
 
 
@@ -229,11 +233,11 @@ def _places_that_evict(settings: FloodSettings) -> int:
 def warm_up_ns(settings: FloodSettings) -> int:
     """Until a run has forgotten that its queue was empty."""
     queue = Queue.of(settings)
-    memory = queue.life
-    if settings.kind == "ack" or settings.knobs.tcp_syncookies == 2:
+    memory, cookies = queue.life, settings.knobs.tcp_syncookies
+    if settings.kind == "ack" or cookies == 2:
         memory = queue.rtt
-    elif _evicts(settings):
-        memory = _places_that_evict(settings) / queue.rate
+    elif _evicts(settings) or (cookies and not _keeps(settings)):
+        memory = min(memory, _places_to_fill(settings) / queue.rate)
     return int(_LIVES * max(memory, queue.rtt) * _SECOND)
 
 
