@@ -120,6 +120,12 @@ def test_simulation_and_exact_forms_agree(settings):
         assert row["assumes"] and (row["verdict"] in ("inside", "by chance")) == (row["bias"] == "")
 
 
+def test_places_that_come_free_on_a_tick_are_shared_by_flood_and_clients():
+    """One SYN and one free place a tick: neither is always the first there."""
+    result = check(flood("drop-new", rate=1000, backlog=49, clients=100, rtt_ms=20), 6)
+    assert result.results["check"]["clients_lost"]["verdict"] == "inside", result.results["check"]
+
+
 @pytest.mark.parametrize("policy", ["drop-new", "evict-oldest"])
 @pytest.mark.parametrize("more", [-1, 1])
 def test_a_capacity_off_by_one_is_found(monkeypatch, policy, more):
