@@ -94,8 +94,8 @@ RETRIES: Final = Form(
     "each of a client's n tries meets a queue that knows nothing of the last one",
     "independent tries",
     exact=False,
-    bias="up to 10 points either way: a full queue stays full, so tries within a fraction of T help less; "
-    "places come free in bursts, so tries spread over T help more",
+    bias="any size: a full queue stays full, and after T it is what it was, so tries a small part of T or a "
+    "whole T apart help less; places come free in bursts, so tries spread over T help more",
 )
 
 FORMS: Final = (

@@ -151,8 +151,8 @@ APPROXIMATE = (
     ),
     Group(
         theory.RETRIES,
-        ((10, 20.0, 2, 0.1), (10, 20.0, 2, 0.5), (10, 20.0, 2, 1.0), (10, 20.0, 3, 1.0),
-         (100, 200.0, 2, 0.1)),
+        ((10, 20.0, 2, 0.1), (10, 20.0, 3, 1.0),
+         (50, 200.0, 2, 0.1), (50, 200.0, 2, 0.5), (50, 200.0, 2, 1.0)),
         lambda places, load, tries, gap: theory.retried(theory.erlang_b(places, load), tries),
         lambda points, seed, size, more: simulate.got_in(points, seed, size.clients),
         "c = {0}, a = {1}, {2} tries, {3} T apart",

@@ -81,8 +81,11 @@ def test_a_paced_flood_is_off_by_less_than_one_arrival_in_a_life():
             assert row.interval().mean == 0 and theory.erlang_b(places, load) > 0.05
 
 
-def test_tries_close_together_help_less_than_independent_ones():
-    for (_, _, _, gap), row in rows_of(theory.RETRIES):
+def test_tries_at_the_same_queue_help_less_than_independent_ones():
+    """Close together, and a whole life apart where far more come than fit. In between they help more."""
+    for (places, load, _, gap), row in rows_of(theory.RETRIES):
         interval = row.interval()
-        assert abs(interval.mean - row.formula) < 0.12
-        assert gap >= 0.5 or interval.high < row.formula
+        if gap == 0.1 or (gap == 1 and load >= 4 * places):
+            assert interval.high < row.formula
+        if gap == 0.5:
+            assert interval.mean > row.formula
