@@ -9,9 +9,9 @@ an honest segment that arrives later within it. The engine's timers have that ti
 deadline is what it would have been at the exact time; flood and clients meet in the exact order of their
 arrival. Places become free on ticks, and clients live on ticks, too: theirs reach the server half a tick
 later (and its answers them half a tick sooner), or they would always be the first at a free place. A dense
-flood is looked at every 4 ms where that is nothing to the clients, as a full queue evicts or sends cookies: the
-order is exact as before, deadlines of a second or more are up to 3 ms late. A queue that refuses would have
-room at such deadlines.
+flood is looked at every 4 ms where that is nothing to the clients, as a full queue evicts or sends cookies:
+the order is exact as before, deadlines of a second or more are up to 3 ms late. A queue that refuses would
+have room at such deadlines.
 """
 
 from __future__ import annotations
