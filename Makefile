@@ -29,7 +29,7 @@ SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build debug test live golden lint types bench compare annotate demo sdist wheel check clean distclean help
+.PHONY: build debug test live theory golden lint types bench compare annotate demo sdist wheel check clean distclean help
 .PHONY: organs instructions page
 
 help:  ## this list
@@ -75,6 +75,9 @@ SECONDS ?= 3600
 SEED ?= $(shell date +%s)
 live: build  ## the engine against this host's own kernel (root), for SECONDS
 	LIVE_SECONDS=$(SECONDS) LIVE_SEED=$(SEED) $(PY) -m pytest tests/live $(PYTEST_ARGS)
+
+theory: build  ## simulation against closed forms: the whole grid, about two minutes
+	$(PY) -m tests.theory
 
 golden: build  ## print the golden tables again; review the diff
 	$(PY) -m tests.golden

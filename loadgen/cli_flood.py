@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from loadgen import options as opt
+from loadgen.check import SEEDS, NoForm, check, outline, questions
 from loadgen.flood import Flood, FloodSettings
 from loadgen.flood_compare import POLICIES, compare, with_policy
 from loadgen.metrics import Result
@@ -98,6 +99,8 @@ EXAMPLES
     loadgen flood --rate 1k --sources 203.0.113.0/24 --accept-delay 4ms --backlog 128
   Forged ACKs at a server that answers by cookies only:
     loadgen flood --kind ack --rate 200k --cookies always
+  Do simulation and theory agree? Erlang's formula, over ten seeds:
+    loadgen flood --rate 1k --policy drop-new --cookies off --backlog 64 -o tcp_synack_retries=1 --check
   Exactly a million SYNs, then peace:
     loadgen flood --rate 50k --count 1M --duration 60s
 """
@@ -186,9 +189,24 @@ EXAMPLES
     "flood, and a verdict.",
 )
 @click.option(
+    "--check",
+    "check_",
+    is_flag=True,
+    help="Instead of one run: what the closed form for this policy says and what runs over --seeds say, "
+    "with a 99 % interval and the assumption. Exit 1 when an exact form does not hold.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(2, 10_000),
+    default=SEEDS,
+    show_default=True,
+    help="Independent runs for --check.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1, 256),
-    help="Processes for --compare. Default: one per processor. Changes the speed, never the result.",
+    help="Processes for --compare and --check. Default: one per processor. Changes the speed, never the "
+    "result.",
 )
 @shared(RUN)
 @click.pass_context
@@ -217,6 +235,9 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
     settings = _settings(ctx, given)
     if given["compare_"] is not None and given["policy"] is not None:
         raise click.UsageError("--policy names one, --compare several: give one of the two options")
+    if given["check_"]:
+        _check_forms(ctx, settings, given)
+        return
     if given["compare_"] is None:
         run_workload(ctx, Flood, settings, given)
         return
@@ -232,6 +253,36 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
             return compare(settings, policies, workers, lambda name, n, of: show(n, "comparing", name))
 
     finish(ctx, run, thresholds, given)
+
+
+def _check_forms(ctx: click.Context, settings: FloodSettings, given: dict[str, Any]) -> None:
+    """`--check`: exit 1 when an exact form does not hold."""
+    if given["compare_"] is not None:
+        raise click.UsageError("--check is of one policy: it cannot be combined with --compare")
+    try:
+        questions(settings)
+    except NoForm as error:
+        raise opt.ConfigError(str(error)) from None
+    thresholds = parse_thresholds(given["threshold"], lambda: outline(settings))
+    require_memory(settings)
+    workers = given["workers"] or len(os.sched_getaffinity(0))
+    outside = 0
+
+    def run() -> Result:
+        nonlocal outside
+        with bar("checking", 100) as show:
+
+            def done(n: int, of: int) -> None:
+                if show is not None:
+                    show(100 * n // of, "checking", f"{n} of {of} runs")
+
+            result = check(settings, given["seeds"], workers, done)
+        outside = result.results["outside"]
+        return result
+
+    finish(ctx, run, thresholds, given)
+    if outside:
+        ctx.exit(1)
 
 
 def _settings(ctx: click.Context, given: dict[str, Any]) -> FloodSettings:

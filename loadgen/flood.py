@@ -4,12 +4,14 @@ The flood comes from outside (`spoof`) and what answers it goes to nobody; the c
 behind the link, with the kernel's own SYN resends until their application's patience is over. Flood and
 clients go on together until the last client has been served or has given up.
 
-Time: a spoofed segment is looked at when its tick of 1 ms is over, or before an honest segment that arrives
-later within it. The engine's timers have that tick and round up, so every deadline is what it would have been
-at the exact time; flood and clients meet in the exact order of their arrival. Within an instant timers fire
-first: an entry is half a tick short-lived to whoever comes after it. A dense flood is looked at every 4 ms
-where that is nothing to the clients, as a full queue evicts or sends cookies: the order is exact as before,
-deadlines of a second or more are up to 3 ms late. A queue that refuses would have room at such deadlines.
+Time: a spoofed segment is looked at at the end of its tick of 1 ms, before the timers of the next, or before
+an honest segment that arrives later within it. The engine's timers have that tick and round up, so every
+deadline is what it would have been at the exact time; flood and clients meet in the exact order of their
+arrival. Places become free on ticks, and clients live on ticks, too: theirs reach the server half a tick
+later (and its answers them half a tick sooner), or they would always be the first at a free place. A dense
+flood is looked at every 4 ms where that is nothing to the clients, as a full queue evicts or sends cookies:
+the order is exact as before, deadlines of a second or more are up to 3 ms late. A queue that refuses would
+have room at such deadlines.
 """
 
 from __future__ import annotations
@@ -138,6 +140,9 @@ class Flood(Workload[FloodSettings]):
     def _server_events(self) -> tuple[str, ...]:
         return ("opened", "established", "lost")
 
+    def _skew_ns(self) -> int:
+        return min(TICK_NS // 2, self.settings.path.one_way_ns)
+
     def _strangers(self) -> int:
         knobs, backlog = self.settings.knobs, self.settings.backlog
         room = knobs.somaxconn if backlog is None else min(backlog, knobs.somaxconn)
@@ -194,7 +199,7 @@ class Flood(Workload[FloodSettings]):
         self.watch.look(now)
         upcoming = min(now + _IDLE_NS, self.watch.boundary, end)
         if (at := self.spoofer.next_at) is not None:
-            upcoming = min(upcoming, max(-(-at // self._tick_ns) * self._tick_ns, now + 1))
+            upcoming = min(upcoming, max(at - at % self._tick_ns + self._tick_ns - 1, now + 1))
         if now < end:
             self.runner.post(upcoming, self._tick)
 

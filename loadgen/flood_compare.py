@@ -80,7 +80,7 @@ def _results(runs: dict[str, FloodSettings], workers: int) -> Iterator[tuple[str
     # The longest first, so that no worker is left alone with one at the end.
     order = sorted(runs, key=lambda name: (runs[name].knobs.tcp_syncookies, name in _REFUSING))
     spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(min(workers, len(runs)), _leave_interrupts_to_the_parent) as pool:
+    with spawn.Pool(min(workers, len(runs)), leave_interrupts_to_the_parent) as pool:
         yield from pool.imap_unordered(_run, [(name, runs[name]) for name in order])
 
 
@@ -88,7 +88,7 @@ def _run(item: tuple[str, FloodSettings]) -> tuple[str, Result]:
     return item[0], simulate(item[1])
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -36,7 +36,7 @@ _EMBRYONIC: Final = np.isin(
 
 
 class Histogram:
-    """Durations in bins of one tick, rounded up: as exact as the engine's timers, and of bounded size."""
+    """Durations in bins of one tick, to the nearest: as exact as the engine's timers, and of bounded size."""
 
     def __init__(self) -> None:
         self.bins = np.zeros(1024, dtype=np.int64)
@@ -46,7 +46,7 @@ class Histogram:
         return int(self.bins.sum())
 
     def add(self, durations_ns: Times) -> None:
-        found = np.bincount((durations_ns + (TICK_NS - 1)) // TICK_NS)
+        found = np.bincount((durations_ns + TICK_NS // 2) // TICK_NS)
         if len(found) > len(self.bins):
             self.bins = np.concatenate([self.bins, np.zeros(2 * len(found) - len(self.bins), dtype=np.int64)])
         self.bins[: len(found)] += found

@@ -281,8 +281,11 @@ class Link:
         step_ns: int = 1_000_000,
         tracker: Tracker | None = None,
         home: Names | None = None,
+        skew_ns: int = 0,
     ) -> None:
         self.path = path
+        # towards the server, and back: the round trip is the path's
+        self._delays = (path.one_way_ns + skew_ns, path.one_way_ns - skew_ns)
         self.tracker = tracker
         self.home = home  # the clients' addresses, where the server also answers strangers
         self.late = Calendar()  # delayed copies towards the server (path.late_copies)
@@ -335,7 +338,7 @@ class Link:
         self.sent[sender] += n
         if n == 0:
             return
-        at = now + self.path.one_way_ns
+        at = now + self._delays[sender]
         if self._untouched:
             self._calendars[1 - sender].add(at, segs)
         else:

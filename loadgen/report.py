@@ -51,7 +51,9 @@ def as_table(
     )
     title = f"loadgen {result.command}, seed {result.seed}"
     console.print(title + (" -- INTERRUPTED, partial result" if result.partial else ""), style="bold")
-    own = {name: value for name, value in result.results.items() if name != "compare"}
+    own = {name: value for name, value in result.results.items() if name not in ("compare", "check")}
+    if checked := result.results.get("check"):
+        _print_checked(console, checked)
     if compared := result.results.get("compare"):
         console.print(_compared_table(compared))
         console.print(own.pop("verdict") + "\n")
@@ -138,6 +140,32 @@ def _compared_table(runs: Mapping[str, Mapping[str, Any]]) -> Table:
             "-" if run["backscatter_per_spoofed"] is None else f"{run['backscatter_per_spoofed']:.3g}",
         )
     return table
+
+
+def _print_checked(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """One row per question; what each form says and assumes once, below."""
+    names = ("figure", "form", "formula", "simulated", "99 % interval", "seeds", "verdict")
+    table = Table(*names, title="closed form and simulation", title_justify="left", padding=0)
+    for column in table.columns:
+        column.no_wrap = True
+    for name, row in rows.items():
+        figures = [f"{row[key]:.5g}" for key in ("expected", "simulated", "low", "high")]
+        table.add_row(
+            name,
+            row["form"],
+            *figures[:2],
+            " .. ".join(figures[2:]),
+            str(row["seeds"]),
+            row["verdict"],
+            style="bold red" if row["verdict"] == "OUTSIDE" else "",
+        )
+    console.print(table)
+    for name, row in {row["form"]: row for row in rows.values()}.items():
+        console.print(f"{name}: {row['formula']}", style="bold")
+        console.print(f"  assumes: {row['assumes']}")
+        if row["bias"]:
+            console.print(f"  known bias: {row['bias']}")
+    console.print()
 
 
 def _percent(share: float | None) -> str:

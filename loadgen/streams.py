@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     ENGINES = 8
     SPOOFED = 9  # who sends a flood's segments
     FLOOD = 10  # and when
+    PHASE = 11  # when `--check` begins to look
 
 
 class Stream:

@@ -193,6 +193,7 @@ class Workload(Generic[S]):
             step_ns=settings.step_ns,
             tracker=self.tracker,
             home=self.names if self._strangers() else None,
+            skew_ns=self._skew_ns(),
         )
         self.runner = Runner(self.client, self.server, self.link, self, settings.batch)
         self.on_stage: Callable[[str], None] = lambda name: None
@@ -238,6 +239,10 @@ class Workload(Generic[S]):
 
     def _server_events(self) -> tuple[str, ...]:
         return ("established",)
+
+    def _skew_ns(self) -> int:
+        """How much sooner the way back is than the way to the server."""
+        return 0
 
     def _strangers(self) -> int:
         """Blocks that others than our clients may hold at the server."""

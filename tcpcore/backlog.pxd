@@ -34,8 +34,15 @@ cdef struct Listener:
     uint32_t ring_head
     uint32_t ring_len
 
+cdef struct Burst:
+    # what a burst of timers found in a listener's queue, less those that it ended or made mature
+    uint32_t number           # 0: there was none
+    uint32_t half_open
+    uint32_t young
+
 cdef struct Backlog:
     Listener* listeners       # [id - 1]
+    Burst* bursts             # [id - 1]; apart, so that a Listener stays one cache line
     uint64_t* table
     uint32_t mask             # places - 1
     uint32_t n_exact          # entries of the table with an address
@@ -55,6 +62,8 @@ cdef void backlog_close(Backlog* backlog, uint16_t listener) noexcept nogil
 cdef uint16_t backlog_find(const Backlog* backlog, uint32_t addr, uint16_t port) noexcept nogil
 
 cdef void backlog_half_gone(Backlog* backlog, uint16_t listener, bint mature) noexcept nogil
+cdef Burst* backlog_burst(Backlog* backlog, uint16_t listener, uint32_t number) noexcept nogil
+cdef void burst_less(Burst* burst, bint gone, bint young) noexcept nogil
 cdef bint backlog_push(Backlog* backlog, uint16_t listener, uint32_t ref) noexcept nogil
 cdef uint32_t backlog_pop(Backlog* backlog, uint16_t listener) noexcept nogil
 

@@ -82,7 +82,8 @@ cdef bint backlog_init(Backlog* backlog) noexcept nogil:
     """No listeners; False when memory is refused."""
     memset(backlog, 0, sizeof(Backlog))
     backlog.listeners = <Listener*>arena_map(IDS * sizeof(Listener))
-    if backlog.listeners == NULL or not widen(backlog):
+    backlog.bursts = <Burst*>arena_map(IDS * sizeof(Burst))
+    if backlog.listeners == NULL or backlog.bursts == NULL or not widen(backlog):
         backlog_free(backlog)
         return False
     return True
@@ -93,13 +94,15 @@ cdef void backlog_free(Backlog* backlog) noexcept nogil:
     for i in range(backlog.fresh):
         free(backlog.listeners[i].ring)
     arena_unmap(backlog.listeners, IDS * sizeof(Listener))
+    arena_unmap(backlog.bursts, IDS * sizeof(Burst))
     free(backlog.table)
     memset(backlog, 0, sizeof(Backlog))
 
 
 cdef size_t backlog_bytes(const Backlog* backlog) noexcept nogil:
     """Touched bytes of the listeners, allocated ones of the table and the accept queues."""
-    cdef size_t total = arena_touched(backlog.listeners, IDS * sizeof(Listener))
+    cdef size_t total = (arena_touched(backlog.listeners, IDS * sizeof(Listener))
+                         + arena_touched(backlog.bursts, IDS * sizeof(Burst)))
     cdef uint32_t i
     for i in range(backlog.fresh):
         total += backlog.listeners[i].ring_room * sizeof(uint32_t)
@@ -154,6 +157,8 @@ cdef void settle(Backlog* backlog, uint16_t listener) noexcept nogil:
         return
     free(fields.ring)
     memset(fields, 0, sizeof(Listener))
+    if backlog.bursts[listener - 1].number:
+        backlog.bursts[listener - 1].number = 0
     if backlog.free_last:
         backlog_at(backlog, backlog.free_last).next_free = listener
     else:
@@ -182,6 +187,24 @@ cdef void backlog_half_gone(Backlog* backlog, uint16_t listener, bint mature) no
     if not mature:
         fields.young -= 1
     settle(backlog, listener)
+
+
+cdef Burst* backlog_burst(Backlog* backlog, uint16_t listener, uint32_t number) noexcept nogil:
+    """A half-open entry's timer fires in the burst of this number, whose first one notes the counts."""
+    cdef Burst* burst = &backlog.bursts[listener - 1]
+    if burst.number != number:
+        burst.number = number
+        burst.half_open = backlog_at(backlog, listener).half_open
+        burst.young = backlog_at(backlog, listener).young
+    return burst
+
+
+cdef void burst_less(Burst* burst, bint gone, bint young) noexcept nogil:
+    """It has fired: an entry has gone or is young no more. One that came during the burst was not noted."""
+    if gone and burst.half_open:
+        burst.half_open -= 1
+    if young and burst.young:
+        burst.young -= 1
 
 
 # ---- accept queue

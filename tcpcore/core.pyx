@@ -906,6 +906,8 @@ cdef uint32_t fire_any(Core* core, uint32_t slot, Before* was, int64_t now, Segm
     cdef Block* tcb = &core.pool.blocks[slot]
     cdef Cold* cold = &core.pool.colds[slot]
     cdef uint8_t kind = tcb.timer, most = 0
+    cdef uint32_t number
+    cdef Burst* burst = NULL
     cdef Listener* listener
     cdef Pressure pressure
     cdef Action act
@@ -920,9 +922,16 @@ cdef uint32_t fire_any(Core* core, uint32_t slot, Before* was, int64_t now, Segm
             end_quietly(core, slot, CauseListenerClosed, now)
             return 0
         pressure = pressure_on(core, listener)
+        number = policy_burst(&core.knobs, now)
+        if number:
+            burst = backlog_burst(&core.backlog, tcb.listener, number)
+            pressure.half_open = burst.half_open
+            pressure.young = burst.young
         most = policy_synack_retries(&pressure, &core.knobs)
     begin(core, &act, &scratch, slot, rows)
     timeout(tcb, cold, kind, most, &core.knobs, now, &act)
+    if burst != NULL:
+        burst_less(burst, act.effects & E_DEAD, not was.bits & B_MATURE)
     settle(core, slot, was, &act, now)
     return act.n_rows
 

@@ -11,6 +11,7 @@
 #   freebsd        bucket's oldest goes     cookies only, paused   tcp_synack_retries
 #
 # No room: B + 1 entries of a listener with backlog B; under freebsd a bucket with 30, whosever.
+# linux asks for fewer by the counts that a burst of timers found, see policy_burst.
 # tcp_syncookies=2 keeps no entry under any policy. A full accept queue refuses before all this.
 # Another policy is a name in SynqPolicy and sysctl, a line here, and a branch where it differs.
 # Sources: RFC 4987 3; recordings of Linux 6.18; the published behaviour of FreeBSD 14.
@@ -50,6 +51,7 @@ cdef struct Pause:
 
 cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept nogil
 cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs) noexcept nogil
+cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil
 cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept nogil
 cdef Book policy_book(const Knobs* knobs) noexcept nogil
 cdef bint policy_pauses(const Knobs* knobs) noexcept nogil

@@ -14,6 +14,7 @@ from tcpcore.knobs cimport (
 cdef enum:
     PRUNE_ABOVE = 8           # Linux: queues this short are never pruned
     PRUNED_RETRIES = 2        # Linux: no entry dies before this many
+    BURST_NS = 256_000_000    # Linux, HZ=250: a slot of its timer wheel 4 to 16 s ahead, 64 jiffies
     PAUSE_S = 15              # FreeBSD: as long as a key of its cookies is used
     MAX_DOUBLINGS = 6         # FreeBSD: 16 minutes
 
@@ -95,6 +96,18 @@ cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs)
     if knobs.synq_policy == SYNQ_SHORT_TIMER:
         return cut_short(pressure, knobs)
     return knobs.tcp_synack_retries
+
+
+cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
+    """The number of the burst in which an entry's timer fires, 0 none: the entries of one burst are judged by
+    the queue as the first of them found it, less those that have gone by their timer since.
+
+    Linux's wheel is coarse where SYN-ACK timers are long. All entries of one slot fire at its end, one after
+    the other, and no SYN comes between them to take a freed place. Our deadlines are exact, and under a flood
+    each would be followed by a newcomer: a queue of the old would look younger from entry to entry, and fewer
+    would be pruned than were seen to be.
+    """
+    return <uint32_t>(now // BURST_NS) + 1 if knobs.synq_policy == SYNQ_LINUX else 0
 
 
 # ---- what else a policy brings with it

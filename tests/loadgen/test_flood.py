@@ -186,8 +186,10 @@ def test_ghosts_of_a_lost_third_ack():
 
 
 def test_flood_and_clients_meet_in_exact_order():
-    """One client and one place: the spoofed SYN 1 us earlier has it, the one 1 us later has not."""
-    for start, served in ((20 * MS - 1000, 0), (20 * MS + 1000, 1)):
+    """One client and one place: the spoofed SYN 1 us earlier has it, the one 1 us later has not. A client's
+    SYN is half a tick later than its half of the round trip."""
+    arrival = 20 * MS + MS // 2
+    for start, served in ((arrival - 1000, 0), (arrival + 1000, 1)):
         given = base(
             backlog=0, connections=1, rate=1_000, arrivals="paced", duration_ns=S, count=1, start_ns=start,
             spacing="paced",

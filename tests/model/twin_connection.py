@@ -120,6 +120,9 @@ class Listener:
     rcv_buf: int
     queue: list = field(default_factory=list)        # completed and not accepted, oldest first
     entries: list = field(default_factory=list)      # all that were ever half-open, oldest first
+    burst: int = 0                                   # number of the last burst of their timers, and what it
+    burst_half_open: int = 0                         # found, less those its timers ended or made mature
+    burst_young: int = 0
 
 
 @dataclass(eq=False)

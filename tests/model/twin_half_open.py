@@ -20,6 +20,8 @@ from tests.model.twin_connection import (
 )
 from tests.model.twin_data import REXMT
 
+BURST = 256_000_000                # ns, linux: half-open entries whose timers fall into it are judged as one
+
 
 class HalfOpen:
     def in_half_open(self, conn, seg, now):
@@ -166,7 +168,13 @@ class HalfOpen:
         if listener is None:
             return self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
         self.count("TCPTimeouts")
-        if conn.retries >= self.synack_retries(listener):
+        if listener.burst != 1 + now // BURST:
+            listener.burst = 1 + now // BURST
+            listener.burst_half_open, listener.burst_young = self.half_open(listener), self.young(listener)
+        gone = conn.retries >= self.synack_retries(listener)
+        listener.burst_half_open = max(0, listener.burst_half_open - gone)
+        listener.burst_young = max(0, listener.burst_young - conn.young)
+        if gone:
             return self.drop_half_open(conn, "SynQueueExpired", "SynQueueExpired")
         conn.retries += 1
         conn.young = False
@@ -181,8 +189,9 @@ class HalfOpen:
         room = listener.backlog + 1
         if self.config.synq_policy == "short-timer" and half_open > room / 2:
             return int(most * Fraction(max(0, room - half_open), room) * 2)
+        half_open = listener.burst_half_open
         if self.config.synq_policy == "linux" and 2 * half_open > max(8, listener.backlog):
-            young = 2 * self.young(listener)
+            young = 2 * listener.burst_young
             while most > 2 and half_open >= young:
                 most -= 1
                 young *= 2
