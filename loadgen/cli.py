@@ -24,6 +24,7 @@ from loadgen import options as opt
 from loadgen.close import BY, Close, CloseSettings
 from loadgen.link import Path, Rates
 from loadgen.metrics import Result, Threshold, ThresholdError
+from loadgen.profiles import profiles
 from loadgen.report import as_csv, as_json, as_table, write_whole
 from loadgen.units import format_bytes, format_count, format_duration
 from loadgen.workload import MAX_CLIENTS, Handshake, Settings, Workload
@@ -83,7 +84,8 @@ def main() -> None:
     \b
     FILES     --config FILE takes the options from a TOML file, the engine's knobs
               from its table [knobs]; --sysctl FILE takes a host's `sysctl -a`.
-              The command line wins over --config, which wins over --sysctl.
+              The command line wins over --config, which wins over --sysctl,
+              which wins over --profile.
 
     \b
     EXAMPLES  loadgen handshake --connections 1M
@@ -160,19 +162,7 @@ def _common(default_connections: str) -> Callable[[F], F]:
             "of ip_local_port_range (28232 by default) towards one server port. Default: as "
             "many addresses as use a quarter of each range.",
         ),
-        click.option(
-            "--sysctl",
-            type=click.Path(path_type=FilePath),
-            metavar="FILE",
-            help="Knobs of both ends from a host's own `sysctl -a`.",
-        ),
-        click.option(
-            "-o",
-            "knobs",
-            multiple=True,
-            metavar="KNOB=VALUE",
-            help="Set a knob of both ends, by its Linux name. Repeatable.",
-        ),
+        opt.knob_options,
         click.option(
             "--seed",
             type=click.IntRange(0, 2**64 - 1),
@@ -391,7 +381,12 @@ def _settings(
 ) -> dict[str, Any]:
     """The settings both workloads share."""
     knobs, knobs_set = opt.build_knobs(
-        given["sysctl"], ctx.meta.get("loadgen.knobs", {}), given["knobs"], given.get("time_wait")
+        given["sysctl"],
+        ctx.meta.get("loadgen.knobs", {}),
+        given["knobs"],
+        given.get("time_wait"),
+        profile=given["profile"],
+        verbose=given["verbose"],
     )
     reorder_delay = given["reorder_delay"] if given["reorder_delay"] is not None else given["rtt"] // 2
     return {
@@ -524,6 +519,8 @@ def _progress(run: Workload[Any]) -> Iterator[None]:
         run.runner.tick = tick
         yield
 
+
+main.add_command(profiles)
 
 if __name__ == "__main__":
     main()
