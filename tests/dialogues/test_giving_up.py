@@ -68,3 +68,25 @@ def test_probes_of_an_orphan_end_sooner(established):
     established.close()
     assert resent(established, "A") == 1
     assert established.host.now < established.ready + 10 * SECOND
+
+
+@pytest.mark.knobs(tcp_retries2=2, retries_rule="count")
+def test_an_acknowledgement_gives_the_peer_its_time_again(established):
+    for _ in range(3):
+        established.send(100)
+        established.expects("A", length=100)
+        for _ in range(2):
+            established.expects("A", seq=established.next - 100, length=100, within=10)
+        established.arrives("A")
+    assert established.state == State.ESTABLISHED
+
+
+def test_the_peers_mss_is_cut_to_ours(listening):
+    listening.arrives("S", mss=9000)
+    listening.expects("SA")
+    listening.arrives("A")
+    assert listening.accept()
+    listening.send(2000)
+    listening.expects("A", length=1460)
+    listening.expects("A", length=540)
+    listening.arrives("A")

@@ -54,6 +54,9 @@ LACKS = {
         "SEND does not turn a LISTEN into an active open: there is no such call. What comes nearest is "
         "CONNECT from the same port while it listens; the listener stays."
     ),
+    (SYN_RECEIVED, "CLOSE", FIN_WAIT_1): (
+        "Linux lets the FIN wait until our SYN is acknowledged (shutdown_waits=1)."
+    ),
 }
 
 #: The kinds of moves that the machine has and the figure lacks, in the order of `kind`.
@@ -81,8 +84,11 @@ KINDS = {
     "reopen": "A SYN with a greater number reopens TIME-WAIT, if somebody listens (RFC 9293 MAY-2).",
     "gone": (
         "A half-open entry has no CLOSE of its own: its listener's CLOSE leaves it behind until its next "
-        "timer, and what arrives for it meanwhile is reset. FIN-WAIT-1 is reached from SYN-RECEIVED only "
-        "after an active open."
+        "timer, and what arrives for it meanwhile is reset."
+    ),
+    "waits": (
+        "After an active open and a CLOSE in SYN-RECEIVED the ACK of our SYN sends the FIN that waited: "
+        "FIN-WAIT-1, or CLOSING when the peer's FIN comes with it."
     ),
 }
 
@@ -94,6 +100,8 @@ def kind(move):
         return "LISTEN" if (here, letter, CLOSED) in {arrow.move for arrow in FIGURE_5} else letter
     if here == SYN_RECEIVED and there in ENDS:
         return "gone"
+    if here == SYN_RECEIVED and there in (FIN_WAIT_1, CLOSING):
+        return "waits"
     if there == LISTEN and here != CLOSED:
         return "LISTEN"
     if (here, letter, there) == (FIN_WAIT_1, "FIN+ACK", TIME_WAIT):

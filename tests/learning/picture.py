@@ -241,7 +241,7 @@ def drawn_moves(moves, numbers):
     for move, sent in moves.items():
         here, letter, there = move
         why = None if move in drawn else kind(move)
-        if why in ("RST", "ABORT", "TIMEOUT", "gone", "LISTEN"):
+        if why in ("RST", "ABORT", "TIMEOUT", "gone", "LISTEN") or (why == "waits" and there == CLOSING):
             continue
         segments = " or ".join(sorted({on_the_wire(one) for one in sent}))
         words = f"{letter} / {segments}" + ("" if why is None else f" ({numbers[why]})")
