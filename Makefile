@@ -30,10 +30,10 @@ SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: build debug test live theory golden lint types bench compare annotate demo sdist wheel check clean distclean help
-.PHONY: organs instructions page
+.PHONY: organs instructions page conformance state-machine mutants
 
 help:  ## this list
-	@sed -n 's/^\([a-z ]*\):.*## /\1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z -]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
 $(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=...")'
@@ -82,6 +82,16 @@ theory: build  ## simulation against closed forms: the whole grid, about two min
 golden: build  ## print the golden tables again; review the diff
 	$(PY) -m tests.golden
 	@git --no-pager diff --stat -- tests/golden
+
+conformance: build  ## print docs/conformance.md again from the requirement tests
+	$(PY) -m tests.conformance
+	@git --no-pager diff --stat -- docs/conformance.md
+
+state-machine: build  ## learn the automaton and draw docs/state-machine.svg again
+	$(PY) -m tests.learning
+
+mutants: build  ## break the rules one by one; every one must be caught by a test that names it
+	nice $(PY) -m tests.mutants
 
 lint: $(TOOLS)  ## ruff and cython-lint
 	$(PY) -m ruff check .

@@ -14,6 +14,7 @@ from loadgen import options as opt
 from loadgen.cli_close import close
 from loadgen.cli_flood import flood
 from loadgen.cli_handshake import handshake
+from loadgen.profiles import profiles
 
 
 class Commands(click.Group):
@@ -74,7 +75,7 @@ def main() -> None:
     """
 
 
-for command in (handshake, close, flood):
+for command in (handshake, close, flood, profiles):
     main.add_command(command)
 
 if __name__ == "__main__":

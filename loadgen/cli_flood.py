@@ -29,9 +29,7 @@ from loadgen.shell import (
 from loadgen.spoof import KINDS, MAX_RATE, SPACINGS, SourceError, Sources
 from loadgen.units import UnitError, ZeroRate, format_count, parse_count, parse_rate
 from loadgen.workload import CLIENT_BASE, SERVER_ADDRESS
-from tcpcore import Config
 
-PROFILES: Final = {"linux": Config.linux, "freebsd": Config.freebsd, "strict": Config.strict}
 COOKIES: Final = ("off", "overflow", "always")
 
 _MOST_BACKLOG: Final = 2**31 - 1
@@ -177,11 +175,6 @@ EXAMPLES
 )
 @click.option("--cookies", type=click.Choice(COOKIES), help="SYN cookies. Default: the profile's.")
 @click.option(
-    "--profile",
-    type=click.Choice(list(PROFILES)),
-    help="Whose defaults both ends have. Default: linux.",
-)
-@click.option(
     "--compare",
     "compare_",
     metavar="POLICIES",
@@ -286,11 +279,13 @@ def _check_forms(ctx: click.Context, settings: FloodSettings, given: dict[str, A
 
 
 def _settings(ctx: click.Context, given: dict[str, Any]) -> FloodSettings:
-    if given["sysctl"] is not None and given["profile"] is not None:
-        raise click.UsageError("--sysctl is a Linux host's: it cannot be combined with --profile")
-    profile = PROFILES[given["profile"] or "linux"]()
     knobs, knobs_set = opt.build_knobs(
-        given["sysctl"], ctx.meta.get("loadgen.knobs", {}), given["knobs"], None, profile
+        given["sysctl"],
+        ctx.meta.get("loadgen.knobs", {}),
+        given["knobs"],
+        None,
+        profile=given["profile"],
+        verbose=given["verbose"],
     )
     if given["cookies"] is not None:
         knobs = knobs.replace(tcp_syncookies=COOKIES.index(given["cookies"]))

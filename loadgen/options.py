@@ -19,6 +19,13 @@ from loadgen.link import KIND_NAMES, Kind, Rates
 from loadgen.units import UnitError, parse_count, parse_duration, parse_rate, parse_share
 from tcpcore import Config
 
+#: What a host may be told to be.
+PROFILES: Final[Mapping[str, Callable[..., Config]]] = {
+    "linux": Config.linux,
+    "freebsd": Config.freebsd,
+    "strict": Config.strict,
+}
+
 #: Knobs that the workloads set themselves.
 _OURS: Final = {
     "seed": "use --seed",
@@ -101,6 +108,42 @@ def read_text(path: FilePath, what: str) -> str:
         raise ConfigError(f"{what} {path}: {error}") from None
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The options that say what the hosts are, by parameter.
+KNOB_OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "profile": click.option(
+        "--profile",
+        type=click.Choice(list(PROFILES)),
+        help="What both ends are: a Linux 6.18 host, a FreeBSD 14 host, or RFC 9293, 5961 and 6298 "
+        "to the letter. Default: linux. `loadgen profiles` prints the three.",
+    ),
+    "sysctl": click.option(
+        "--sysctl",
+        type=click.Path(path_type=FilePath),
+        metavar="FILE",
+        help="Knobs of both ends from a host's own `sysctl -a`, over those of --profile.",
+    ),
+    "knobs": click.option(
+        "-o",
+        "knobs",
+        multiple=True,
+        metavar="KNOB=VALUE",
+        help="Set a knob of both ends, by its Linux name. Repeatable.",
+    ),
+    "verbose": click.option(
+        "-v", "--verbose", is_flag=True, help="List the keys of the --sysctl file that are no knobs here."
+    ),
+}
+
+
+def knob_options(command: F) -> F:
+    """All of KNOB_OPTIONS, in their order."""
+    for option in reversed(list(KNOB_OPTIONS.values())):
+        command = option(command)
+    return command
+
+
 def load_config(ctx: click.Context, param: click.Parameter, value: FilePath | None) -> FilePath | None:
     """Callback of --config: the file's keys become the defaults of the command's options."""
     if value is None:
@@ -152,10 +195,13 @@ def parse_knob(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise click.BadParameter(f"expected knob=value, got {text!r}", param_hint="'-o'")
-    return name.strip(), _knob_value(value.strip())
+    return name.strip(), _knob_value(name.strip(), value.strip())
 
 
-def _knob_value(text: str) -> Any:
+def _knob_value(name: str, text: str) -> Any:
+    if isinstance(getattr(Config, name, None), str):
+        # a choice by name, of which "none" may be one, or by number
+        return int(text) if text.isdigit() else text
     words = text.replace(",", " ").split()
     if len(words) == 2 and all(word.isdigit() for word in words):
         return int(words[0]), int(words[1])
@@ -173,29 +219,60 @@ def build_knobs(
     from_file: Mapping[str, Any],
     given: Iterable[str],
     time_wait_ns: int | None,
-    profile: Config | None = None,
+    *,
+    profile: str | None = None,
+    verbose: bool = False,
 ) -> tuple[Config, frozenset[str]]:
-    """The engines' Config, and the names of the knobs the user has set."""
-    chosen: dict[str, Any] = {name: _native(value) for name, value in from_file.items()}
-    if time_wait_ns is not None:
-        chosen["time_wait_ms"] = -(-time_wait_ns // 1_000_000)
-    chosen |= dict(map(parse_knob, given))
+    """The engines' Config, and the names of the knobs the user has set.
+
+    Each wins over the one before it: the profile, the sysctl file, the file's knobs, the command line.
+    """
+    chosen: dict[str, Any] = {name: _native(name, value) for name, value in from_file.items()}
+    chosen |= _one_word(given, time_wait_ns)
     known = [f.name for f in fields(Config)]
     for name in chosen:
         if name in _OURS:
             raise ConfigError(f"knob {name!r} cannot be set here: {_OURS[name]}")
         if name not in known:
             raise ConfigError(f"unknown knob {name!r}{hint(name, known)}")
+    base = PROFILES[profile or "linux"]()
+    taken = {} if sysctl is None else read_sysctl(sysctl, verbose)
     try:
-        base = profile or Config.linux()
-        if sysctl is not None:
-            base = Config.from_sysctl(read_text(sysctl, "sysctl"))
-        return base.replace(**chosen), frozenset(chosen) | frozenset(base.sysctl_taken)
+        return base.replace(**{**taken, **chosen}), frozenset(chosen) | frozenset(taken)
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{'knobs' if sysctl is None else sysctl}: {error}") from None
+        raise ConfigError(f"{'knobs' if sysctl is None else f'{sysctl} and knobs'}: {error}") from None
 
 
-def _native(value: Any) -> Any:
+def _one_word(given: Iterable[str], time_wait_ns: int | None) -> dict[str, Any]:
+    """What the command line sets; a usage error where it says two things about one knob."""
+    chosen: dict[str, Any] = {}
+    if time_wait_ns is not None:
+        chosen["time_wait_ms"] = -(-time_wait_ns // 1_000_000)
+    for name, value in map(parse_knob, given):
+        if name in chosen and chosen[name] != value:
+            by = "--time-wait" if name == "time_wait_ms" and time_wait_ns is not None else "another -o"
+            raise click.BadParameter(
+                f"{name} is contradictory: {value} here, {chosen[name]} by {by}", param_hint="'-o'"
+            )
+        chosen[name] = value
+    return chosen
+
+
+def read_sysctl(path: FilePath, verbose: bool) -> dict[str, Any]:
+    """The knobs that a host's `sysctl -a` sets; the other keys are counted on standard error, and listed
+    there if `verbose`."""
+    try:
+        host = Config.from_sysctl(read_text(path, "sysctl"))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    note = f"{path}: {len(host.sysctl_taken)} knobs taken, {host.sysctl_ignored} other keys ignored"
+    click.echo(note + ("" if verbose or not host.sysctl_ignored else " (-v lists them)"), err=True)
+    for name in host.sysctl_unknown if verbose else ():
+        click.echo(f"  {name}", err=True)
+    return {name: getattr(host, name) for name in host.sysctl_taken}
+
+
+def _native(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        return _knob_value(value)
+        return _knob_value(name, value)
     return tuple(value) if isinstance(value, list) else value

@@ -96,19 +96,7 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
         "of ip_local_port_range (28232 by default) towards one server port. Default: as "
         "many addresses as use a quarter of each range.",
     ),
-    "sysctl": click.option(
-        "--sysctl",
-        type=click.Path(path_type=FilePath),
-        metavar="FILE",
-        help="Knobs of both ends from a host's own `sysctl -a`.",
-    ),
-    "knobs": click.option(
-        "-o",
-        "knobs",
-        multiple=True,
-        metavar="KNOB=VALUE",
-        help="Set a knob of both ends, by its Linux name. Repeatable.",
-    ),
+    **opt.KNOB_OPTIONS,
     "seed": click.option(
         "--seed",
         type=click.IntRange(0, 2**64 - 1),
@@ -164,7 +152,7 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
 OPENING: Final = tuple(_OPTIONS)
 #: Those of every workload: the link, the listener, the knobs, the result.
 LINK: Final = ("rtt", "jitter", "loss", "reorder", "reorder_delay")
-RUN: Final = ("sysctl", "knobs", "seed", "batch", "threshold", "format", "output", "config")
+RUN: Final = (*opt.KNOB_OPTIONS, "seed", "batch", "threshold", "format", "output", "config")
 
 
 def shared(names: Iterable[str]) -> Callable[[F], F]:
@@ -196,7 +184,12 @@ def opening_settings(
 ) -> dict[str, Any]:
     """The settings that the workloads with `OPENING` share."""
     knobs, knobs_set = opt.build_knobs(
-        given["sysctl"], ctx.meta.get("loadgen.knobs", {}), given["knobs"], given.get("time_wait")
+        given["sysctl"],
+        ctx.meta.get("loadgen.knobs", {}),
+        given["knobs"],
+        given.get("time_wait"),
+        profile=given["profile"],
+        verbose=given["verbose"],
     )
     return {
         "connections": given["connections"],

@@ -292,6 +292,7 @@ class Config:
     # provenance, no knobs: neither compared nor written
     sysctl_taken: ClassVar[tuple[str, ...]] = ()  # what `from_sysctl` took
     sysctl_ignored: ClassVar[int] = 0  # how many keys it did not know
+    sysctl_unknown: ClassVar[tuple[str, ...]] = ()  # and their names
 
     def __new__(cls, **knobs: object) -> Self:
         # Before the generated __init__, so that its bare TypeError never speaks first.
@@ -338,12 +339,13 @@ class Config:
     def replace(self, **knobs: Any) -> Self:
         """A copy with other values; where it came from (`sysctl_taken`) stays known."""
         copy = dataclasses.replace(self, **knobs)
-        copy._remember(self.sysctl_taken, self.sysctl_ignored)
+        copy._remember(self.sysctl_taken, self.sysctl_unknown)
         return copy
 
-    def _remember(self, taken: tuple[str, ...], ignored: int) -> None:
+    def _remember(self, taken: tuple[str, ...], unknown: tuple[str, ...]) -> None:
         object.__setattr__(self, "sysctl_taken", taken)
-        object.__setattr__(self, "sysctl_ignored", ignored)
+        object.__setattr__(self, "sysctl_unknown", unknown)
+        object.__setattr__(self, "sysctl_ignored", len(unknown))
 
     # -- derived -----------------------------------------------------------------------------
 
@@ -412,26 +414,27 @@ class Config:
     def from_sysctl(cls, text: str, **knobs: Any) -> Self:
         """From the output of `sysctl -a` on a Linux host; `knobs` override it.
 
-        What it knows is taken and listed in `sysctl_taken` (in the order of the text), the
-        other keys are counted in `sysctl_ignored`. `/etc/sysctl.conf` reads as well.
+        What it knows is taken and listed in `sysctl_taken` (in the order of the text), the other keys
+        are counted in `sysctl_ignored` and listed in `sysctl_unknown`. `/etc/sysctl.conf` reads as well.
         """
         if not isinstance(text, str):
             raise _wrong(TypeError, "text", "the output of sysctl -a", text)
         found: dict[str, Any] = {}
-        ignored = 0
+        unknown: list[str] = []
         for line in text.splitlines():
             key, equals, value = line.partition("=")
             if not equals or key.lstrip().startswith(("#", ";")):
                 continue
-            name = _SYSCTL.get(key.strip().removeprefix("-"))
+            key = key.strip().removeprefix("-")
+            name = _SYSCTL.get(key)
             if name is None:
-                ignored += 1
+                unknown.append(key)
             else:
                 found[name] = _sysctl_value(name, value)
-        if text.strip() and not found and not ignored:
+        if text.strip() and not found and not unknown:
             raise _wrong(ValueError, "text", "lines like 'net.ipv4.tcp_syncookies = 1'", text.strip()[:60])
         config = cls(**{**found, **knobs})
-        config._remember(tuple(found), ignored)
+        config._remember(tuple(found), tuple(unknown))
         return config
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-CORPUS = json.loads((Path(__file__).parent.parent / "data" / "corpus.json").read_text())
-
 SPACE = 1 << 32
 #: A number further than this from an ISN was not counted from it.
 REACH = 1 << 26
@@ -25,6 +23,71 @@ REACH_OF_0 = 1 << 16
 SLACK = 0.05
 #: What its timer wheel adds to a timer (never early, up to 10 % late), as a share of the timer.
 SHARE = 0.12
+
+
+#: The kinds of step, by the key that tells the kind, and what a segment cannot do without.
+STEPS = ("in", "call", "within", "state", "queue")
+SEGMENT = ("conn", "flags", "seq", "ack", "len", "wnd")
+
+
+class NotACorpus(ValueError):
+    """A file that no interpreter of this format can play, with the first thing that is wrong."""
+
+
+def load(path):
+    """The corpus in the file `path`, known to be one as far as its shape goes."""
+    try:
+        corpus = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotACorpus(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise NotACorpus(f"{path}: not JSON: {error}") from None
+    for where, wrong in flaws(corpus):
+        raise NotACorpus(f"{path}: not a corpus: {where}: {wrong}")
+    return corpus
+
+
+def flaws(corpus):
+    """(where, what is wrong) for everything about a corpus's shape that playing it would trip over."""
+    if not isinstance(corpus, dict):
+        yield "top level", f"expected an object, got {type(corpus).__name__}"
+        return
+    about = corpus.get("about")
+    if not isinstance(about, dict) or not isinstance(about.get("base_sysctl"), dict):
+        yield "about", "expected an object with base_sysctl"
+    scenarios = corpus.get("scenarios")
+    if not isinstance(scenarios, list) or not scenarios:
+        yield "scenarios", "expected a list with something in it"
+        return
+    names = set()
+    for number, scenario in enumerate(scenarios):
+        where = f"scenario {number}"
+        if not isinstance(scenario, dict) or not isinstance(scenario.get("name"), str):
+            yield where, "expected an object with a name"
+            continue
+        where = f"scenario {scenario['name']}"
+        if scenario["name"] in names:
+            yield where, "a second one of this name"
+        names.add(scenario["name"])
+        for key, kind in (("steps", list), ("conns", dict), ("sysctl", dict)):
+            if not isinstance(scenario.get(key), kind):
+                yield where, f"expected {key}, {'a list' if kind is list else 'an object'}"
+                break
+        else:
+            yield from step_flaws(where, scenario)
+
+
+def step_flaws(where, scenario):
+    """The same for the steps of one scenario."""
+    for number, step in enumerate(scenario["steps"]):
+        here = f"{where}, step {number}"
+        kinds = [kind for kind in STEPS if isinstance(step, dict) and kind in step]
+        if len(kinds) != 1 or not isinstance(step.get("t"), (int, float)):
+            yield here, f"expected a time t and one of {', '.join(STEPS)}"
+        elif kinds == ["in"] and (missing := [key for key in SEGMENT if key not in step["in"]]):
+            yield here, f"the segment lacks {', '.join(missing)}"
+        elif kinds == ["in"] and step["in"]["conn"] not in scenario["conns"]:
+            yield here, f"no connection {step['in']['conn']!r} in conns"
 
 
 class Target(Protocol):
@@ -51,6 +114,9 @@ class Target(Protocol):
 
     def queue(self, port: int) -> dict:
         """Of the listener on `port`: {"syn": half-open entries, "accept": completed and not yet accepted}."""
+
+
+CORPUS = load(Path(__file__).parent.parent / "data" / "corpus.json")
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """The interpreter against the recording: played back it agrees, disturbed where it matters it does not."""
 
 import copy
+import json
 
 import pytest
 
-from tests.corpus.interpreter import CORPUS, SPACE, Incarnation, compare, execute
+from tests.corpus.interpreter import CORPUS, SPACE, Incarnation, NotACorpus, compare, execute, load
 
 SCENARIOS = {scenario["name"]: scenario for scenario in CORPUS["scenarios"]}
 
@@ -218,3 +219,40 @@ def test_a_segment_of_nobody_is_told_as_such():
     played = execute(scenario, Stray(scenario, ORIGINS[0]))
     assert sent(played)[0]["conn"] is None
     assert compare(scenario["steps"], played)
+
+
+def spoiled(change):
+    corpus = {"about": CORPUS["about"], "scenarios": copy.deepcopy(CORPUS["scenarios"][:2])}
+    return json.dumps(change(corpus) or corpus)
+
+
+def first_segment(corpus):
+    return next(step["in"] for step in corpus["scenarios"][0]["steps"] if "in" in step)
+
+
+NOT_CORPORA = {
+    "net.ipv4.tcp_sack = 1": "not JSON",
+    "[]": "expected an object, got list",
+    "{}": "about: expected an object with base_sysctl",
+    spoiled(lambda corpus: corpus.update(scenarios=[])): "scenarios: expected a list",
+    spoiled(lambda corpus: corpus["scenarios"][1].pop("name") and None): "expected an object with a name",
+    spoiled(lambda corpus: corpus["scenarios"].append(corpus["scenarios"][0])): "a second one of this name",
+    spoiled(lambda corpus: corpus["scenarios"][0].pop("steps") and None): "expected steps, a list",
+    spoiled(lambda corpus: corpus["scenarios"][0]["steps"].insert(0, {"t": 0})): "step 0: expected a time t",
+    spoiled(lambda corpus: first_segment(corpus).pop("seq") and None): "the segment lacks seq",
+    spoiled(lambda corpus: first_segment(corpus).update(conn="c9")): "no connection 'c9'",
+}
+
+
+@pytest.mark.parametrize("text, words", NOT_CORPORA.items(), ids=NOT_CORPORA.values())
+def test_a_file_that_is_no_corpus_is_refused_in_words(tmp_path, text, words):
+    path = tmp_path / "some.json"
+    path.write_text(text)
+    with pytest.raises(NotACorpus) as told:
+        load(path)
+    assert str(told.value).startswith(f"{path}: ") and words in str(told.value)
+
+
+def test_a_corpus_that_is_not_there(tmp_path):
+    with pytest.raises(NotACorpus, match="cannot be read: No such file"):
+        load(tmp_path / "none.json")

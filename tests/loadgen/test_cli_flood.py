@@ -69,7 +69,6 @@ def test_bad_input(flood, args, words):
         (["--duration", "60"], "unit"),
         (["--kind", "xmas"], "'syn'"),
         (["--threshold", "sucess_ratio>=1"], "did you mean success_ratio"),
-        (["--profile", "freebsd", "--sysctl", "host"], "--profile"),
         (["--compare", "all", "--policy", "linux"], "--policy"),
         (["--connections", "5"], "--connections"),
     ],

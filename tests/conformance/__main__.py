@@ -1,0 +1,13 @@
+"""`python -m tests.conformance`: print docs/conformance.md again; with `--flaws` say what it lacks."""
+
+import sys
+
+from tests.conformance.page import PAGE, flaws, printed
+
+if sys.argv[1:] == ["--flaws"]:
+    print(*flaws(), sep="\n")
+elif sys.argv[1:] == ["--stdout"]:
+    print(printed(), end="")
+else:
+    PAGE.write_text(printed(), encoding="utf-8")
+    print(PAGE)

@@ -1,0 +1,148 @@
+"""Text as far as connections hang on it: windows, probes, acknowledgements (RFC 9293 3.8.6)."""
+
+import pytest
+
+from tcpcore import Config, State
+from tests.conformance.verdicts import deviates
+from tests.dialogue import RTT, SECOND, SILENCE
+
+requirement = pytest.mark.requirement
+AT_ONCE = "acknowledges at once"
+
+
+# -- zero windows
+
+
+def probes(dialogue, seconds):
+    """When the stack probed in so many seconds of a closed window."""
+    host = dialogue.host
+    host.run(dialogue.ready + seconds * SECOND)
+    times = [(when - dialogue.ready) / SECOND for when, _ in host.heard]
+    host.heard.clear()
+    return times
+
+
+@pytest.fixture
+def shut(established):
+    """100 bytes wait for a window that the peer has closed."""
+    established.arrives("A", wnd=0)
+    established.settled()
+    established.send(100)
+    established.expects(SILENCE)
+    return established
+
+
+@requirement("RFC9293 MUST-36", "RFC9293 MUST-35", "RFC9293 SHLD-29")
+def test_a_closed_window_is_probed_after_one_timeout(shut):
+    first = probes(shut, 2)[0]
+    assert 0.1 <= first <= 1.1
+    shut.arrives("A", wnd=1000)
+    shut.expects("A", length=100)
+    shut.arrives("A")
+
+
+@requirement("RFC9293 SHLD-30")
+def test_probes_come_at_doubling_intervals(shut):
+    times = [0, *probes(shut, 10)]
+    waits = [late - early for early, late in zip(times, times[1:], strict=False)]
+    assert len(waits) >= 3
+    for shorter, longer in zip(waits, waits[1:], strict=False):
+        assert longer == pytest.approx(2 * shorter, rel=0.25)
+
+
+@requirement("RFC9293 MUST-37")
+def test_a_peer_that_answers_may_keep_its_window_closed(shut):
+    host = shut.host
+    for _ in range(40):
+        host.run(host.now + 130 * SECOND)
+        assert host.heard, "no probe in 130 s"
+        host.heard.clear()
+        shut.arrives("A", wnd=0)
+    assert shut.state == State.ESTABLISHED
+    shut.arrives("A", wnd=1000)
+    shut.expects("A", length=100)
+    shut.arrives("A")
+
+
+@requirement("RFC9293 MUST-34")
+def test_a_window_that_shrinks_below_what_was_sent_does_no_harm(established):
+    established.send(2920)
+    established.expects("A", length=1460)
+    established.expects("A", length=1460)
+    established.arrives("A", ack=1461, wnd=100)
+    assert established.state == State.ESTABLISHED
+    established.arrives("A", wnd=2000)
+    established.send(100)
+    established.expects("A", length=100)
+    established.arrives("A")
+
+
+@requirement("RFC9293 SHLD-14")
+@pytest.mark.knobs(auto_read=False, rcv_buf=5840)
+def test_the_right_edge_never_moves_back(established):
+    edge = 0
+    for length in (100, 1360, 10, 1450, 1460):
+        established.arrives("A", length=length)
+        established.host.run(established.host.now + SECOND)
+        (_, row), *_ = reversed(established.host.heard)
+        established.host.heard.clear()
+        assert established.said + int(row["wnd"]) >= edge
+        edge = established.said + int(row["wnd"])
+
+
+# -- silly windows
+
+
+@requirement("RFC9293 MUST-38")
+def test_a_part_of_a_segment_waits_while_a_full_one_is_queued(syn_received):
+    peer = syn_received
+    peer.arrives("A", wnd=2000, at=RTT)
+    assert peer.accept()
+    peer.send(4380)
+    for at in (0.15, 0.2, 0.25):
+        peer.expects("A", length=1460)
+        peer.expects(SILENCE, at=at)
+        peer.arrives("A", wnd=2000)
+
+
+@requirement("RFC9293 MUST-39")
+@pytest.mark.knobs(auto_read=False, rcv_buf=2920)
+def test_a_closed_window_reopens_by_a_segment_at_least(established):
+    for _ in range(2):
+        established.arrives("A", length=1460)
+    established.host.run(established.host.now + SECOND)
+    established.host.heard.clear()
+    assert established.recv(100) == 100
+    established.expects(SILENCE, at=5)
+    assert established.recv() == 2820
+    (_, row), *_ = established.host.heard
+    established.host.heard.clear()
+    assert row["wnd"] >= 1460
+
+
+# -- acknowledgements
+
+
+@requirement("RFC9293 SHLD-18", linux=deviates(AT_ONCE, delack_ms=40), strict=deviates(AT_ONCE, delack_ms=40))
+def test_an_ack_of_text_is_delayed(established):
+    established.arrives("A", length=100)
+    established.expects(SILENCE, at=0.03)
+    established.expects("A", within=0.5)
+
+
+@requirement("RFC9293 MUST-40")
+def test_no_delay_reaches_half_a_second(established, case):
+    established.arrives("A", length=100)
+    established.expects("A", within=0.499)
+    with pytest.raises(ValueError, match="delack_ms"):
+        getattr(Config, case.profile)(delack_ms=500)
+
+
+@requirement("RFC9293 SHLD-19")
+def test_every_second_full_segment_is_acknowledged_at_once(established):
+    for _ in range(4):
+        established.arrives("A", length=1460)
+    rows = [row for _, row in established.host.heard]
+    established.host.heard.clear()
+    assert len(rows) >= 2
+    assert int(rows[-1]["ack"]) == (established.irs + established.said) % (1 << 32)

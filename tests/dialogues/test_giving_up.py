@@ -1,0 +1,92 @@
+"""When an attempt or a connection is given up: by number, by time, by what silence means (RFC 9293 3.8.3)."""
+
+import pytest
+
+from tcpcore import State
+from tests.dialogue import SECOND
+
+
+def resent(dialogue, flags):
+    """How many rows with these flags go out before the connection is gone."""
+    host, rows = dialogue.host, 0
+    while dialogue.state != State.CLOSED:
+        host.fire(host.stack.next_timer())
+        for _, row in host.heard:
+            assert row["flags"] & 0x12 == (0x12 if flags == "SA" else 0x02 if flags == "S" else 0x10)
+            rows += 1
+        host.heard.clear()
+    return rows
+
+
+def times(knob, *numbers, **knobs):
+    """The test with this knob at each of these numbers."""
+    return pytest.mark.parametrize("most", [
+        pytest.param(number, marks=pytest.mark.knobs(**{knob: number, **knobs})) for number in numbers
+    ])  # fmt: skip
+
+
+@times("tcp_syn_retries", 0, 1, 3, retries_rule="count", tcp_syn_linear_timeouts=0)
+def test_a_syn_is_sent_again_so_often_and_no_more(syn_sent, most):
+    assert resent(syn_sent, "S") == most
+    assert syn_sent.error == "ETIMEDOUT"
+
+
+@times("tcp_synack_retries", 0, 1, 3)
+def test_a_syn_ack_is_sent_again_so_often_and_no_more(syn_received, most):
+    assert resent(syn_received, "SA") == most
+
+
+@times("tcp_retries2", 1, 3, retries_rule="count")
+def test_text_is_sent_again_so_often_and_no_more(established, most):
+    established.send(100)
+    established.expects("A", length=100)
+    assert resent(established, "A") == most
+    assert established.error == "ETIMEDOUT"
+
+
+@times("tcp_retries2", 1, 3)
+def test_so_many_probes_without_an_answer_and_no_more(established, most):
+    established.arrives("A", wnd=0)
+    established.send(100)
+    assert resent(established, "A") == most
+    assert established.error == "ETIMEDOUT"
+
+
+@pytest.mark.knobs(keepinit_ms=2500, tcp_syn_linear_timeouts=0)
+def test_an_attempt_ends_with_keepinit_exactly(syn_sent):
+    """The SYN goes again after 1 s; after 3 s it would have gone once more."""
+    syn_sent.expects("S", at=1)
+    syn_sent.wait(2.49)
+    assert syn_sent.state == State.SYN_SENT
+    syn_sent.wait(2.51)
+    assert (syn_sent.state, syn_sent.error) == (State.CLOSED, "ETIMEDOUT")
+
+
+@pytest.mark.knobs(tcp_orphan_retries=1, tcp_retries2=15)
+def test_probes_of_an_orphan_end_sooner(established):
+    established.arrives("A", wnd=0)
+    established.close()
+    assert resent(established, "A") == 1
+    assert established.host.now < established.ready + 10 * SECOND
+
+
+@pytest.mark.knobs(tcp_retries2=2, retries_rule="count")
+def test_an_acknowledgement_gives_the_peer_its_time_again(established):
+    for _ in range(3):
+        established.send(100)
+        established.expects("A", length=100)
+        for _ in range(2):
+            established.expects("A", seq=established.next - 100, length=100, within=10)
+        established.arrives("A")
+    assert established.state == State.ESTABLISHED
+
+
+def test_the_peers_mss_is_cut_to_ours(listening):
+    listening.arrives("S", mss=9000)
+    listening.expects("SA")
+    listening.arrives("A")
+    assert listening.accept()
+    listening.send(2000)
+    listening.expects("A", length=1460)
+    listening.expects("A", length=540)
+    listening.arrives("A")
