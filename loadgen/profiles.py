@@ -9,8 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -23,7 +21,7 @@ from rich.text import Text
 
 from loadgen import options as opt
 from loadgen.metrics import SCHEMA
-from loadgen.report import write_whole
+from loadgen.shell import present
 from tcpcore import Config
 
 #: Not part of what a host is: the size and the seed of a simulation.
@@ -143,19 +141,9 @@ def profiles(
     table = rows(columns(yours))
     if differing:
         table = {knob: values for knob, values in table.items() if differs(values)}
-    suffix = output.suffix.lower() if output else ""
-    chosen = format_ or {".json": "json", ".csv": "csv"}.get(suffix, "table")
-    if chosen == "json":
-        text = as_json(table)
-    elif chosen == "csv":
-        text = as_csv(table)
-    else:
-        colour = output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        text = as_table(table, colour=colour)
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        write_whole(output, text)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {output}: {error}") from None
+    present(
+        {"json": lambda: as_json(table), "csv": lambda: as_csv(table)},
+        lambda colour, width: as_table(table, colour=colour),
+        format_,
+        output,
+    )

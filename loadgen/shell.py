@@ -260,7 +260,12 @@ def finish(
         raise click.ClickException(f"internal error, please report it: {error}") from None
     except KeyboardInterrupt:
         ctx.exit(EXIT_INTERRUPTED)
-    _write(result, thresholds, given["format"], given["output"])
+    present(
+        {"json": lambda: as_json(result), "csv": lambda: as_csv(result)},
+        lambda colour, width: as_table(result, thresholds, colour=colour, width=width),
+        given["format"],
+        given["output"],
+    )
     if result.partial:
         ctx.exit(EXIT_INTERRUPTED)
     figures = result.figures()
@@ -284,17 +289,21 @@ def parse_thresholds(texts: tuple[str, ...], tiny: Callable[[], Result]) -> list
     return parsed
 
 
-def _write(result: Result, thresholds: list[Threshold], format_: str | None, output: FilePath | None) -> None:
+def present(
+    texts: dict[str, Callable[[], str]],
+    table: Callable[[bool, int | None], str],
+    format_: str | None,
+    output: FilePath | None,
+) -> None:
+    """Write one of the texts, by format, to `output`, whole or not at all, or to standard output. The table
+    is told whether to use colour and how wide the terminal is, None where there is none."""
     suffix = output.suffix.lower() if output else ""
     chosen = format_ or {".json": "json", ".csv": "csv"}.get(suffix, "table")
-    if chosen == "json":
-        text = as_json(result)
-    elif chosen == "csv":
-        text = as_csv(result)
+    if chosen in texts:
+        text = texts[chosen]()
     else:
-        colour = output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        width = Console().width if output is None and sys.stdout.isatty() else None
-        text = as_table(result, thresholds, colour=colour, width=width)
+        terminal = output is None and sys.stdout.isatty()
+        text = table(terminal and not os.environ.get("NO_COLOR"), Console().width if terminal else None)
     if output is None:
         click.echo(text, nl=False)
         return
