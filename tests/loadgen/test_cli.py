@@ -1,9 +1,6 @@
 """The command line: exit codes, hints, help, files; every run here is small and real."""
 
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from click.testing import CliRunner
 
 from loadgen.cli import main
 from loadgen.runner import Runner
+from tests.loadgen.interrupting import interrupted
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -234,15 +232,8 @@ def test_an_interrupted_run_reports_what_it_has(loadgen, monkeypatch):
 
 
 def test_sigint_to_the_process():
-    args = [sys.executable, "-m", "loadgen", "handshake", "-n", "5M", "--rate", "1k", "--format", "json"]
-    with subprocess.Popen(
-        args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=EXAMPLES.parent
-    ) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.communicate(timeout=1.5)
-        process.send_signal(signal.SIGINT)
-        stdout, _ = process.communicate(timeout=20)
-    assert process.returncode == 130
+    code, stdout = interrupted("handshake", "-n", "5M", "--rate", "1k", "--format", "json")
+    assert code == 130
     assert json.loads(stdout)["partial"] is True
 
 

@@ -1,10 +1,6 @@
 """`loadgen flood` at the command line: what it refuses, what it prints, how it is interrupted."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +8,7 @@ from click.testing import CliRunner
 
 from loadgen.cli import main
 from loadgen.flood import Flood
+from tests.loadgen.interrupting import interrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--duration", "500ms", "--patience", "500ms", "--rate", "2k", "--backlog", "64")
@@ -158,14 +155,9 @@ def test_the_profile_is_the_hosts(flood):
 
 @pytest.mark.parametrize("more", [(), ("--compare", "all", "--workers", "2")])
 def test_sigint_reports_what_there_is(more):
-    args = [sys.executable, "-m", "loadgen", "flood", "--rate", "20k", "--duration", "2h", "--format", "json"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*args, *more], cwd=ROOT, **pipes) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.communicate(timeout=4)
-        os.kill(process.pid, signal.SIGINT)
-        stdout, _ = process.communicate(timeout=20)
-    assert process.returncode == 130
+    args = ("flood", "--rate", "20k", "--duration", "2h", "--format", "json", *more)
+    code, stdout = interrupted(*args, processes=2 if more else 1)
+    assert code == 130
     document = json.loads(stdout)
     assert document["partial"] is True
     if not more:
