@@ -1,4 +1,4 @@
-"""Ctrl-C for a process of our own, once it is well into its work: by its CPU time, since a busy machine starts late."""
+"""Ctrl-C for a process of ours once it is well into its work, by its CPU time: a busy machine starts late."""
 
 import os
 import signal
