@@ -10,9 +10,8 @@
 # of one tick never overtake each other: they come out in the order in which they were armed.
 #
 # A slot is a list of chunks of references (slot + 1); Block.timer_pos is the position of the
-# entry that counts. Cancelling forgets the position and counts the list's live entries down: the entry
-# itself is not touched. A list without live ones goes as a whole; in others a look at the block
-# tells which entries have been left behind.
+# entry that counts. Cancelling forgets the position and counts the list's live entries down. A list without
+# live ones goes as a whole; in others a look at the block tells which entries were left behind.
 # Invariant: `live` entries stand where their block's timer_pos says, list by list.
 # Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
 from libc.stddef cimport size_t
@@ -38,8 +37,8 @@ cdef struct Wheel:
     Level* levels             # [LEVELS]
     Chunks pool
     int64_t clock             # tick
-    int64_t recent            # tick armed last since the clock moved, -1 none,
-    ChunkList* recent_list    # and where its entries are: a batch mostly arms one tick
+    int64_t recent            # tick armed last since the clock moved, no_tick() none
+    ChunkList* recent_list    # its list: a batch mostly arms one tick
     uint32_t live             # armed blocks
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil
@@ -51,6 +50,10 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
 cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil
 cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil
 cdef list wheel_check(const Wheel* wheel)
+
+
+cdef inline int64_t no_tick() noexcept nogil:
+    return <int64_t>1 << 62                   # -1 would be in the past, and so due now
 
 
 cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:

@@ -32,7 +32,7 @@ cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept no
     wheel.blocks = blocks
     wheel.pool.reserved = <uint32_t>(chunks if chunks < POSITIONS else POSITIONS)
     wheel.pool.fresh = 1
-    wheel.recent = -1
+    wheel.recent = no_tick()
     wheel.levels = <Level*>arena_map(LEVELS * sizeof(Level))
     wheel.pool.words = <uint32_t*>arena_map(<size_t>wheel.pool.reserved * CHUNK_BYTES)
     if wheel.levels == NULL or wheel.pool.words == NULL:
@@ -56,7 +56,7 @@ cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil:
 cdef inline void set_clock(Wheel* wheel, int64_t tick) noexcept nogil:
     """Which list a tick has depends on the clock."""
     wheel.clock = tick
-    wheel.recent = -1
+    wheel.recent = no_tick()
 
 
 cdef int64_t next_start(const Wheel* wheel, int level) noexcept nogil:

@@ -86,6 +86,13 @@ TestWheel = WheelMachine.TestCase
 TestWheel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
+@pytest.mark.parametrize("tick", [-1, -2, -(2**40)])
+def test_a_tick_before_time_began_is_due_now(tick):
+    timers = Timers(CAPACITY)
+    timers.arm([7], tick)
+    assert popped(timers, 0) == [(7, 0)]
+
+
 @pytest.mark.parametrize("clock", EDGES)
 def test_100k_operations(clock):
     """A long deterministic run: mostly short timers armed again and again, with leaps now and then."""
