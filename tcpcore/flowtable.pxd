@@ -63,8 +63,9 @@ cdef inline uint32_t flow_owner(const FlowTable* table, uint32_t hash, const Seg
 cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
     """Chain a block whose 4-tuple is filled in and not in the table yet."""
     cdef uint32_t* head = &table.heads[hash & table.mask]
-    expect(ref != 0)
-    table.blocks[ref - 1].next = head[0]
+    cdef Block* tcb = &table.blocks[ref - 1]
+    expect(ref != 0 and hash == flow_hash(table, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport))
+    tcb.next = head[0]
     head[0] = ref
     table.count += 1
     if unlikely(2 * table.count > <uint64_t>table.mask + 1 and table.mask != table.max_mask):

@@ -7,7 +7,7 @@ from libc.stdint cimport uint8_t
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
 from tcpcore.emit cimport forget_limit, is_brief, write_row
-from tcpcore.rto cimport clock_ms, fin_wait_2_time, rexmt_wait, rtt_update, stays_whole
+from tcpcore.rto cimport TW_BRIEF_MS, clock_ms, fin_wait_2_time, rexmt_wait, rtt_update, stays_whole
 from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN
 from tcpcore.seq cimport seq_between, seq_lt
@@ -15,7 +15,6 @@ from tcpcore.update cimport *
 
 cdef enum:
     BUSY = 0x5800             # B_RECOVER | B_TIMING | B_WINDOW
-    TW_BRIEF_MS = 4000        # Linux counts shorter ones as TWKilled
 
 
 cdef inline bint undisturbed(const Block* tcb, const Cold* cold, uint8_t timer) noexcept nogil:

@@ -9,6 +9,7 @@ cdef enum:
     RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
     LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
     TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
+    TW_BRIEF_MS = 4000        # Linux counts shorter ones as TWKilled
     RTT_MAX = 65535           # what Block.rtt can hold; a longer sample is cut
 
 

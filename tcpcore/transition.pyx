@@ -23,7 +23,6 @@ cdef extern from "<errno.h>" nogil:
 
 cdef enum:
     PAWS_IDLE_MS = 2_073_600_000    # 24 days: RFC 7323 5.5, TS.Recent has worn out
-    TW_BRIEF_MS = 4000        # Linux counts shorter ones as TWKilled
     ANSWER_ROWS = 2           # rows one segment may cause
 
 
