@@ -25,6 +25,7 @@ from tcpcore import SEGMENT, State
 
 FLOOR_PASSES = 3
 PAIR, NAIVE = "a pair's life", "a pair's life in plain Python"
+IN_THE_SYSTEM = "in the system, clearing pages"
 
 POLICIES = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
 Lines = Iterator[Row | Note]
@@ -307,7 +308,7 @@ def loadgen(run: Run) -> Lines:
                 share = Measured.of([100 * ns / whole for whole in spent])
                 yield Row(f"  the bare, {pair} pair's share of it", share, "%", None, target)
         yield Row("  inside engine calls", Measured.of(inside), "%")
-        yield Row("  in the system, clearing pages", Measured.of(system), "ns")
+        yield Row(f"  {IN_THE_SYSTEM}", Measured.of(system), "ns")
 
 
 def twins(run: Run) -> Lines:

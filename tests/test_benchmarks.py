@@ -20,6 +20,7 @@ from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
 from benchmarks.measures import (
     BYTES,
     BYTES_PLAIN,
+    IN_THE_SYSTEM,
     POLICIES,
     Script,
     bytes_per_connection,
@@ -57,7 +58,8 @@ def test_quick_run_prints_every_figure(tmp_path):
     assert len(set(named(result))) == len(names)
     for name in ("memory floor, 20k", "server side, 10k", "a pair's life, 20k", "SYN flood, drop"):
         assert name in names and name in done.stdout
-    assert all(row["value"]["median"] > 0 for row in result["rows"])
+    for row in result["rows"]:  # a system that had cleared pages at hand may bill no time for them
+        assert row["value"]["median"] > 0 or row["name"].strip() == IN_THE_SYSTEM, row
     assert not any(str(ROOT) in text for text in (told.read_text(), done.stdout))
 
 
