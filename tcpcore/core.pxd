@@ -67,7 +67,7 @@ cdef struct Core:
     Py_ssize_t batch_n
     Py_ssize_t numbered       # these two are for numbered_n segments from here on
     Py_ssize_t numbered_n
-    uint32_t isn_hashes[STRIDE]
+    uint32_t isns[STRIDE]
     uint32_t ts_offsets[STRIDE]
 
 cdef enum KeyPurpose:

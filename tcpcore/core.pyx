@@ -17,7 +17,7 @@ from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
 from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
 from tcpcore.knobs cimport ROUND_DOWN
-from tcpcore.isn cimport isn_clock, isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
+from tcpcore.isn cimport isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
 from tcpcore.lanes cimport LANES, siphash13_many, tuple_first, tuple_last
 from tcpcore.policy cimport *
 from tcpcore.openings cimport Openings
@@ -27,7 +27,7 @@ from tcpcore.predict cimport *
 from tcpcore.ranges cimport *
 from tcpcore.reassembly cimport Ranges, ranges_empty
 from tcpcore.rto cimport clock_ms, tick_up
-from tcpcore.segment cimport ACK, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN
+from tcpcore.segment cimport ACK, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN
 from tcpcore.sending cimport rows_due
 from tcpcore.syncookie cimport *
 from tcpcore.synq cimport *
@@ -507,7 +507,7 @@ cdef bint admitted(Core* core, Listener* listener, uint32_t id, uint32_t queue, 
     return False
 
 
-cdef void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener* listener) noexcept nogil:
+cdef inline void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener* listener) noexcept nogil:
     """A passive block's 4-tuple and listener."""
     tcb.raddr = seg.src
     tcb.laddr = seg.dst
@@ -523,7 +523,7 @@ cdef uint32_t own_buffer(const Core* core, uint32_t size, bint stamped) noexcept
     return size if size != (core.knobs.rcv_buf_stamped if stamped else core.knobs.rcv_buf) else 0
 
 
-cdef uint32_t buffer_for(const Core* core, const Listener* listener, bint stamped) noexcept nogil:
+cdef inline uint32_t buffer_for(const Core* core, const Listener* listener, bint stamped) noexcept nogil:
     """The window of a connection of this listener."""
     if listener.rcv_buf == 0:
         return 0
@@ -549,35 +549,47 @@ cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
     return 4 * syns >= look
 
 
-cdef Py_ssize_t numbers_of(Core* core, const Segment* seg) noexcept nogil:
-    """Where isn_hashes and ts_offsets have this segment's, -1 nowhere. They are worked out when the first SYN
-    asks, for the LANES segments from it on."""
+cdef inline Py_ssize_t numbers_of(Core* core, const Segment* seg, int64_t now) noexcept nogil:
+    """Where isns and ts_offsets have this segment's, -1 nowhere. They are worked out when the first SYN asks,
+    for the LANES segments from it on."""
+    cdef Py_ssize_t at = seg - core.batch - core.numbered
+    if likely(0 <= at < core.numbered_n):
+        return at
+    return numbers_from(core, seg, now)
+
+
+cdef Py_ssize_t numbers_from(Core* core, const Segment* seg, int64_t now) noexcept nogil:
+    """The same where they are still to be worked out."""
     cdef uint64_t first[LANES]
     cdef uint64_t last[LANES]
     cdef Py_ssize_t at = seg - core.batch, i, n
-    if core.batch == NULL or at < 0 or at >= core.batch_n:
+    if core.batch == NULL or at < core.numbered or at >= core.batch_n:
         return -1
-    if at >= core.numbered + core.numbered_n:
-        n = least(core.batch_n - at, LANES)
-        if not many_syns(seg, n):
-            return -1
-        for i in range(n):
-            first[i] = tuple_first(seg[i].src, seg[i].dst)
-            last[i] = tuple_last(seg[i].sport, seg[i].dport)
-        isn_many(&core.isn, first, last, n, core.isn_hashes)
-        if core.knobs.tcp_timestamps == 1:
-            isn_ts_many(&core.isn, first, n, core.ts_offsets)
-        core.numbered = at
-        core.numbered_n = n
-    return at - core.numbered if at >= core.numbered else -1
+    n = least(core.batch_n - at, LANES)
+    if not many_syns(seg, n):
+        return -1
+    for i in range(n):
+        first[i] = tuple_first(seg[i].src, seg[i].dst)
+        last[i] = tuple_last(seg[i].sport, seg[i].dport)
+    number_many(core, first, last, n, now, 0)
+    core.numbered = at
+    core.numbered_n = n
+    return 0
 
 
-cdef uint32_t ts_offset_for(Core* core, const Segment* seg) noexcept nogil:
-    cdef Py_ssize_t at
+cdef void number_many(Core* core, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
+                      Py_ssize_t at) noexcept nogil:
+    """First numbers and timestamp offsets of n <= LANES 4-tuples, as far as they are hashes, to place `at`."""
+    if isn_hashes(&core.isn):
+        isn_many(&core.isn, first, last, n, now, core.isns + at)
+    if core.knobs.tcp_timestamps == 1:
+        isn_ts_many(&core.isn, first, n, core.ts_offsets + at)
+
+
+cdef inline uint32_t ts_offset_for(Core* core, const Segment* seg, Py_ssize_t numbers) noexcept nogil:
     if not seg.opts & OPT_TS or core.knobs.tcp_timestamps != 1:
         return 0
-    at = numbers_of(core, seg)
-    return core.ts_offsets[at] if at >= 0 else isn_ts_offset(&core.isn, seg.dst, seg.src)
+    return core.ts_offsets[numbers] if numbers >= 0 else isn_ts_offset(&core.isn, seg.dst, seg.src)
 
 
 cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t now,
@@ -586,25 +598,22 @@ cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t n
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef Block tcb
     cdef Cold cold
-    cdef Action act
     cdef CookieOptions agreed
     cdef Segment heard = seg[0]
-    cdef uint32_t offset = ts_offset_for(core, seg)
+    cdef uint32_t offset = ts_offset_for(core, seg, numbers_of(core, seg, now))
     cookie_agree(&core.cookies, seg, &agreed)
     heard.opts &= agreed.opts | OPT_MSS
     count_n(&core.counters, Mib.SyncookiesLostOptions, options_in(cookie_lost(&core.cookies, seg, &agreed)))
     memset(&tcb, 0, sizeof(Block))
-    memset(&act, 0, sizeof(Action))
-    act.rows = rows
-    act.counters = &core.counters
     name_block(&tcb, seg, id, listener)
     open_passive(&tcb, &cold, &heard, &core.knobs, now, cookie_make(&core.cookies, seg, now), offset,
-                 buffer_for(core, listener, heard.opts & OPT_TS), &act)
+                 buffer_for(core, listener, heard.opts & OPT_TS), rows)
     if tcb.bits & B_TS:
         rows[0].tsval = cookie_tsval(&core.cookies, &agreed, clock_ms(now)) + offset
     expect_cookies(listener, now)
     count(&core.counters, Mib.SyncookiesSent)
-    return act.n_rows
+    count_n(&core.counters, Mib.SynPayloadIgnored, seg.payload_len)
+    return 1
 
 
 cdef uint32_t options_in(uint8_t opts) noexcept nogil:
@@ -620,7 +629,7 @@ cdef bint cookie_back(Core* core, const Segment* seg, uint32_t hash, uint32_t id
     n_rows[0] = 0
     if not core.knobs.tcp_syncookies or now > listener.cookie_until or (seg.flags & (SYN | RST | ACK)) != ACK:
         return False
-    offset = ts_offset_for(core, seg)
+    offset = ts_offset_for(core, seg, numbers_of(core, seg, now))
     if not cookie_read(&core.cookies, seg, offset, now, &told):
         count(&core.counters, Mib.SyncookiesFailed)
         return False
@@ -668,16 +677,14 @@ cdef uint32_t open_by_cookie(Core* core, const Segment* seg, uint32_t hash, uint
     return act.n_rows
 
 
-cdef uint32_t first_number(Core* core, const Segment* seg, int64_t now) noexcept nogil:
+cdef inline uint32_t first_number(Core* core, const Segment* seg, Py_ssize_t numbers,
+                                  int64_t now) noexcept nogil:
     """The ISS of a half-open entry. Where entries may be dropped to come back as cookies, it is one: those of
     FreeBSD have all they say in this number."""
-    cdef Py_ssize_t at
     if policy_pauses(&core.knobs) and core.cookies.rule == COOKIE_FREEBSD:
         return cookie_make(&core.cookies, seg, now)
-    if isn_hashes(&core.isn):
-        at = numbers_of(core, seg)
-        if at >= 0:
-            return isn_clock(&core.isn, now) + core.isn_hashes[at]
+    if isn_hashes(&core.isn) and numbers >= 0:
+        return core.isns[numbers]
     return isn_make(&core.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
 
 
@@ -685,9 +692,8 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
                         Segment* rows) noexcept nogil:
     """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
-    cdef Action act
-    cdef Ranges scratch
-    cdef uint32_t ref, queue = queue_of(core, seg, id)
+    cdef uint32_t ref, timeout, queue = queue_of(core, seg, id)
+    cdef Py_ssize_t numbers
     cdef Block* tcb
     cdef bint cookie
     if not admitted(core, listener, id, queue, iss >= 0, &cookie, now):
@@ -702,15 +708,16 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
         return 0
     tcb = &core.pool.blocks[ref - 1]
     name_block(tcb, seg, id, listener)
+    numbers = numbers_of(core, seg, now)
     if iss < 0:
-        iss = first_number(core, seg, now)
-    begin(core, &act, &scratch, ref - 1, rows)
-    open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
-                 ts_offset_for(core, seg), buffer_for(core, listener, seg.opts & OPT_TS), &act)
+        iss = first_number(core, seg, numbers, now)
+    timeout = open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
+                           ts_offset_for(core, seg, numbers),
+                           buffer_for(core, listener, seg.opts & OPT_TS), rows)
+    if seg.payload_len or seg.flags & FIN:
+        more_than_syn(core, ref - 1, seg)
     flow_insert(&core.flows, hash, ref)
-    if not ranges_empty(act.ranges):
-        keep_ranges(core, ref - 1, &act)
-    arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
+    arm(core, ref - 1, T_REXMT, tick_up(now) + timeout)
     core.counts[SYN_RECEIVED] += 1
     core.half_open += 1
     backlog_half_opened(listener)
@@ -718,7 +725,17 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
         synq_add(&core.synq, queue, ref)
     count(&core.counters, Mib.SynQueueAdded)
     events_tell(&core.events, handle_of(core, ref - 1), now, id, EV_OPENED, 0, SYN_RECEIVED)
-    return act.n_rows
+    return 1
+
+
+cdef void more_than_syn(Core* core, uint32_t slot, const Segment* seg) noexcept nogil:
+    """Text or a FIN came with the SYN of this half-open entry."""
+    cdef Action act
+    cdef Ranges scratch
+    begin(core, &act, &scratch, slot, NULL)
+    open_text(&core.pool.blocks[slot], &core.pool.colds[slot], seg, &core.knobs, &act)
+    if not ranges_empty(act.ranges):
+        keep_ranges(core, slot, &act)
 
 
 cdef bint foreign(const Segment* seg) noexcept nogil:
@@ -1005,7 +1022,7 @@ cdef struct Spot:
     uint16_t lport
     uint32_t hash
     uint32_t ref              # who stands there now, 0 nobody
-    Py_ssize_t numbers        # where isn_hashes and ts_offsets have its, -1 nowhere
+    Py_ssize_t numbers        # where isns and ts_offsets have its, -1 nowhere
     PortSearch search
 
 
@@ -1073,10 +1090,8 @@ cdef uint64_t core_connect(Core* core, const Opening* opening, Py_ssize_t i, int
 cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int64_t iss, int64_t now,
                       Segment* rows, uint32_t* n_rows) noexcept nogil:
     """A block, which there is, for a 4-tuple that is free, and its SYN."""
-    cdef uint32_t ref = pool_take(&core.pool), ts_offset = 0
+    cdef uint32_t ref = pool_take(&core.pool), ts_offset = 0, timeout
     cdef Block* tcb
-    cdef Action act
-    cdef Ranges scratch
     expect(ref != 0)
     tcb = &core.pool.blocks[ref - 1]
     tcb.raddr = opening.raddr
@@ -1084,21 +1099,20 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     tcb.rport = opening.rport
     tcb.lport = spot.lport
     if iss < 0 and spot.numbers >= 0 and isn_hashes(&core.isn):
-        iss = <uint32_t>(isn_clock(&core.isn, now) + core.isn_hashes[spot.numbers])
+        iss = core.isns[spot.numbers]
     elif iss < 0:
         iss = isn_make(&core.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport, now)
     if core.knobs.tcp_timestamps == 1:
         ts_offset = (core.ts_offsets[spot.numbers] if spot.numbers >= 0
                      else isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr))
-    begin(core, &act, &scratch, ref - 1, rows)
-    open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
-                opening.rcv_buf if opening.rcv_buf != core.knobs.rcv_buf else 0, &act)
+    timeout = open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
+                          opening.rcv_buf if opening.rcv_buf != core.knobs.rcv_buf else 0, rows)
     if spot.place >= 0 and ports_taken(&core.ports, &spot.search, spot.place):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&core.flows, spot.hash, ref)
-    arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)
+    arm(core, ref - 1, T_REXMT, tick_up(now) + timeout)
     core.counts[SYN_SENT] += 1
-    n_rows[0] = act.n_rows
+    n_rows[0] = 1
     events_tell(&core.events, handle_of(core, ref - 1), now, 0, EV_OPENED, 0, SYN_SENT)
     return handle_of(core, ref - 1)
 
@@ -1112,7 +1126,8 @@ cdef inline void fill_opening(Opening* opening, const Openings* wanted, Py_ssize
     opening.rcv_buf = wanted.rcv_buf[at * wanted.steps[5]]
 
 
-cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n) noexcept nogil:
+cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n,
+                        int64_t now) noexcept nogil:
     """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; a port still to be chosen makes
     them hints gone wrong."""
     cdef uint64_t first[LANES]
@@ -1129,9 +1144,7 @@ cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_
         siphash13_many(core.flows.k0, core.flows.k1, first, last, hashes, part)
         for i in range(part):
             core.hashes[start + i] = <uint32_t>hashes[i]
-        isn_many(&core.isn, first, last, part, core.isn_hashes + start)
-        if core.knobs.tcp_timestamps == 1:
-            isn_ts_many(&core.isn, first, part, core.ts_offsets + start)
+        number_many(core, first, last, part, now, start)
         start += part
 
 
@@ -1143,7 +1156,7 @@ cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int6
     cdef uint32_t more
     while done < n:
         part = least(n - done, STRIDE)
-        hash_openings(core, wanted, done, part)
+        hash_openings(core, wanted, done, part, now)
         for i in range(part):
             pool_ahead(&core.pool, core.knobs.tcp_timestamps)
             flow_ahead(&core.flows, core.hashes, i, part)
@@ -1151,6 +1164,7 @@ cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int6
             conns[done + i] = core_connect(core, &opening, i, now, rows + written, &more)
             written += more
         done += part
+    count_n(&core.counters, Mib.ActiveOpens, written)
     count_n(&core.counters, Mib.OutSegs, written)
     return written
 

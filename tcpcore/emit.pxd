@@ -131,9 +131,9 @@ cdef inline uint32_t send_seq(const Block* tcb, const Knobs* knobs) noexcept nog
     return tcb.snd_nxt
 
 
-cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
-                           uint8_t flags, uint32_t seq) noexcept nogil:
-    """A row from this block, ack = RCV.NXT when flags have ACK."""
+cdef inline void start_row(Segment* row, Block* tcb, Cold* cold, int64_t now, uint8_t flags,
+                           uint32_t seq) noexcept nogil:
+    """A row from this block but for the window, ack = RCV.NXT when flags have ACK."""
     memset(row, 0, sizeof(Segment))
     row.src = tcb.laddr
     row.dst = tcb.raddr
@@ -143,13 +143,40 @@ cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* kn
     row.seq = seq
     if flags & ACK:
         row.ack = tcb.rcv_nxt
-    row.wnd = advertise(tcb, cold, knobs)
     if tcb.bits & B_TS:
         row.opts = OPT_TS
         row.tsval = clock_ms(now) + cold.ts_offset
         row.tsecr = cold.ts_recent if flags & ACK else 0      # RFC 7323 3.2
     if tcb.bits & B_COLD:
         cold.delayed = 0
+
+
+cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                           uint8_t flags, uint32_t seq) noexcept nogil:
+    """A whole row."""
+    start_row(row, tcb, cold, now, flags, seq)
+    row.wnd = advertise(tcb, cold, knobs)
+
+
+cdef inline void write_syn(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                           uint8_t flags) noexcept nogil:
+    """A SYN or SYN-ACK with the options the block stands for (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
+    cdef uint32_t space = full_window(tcb, cold, knobs)
+    cdef uint16_t bits = tcb.bits
+    cdef uint8_t opts = OPT_MSS
+    start_row(row, tcb, cold, now, flags, tcb.iss)
+    if bits & B_WINDOW:
+        advertise(tcb, cold, knobs)                   # its window may go further than a SYN can say
+    row.wnd = <uint16_t>(space if space < 65535 else 65535)
+    row.mss = knobs.mss
+    if bits & B_TS:
+        opts |= OPT_TS
+    if bits & B_SACK:
+        opts |= OPT_SACK_OK
+    if bits & B_WSCALE:
+        opts |= OPT_WSCALE
+        row.wscale = tcb.wscale >> 4
+    row.opts = opts
 
 
 cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
@@ -209,14 +236,6 @@ cdef inline void put_answering_rst(const Segment* seg, Action* act) noexcept nog
 
 cdef inline void put_syn(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                          uint8_t flags) noexcept nogil:
-    """SYN or SYN-ACK with the options the block stands for (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
-    cdef Segment* row = put(tcb, cold, knobs, now, act, flags, tcb.iss)
-    cdef uint32_t space = full_window(tcb, cold, knobs)
-    row.wnd = <uint16_t>(space if space < 65535 else 65535)
-    row.opts |= OPT_MSS
-    row.mss = knobs.mss
-    if tcb.bits & B_SACK:
-        row.opts |= OPT_SACK_OK
-    if tcb.bits & B_WSCALE:
-        row.opts |= OPT_WSCALE
-        row.wscale = tcb.wscale >> 4
+    """One more row of the action, a SYN or SYN-ACK."""
+    write_syn(&act.rows[act.n_rows], tcb, cold, knobs, now, flags)
+    act.n_rows += 1

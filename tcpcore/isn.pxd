@@ -17,13 +17,13 @@ cdef void isn_init(Isn* isn, IsnRule rule, int64_t tick_ns, uint64_t k0, uint64_
 cdef uint32_t isn_make(Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr, uint16_t rport,
                        int64_t now) noexcept nogil
 cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint32_t raddr) noexcept nogil
-cdef void isn_many(const Isn* isn, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
-                   uint32_t* hashes) noexcept nogil
+cdef void isn_many(const Isn* isn, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
+                   uint32_t* numbers) noexcept nogil
 cdef void isn_ts_many(const Isn* isn, const uint64_t* first, Py_ssize_t n, uint32_t* offsets) noexcept nogil
 
 
 cdef inline bint isn_hashes(const Isn* isn) noexcept nogil:
-    """An ISN is the clock and isn_many's hash, nothing else."""
+    """isn_many gives the ISNs: nothing is drawn for them, one by one."""
     return isn.rule == ISN_RFC6528
 
 

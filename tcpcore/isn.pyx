@@ -47,14 +47,15 @@ cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint32_t raddr) noex
     return <uint32_t>siphash24_1(isn.k0, isn.k1, raddr | <uint64_t>laddr << 32)
 
 
-cdef void isn_many(const Isn* isn, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
-                   uint32_t* hashes) noexcept nogil:
-    """F of RFC 6528 3 for n <= LANES 4-tuples, as the words of their message (lanes.pxd)."""
+cdef void isn_many(const Isn* isn, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
+                   uint32_t* numbers) noexcept nogil:
+    """isn_make by RFC 6528 for n <= LANES 4-tuples, as the words of their message (lanes.pxd)."""
     cdef uint64_t whole[LANES]
+    cdef uint32_t clock = isn_clock(isn, now)
     cdef Py_ssize_t i
     siphash24_many(isn.k0, isn.k1, first, last, whole, n)
     for i in range(n):
-        hashes[i] = <uint32_t>whole[i]
+        numbers[i] = clock + <uint32_t>whole[i]
 
 
 cdef void isn_ts_many(const Isn* isn, const uint64_t* first, Py_ssize_t n, uint32_t* offsets) noexcept nogil:

@@ -44,28 +44,32 @@ cdef uint8_t reset_error(const Block* tcb, const Knobs* knobs) noexcept nogil:
     return EPIPE if tcb.state == CLOSE_WAIT and knobs.epipe_in_close_wait else ECONNRESET
 
 
-cdef void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
-                  uint32_t rcv_buf) noexcept nogil:
+cdef inline void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+                         uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
     """A fresh block, offering what the knobs allow."""
     cdef uint32_t shift = knobs.rcv_wscale
+    cdef uint16_t bits = 0
     tcb.iss = iss
     tcb.snd_una = iss
     tcb.snd_nxt = iss + 1
     if knobs.tcp_sack:
-        tcb.bits |= B_SACK
+        bits |= B_SACK
+    if knobs.tcp_window_scaling:
+        bits |= B_WSCALE
+    if knobs.tcp_timestamps:
+        bits |= B_TS
     if rcv_buf:
-        use_cold(tcb, cold)
-        tcb.bits |= B_WINDOW
-        cold.rcv_buf = rcv_buf
+        bits |= B_WINDOW
         shift = knobs.rcv_wscale_min
         while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
             shift += 1
-    if knobs.tcp_window_scaling:
-        tcb.bits |= B_WSCALE
+    if bits & B_WSCALE:
         tcb.wscale = <uint8_t>(shift << 4)
-    if knobs.tcp_timestamps:
-        tcb.bits |= B_TS
+    tcb.bits |= bits
+    if bits & (B_TS | B_WINDOW):
         use_cold(tcb, cold)
+        cold.rcv_buf = rcv_buf
+    if bits & B_TS:
         cold.ts_offset = ts_offset
         cold.rtt_at = clock_ms(now) + ts_offset       # first and last TSval of the SYN, for TSecr
         cold.rtt_seq = cold.rtt_at
@@ -162,17 +166,17 @@ cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* ac
 
 # --- 3.10.1 OPEN Call --------------------------------------------------------------------
 
-cdef void open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
-                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
-    """CLOSED -> SYN-SENT; the tuple is already in the block."""
+cdef uint32_t open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+                          uint32_t ts_offset, uint32_t rcv_buf, Segment* row) noexcept nogil:
+    """CLOSED -> SYN-SENT; the tuple is already in the block. The SYN goes in `row`, its timer (T_REXMT) runs
+    as many ticks as are returned."""
     prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_SENT
     tcb.bits |= B_HELD
     tcb.mss = knobs.mss
     tcb.snd_wl1 = <uint32_t>tick_up(now)
-    put_syn(tcb, cold, knobs, now, act, SYN)
-    arm_syn(tcb, knobs, now, act, syn_interval(knobs, 0, 0))
-    count(act.counters, Mib.ActiveOpens)
+    write_syn(row, tcb, cold, knobs, now, SYN)
+    return first_wait(tcb, knobs)
 
 
 cdef void arm_syn(Block* tcb, const Knobs* knobs, int64_t now, Action* act, uint32_t wait) noexcept nogil:
@@ -184,10 +188,10 @@ cdef void arm_syn(Block* tcb, const Knobs* knobs, int64_t now, Action* act, uint
     set_main(tcb, act, T_REXMT, wait)
 
 
-cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                       uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
-    """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry and its SYN-ACK. Text on the SYN waits
-    for ESTABLISHED, or is not accepted and the peer sends it again: never acknowledged here."""
+cdef uint32_t open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                           uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Segment* row) noexcept nogil:
+    """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry, and its SYN-ACK in `row`, whose timer
+    (T_REXMT) runs as many ticks as are returned."""
     prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_RECEIVED
     tcb.bits |= B_PASSIVE
@@ -195,9 +199,14 @@ cdef void open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
     read_options(tcb, cold, seg, knobs, now)
     take_window(tcb, cold, seg, seg.wnd)
     open_window(tcb, cold, knobs)
-    put_syn(tcb, cold, knobs, now, act, SYN | ACK)
-    set_main(tcb, act, T_REXMT, syn_interval(knobs, 0, 0))
-    if knobs.syn_text == SYN_TEXT_KEPT and act.ranges != NULL:
+    write_syn(row, tcb, cold, knobs, now, SYN | ACK)
+    return first_wait(tcb, knobs)
+
+
+cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+    """What else came with the SYN of a half-open entry: it waits for ESTABLISHED, or is not accepted and the
+    peer sends it again. Never acknowledged here."""
+    if knobs.syn_text == SYN_TEXT_KEPT:
         keep_syn_text(tcb, cold, seg, knobs, act, seg.flags & FIN)
     else:
         count_n(act.counters, Mib.SynPayloadIgnored, seg.payload_len)

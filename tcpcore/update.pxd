@@ -24,22 +24,23 @@ cdef inline void read_options(Block* tcb, Cold* cold, const Segment* seg, const 
                               int64_t now) noexcept nogil:
     """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
-    cdef uint32_t shift
+    cdef uint16_t bits = tcb.bits
+    cdef uint8_t shifts = 0
     if mss > knobs.mss:
         mss = knobs.mss
     tcb.mss = <uint16_t>(mss if mss > MSS_MIN else MSS_MIN)
-    if seg.opts & OPT_WSCALE and tcb.bits & B_WSCALE:
-        shift = seg.wscale if seg.wscale < WSCALE_MAX else WSCALE_MAX
-        tcb.wscale = <uint8_t>(tcb.wscale & 0xF0 | shift)
+    if seg.opts & OPT_WSCALE and bits & B_WSCALE:
+        shifts = tcb.wscale & 0xF0 | (seg.wscale if seg.wscale < WSCALE_MAX else WSCALE_MAX)
     else:
-        tcb.bits &= ~B_WSCALE
-        tcb.wscale = 0
+        bits &= ~B_WSCALE
     if not seg.opts & OPT_SACK_OK:
-        tcb.bits &= ~B_SACK
-    if seg.opts & OPT_TS and tcb.bits & B_TS:
+        bits &= ~B_SACK
+    if seg.opts & OPT_TS and bits & B_TS:
         take_timestamp(cold, seg, now)
     else:
-        tcb.bits &= ~B_TS
+        bits &= ~B_TS
+    tcb.wscale = shifts
+    tcb.bits = bits
 
 
 cdef inline void take_window(Block* tcb, Cold* cold, const Segment* seg, uint32_t wnd) noexcept nogil:
