@@ -15,6 +15,7 @@ from tcpcore.counters cimport *
 from tcpcore.emit cimport is_brief, rounded, use_cold
 from tcpcore.events cimport *
 from tcpcore.flowtable cimport *
+from tcpcore.handshake cimport open_active, open_passive
 from tcpcore.intrin cimport PREDICTION, expect, likely, prefetch
 from tcpcore.knobs cimport ROUND_DOWN
 from tcpcore.isn cimport isn_hashes, isn_make, isn_many, isn_ts_many, isn_ts_offset
@@ -474,6 +475,12 @@ cdef void expect_cookies(Listener* listener, int64_t now) noexcept nogil:
     listener.cookie_until = now + <int64_t>COOKIE_LIFE_S * 1_000_000_000
 
 
+cdef inline bint at_ease(const Core* core, const Listener* listener) noexcept nogil:
+    """This listener takes one more half-open entry: there is no need to ask `admitted`."""
+    return (core.book == BOOK_NONE and listener.half_open <= listener.backlog
+            and not backlog_accept_full(listener) and policy_at_ease(&core.knobs))
+
+
 cdef bint admitted(Core* core, Listener* listener, uint32_t id, uint32_t queue, bint reopened, bint* cookie,
                    int64_t now) noexcept nogil:
     """May this listener take one more half-open entry, or answer with a cookie? Makes room where the policy
@@ -627,7 +634,7 @@ cdef bint cookie_back(Core* core, const Segment* seg, uint32_t hash, uint32_t id
     cdef CookieOptions told
     cdef uint32_t offset, ref
     n_rows[0] = 0
-    if not core.knobs.tcp_syncookies or now > listener.cookie_until or (seg.flags & (SYN | RST | ACK)) != ACK:
+    if not core.knobs.tcp_syncookies or now > listener.cookie_until:
         return False
     offset = ts_offset_for(core, seg, numbers_of(core, seg, now))
     if not cookie_read(&core.cookies, seg, offset, now, &told):
@@ -692,14 +699,16 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
                         Segment* rows) noexcept nogil:
     """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
     cdef Listener* listener = backlog_at(&core.backlog, id)
-    cdef uint32_t ref, timeout, queue = queue_of(core, seg, id)
+    cdef uint32_t ref, timeout, queue = 0
     cdef Py_ssize_t numbers
     cdef Block* tcb
     cdef bint cookie
-    if not admitted(core, listener, id, queue, iss >= 0, &cookie, now):
-        return 0
-    if cookie:
-        return send_cookie(core, seg, id, now, rows)
+    if not (core.predicting and at_ease(core, listener)):
+        queue = queue_of(core, seg, id)
+        if not admitted(core, listener, id, queue, iss >= 0, &cookie, now):
+            return 0
+        if cookie:
+            return send_cookie(core, seg, id, now, rows)
     ref = pool_take(&core.pool)
     if ref == 0:
         count(&core.counters, Mib.ListenDrops)
@@ -751,13 +760,15 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
     if foreign(seg):
         count(&core.counters, Mib.InErrs)
         return 0
+    id = backlog_find(&core.backlog, seg.dst, seg.dport)
+    if likely(id and seg.flags & (SYN | ACK | RST | FIN) == SYN):       # in_listen opens, whatever the knobs
+        return open_half(core, seg, hash, id, -1, now, rows)
     memset(&act, 0, sizeof(Action))
     act.rows = rows
     act.counters = &core.counters
-    id = backlog_find(&core.backlog, seg.dst, seg.dport)
     if id == 0:
         in_closed(seg, &core.knobs, &act)
-    elif cookie_back(core, seg, hash, id, now, rows, &n_rows):
+    elif seg.flags & (SYN | RST | ACK) == ACK and cookie_back(core, seg, hash, id, now, rows, &n_rows):
         return n_rows
     elif in_listen(seg, &core.knobs, &act) == LISTEN_OPEN:
         return open_half(core, seg, hash, id, -1, now, rows)

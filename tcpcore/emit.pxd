@@ -6,6 +6,7 @@ from libc.string cimport memset
 from tcpcore.action cimport Action
 from tcpcore.block cimport *
 from tcpcore.counters cimport Mib, count
+from tcpcore.intrin cimport unlikely
 from tcpcore.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
 from tcpcore.rto cimport clock_ms
 from tcpcore.rules cimport ACCEPT_LINUX
@@ -25,13 +26,19 @@ cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noex
             and knobs.orphan_fin_wait_2_brief)
 
 
+cdef inline void start_cold(Block* tcb, Cold* cold) noexcept nogil:
+    """The cold line of a block that has sent nothing but its SYN."""
+    memset(cold, 0, sizeof(Cold))
+    tcb.bits |= B_COLD
+    cold.snd_end = tcb.snd_nxt
+
+
 cdef inline void use_cold(Block* tcb, Cold* cold) noexcept nogil:
     """Make the cold line valid, filled with what the block itself knows."""
     if tcb.bits & B_COLD:
         return
-    memset(cold, 0, sizeof(Cold))
-    tcb.bits |= B_COLD
-    cold.snd_end = tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)
+    start_cold(tcb, cold)
+    cold.snd_end -= 1 if tcb.bits & B_FIN_SENT else 0
     cold.max_snd_wnd = tcb.snd_wnd
     cold.backoff = tcb.retries
     cold.srtt_us = 1000 * <uint32_t>tcb.rtt
@@ -131,9 +138,8 @@ cdef inline uint32_t send_seq(const Block* tcb, const Knobs* knobs) noexcept nog
     return tcb.snd_nxt
 
 
-cdef inline void start_row(Segment* row, Block* tcb, Cold* cold, int64_t now, uint8_t flags,
-                           uint32_t seq) noexcept nogil:
-    """A row from this block but for the window, ack = RCV.NXT when flags have ACK."""
+cdef inline void start_row(Segment* row, const Block* tcb, uint8_t flags, uint32_t seq) noexcept nogil:
+    """A row from this block without window and options, ack = RCV.NXT when flags have ACK."""
     memset(row, 0, sizeof(Segment))
     row.src = tcb.laddr
     row.dst = tcb.raddr
@@ -143,19 +149,26 @@ cdef inline void start_row(Segment* row, Block* tcb, Cold* cold, int64_t now, ui
     row.seq = seq
     if flags & ACK:
         row.ack = tcb.rcv_nxt
-    if tcb.bits & B_TS:
-        row.opts = OPT_TS
-        row.tsval = clock_ms(now) + cold.ts_offset
-        row.tsecr = cold.ts_recent if flags & ACK else 0      # RFC 7323 3.2
-    if tcb.bits & B_COLD:
-        cold.delayed = 0
+
+
+cdef inline uint8_t stamp(Segment* row, const Block* tcb, const Cold* cold, int64_t now,
+                          uint8_t flags) noexcept nogil:
+    """The timestamps option, if it was agreed on; what it adds to row.opts."""
+    if not tcb.bits & B_TS:
+        return 0
+    row.tsval = clock_ms(now) + cold.ts_offset
+    row.tsecr = cold.ts_recent if flags & ACK else 0      # RFC 7323 3.2
+    return OPT_TS
 
 
 cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                            uint8_t flags, uint32_t seq) noexcept nogil:
     """A whole row."""
-    start_row(row, tcb, cold, now, flags, seq)
+    start_row(row, tcb, flags, seq)
     row.wnd = advertise(tcb, cold, knobs)
+    row.opts = stamp(row, tcb, cold, now, flags)
+    if tcb.bits & B_COLD:
+        cold.delayed = 0
 
 
 cdef inline void write_syn(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
@@ -164,19 +177,17 @@ cdef inline void write_syn(Segment* row, Block* tcb, Cold* cold, const Knobs* kn
     cdef uint32_t space = full_window(tcb, cold, knobs)
     cdef uint16_t bits = tcb.bits
     cdef uint8_t opts = OPT_MSS
-    start_row(row, tcb, cold, now, flags, tcb.iss)
-    if bits & B_WINDOW:
+    start_row(row, tcb, flags, tcb.iss)
+    if unlikely(bits & B_WINDOW):
         advertise(tcb, cold, knobs)                   # its window may go further than a SYN can say
     row.wnd = <uint16_t>(space if space < 65535 else 65535)
     row.mss = knobs.mss
-    if bits & B_TS:
-        opts |= OPT_TS
     if bits & B_SACK:
         opts |= OPT_SACK_OK
     if bits & B_WSCALE:
         opts |= OPT_WSCALE
         row.wscale = tcb.wscale >> 4
-    row.opts = opts
+    row.opts = opts | stamp(row, tcb, cold, now, flags)
 
 
 cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
@@ -239,3 +250,5 @@ cdef inline void put_syn(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     """One more row of the action, a SYN or SYN-ACK."""
     write_syn(&act.rows[act.n_rows], tcb, cold, knobs, now, flags)
     act.n_rows += 1
+    if tcb.bits & B_COLD:
+        cold.delayed = 0

@@ -17,7 +17,7 @@
 # Sources: RFC 4987 3; recordings of Linux 6.18; the published behaviour of FreeBSD 14.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from tcpcore.knobs cimport Knobs
+from tcpcore.knobs cimport SYNQ_FREEBSD, Knobs
 
 cdef enum Verdict:
     ADMIT = 0                 # keep a half-open entry
@@ -54,7 +54,16 @@ cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs)
 cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil
 cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept nogil
 cdef Book policy_book(const Knobs* knobs) noexcept nogil
-cdef bint policy_pauses(const Knobs* knobs) noexcept nogil
 
 cdef void pause_init(Pause* pause) noexcept nogil
 cdef void pause_begin(Pause* pause, int64_t now) noexcept nogil
+
+
+cdef inline bint policy_at_ease(const Knobs* knobs) noexcept nogil:
+    """Where there is no order book, a queue that is not full admits, whatever else it looks like."""
+    return knobs.tcp_syncookies == 1
+
+
+cdef inline bint policy_pauses(const Knobs* knobs) noexcept nogil:
+    """Entries may be dropped all at once, and are to come back as cookies."""
+    return knobs.synq_policy == SYNQ_FREEBSD and knobs.tcp_syncookies == 1

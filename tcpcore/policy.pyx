@@ -129,11 +129,6 @@ cdef Book policy_book(const Knobs* knobs) noexcept nogil:
     return BOOK_NONE
 
 
-cdef bint policy_pauses(const Knobs* knobs) noexcept nogil:
-    """Entries may be dropped all at once, and are to come back as cookies."""
-    return knobs.synq_policy == SYNQ_FREEBSD and knobs.tcp_syncookies == 1
-
-
 # ---- FreeBSD's pause
 
 cdef inline int64_t pause_length(const Pause* pause) noexcept nogil:

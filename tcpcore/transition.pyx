@@ -8,6 +8,7 @@ from tcpcore.action cimport *
 from tcpcore.block cimport *
 from tcpcore.counters cimport *
 from tcpcore.emit cimport *
+from tcpcore.handshake cimport prepare
 from tcpcore.intrin cimport expect
 from tcpcore.reassembly cimport ranges_add, ranges_empty, ranges_fin_next, ranges_set_fin, ranges_take
 from tcpcore.rto cimport *
@@ -42,37 +43,6 @@ cdef uint32_t unread(const Block* tcb, const Cold* cold) noexcept nogil:
 cdef uint8_t reset_error(const Block* tcb, const Knobs* knobs) noexcept nogil:
     """What a reset tells the application."""
     return EPIPE if tcb.state == CLOSE_WAIT and knobs.epipe_in_close_wait else ECONNRESET
-
-
-cdef inline void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
-                         uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
-    """A fresh block, offering what the knobs allow."""
-    cdef uint32_t shift = knobs.rcv_wscale
-    cdef uint16_t bits = 0
-    tcb.iss = iss
-    tcb.snd_una = iss
-    tcb.snd_nxt = iss + 1
-    if knobs.tcp_sack:
-        bits |= B_SACK
-    if knobs.tcp_window_scaling:
-        bits |= B_WSCALE
-    if knobs.tcp_timestamps:
-        bits |= B_TS
-    if rcv_buf:
-        bits |= B_WINDOW
-        shift = knobs.rcv_wscale_min
-        while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
-            shift += 1
-    if bits & B_WSCALE:
-        tcb.wscale = <uint8_t>(shift << 4)
-    tcb.bits |= bits
-    if bits & (B_TS | B_WINDOW):
-        use_cold(tcb, cold)
-        cold.rcv_buf = rcv_buf
-    if bits & B_TS:
-        cold.ts_offset = ts_offset
-        cold.rtt_at = clock_ms(now) + ts_offset       # first and last TSval of the SYN, for TSecr
-        cold.rtt_seq = cold.rtt_at
 
 
 cdef void opened(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
@@ -165,19 +135,7 @@ cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* ac
 
 
 # --- 3.10.1 OPEN Call --------------------------------------------------------------------
-
-cdef uint32_t open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
-                          uint32_t ts_offset, uint32_t rcv_buf, Segment* row) noexcept nogil:
-    """CLOSED -> SYN-SENT; the tuple is already in the block. The SYN goes in `row`, its timer (T_REXMT) runs
-    as many ticks as are returned."""
-    prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
-    tcb.state = SYN_SENT
-    tcb.bits |= B_HELD
-    tcb.mss = knobs.mss
-    tcb.snd_wl1 = <uint32_t>tick_up(now)
-    write_syn(row, tcb, cold, knobs, now, SYN)
-    return first_wait(tcb, knobs)
-
+# open_active and open_passive are in handshake.pxd.
 
 cdef void arm_syn(Block* tcb, const Knobs* knobs, int64_t now, Action* act, uint32_t wait) noexcept nogil:
     """The timer of our own SYN; an attempt that is bounded ends with its bound (keepinit)."""
@@ -186,21 +144,6 @@ cdef void arm_syn(Block* tcb, const Knobs* knobs, int64_t now, Action* act, uint
         left = tcb.snd_wl1 + knobs.keepinit - <uint32_t>tick_up(now)
         wait = left if left < wait else wait
     set_main(tcb, act, T_REXMT, wait)
-
-
-cdef uint32_t open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                           uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf, Segment* row) noexcept nogil:
-    """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry, and its SYN-ACK in `row`, whose timer
-    (T_REXMT) runs as many ticks as are returned."""
-    prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
-    tcb.state = SYN_RECEIVED
-    tcb.bits |= B_PASSIVE
-    tcb.rcv_nxt = seg.seq + 1
-    read_options(tcb, cold, seg, knobs, now)
-    take_window(tcb, cold, seg, seg.wnd)
-    open_window(tcb, cold, knobs)
-    write_syn(row, tcb, cold, knobs, now, SYN | ACK)
-    return first_wait(tcb, knobs)
 
 
 cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:

@@ -1,0 +1,71 @@
+# How a connection begins: the block and the first row of both opens (RFC 9293 3.10.1, 3.10.7.2 third).
+# Ground of the law, below the grain of a call, as there is one of each per connection.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+from tcpcore.block cimport *
+from tcpcore.emit cimport start_cold, write_syn
+from tcpcore.intrin cimport unlikely
+from tcpcore.knobs cimport Knobs
+from tcpcore.rto cimport clock_ms, first_wait, tick_up
+from tcpcore.segment cimport ACK, SYN, Segment
+from tcpcore.update cimport WSCALE_MAX, open_window, read_options, take_window
+
+
+cdef inline void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+                         uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
+    """A fresh block, offering what the knobs allow."""
+    cdef uint32_t shift = knobs.rcv_wscale
+    cdef uint16_t bits = 0
+    tcb.iss = iss
+    tcb.snd_una = iss
+    tcb.snd_nxt = iss + 1
+    if knobs.tcp_sack:
+        bits |= B_SACK
+    if knobs.tcp_window_scaling:
+        bits |= B_WSCALE
+    if knobs.tcp_timestamps:
+        bits |= B_TS
+    if unlikely(rcv_buf):
+        bits |= B_WINDOW
+        shift = knobs.rcv_wscale_min
+        while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
+            shift += 1
+    if bits & B_WSCALE:
+        tcb.wscale = <uint8_t>(shift << 4)
+    tcb.bits |= bits
+    if bits & (B_TS | B_WINDOW):
+        start_cold(tcb, cold)
+        cold.rcv_buf = rcv_buf
+    if bits & B_TS:
+        cold.ts_offset = ts_offset
+        cold.rtt_at = clock_ms(now) + ts_offset       # first and last TSval of the SYN, for TSecr
+        cold.rtt_seq = cold.rtt_at
+
+
+cdef inline uint32_t open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+                                 uint32_t ts_offset, uint32_t rcv_buf, Segment* row) noexcept nogil:
+    """CLOSED -> SYN-SENT; the tuple is already in the block. The SYN goes in `row`, its timer (T_REXMT) runs
+    as many ticks as are returned."""
+    prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
+    tcb.state = SYN_SENT
+    tcb.bits |= B_HELD
+    tcb.mss = knobs.mss
+    tcb.snd_wl1 = <uint32_t>tick_up(now)
+    write_syn(row, tcb, cold, knobs, now, SYN)
+    return first_wait(tcb, knobs)
+
+
+cdef inline uint32_t open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                                  uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf,
+                                  Segment* row) noexcept nogil:
+    """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry, and its SYN-ACK in `row`, whose timer
+    (T_REXMT) runs as many ticks as are returned."""
+    prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
+    tcb.state = SYN_RECEIVED
+    tcb.bits |= B_PASSIVE
+    tcb.rcv_nxt = seg.seq + 1
+    read_options(tcb, cold, seg, knobs, now)
+    take_window(tcb, cold, seg, seg.wnd)
+    open_window(tcb, cold, knobs)
+    write_syn(row, tcb, cold, knobs, now, SYN | ACK)
+    return first_wait(tcb, knobs)
