@@ -1,6 +1,7 @@
 # What the law asks the conductor to do. A noun: transition fills it, core applies it.
 from libc.stdint cimport uint8_t, uint32_t
 
+from tcpcore.block cimport Stamp
 from tcpcore.counters cimport Counters
 from tcpcore.reassembly cimport Ranges
 from tcpcore.segment cimport Segment
@@ -24,12 +25,14 @@ cdef struct Action:
     bint listening            # somebody listens on this port (asked for TIME-WAIT and SYN only)
     bint tw_full              # tcp_max_tw_buckets reached
     Ranges* ranges            # in out: out-of-order text, possibly empty, never NULL for data states
+    Stamp* stamp              # in out: the block's timestamps
     Counters* counters        # in out
     # out
     Segment* rows             # room for as many rows as the call may emit
     uint32_t n_rows
     bint challenge            # the row is a challenge ACK: the engine-wide limit has a say
     bint ack_owed             # between steps: whatever follows, an ACK is due
+    uint32_t sample           # between steps: a round trip in ticks for which no cold line was made
     uint8_t main_op           # TimerOp for the main timer
     uint8_t main_kind
     uint8_t side_op           # TimerOp for the side timer (T_DELACK, T_OUTPUT)

@@ -1,5 +1,5 @@
-# The connection block: one 64-byte cache line per connection, and a cold line
-# beside it that only timestamps, data, RTT, persist and errors touch.
+# The connection block: one 64-byte cache line per connection; 16 bytes of timestamps, four to a line, which
+# only those that agreed on them touch; and a cold line that only data, RTT, persist and errors touch.
 # BLOCK, the numpy dtype, is derived from the struct.
 #
 #       0       4       8     10    12      16
@@ -41,15 +41,19 @@ cdef struct Block:
     uint8_t wscale            # low nibble: shift for the peer's windows; high: for ours
     uint16_t rtt              # first RTT sample in ticks, 0 none (Karn)
 
+# RFC 7323. Valid only while the block has B_TS.
+cdef struct Stamp:
+    uint32_t recent           # TS.Recent
+    uint32_t recent_at        # tick of its last update
+    uint32_t offset           # added to our clock in TSval
+    uint32_t first            # TSval of our first SYN
+
 # The cold line. Valid only while the block has B_COLD.
 cdef struct Cold:
-    uint32_t ts_recent        # RFC 7323 TS.Recent
-    uint32_t ts_recent_at     # tick of its last update
-    uint32_t ts_offset        # added to our clock in TSval
     uint32_t srtt_us
     uint32_t rttvar_us
     uint32_t rtt_seq          # number being timed; while B_RECOVER: the recovery point
-    uint32_t rtt_at           # tick it was sent; in SYN-RECEIVED: first TSval sent
+    uint32_t rtt_at           # tick it was sent; in SYN-RECEIVED, once it is not 0: rtt_seq is our last TSval
     uint32_t snd_end          # number after the last byte the application queued
     uint32_t max_snd_wnd      # largest window the peer ever offered (RFC 5961 5)
     uint32_t rcv_adv          # right edge of the window we advertised
@@ -62,6 +66,7 @@ cdef struct Cold:
     uint8_t error             # errno as SO_ERROR would give it
     uint8_t delayed           # segments taken and not yet acknowledged (delack_ms)
     uint8_t backoff           # doublings of the RTO since the last sample (Karn)
+    uint32_t _spare[3]        # one line
 
 # RFC 9293 3.3.2; the values of tcpcore.State.
 cdef enum:
@@ -127,6 +132,7 @@ cdef inline bint in_set(uint8_t state, uint32_t states) noexcept nogil:
 # The block pool: where blocks come from. Freed slots are taken again last-in first-out.
 cdef struct Pool:
     Block* blocks             # [capacity], 64-byte aligned
+    Stamp* stamps             # [capacity], same index
     Cold* colds               # [capacity], same index
     uint32_t* stack           # freed slots
     uint32_t n_stack
@@ -145,8 +151,8 @@ cdef inline bint pool_is_empty(const Pool* pool) noexcept nogil:
     return pool.n_stack == 0 and pool.fresh == pool.capacity
 
 
-cdef inline void pool_ahead(const Pool* pool, bint cold) noexcept nogil:
-    """Prefetch the block (and its cold line) that the 16th pool_take from now will give."""
+cdef inline void pool_ahead(const Pool* pool, bint stamped) noexcept nogil:
+    """Prefetch the block (and its timestamps) that the 16th pool_take from now will give."""
     cdef uint32_t slot
     if pool.n_stack > 16:
         slot = pool.stack[pool.n_stack - 17]
@@ -155,8 +161,8 @@ cdef inline void pool_ahead(const Pool* pool, bint cold) noexcept nogil:
     else:
         return
     prefetch(&pool.blocks[slot])
-    if cold:
-        prefetch(&pool.colds[slot])
+    if stamped:
+        prefetch(&pool.stamps[slot])
 
 
 cdef inline bint is_side(uint8_t kind) noexcept nogil:

@@ -14,7 +14,7 @@ from libc.string cimport memset
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.intrin cimport expect
 
-assert sizeof(Block) == 64 and sizeof(Cold) == 64
+assert sizeof(Block) == 64 and sizeof(Cold) == 64 and sizeof(Stamp) == 16
 
 
 class State(IntEnum):
@@ -55,9 +55,10 @@ cdef bint pool_init(Pool* pool, uint32_t capacity) noexcept nogil:
     memset(pool, 0, sizeof(Pool))
     pool.capacity = capacity
     pool.blocks = <Block*>arena_map(<size_t>capacity * sizeof(Block))
+    pool.stamps = <Stamp*>arena_map(<size_t>capacity * sizeof(Stamp))
     pool.colds = <Cold*>arena_map(<size_t>capacity * sizeof(Cold))
     pool.stack = <uint32_t*>arena_map(<size_t>capacity * sizeof(uint32_t))
-    if pool.blocks == NULL or pool.colds == NULL or pool.stack == NULL:
+    if pool.blocks == NULL or pool.stamps == NULL or pool.colds == NULL or pool.stack == NULL:
         pool_free(pool)
         return False
     return True
@@ -65,6 +66,7 @@ cdef bint pool_init(Pool* pool, uint32_t capacity) noexcept nogil:
 
 cdef void pool_free(Pool* pool) noexcept nogil:
     arena_unmap(pool.blocks, <size_t>pool.capacity * sizeof(Block))
+    arena_unmap(pool.stamps, <size_t>pool.capacity * sizeof(Stamp))
     arena_unmap(pool.colds, <size_t>pool.capacity * sizeof(Cold))
     arena_unmap(pool.stack, <size_t>pool.capacity * sizeof(uint32_t))
     memset(pool, 0, sizeof(Pool))
@@ -100,7 +102,8 @@ cdef void pool_give(Pool* pool, uint32_t slot) noexcept nogil:
 
 
 cdef size_t pool_bytes(const Pool* pool) noexcept nogil:
-    """Touched bytes of the three arrays; nothing is touched behind `fresh`."""
+    """Touched bytes of the four arrays; nothing is touched behind `fresh`."""
     return (arena_touched(pool.blocks, <size_t>pool.fresh * sizeof(Block))
+            + arena_touched(pool.stamps, <size_t>pool.fresh * sizeof(Stamp))
             + arena_touched(pool.colds, <size_t>pool.fresh * sizeof(Cold))
             + arena_touched(pool.stack, <size_t>pool.fresh * sizeof(uint32_t)))

@@ -241,6 +241,7 @@ cdef inline void begin(Core* core, Action* act, Ranges* scratch, uint32_t slot, 
     memset(act, 0, sizeof(Action))
     act.rows = rows
     act.counters = &core.counters
+    act.stamp = &core.pool.stamps[slot]
     if in_set(core.pool.blocks[slot].state, LINGERING):
         act.tw_full = core.counts[TIME_WAIT] + core.brief >= core.knobs.tcp_max_tw_buckets
     if core.pool.blocks[slot].bits & B_COLD and cold.ranges:
@@ -514,7 +515,8 @@ cdef bint admitted(Core* core, Listener* listener, uint32_t id, uint32_t queue, 
     return False
 
 
-cdef inline void name_block(Block* tcb, const Segment* seg, uint32_t id, const Listener* listener) noexcept nogil:
+cdef inline void name_block(Block* tcb, const Segment* seg, uint32_t id,
+                            const Listener* listener) noexcept nogil:
     """A passive block's 4-tuple and listener."""
     tcb.raddr = seg.src
     tcb.laddr = seg.dst
@@ -605,6 +607,7 @@ cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t n
     cdef Listener* listener = backlog_at(&core.backlog, id)
     cdef Block tcb
     cdef Cold cold
+    cdef Stamp stamp
     cdef CookieOptions agreed
     cdef Segment heard = seg[0]
     cdef uint32_t offset = ts_offset_for(core, seg, numbers_of(core, seg, now))
@@ -613,7 +616,7 @@ cdef uint32_t send_cookie(Core* core, const Segment* seg, uint32_t id, int64_t n
     count_n(&core.counters, Mib.SyncookiesLostOptions, options_in(cookie_lost(&core.cookies, seg, &agreed)))
     memset(&tcb, 0, sizeof(Block))
     name_block(&tcb, seg, id, listener)
-    open_passive(&tcb, &cold, &heard, &core.knobs, now, cookie_make(&core.cookies, seg, now), offset,
+    open_passive(&tcb, &cold, &stamp, &heard, &core.knobs, now, cookie_make(&core.cookies, seg, now), offset,
                  buffer_for(core, listener, heard.opts & OPT_TS), rows)
     if tcb.bits & B_TS:
         rows[0].tsval = cookie_tsval(&core.cookies, &agreed, clock_ms(now)) + offset
@@ -720,8 +723,8 @@ cdef uint32_t open_half(Core* core, const Segment* seg, uint32_t hash, uint32_t 
     numbers = numbers_of(core, seg, now)
     if iss < 0:
         iss = first_number(core, seg, numbers, now)
-    timeout = open_passive(tcb, &core.pool.colds[ref - 1], seg, &core.knobs, now, <uint32_t>iss,
-                           ts_offset_for(core, seg, numbers),
+    timeout = open_passive(tcb, &core.pool.colds[ref - 1], &core.pool.stamps[ref - 1], seg, &core.knobs, now,
+                           <uint32_t>iss, ts_offset_for(core, seg, numbers),
                            buffer_for(core, listener, seg.opts & OPT_TS), rows)
     if seg.payload_len or seg.flags & FIN:
         more_than_syn(core, ref - 1, seg)
@@ -817,7 +820,8 @@ cdef inline bint predicted(Core* core, uint32_t slot, const Segment* seg, uint32
     if not may_predict(core, tcb):
         return False
     remember_hashed(&was, tcb, hash)
-    what = predict_segment(tcb, &core.pool.colds[slot], seg, &core.knobs, now, &core.counters, rows, &timeout)
+    what = predict_segment(tcb, &core.pool.colds[slot], &core.pool.stamps[slot], seg, &core.knobs, now,
+                           &core.counters, rows, &timeout)
     n_rows[0] = 0
     if what == PREDICT_NOT:
         return False
@@ -965,7 +969,7 @@ cdef uint32_t fire_any(Core* core, uint32_t slot, Before* was, int64_t now, Segm
 
 
 cdef inline void fire_ahead(Core* core, Hint* hints, uint32_t turn) noexcept nogil:
-    """For timers: blocks 14 early, flow table heads and cold lines 8, chains 4."""
+    """For timers: blocks 14 early, flow table heads, timestamps and cold lines 8, chains 4."""
     cdef uint32_t ref = wheel_ahead(&core.wheel, 14)
     cdef Hint* hint = &hints[(turn + 8) & 15]
     if ref:
@@ -974,8 +978,10 @@ cdef inline void fire_ahead(Core* core, Hint* hints, uint32_t turn) noexcept nog
     if hint.ref:
         hint.hash = block_hash(core, &core.pool.blocks[hint.ref - 1])
         flow_ahead_head(&core.flows, hint.hash)
-        if core.knobs.tcp_timestamps and core.pool.blocks[hint.ref - 1].state != TIME_WAIT:
-            prefetch(&core.pool.colds[hint.ref - 1])
+        if core.pool.blocks[hint.ref - 1].state != TIME_WAIT:
+            prefetch(&core.pool.stamps[hint.ref - 1])
+            if core.pool.blocks[hint.ref - 1].bits & B_COLD:
+                prefetch(&core.pool.colds[hint.ref - 1])
     flow_ahead_first(&core.flows, hints[(turn + 4) & 15].hash)
 
 
@@ -1024,7 +1030,7 @@ cdef bint may_take_over(const Core* core, uint32_t slot, uint32_t laddr, bint ch
     if not chosen:
         return True
     return (tw_reusable(core, laddr)
-            and clock_ms(now) - core.pool.colds[slot].ts_recent_at >= core.knobs.tcp_tw_reuse_delay)
+            and clock_ms(now) - core.pool.stamps[slot].recent_at >= core.knobs.tcp_tw_reuse_delay)
 
 
 cdef struct Spot:
@@ -1116,7 +1122,8 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     if core.knobs.tcp_timestamps == 1:
         ts_offset = (core.ts_offsets[spot.numbers] if spot.numbers >= 0
                      else isn_ts_offset(&core.isn, tcb.laddr, tcb.raddr))
-    timeout = open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
+    timeout = open_active(tcb, &core.pool.colds[ref - 1], &core.pool.stamps[ref - 1], &core.knobs, now,
+                          <uint32_t>iss, ts_offset,
                           opening.rcv_buf if opening.rcv_buf != core.knobs.rcv_buf else 0, rows)
     if spot.place >= 0 and ports_taken(&core.ports, &spot.search, spot.place):
         tcb.bits |= B_EPHEMERAL
@@ -1212,7 +1219,8 @@ cdef uint32_t core_call(Core* core, Call call, uint64_t conn, uint32_t nbytes, i
             release_dead(core, slot)
         return 0
     remember(&was, tcb)
-    if call == CALL_CLOSE and core.predicting and predict_close(tcb, cold, &core.knobs, now, rows, &timeout):
+    if call == CALL_CLOSE and core.predicting and predict_close(tcb, cold, &core.pool.stamps[slot],
+                                                                &core.knobs, now, rows, &timeout):
         arm(core, slot, T_REXMT, tick_up(now) + timeout)
         count_change(core, tcb, &was)
         core.predicted += 1
@@ -1246,7 +1254,7 @@ cdef Py_ssize_t core_calls(Core* core, Call call, const uint64_t* conns, Py_ssiz
             if slot < core.pool.capacity:
                 prefetch(&core.pool.blocks[slot])
                 if core.knobs.tcp_timestamps:
-                    prefetch(&core.pool.colds[slot])
+                    prefetch(&core.pool.stamps[slot])
         got = core_call(core, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, &more)
         written += more
         if taken != NULL:

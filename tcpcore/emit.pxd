@@ -151,28 +151,28 @@ cdef inline void start_row(Segment* row, const Block* tcb, uint8_t flags, uint32
         row.ack = tcb.rcv_nxt
 
 
-cdef inline uint8_t stamp(Segment* row, const Block* tcb, const Cold* cold, int64_t now,
-                          uint8_t flags) noexcept nogil:
+cdef inline uint8_t put_stamp(Segment* row, const Block* tcb, const Stamp* stamp, int64_t now,
+                              uint8_t flags) noexcept nogil:
     """The timestamps option, if it was agreed on; what it adds to row.opts."""
     if not tcb.bits & B_TS:
         return 0
-    row.tsval = clock_ms(now) + cold.ts_offset
-    row.tsecr = cold.ts_recent if flags & ACK else 0      # RFC 7323 3.2
+    row.tsval = clock_ms(now) + stamp.offset
+    row.tsecr = stamp.recent if flags & ACK else 0      # RFC 7323 3.2
     return OPT_TS
 
 
-cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
-                           uint8_t flags, uint32_t seq) noexcept nogil:
+cdef inline void write_row(Segment* row, Block* tcb, Cold* cold, const Stamp* stamp, const Knobs* knobs,
+                           int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
     """A whole row."""
     start_row(row, tcb, flags, seq)
     row.wnd = advertise(tcb, cold, knobs)
-    row.opts = stamp(row, tcb, cold, now, flags)
+    row.opts = put_stamp(row, tcb, stamp, now, flags)
     if tcb.bits & B_COLD:
         cold.delayed = 0
 
 
-cdef inline void write_syn(Segment* row, Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
-                           uint8_t flags) noexcept nogil:
+cdef inline void write_syn(Segment* row, Block* tcb, Cold* cold, const Stamp* stamp, const Knobs* knobs,
+                           int64_t now, uint8_t flags) noexcept nogil:
     """A SYN or SYN-ACK with the options the block stands for (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
     cdef uint32_t space = full_window(tcb, cold, knobs)
     cdef uint16_t bits = tcb.bits
@@ -187,7 +187,7 @@ cdef inline void write_syn(Segment* row, Block* tcb, Cold* cold, const Knobs* kn
     if bits & B_WSCALE:
         opts |= OPT_WSCALE
         row.wscale = tcb.wscale >> 4
-    row.opts = opts | stamp(row, tcb, cold, now, flags)
+    row.opts = opts | put_stamp(row, tcb, stamp, now, flags)
 
 
 cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
@@ -195,7 +195,7 @@ cdef inline Segment* put(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     """One more row of the action."""
     cdef Segment* row = &act.rows[act.n_rows]
     act.n_rows += 1
-    write_row(row, tcb, cold, knobs, now, flags, seq)
+    write_row(row, tcb, cold, act.stamp, knobs, now, flags, seq)
     return row
 
 
@@ -248,7 +248,7 @@ cdef inline void put_answering_rst(const Segment* seg, Action* act) noexcept nog
 cdef inline void put_syn(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                          uint8_t flags) noexcept nogil:
     """One more row of the action, a SYN or SYN-ACK."""
-    write_syn(&act.rows[act.n_rows], tcb, cold, knobs, now, flags)
+    write_syn(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now, flags)
     act.n_rows += 1
     if tcb.bits & B_COLD:
         cold.delayed = 0

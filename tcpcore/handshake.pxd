@@ -11,7 +11,7 @@ from tcpcore.segment cimport ACK, SYN, Segment
 from tcpcore.update cimport WSCALE_MAX, open_window, read_options, take_window
 
 
-cdef inline void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
+cdef inline void prepare(Block* tcb, Cold* cold, Stamp* stamp, const Knobs* knobs, int64_t now, uint32_t iss,
                          uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
     """A fresh block, offering what the knobs allow."""
     cdef uint32_t shift = knobs.rcv_wscale
@@ -33,39 +33,40 @@ cdef inline void prepare(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now
     if bits & B_WSCALE:
         tcb.wscale = <uint8_t>(shift << 4)
     tcb.bits |= bits
-    if bits & (B_TS | B_WINDOW):
+    if bits & B_WINDOW:
         start_cold(tcb, cold)
         cold.rcv_buf = rcv_buf
     if bits & B_TS:
-        cold.ts_offset = ts_offset
-        cold.rtt_at = clock_ms(now) + ts_offset       # first and last TSval of the SYN, for TSecr
-        cold.rtt_seq = cold.rtt_at
+        stamp.recent = stamp.recent_at = 0
+        stamp.offset = ts_offset
+        stamp.first = clock_ms(now) + ts_offset
 
 
-cdef inline uint32_t open_active(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, uint32_t iss,
-                                 uint32_t ts_offset, uint32_t rcv_buf, Segment* row) noexcept nogil:
+cdef inline uint32_t open_active(Block* tcb, Cold* cold, Stamp* stamp, const Knobs* knobs, int64_t now,
+                                 uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf,
+                                 Segment* row) noexcept nogil:
     """CLOSED -> SYN-SENT; the tuple is already in the block. The SYN goes in `row`, its timer (T_REXMT) runs
     as many ticks as are returned."""
-    prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
+    prepare(tcb, cold, stamp, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_SENT
     tcb.bits |= B_HELD
     tcb.mss = knobs.mss
     tcb.snd_wl1 = <uint32_t>tick_up(now)
-    write_syn(row, tcb, cold, knobs, now, SYN)
+    write_syn(row, tcb, cold, stamp, knobs, now, SYN)
     return first_wait(tcb, knobs)
 
 
-cdef inline uint32_t open_passive(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                                  uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf,
-                                  Segment* row) noexcept nogil:
+cdef inline uint32_t open_passive(Block* tcb, Cold* cold, Stamp* stamp, const Segment* seg,
+                                  const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
+                                  uint32_t rcv_buf, Segment* row) noexcept nogil:
     """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry, and its SYN-ACK in `row`, whose timer
     (T_REXMT) runs as many ticks as are returned."""
-    prepare(tcb, cold, knobs, now, iss, ts_offset, rcv_buf)
+    prepare(tcb, cold, stamp, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_RECEIVED
     tcb.bits |= B_PASSIVE
     tcb.rcv_nxt = seg.seq + 1
-    read_options(tcb, cold, seg, knobs, now)
+    read_options(tcb, stamp, seg, knobs, now)
     take_window(tcb, cold, seg, seg.wnd)
     open_window(tcb, cold, knobs)
-    write_syn(row, tcb, cold, knobs, now, SYN | ACK)
+    write_syn(row, tcb, cold, stamp, knobs, now, SYN | ACK)
     return first_wait(tcb, knobs)

@@ -2,14 +2,14 @@
 # leads to it has arrived. Only hints: when its turn comes a segment's block is checked again.
 #
 #   segments ahead   48     32            16
-#                    head   first block   owner, its cold line
+#                    head   first block   owner, its timestamps and cold line
 #
 # One segment's stages between two segments' work, so that fetching and working overlap, and not one
 # branch that data decides: a wrong guess would throw the looking ahead away. Tried and lost: loops over
 # groups of 2 to 16, which keep memory idle while the group is worked on (docs/performance.md).
 from libc.stdint cimport uint32_t
 
-from tcpcore.block cimport Block
+from tcpcore.block cimport B_COLD, Block
 from tcpcore.core cimport AHEAD_PAD, Core
 from tcpcore.flowtable cimport flow_ahead_head, flow_differs
 from tcpcore.intrin cimport prefetch
@@ -40,10 +40,13 @@ cdef inline void ahead_owner(Core* core, const Segment* seg, Py_ssize_t i) noexc
     """The first block of the chain if it is the segment's, else the one behind it: chains are short."""
     cdef const Block* tcb = block_or_any(core, core.owners[i])
     cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones: not this one
+    cdef uint32_t slot, cold = (tcb.bits & B_COLD) != 0                 # the first block's, mostly the owner's
     core.owners[i] = (core.owners[i] & ~other) | (tcb.next & other)
-    prefetch(block_or_any(core, core.owners[i]))
+    slot = core.owners[i] - (core.owners[i] != 0)
+    prefetch(&core.pool.blocks[slot])
     if core.knobs.tcp_timestamps:
-        prefetch(&core.pool.colds[core.owners[i] - (core.owners[i] != 0)])
+        prefetch(&core.pool.stamps[slot])
+    prefetch(&core.pool.colds[slot & -cold])
 
 
 cdef inline void start_ahead(Core* core, const Segment* segs, Py_ssize_t n) noexcept nogil:

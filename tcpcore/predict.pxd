@@ -14,7 +14,7 @@
 # The idea is Van Jacobson's (RFC 1323 and his 1990 mail to tcp-ip), there for data.
 from libc.stdint cimport int64_t, uint32_t
 
-from tcpcore.block cimport Block, Cold
+from tcpcore.block cimport Block, Cold, Stamp
 from tcpcore.counters cimport Counters
 from tcpcore.knobs cimport Knobs
 from tcpcore.segment cimport Segment
@@ -29,7 +29,8 @@ cdef enum Predicted:
     PREDICT_GONE = 6          # the block is the conductor's to free
     PREDICT_BOTH_CLOSED = 7
 
-cdef Predicted predict_segment(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                               Counters* counters, Segment* row, uint32_t* timeout) noexcept nogil
-cdef bint predict_close(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Segment* row,
-                        uint32_t* timeout) noexcept nogil
+cdef Predicted predict_segment(Block* tcb, Cold* cold, Stamp* stamp, const Segment* seg, const Knobs* knobs,
+                               int64_t now, Counters* counters, Segment* row,
+                               uint32_t* timeout) noexcept nogil
+cdef bint predict_close(Block* tcb, Cold* cold, const Stamp* stamp, const Knobs* knobs, int64_t now,
+                        Segment* row, uint32_t* timeout) noexcept nogil

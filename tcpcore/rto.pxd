@@ -19,7 +19,7 @@ cdef inline int64_t tick_up(int64_t now) noexcept nogil:
 
 
 cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
-    """The timestamp clock, modulo 2**32. Unsigned, as `now` is never negative: half the work of a division."""
+    """The timestamp clock, modulo 2**32. Unsigned, as `now` is never negative: half the work of dividing."""
     return <uint32_t>(<uint64_t>now // TICK_NS)
 
 
@@ -66,19 +66,9 @@ cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
     cold.backoff = 0
 
 
-cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """RFC 6298 2: the timeout before any backoff and slop, in ticks."""
-    cdef uint64_t srtt, variance, us
-    if (tcb.bits & B_COLD) and cold.srtt_us:
-        srtt = cold.srtt_us
-        variance = 4 * <uint64_t>cold.rttvar_us
-    elif tcb.rtt:
-        srtt = 1000 * <uint64_t>tcb.rtt
-        variance = 2 * srtt
-    elif tcb.bits & B_SYN_UNACKED:
-        return knobs.rto_initial                      # our SYN is still being resent
-    else:
-        return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
+cdef inline uint32_t rto_of(uint64_t srtt, uint64_t variance, const Knobs* knobs) noexcept nogil:
+    """RFC 6298 2.2-2.5: SRTT and 4 RTTVAR, in us, with the profile's least."""
+    cdef uint64_t us
     if knobs.rto_min_rule == 0:
         us = srtt + (variance if variance > knobs.rto_min_us else knobs.rto_min_us)
     else:
@@ -87,6 +77,17 @@ cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs)
             us = knobs.rto_min_us
     us = (us + 999) // 1000
     return <uint32_t>us if us < knobs.rto_max else knobs.rto_max
+
+
+cdef inline uint32_t rto(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """RFC 6298 2: the timeout before any backoff and slop, in ticks."""
+    if (tcb.bits & B_COLD) and cold.srtt_us:
+        return rto_of(cold.srtt_us, 4 * <uint64_t>cold.rttvar_us, knobs)
+    if tcb.rtt:
+        return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
+    if tcb.bits & B_SYN_UNACKED:
+        return knobs.rto_initial                      # our SYN is still being resent
+    return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
 
 
 cdef inline uint32_t backoff_of(const Block* tcb, const Cold* cold) noexcept nogil:
@@ -133,10 +134,23 @@ cdef inline bint stays_whole(const Knobs* knobs) noexcept nogil:
     return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout > TW_FULL_MS
 
 
-cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+cdef inline uint32_t rto_with(const Block* tcb, const Cold* cold, const Knobs* knobs,
+                              uint32_t sample) noexcept nogil:
+    """The timeout after one more round trip, in ticks, that no cold line keeps; 0 none."""
+    cdef Cold told
+    if sample == 0:
+        return rto(tcb, cold, knobs)
+    told.srtt_us = 1000 * <uint32_t>tcb.rtt
+    told.rttvar_us = 500 * <uint32_t>tcb.rtt
+    rtt_update(&told, sample)
+    return rto_of(told.srtt_us, 4 * <uint64_t>told.rttvar_us, knobs)
+
+
+cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs,
+                                     uint32_t sample) noexcept nogil:
     """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
-    what is above a minute a second time."""
-    cdef uint32_t least = rto(tcb, cold, knobs)
+    what is above a minute a second time. sample: see rto_with."""
+    cdef uint32_t least = rto_with(tcb, cold, knobs, sample)
     cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if stays_whole(knobs) else 0)
     if not knobs.orphan_fin_wait_2_brief:
         return wait

@@ -16,6 +16,7 @@ from tcpcore.rules cimport *
 from tcpcore.segment cimport *
 from tcpcore.sending cimport *
 from tcpcore.seq cimport *
+from tcpcore.stamps cimport *
 from tcpcore.trim cimport *
 from tcpcore.update cimport *
 
@@ -48,7 +49,7 @@ cdef uint8_t reset_error(const Block* tcb, const Knobs* knobs) noexcept nogil:
 cdef void opened(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                  Action* act) noexcept nogil:
     """The handshake is complete, and its timer off."""
-    establish(tcb, cold, seg, knobs, now)
+    establish(tcb, cold, act.stamp, seg, knobs, now)
     stop_main(act)
 
 
@@ -101,7 +102,7 @@ cdef void orphan_fin_wait_2(Block* tcb, Cold* cold, const Knobs* knobs, Action* 
 
 cdef void await_fin(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """Wait for the peer's FIN, as brief as the knobs have it."""
-    cdef uint32_t wait = fin_wait_2_time(tcb, cold, knobs)
+    cdef uint32_t wait = fin_wait_2_time(tcb, cold, knobs, act.sample)
     if is_brief(tcb.state, tcb.bits, knobs):
         if act.tw_full:
             count(act.counters, Mib.TCPTimeWaitOverflow)
@@ -146,7 +147,8 @@ cdef void arm_syn(Block* tcb, const Knobs* knobs, int64_t now, Action* act, uint
     set_main(tcb, act, T_REXMT, wait)
 
 
-cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                    Action* act) noexcept nogil:
     """What else came with the SYN of a half-open entry: it waits for ESTABLISHED, or is not accepted and the
     peer sends it again. Never acknowledged here."""
     if knobs.syn_text == SYN_TEXT_KEPT:
@@ -162,14 +164,14 @@ cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
     its text and FIN."""
     cdef uint16_t agreed = tcb.bits
     cdef uint8_t shift = tcb.wscale
-    prepare(tcb, cold, knobs, now, seg.ack - 1, ts_offset, rcv_buf)
+    prepare(tcb, cold, act.stamp, knobs, now, seg.ack - 1, ts_offset, rcv_buf)
     tcb.bits &= agreed | ~(B_TS | B_SACK | B_WSCALE)
     tcb.wscale = (tcb.wscale & 0xF0 | shift) if tcb.bits & B_WSCALE else 0
     tcb.bits |= B_PASSIVE | B_RESEND_SYN              # when the SYN-ACK went is not known: no RTT sample
     tcb.rcv_nxt = seg.seq
     tcb.snd_una = seg.ack
     if tcb.bits & B_TS:
-        take_timestamp(cold, seg, now)
+        take_timestamp(act.stamp, seg, now)
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
     open_window(tcb, cold, knobs)
     opened(tcb, cold, seg, knobs, now, act)
@@ -333,7 +335,7 @@ cdef void in_syn_sent(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
             arm_syn(tcb, knobs, now, act, knobs.early_syn_resend)
         return
     if (knobs.tsecr_checked and seg.flags & ACK and seg.opts & OPT_TS and tcb.bits & B_TS and seg.tsecr
-            and not seq_between(cold.rtt_at, seg.tsecr, clock_ms(now) + cold.ts_offset)):
+            and not echoes_syn(act.stamp, seg, now)):
         count(act.counters, Mib.PAWSActive)
         put_answering_rst(seg, act)
         return
@@ -347,7 +349,7 @@ cdef void in_syn_sent(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
     if not seg.flags & SYN:
         return
     tcb.rcv_nxt = seg.seq + 1
-    read_options(tcb, cold, seg, knobs, now)
+    read_options(tcb, act.stamp, seg, knobs, now)
     open_window(tcb, cold, knobs)
     if seg.flags & ACK:
         tcb.snd_una = seg.ack
@@ -419,9 +421,9 @@ cdef bint half_open(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
                     Action* act) noexcept nogil:
     """True: the handshake is complete, and the segment goes on to its text and FIN."""
     cdef uint8_t flags = seg.flags
-    cdef bint paws = older(tcb, cold, seg)
+    cdef bint paws = older(tcb, act.stamp, seg)
     cdef bint ecr_bad = (knobs.tsecr_checked and tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr
-                         and not seq_between(cold.rtt_at, seg.tsecr, cold.rtt_seq))
+                         and not echoes_synack(tcb, cold, act.stamp, seg))
     cdef bint wrong_ack = (flags & (ACK | RST)) == ACK and seg.ack != tcb.snd_nxt
     if seg.seq == tcb.rcv_nxt - 1 and (flags & (SYN | ACK | RST)) == SYN and not paws:
         # the SYN again: our SYN-ACK was lost
@@ -470,12 +472,12 @@ cdef bint in_syncache(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
     elif seg.flags & (SYN | ACK) == SYN:
         # any SYN is taken for the first one again; the timestamp is that of this one
         if tcb.bits & B_TS and seg.opts & OPT_TS:
-            take_timestamp(cold, seg, now)
+            take_timestamp(act.stamp, seg, now)
         elif tcb.bits & B_TS:
             tcb.bits &= ~B_TS
         synack_again(tcb, cold, knobs, now, act)
     elif seg.flags & (SYN | ACK) == ACK:
-        if older(tcb, cold, seg):
+        if older(tcb, act.stamp, seg):
             count(act.counters, Mib.PAWSEstab)
             return False
         if seg.ack != tcb.snd_nxt or seg.seq - tcb.rcv_nxt >= wnd:
@@ -490,7 +492,7 @@ cdef bint in_syncache(Block* tcb, Cold* cold, const Segment* seg, const Knobs* k
 cdef bint completed(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                     Action* act) noexcept nogil:
     """The acknowledgment a half-open entry waits for: it becomes a connection if somebody can take it."""
-    note_timestamp(tcb, cold, seg, now)
+    note_timestamp(tcb, act.stamp, seg, now)
     if act.accept_full and not act.auto_accept:
         count(act.counters, Mib.ListenOverflows)
         count(act.counters, Mib.ListenDrops)
@@ -537,7 +539,9 @@ cdef void synack_again(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
 
 cdef void resend_synack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     if tcb.bits & B_TS:
-        cold.rtt_seq = clock_ms(now) + cold.ts_offset
+        use_cold(tcb, cold)
+        cold.rtt_seq = clock_ms(now) + act.stamp.offset
+        cold.rtt_at = 1
     put_syn(tcb, cold, knobs, now, act, SYN | ACK)
     count(act.counters, Mib.RetransSegs)
     count(act.counters, Mib.TCPSynRetrans)
@@ -545,17 +549,17 @@ cdef void resend_synack(Block* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 
 # 3.10.7.4 Other states, step by step. A step returns False when the segment has been dealt with.
 
-cdef bint paws_rejects(const Block* tcb, const Cold* cold, const Segment* seg, const Knobs* knobs,
-                       int64_t now) noexcept nogil:
+cdef bint paws_rejects(const Block* tcb, const Cold* cold, const Stamp* stamp, const Segment* seg,
+                       const Knobs* knobs, int64_t now) noexcept nogil:
     """RFC 7323 5.3 R1 with its 24 days, but on Linux for a pure ACK merely overtaken, and for one tick."""
-    if seg.flags & RST or not older(tcb, cold, seg) or clock_ms(now) - cold.ts_recent_at > PAWS_IDLE_MS:
+    if seg.flags & RST or not older(tcb, stamp, seg) or clock_ms(now) - stamp.recent_at > PAWS_IDLE_MS:
         return False
-    if knobs.acceptance == ACCEPT_LINUX and cold.ts_recent - seg.tsval == 1:
+    if knobs.acceptance == ACCEPT_LINUX and stamp.recent - seg.tsval == 1:
         return False
     if (knobs.paws_rule == PAWS_SPARE_ACKS and seg_len(seg) == 0 and seg.flags & ACK
             and seg.seq == tcb.rcv_nxt and seg.ack == tcb.snd_una
             and not moves_window(tcb, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))):
-        return cold.ts_recent - seg.tsval > rto(tcb, cold, knobs)
+        return stamp.recent - seg.tsval > rto(tcb, cold, knobs)
     return True
 
 
@@ -607,7 +611,7 @@ cdef bint exact_rst(const Block* tcb, const Segment* seg, const Knobs* knobs) no
 cdef bint first_sequence(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                          Action* act) noexcept nogil:
     cdef Mib counter = Mib.TCPACKSkippedSeq
-    cdef bint bad = paws_rejects(tcb, cold, seg, knobs, now)
+    cdef bint bad = paws_rejects(tcb, cold, act.stamp, seg, knobs, now)
     if bad:
         if (knobs.acceptance == ACCEPT_LINUX and seg_len(seg) == 0 and seg.flags & ACK
                 and seq_lt(seg.seq, tcb.rcv_nxt)):
@@ -628,16 +632,16 @@ cdef bint first_sequence(Block* tcb, Cold* cold, const Segment* seg, const Knobs
             duplicate_ack(tcb, cold, seg, knobs, now, act, counter)
         return False
     if knobs.acceptance != ACCEPT_LINUX:
-        note_timestamp(tcb, cold, seg, now)
+        note_timestamp(tcb, act.stamp, seg, now)
     return True
 
 
-cdef void note_timestamp(Block* tcb, Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
+cdef void note_timestamp(const Block* tcb, Stamp* stamp, const Segment* seg, int64_t now) noexcept nogil:
     """TS.Recent moves on (RFC 7323 4.3): by the letter with every acceptable segment, on Linux once its ACK
     has been found good too."""
     if (tcb.bits & B_TS and seg.opts & OPT_TS and not seg.flags & RST and seq_le(seg.seq, tcb.rcv_nxt)
-            and not older(tcb, cold, seg)):
-        take_timestamp(cold, seg, now)
+            and not older(tcb, stamp, seg)):
+        take_timestamp(stamp, seg, now)
 
 
 cdef bint first_trimmed(Block* tcb, Cold* cold, Segment* cut, const Knobs* knobs, int64_t now,
@@ -650,7 +654,7 @@ cdef bint first_trimmed(Block* tcb, Cold* cold, Segment* cut, const Knobs* knobs
         return False
     if cut.flags & RST or (cut.flags & SYN and tcb.state != SYN_RECEIVED):
         return True
-    if paws_rejects(tcb, cold, cut, knobs, now):
+    if paws_rejects(tcb, cold, act.stamp, cut, knobs, now):
         count(act.counters, Mib.PAWSEstab)
         if cut.payload_len or knobs.paws_rule != PAWS_ANSWER_TEXT:
             duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedPAWS)
@@ -669,7 +673,7 @@ cdef bint first_trimmed(Block* tcb, Cold* cold, Segment* cut, const Knobs* knobs
         duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedSeq)
         return False
     act.ack_owed |= old == TRIM_AGAIN
-    note_timestamp(tcb, cold, cut, now)
+    note_timestamp(tcb, act.stamp, cut, now)
     return True
 
 
@@ -728,7 +732,7 @@ cdef bint fifth_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             return False
         if tcb.bits & B_PASSIVE:
             return completed(tcb, cold, seg, knobs, now, act)
-        note_timestamp(tcb, cold, seg, now)
+        note_timestamp(tcb, act.stamp, seg, now)
         waited = tcb.bits & B_SHUT
         if not advanced:
             # DEVIATES: Linux takes an ACK of nothing for the peer's consent; our SYN-ACK goes on being resent
@@ -766,7 +770,7 @@ cdef bint fifth_ack(Block* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             return False
     if seq_lt(seg.ack, tcb.snd_una):
         return True
-    note_timestamp(tcb, cold, seg, now)
+    note_timestamp(tcb, act.stamp, seg, now)
     if main_kind(tcb, cold) == T_PERSIST:
         tcb.retries = 0                               # the probes are being answered
         if knobs.persist_restarts:
@@ -807,9 +811,8 @@ cdef void acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Knobs* 
         tcb.bits &= ~B_TIMING
         sample = rtt_sample(<uint32_t>tick_up(now) - cold.rtt_at)
     if tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
-        sample = echoed_sample(cold, seg, now)
-    if sample:
-        rtt_update(cold, sample)
+        sample = echoed_sample(act.stamp, seg, now)
+    act.sample = keep_sample(tcb, cold, seg, knobs, sample)
     if tcb.snd_una == tcb.snd_nxt:
         stop_main(act)
         return
@@ -827,7 +830,7 @@ cdef bint fin_acknowledged(Block* tcb, Cold* cold, const Segment* seg, const Kno
         if (tcb.bits & B_ORPHAN and seg.flags & FIN
                 and knobs.orphan_fin_wait_2_brief and not stays_whole(knobs)):
             # in order it leads straight on; if it is old, Linux keeps the connection whole too
-            set_main(tcb, act, T_FIN_WAIT_2, fin_wait_2_time(tcb, cold, knobs))
+            set_main(tcb, act, T_FIN_WAIT_2, fin_wait_2_time(tcb, cold, knobs, act.sample))
             tcb.bits |= B_WHOLE
         elif tcb.bits & B_ORPHAN:
             orphan_fin_wait_2(tcb, cold, knobs, act)
@@ -1064,7 +1067,7 @@ cdef void in_brief_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const 
                               Action* act) noexcept nogil:
     """FIN-WAIT-2 after close(): only the FIN is still awaited. DEVIATES: Linux keeps such a connection
     as a TIME-WAIT entry and judges by its short rules (ADR 5)."""
-    cdef bint paws = older(tcb, cold, seg)
+    cdef bint paws = older(tcb, act.stamp, seg)
     if paws or not in_window(tcb, cold, seg, knobs):
         count_n(act.counters, Mib.PAWSEstab, paws)
         duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedFinWait2)     # also to a RST
@@ -1081,7 +1084,7 @@ cdef void in_brief_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const 
     if seg.flags & FIN and seg_end(seg) == tcb.rcv_nxt + 1:
         tcb.rcv_nxt += 1
         if tcb.bits & B_TS and seg.opts & OPT_TS:
-            take_timestamp(cold, seg, now)
+            take_timestamp(act.stamp, seg, now)
         put_ack(tcb, cold, knobs, now, act)
         enter_time_wait(tcb, cold, knobs, act)
         return
@@ -1093,8 +1096,8 @@ cdef void in_brief_fin_wait_2(Block* tcb, Cold* cold, const Segment* seg, const 
 
 cdef bint reopens(Block* tcb, Cold* cold, const Segment* seg, Action* act) noexcept nogil:
     """A SYN that is newer by number or by timestamp: the listener gets it, with an ISS beyond all we sent."""
-    cdef bint newer = tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(cold.ts_recent, seg.tsval)
-    if (seg.flags & (SYN | RST | ACK)) != SYN or older(tcb, cold, seg) or not (
+    cdef bint newer = tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(act.stamp.recent, seg.tsval)
+    if (seg.flags & (SYN | RST | ACK)) != SYN or older(tcb, act.stamp, seg) or not (
             newer or seq_lt(tcb.rcv_nxt, seg.seq)):
         return False
     if act.listening:
@@ -1107,13 +1110,13 @@ cdef bint reopens(Block* tcb, Cold* cold, const Segment* seg, Action* act) noexc
 
 cdef void in_time_wait_linux(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
-    cdef bint paws = older(tcb, cold, seg)
+    cdef bint paws = older(tcb, act.stamp, seg)
     if not paws and seg.seq == tcb.rcv_nxt and (seg_len(seg) == 0 or seg.flags & RST):
         if seg.flags & RST and not knobs.tcp_rfc1337:
             die(act, NoCause, 0)
             return
         if tcb.bits & B_TS and seg.opts & OPT_TS:
-            take_timestamp(cold, seg, now)
+            take_timestamp(act.stamp, seg, now)
         if not seg.flags & RST:
             set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
         return
@@ -1132,7 +1135,7 @@ cdef void in_time_wait_linux(Block* tcb, Cold* cold, const Segment* seg, const K
 cdef void in_time_wait_rfc(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                            Action* act) noexcept nogil:
     """Only the peer's FIN can still be expected: it is acknowledged and restarts 2 MSL."""
-    cdef bint paws = older(tcb, cold, seg)
+    cdef bint paws = older(tcb, act.stamp, seg)
     cdef bint fits, fin
     if seg.flags & RST:
         if seq_in_window(tcb, cold, seg, knobs) and not knobs.tcp_rfc1337:

@@ -6,21 +6,17 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from tcpcore.block cimport *
 from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, full_window, use_cold
 from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport clock_ms, first_wait, rtt_sample, rtt_update, tick_up
-from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
+from tcpcore.rto cimport first_wait, rtt_sample, rtt_update, stays_whole, tick_up
+from tcpcore.rules cimport PAWS_SPARE_ACKS
+from tcpcore.segment cimport FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment, seg_end
 from tcpcore.seq cimport seq_lt
+from tcpcore.stamps cimport echoed_sample, take_timestamp
 
 cdef enum:
     WSCALE_MAX = 14           # RFC 7323 2.3
 
 
-cdef inline void take_timestamp(Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
-    """TS.Recent := SEG.TSval (RFC 7323 4.3)."""
-    cold.ts_recent = seg.tsval
-    cold.ts_recent_at = clock_ms(now)
-
-
-cdef inline void read_options(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+cdef inline void read_options(Block* tcb, Stamp* stamp, const Segment* seg, const Knobs* knobs,
                               int64_t now) noexcept nogil:
     """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
@@ -36,7 +32,7 @@ cdef inline void read_options(Block* tcb, Cold* cold, const Segment* seg, const 
     if not seg.opts & OPT_SACK_OK:
         bits &= ~B_SACK
     if seg.opts & OPT_TS and bits & B_TS:
-        take_timestamp(cold, seg, now)
+        take_timestamp(stamp, seg, now)
     else:
         bits &= ~B_TS
     tcb.wscale = shifts
@@ -67,19 +63,14 @@ cdef inline void open_window(Block* tcb, Cold* cold, const Knobs* knobs) noexcep
         cold.rcv_adv = tcb.rcv_nxt + (space if space < 65535 else 65535)
 
 
-cdef inline bint older(const Block* tcb, const Cold* cold, const Segment* seg) noexcept nogil:
-    """PAWS (RFC 7323 5.3 R1): the timestamp lies before TS.Recent."""
-    return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, cold.ts_recent)
-
-
-cdef inline void establish(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+cdef inline void establish(Block* tcb, Cold* cold, const Stamp* stamp, const Segment* seg, const Knobs* knobs,
                            int64_t now) noexcept nogil:
     """The handshake is complete: first RTT sample. Where something was resent only an echo can tell which of
     them this answers (Karn)."""
     if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
         tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - first_wait(tcb, knobs)))
     elif tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
-        tcb.rtt = <uint16_t>echoed_sample(cold, seg, now)
+        tcb.rtt = <uint16_t>echoed_sample(stamp, seg, now)
     if tcb.bits & B_COLD and tcb.rtt:
         cold.srtt_us = 0
         rtt_update(cold, tcb.rtt)
@@ -90,6 +81,22 @@ cdef inline void establish(Block* tcb, Cold* cold, const Segment* seg, const Kno
     tcb.state = ESTABLISHED
 
 
-cdef inline uint32_t echoed_sample(const Cold* cold, const Segment* seg, int64_t now) noexcept nogil:
-    """The round trip that the echo of our timestamp tells (RFC 7323 4.1), in ticks; 0 if it tells none."""
-    return rtt_sample(clock_ms(now) + cold.ts_offset - seg.tsecr)
+cdef inline bint rtt_serves(const Block* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
+    """Somebody will ask for the RTO after this segment, which moved SND.UNA. Once our FIN is acknowledged
+    nothing is resent; only Linux's PAWS asks, where FIN-WAIT-2 stays a connection."""
+    if not in_set(tcb.state, OUR_FIN) or tcb.snd_una != tcb.snd_nxt:
+        return True
+    if tcb.state != FIN_WAIT_1 or knobs.paws_rule != PAWS_SPARE_ACKS:
+        return False
+    return (not tcb.bits & B_ORPHAN or not knobs.orphan_fin_wait_2_brief or stays_whole(knobs)
+            or (seg.flags & FIN and seg_end(seg) != tcb.rcv_nxt + 1))
+
+
+cdef inline uint32_t keep_sample(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                 uint32_t sample) noexcept nogil:
+    """A round trip that an ACK told, in ticks; returned where no cold line is made for it."""
+    if sample == 0 or not (tcb.bits & B_COLD or rtt_serves(tcb, seg, knobs)):
+        return sample
+    use_cold(tcb, cold)
+    rtt_update(cold, sample)
+    return 0
