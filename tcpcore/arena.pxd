@@ -3,5 +3,6 @@
 from libc.stddef cimport size_t
 
 cdef void* arena_map(size_t nbytes) noexcept nogil
+cdef void* arena_map_sparse(size_t nbytes) noexcept nogil
 cdef void arena_unmap(void* base, size_t nbytes) noexcept nogil
 cdef size_t arena_touched(const void* base, size_t nbytes) noexcept nogil

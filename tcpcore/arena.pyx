@@ -10,7 +10,7 @@ cdef extern from "<sys/mman.h>" nogil:
     int munmap(void* addr, size_t length)
     int madvise(void* addr, size_t length, int advice)
     int mincore(void* addr, size_t length, unsigned char* vec)
-    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MADV_HUGEPAGE
+    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE, MADV_HUGEPAGE, MADV_NOHUGEPAGE
     void* MAP_FAILED
 
 cdef enum:
@@ -43,6 +43,15 @@ cdef void* arena_map(size_t nbytes) noexcept nogil:
             munmap(base + head + need, HUGE - head)
         base += head
         madvise(base, need, MADV_HUGEPAGE)
+    return base
+
+
+cdef void* arena_map_sparse(size_t nbytes) noexcept nogil:
+    """The same for what is touched here and there: under HUGE_FROM bytes, in small pages whatever the system's
+    habit is."""
+    cdef void* base = arena_map(nbytes)
+    if base != NULL:
+        madvise(base, rounded(nbytes, PAGE), MADV_NOHUGEPAGE)
     return base
 
 

@@ -156,6 +156,7 @@ cdef inline void pool_ahead(const Pool* pool, bint stamped) noexcept nogil:
     cdef uint32_t slot
     if pool.n_stack > 16:
         slot = pool.stack[pool.n_stack - 17]
+        prefetch(pool.stack + pool.n_stack - 64)      # and the stack itself; before its begin it harms nobody
     elif pool.fresh + 16 < pool.capacity:
         slot = pool.fresh + 16
     else:

@@ -1,46 +1,74 @@
-# A set of up to 4096 small numbers with "the next member from here" in a few instructions:
-# 64 words of bits and a summary word. Ground: cdef inline only.
+# A set of numbers below 2**17 with "the next member from here" in a few instructions: words of bits, a summary
+# of the words, a summary of that. Ground: cdef inline only.
 #
-#   summary    bit w: occupied[w] is not 0
+#   top        bit v: summary[v] is not 0
+#   summary    bit w & 63 of word w >> 6: occupied[w] is not 0
 #   occupied   bit s & 63 of word s >> 6: s is a member
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from *:
     int lowest_bit "__builtin_ctzll"(unsigned long long word) noexcept nogil
 
+cdef enum:
+    MARKS = 1 << 17           # at most 2**18: one word on top
+
 cdef struct Marks:
-    uint64_t summary
-    uint64_t occupied[64]
+    uint64_t top
+    uint64_t summary[MARKS >> 12]
+    uint64_t occupied[MARKS >> 6]
 
 
 cdef inline void marks_set(Marks* marks, uint32_t s) noexcept nogil:
     marks.occupied[s >> 6] |= <uint64_t>1 << (s & 63)
-    marks.summary |= <uint64_t>1 << (s >> 6)
+    marks.summary[s >> 12] |= <uint64_t>1 << (s >> 6 & 63)
+    marks.top |= <uint64_t>1 << (s >> 12)
 
 
 cdef inline void marks_clear(Marks* marks, uint32_t s) noexcept nogil:
     marks.occupied[s >> 6] &= ~(<uint64_t>1 << (s & 63))
     if marks.occupied[s >> 6] == 0:
-        marks.summary &= ~(<uint64_t>1 << (s >> 6))
+        marks.summary[s >> 12] &= ~(<uint64_t>1 << (s >> 6 & 63))
+        if marks.summary[s >> 12] == 0:
+            marks.top &= ~(<uint64_t>1 << (s >> 12))
 
 
 cdef inline bint marks_has(const Marks* marks, uint32_t s) noexcept nogil:
     return (marks.occupied[s >> 6] >> (s & 63)) & 1
 
 
+cdef inline uint64_t from_bit(uint64_t word, uint32_t bit) noexcept nogil:
+    """The word without its bits below this one, bit <= 64."""
+    return word >> bit << bit if bit < 64 else 0
+
+
 cdef inline int marks_from(const Marks* marks, uint32_t s) noexcept nogil:
-    """The smallest member at or above s <= 4096, -1 none."""
-    cdef uint32_t word = s >> 6
+    """The smallest member at or above s <= MARKS, -1 none."""
+    cdef uint32_t word = s >> 6, group = s >> 12
     cdef uint64_t bits
-    if word == 64:
+    if s == MARKS:
         return -1
-    bits = marks.occupied[word] >> (s & 63)
-    if bits:
-        return <int>(s + <uint32_t>lowest_bit(bits))
-    if word == 63:
-        return -1
-    bits = marks.summary >> (word + 1)
+    bits = from_bit(marks.occupied[word], s & 63)
     if bits == 0:
-        return -1
-    word += 1 + <uint32_t>lowest_bit(bits)
-    return <int>((word << 6) + <uint32_t>lowest_bit(marks.occupied[word]))
+        bits = from_bit(marks.summary[group], (word & 63) + 1)
+        if bits == 0:
+            bits = from_bit(marks.top, group + 1)
+            if bits == 0:
+                return -1
+            group = <uint32_t>lowest_bit(bits)
+            bits = marks.summary[group]
+        word = group << 6 | <uint32_t>lowest_bit(bits)
+        bits = marks.occupied[word]
+    return <int>(word << 6 | <uint32_t>lowest_bit(bits))
+
+
+cdef inline list marks_check(const Marks* marks):
+    """Broken invariants in words."""
+    cdef uint32_t word, group
+    wrong = []
+    for word in range(<uint32_t>MARKS >> 6):
+        if <bint>(marks.summary[word >> 6] >> (word & 63) & 1) != (marks.occupied[word] != 0):
+            wrong.append(f"summary bit {word} is wrong")
+    for group in range(<uint32_t>MARKS >> 12):
+        if <bint>(marks.top >> group & 1) != (marks.summary[group] != 0):
+            wrong.append(f"top bit {group} is wrong")
+    return wrong

@@ -1,18 +1,17 @@
 # Every deadline of the engine, at most one per block: a hierarchical timer wheel.
 #
-#   level  ticks per slot    slots   covers, from the clock
-#   0      1 (1 ms)          4096    the rest of the clock's own 4.096 s
-#   1      2**12 (4.096 s)   4096    the rest of the clock's own 4.66 h
-#   2      2**24 (4.66 h)    4096    everything later, up to HORIZON (24.8 days)
+#   level   ticks per slot     slots   covers
+#   near    1 (1 ms)           2**17   the clock's own 65.5 s and the next 65.5 s
+#   far     2**16 (65.5 s)     2**17   everything later, up to HORIZON (24.8 days)
 #
-# A deadline lives on the level of the highest bit in which it differs from the clock, and a
-# slot moves down exactly when the clock enters it, before anything else happens. So entries
-# of one tick never overtake each other: they come out in the order in which they were armed.
+# What a connection mostly waits for, 2 MSL at most, is put where it fires. A far slot moves down exactly when
+# the clock enters the one before it, ahead of anything else: until then nothing can be armed directly into
+# its ticks. So entries of one tick come out in the order in which they were armed.
 #
-# A slot is a list of chunks of references (slot + 1); Block.timer_pos is the position of the
-# entry that counts. Cancelling forgets the position and counts the list's live entries down. A list without
-# live ones goes as a whole; in others a look at the block tells which entries were left behind.
-# Invariant: `live` entries stand where their block's timer_pos says, list by list.
+# A slot is a list of chunks of references (slot + 1); Block.timer_pos is where the entry stands that counts.
+# Cancelling forgets that and counts the list's live entries down. A list without live ones goes as a whole; in
+# others a look at the block tells which entries were left behind.
+# Invariant: `live` entries stand where their block's timer_pos says.
 # Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
@@ -23,9 +22,9 @@ from tcpcore.intrin cimport expect, likely
 from tcpcore.marks cimport Marks
 
 cdef enum:
-    LEVELS = 3
-    DIGIT = 12                # bits of a tick that one level resolves
-    SLOTS = 4096              # 2**DIGIT
+    NEAR, FAR, LEVELS
+    DIGIT = 16                # bits of a tick below a far slot
+    SLOTS = 1 << 17           # of each level; MARKS
     HORIZON = 0x7FFFFFFF      # ticks ahead that 32 bits of deadline can tell from the past
 
 cdef struct Level:
@@ -34,12 +33,13 @@ cdef struct Level:
 
 cdef struct Wheel:
     Block* blocks
-    Level* levels             # [LEVELS]
+    Level* levels[LEVELS]
     Chunks pool
     int64_t clock             # tick
     int64_t recent            # tick armed last since the clock moved, no_tick() none
     ChunkList* recent_list    # its list: a batch mostly arms one tick
     uint32_t live             # armed blocks
+    uint32_t reserve          # chunks that a move down may take before it gives one back
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil
 cdef void wheel_free(Wheel* wheel) noexcept nogil
@@ -53,7 +53,7 @@ cdef list wheel_check(const Wheel* wheel)
 
 
 cdef inline int64_t no_tick() noexcept nogil:
-    return <int64_t>1 << 62                   # -1 would be in the past, and so due now
+    return <int64_t>1 << 62   # -1 would be in the past, and so due now
 
 
 cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
@@ -62,8 +62,8 @@ cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
 
 
 cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
-    """The level of the highest bit in which a tick differs from the clock."""
-    return 0 if (tick ^ clock) < SLOTS else 1 if (tick ^ clock) < SLOTS * SLOTS else 2
+    """The level of a tick at or after the clock."""
+    return FAR if (tick >> DIGIT) - (clock >> DIGIT) > 1 else NEAR
 
 
 cdef inline ChunkList* wheel_list(const Wheel* wheel, const Block* tcb) noexcept nogil:

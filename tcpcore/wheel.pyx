@@ -1,55 +1,57 @@
 """The timer wheel: arm, cancel, pop in order of (tick, arming).
 
-It knows blocks by their ``deadline`` and ``timer_pos`` only: what a deadline means is the
-transition's business. Layout, ordering argument and source: ``wheel.pxd``.
+It knows blocks by their ``deadline`` and ``timer_pos`` only: what a deadline means is the transition's
+business. Layout, ordering argument and source: ``wheel.pxd``.
 """
 
-# The chunk pool is reserved for four times as many entries as there are blocks, because a
-# busy connection leaves a cancelled entry behind whenever it arms again. When even that is
-# used up, every list is rewritten without its cancelled entries (`compact`).
+# The chunk pool is reserved for four times as many entries as there are blocks: who arms again leaves a cancelled
+# entry behind. When even that is used up, every list is rewritten without them (`compact`).
 import numpy as np
 
 cimport cython
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
-from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.arena cimport arena_map, arena_map_sparse, arena_touched, arena_unmap
 from tcpcore.chunks cimport *
 from tcpcore.intrin cimport expect, prefetch
-from tcpcore.marks cimport marks_clear, marks_from, marks_has, marks_set
+from tcpcore.marks cimport marks_check, marks_clear, marks_from, marks_has, marks_set
 
 cdef enum:
     AHEAD = 12                # entries between a block's prefetch and its turn
-    RESERVE = SLOTS + 2       # chunks a move down may take before it gives one back: one per slot
-    SLACK = LEVELS * SLOTS + RESERVE  # the last chunk of each slot may be nearly empty
     POSITIONS = 1 << 28       # chunks that a 32-bit position can address
 
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil:
     """Reserve a wheel for blocks[capacity], its clock at 0; False when memory is refused."""
-    cdef uint64_t chunks = (4 * <uint64_t>capacity + 65536) // CHUNK_ROOM + SLACK
+    cdef uint64_t chunks = (4 * <uint64_t>capacity + 65536) // CHUNK_ROOM
     memset(wheel, 0, sizeof(Wheel))
+    # one per slot that a move down fills, and one per slot whose last chunk is nearly empty
+    wheel.reserve = (capacity if capacity < 1 << DIGIT else 1 << DIGIT) + 2
+    chunks += wheel.reserve + (capacity if capacity < LEVELS * SLOTS else LEVELS * SLOTS)
     wheel.blocks = blocks
     wheel.pool.reserved = <uint32_t>(chunks if chunks < POSITIONS else POSITIONS)
     wheel.pool.fresh = 1
     wheel.recent = no_tick()
-    wheel.levels = <Level*>arena_map(LEVELS * sizeof(Level))
+    wheel.levels[NEAR] = <Level*>arena_map_sparse(sizeof(Level))
+    wheel.levels[FAR] = <Level*>arena_map_sparse(sizeof(Level))
     wheel.pool.words = <uint32_t*>arena_map(<size_t>wheel.pool.reserved * CHUNK_BYTES)
-    if wheel.levels == NULL or wheel.pool.words == NULL:
+    if wheel.levels[NEAR] == NULL or wheel.levels[FAR] == NULL or wheel.pool.words == NULL:
         wheel_free(wheel)
         return False
     return True
 
 
 cdef void wheel_free(Wheel* wheel) noexcept nogil:
-    arena_unmap(wheel.levels, LEVELS * sizeof(Level))
+    arena_unmap(wheel.levels[NEAR], sizeof(Level))
+    arena_unmap(wheel.levels[FAR], sizeof(Level))
     arena_unmap(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES)
     memset(wheel, 0, sizeof(Wheel))
 
 
 cdef size_t wheel_bytes(const Wheel* wheel) noexcept nogil:
     """Touched bytes of slots and chunks."""
-    return (arena_touched(wheel.levels, LEVELS * sizeof(Level))
+    return (arena_touched(wheel.levels[NEAR], sizeof(Level)) + arena_touched(wheel.levels[FAR], sizeof(Level))
             + arena_touched(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES))
 
 
@@ -63,10 +65,10 @@ cdef int64_t next_start(const Wheel* wheel, int level) noexcept nogil:
     """First tick of the next marked slot of this level after the clock's own, -1 none."""
     cdef int own = <int>slot_at(wheel.clock, level)
     cdef int slot = marks_from(&wheel.levels[level].marks, own + 1)
-    if slot < 0:                              # only level 2 ever goes round
+    if slot < 0:
         slot = marks_from(&wheel.levels[level].marks, 0)
-        if slot < 0 or slot >= own:
-            return -1
+    if slot < 0 or slot == own:
+        return -1
     return ((wheel.clock >> (DIGIT * level)) + ((slot - own) & (SLOTS - 1))) << (DIGIT * level)
 
 
@@ -145,11 +147,11 @@ cdef void wheel_start(Wheel* wheel, int64_t tick) noexcept nogil:
     set_clock(wheel, tick)
 
 
-cdef void move_down(Wheel* wheel, int level) noexcept nogil:
-    """Spread the slot that the clock has just entered over the levels below."""
-    cdef uint32_t slot = slot_at(wheel.clock, level), low = <uint32_t>wheel.clock, ref
-    cdef ChunkList* entries = &wheel.levels[level].lists[slot]
-    if chunks_left(&wheel.pool) < RESERVE:
+cdef void move_down(Wheel* wheel) noexcept nogil:
+    """Spread the far slot behind the one that the clock has just entered over its ticks."""
+    cdef uint32_t slot = slot_at(wheel.clock + (1 << DIGIT), FAR), low = <uint32_t>wheel.clock, ref
+    cdef ChunkList* entries = &wheel.levels[FAR].lists[slot]
+    if chunks_left(&wheel.pool) < wheel.reserve:
         compact(wheel)
     while entries.live:
         block_ahead(wheel, entries)
@@ -162,23 +164,25 @@ cdef void move_down(Wheel* wheel, int level) noexcept nogil:
             place(wheel, ref, wheel.clock + <uint32_t>(wheel.blocks[ref - 1].deadline - low))
     if entries.first:
         chunk_drop_all(&wheel.pool, entries)
-    marks_clear(&wheel.levels[level].marks, slot)
+    marks_clear(&wheel.levels[FAR].marks, slot)
 
 
 cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
-    """Move the clock to the next marked slot; to `tick`, and False, when that comes first."""
-    cdef int64_t start = -1
-    cdef int level = 0
-    for level in range(LEVELS):
-        start = next_start(wheel, level)
-        if start >= 0:
-            break
+    """Move the clock to the next tick with entries, or to where a far slot moves down, which goes first; to
+    `tick`, and False, when that comes before either."""
+    cdef int64_t start = next_start(wheel, NEAR), far = next_start(wheel, FAR)
+    cdef bint moves = False
+    if far >= 0:
+        far -= 1 << DIGIT
+        moves = start < 0 or far <= start
+    if moves:
+        start = far
     if start < 0 or start > tick:
         set_clock(wheel, tick)
         return False
     set_clock(wheel, start)
-    if level:
-        move_down(wheel, level)
+    if moves:
+        move_down(wheel)
     return True
 
 
@@ -200,16 +204,13 @@ cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogi
 
 
 cdef int64_t wheel_next(Wheel* wheel) noexcept nogil:
-    """A tick not after the earliest deadline, -1 when nothing is armed.
-
-    Within the clock's own 4.096 s it is that deadline itself; else the start of its slot, which
-    is after the clock, and nearer the deadline each time the clock gets there.
-    """
+    """A tick not after the earliest deadline, -1 when nothing is armed: the deadline itself up to 65.5 s ahead,
+    and often further, else the start of its far slot."""
     cdef int64_t start
     cdef int level
     if wheel.live == 0:
         return -1
-    if skim(wheel, 0, slot_at(wheel.clock, 0)):
+    if skim(wheel, NEAR, slot_at(wheel.clock, NEAR)):
         return wheel.clock
     for level in range(LEVELS):
         start = next_start(wheel, level)
@@ -226,19 +227,20 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
 
     0 when there is none; then the clock stands at `tick`, unless it was past it already.
     """
+    cdef uint32_t ref, slot
     cdef ChunkList* entries
-    cdef uint32_t ref
     if tick < wheel.clock:
         return 0
     while wheel.live:
-        if skim(wheel, 0, slot_at(wheel.clock, 0)):
-            entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
+        slot = slot_at(wheel.clock, NEAR)
+        if skim(wheel, NEAR, slot):
+            entries = &wheel.levels[NEAR].lists[slot]
             block_ahead(wheel, entries)
             ref = wheel.pool.words[entries.first]
             wheel_cancel(wheel, ref - 1)
             chunk_drop(&wheel.pool, entries)
             if entries.first == 0:
-                marks_clear(&wheel.levels[0].marks, slot_at(wheel.clock, 0))
+                marks_clear(&wheel.levels[NEAR].marks, slot)
             when[0] = wheel.clock
             return ref
         if not turn(wheel, tick):
@@ -249,7 +251,7 @@ cdef uint32_t wheel_pop(Wheel* wheel, int64_t tick, int64_t* when) noexcept nogi
 
 cdef uint32_t wheel_ahead(const Wheel* wheel, uint32_t distance) noexcept nogil:
     """For prefetching: the reference `distance` < 15 entries behind the one just popped; 0 none."""
-    cdef const ChunkList* entries = &wheel.levels[0].lists[slot_at(wheel.clock, 0)]
+    cdef const ChunkList* entries = &wheel.levels[NEAR].lists[slot_at(wheel.clock, NEAR)]
     return chunk_peek(&wheel.pool, entries, distance - 1) if distance and entries.first else 0
 
 
@@ -287,15 +289,13 @@ cdef list wheel_check(const Wheel* wheel):
     complaints = []
     found = [0, 0]
     for level in range(LEVELS):
-        here = &wheel.levels[level]
+        here = wheel.levels[level]
         for slot in range(<uint32_t>SLOTS):
             if marks_has(&here.marks, slot) != (here.lists[slot].first != 0):
                 complaints.append(f"wheel: level {level} slot {slot}: mark and list disagree")
             elif here.lists[slot].first:
                 check_list(wheel, level, slot, complaints, found)
-        for slot in range(64):
-            if <bint>(here.marks.summary >> slot & 1) != (here.marks.occupied[slot] != 0):
-                complaints.append(f"wheel: level {level}: summary bit {slot} is wrong")
+        complaints += [f"wheel: level {level}: {text}" for text in marks_check(&here.marks)]
     if found != [wheel.live, wheel.pool.used]:
         complaints.append(f"wheel: live {wheel.live} in {wheel.pool.used} chunks, found {found}")
     while chunk and free < wheel.pool.reserved:
@@ -395,5 +395,5 @@ cdef class Timers:
     def check(self):
         """Broken invariants in words, blocks compared too; empty when sound."""
         armed = sum(1 for slot in range(self.capacity) if self.blocks[slot].timer_pos)
-        wrong = [f"wheel: {armed} blocks have a timer_pos, live is {self.wheel.live}"]
-        return wheel_check(&self.wheel) + (wrong if armed != self.wheel.live else [])
+        wrong = f"wheel: {armed} blocks have a timer_pos, live is {self.wheel.live}"
+        return wheel_check(&self.wheel) + [wrong] * (armed != self.wheel.live)
