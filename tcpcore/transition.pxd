@@ -14,7 +14,8 @@ cdef enum ListenVerdict:
     LISTEN_OPEN = 2
 
 # 3.10.1 OPEN call: handshake.pxd, and what may come with a SYN or instead of a half-open entry
-cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil
+cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                    Action* act) noexcept nogil
 cdef void open_cookie(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                       uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
 # 3.10.2 SEND call

@@ -146,7 +146,8 @@ cdef void arm_syn(Block* tcb, const Knobs* knobs, int64_t now, Action* act, uint
     set_main(tcb, act, T_REXMT, wait)
 
 
-cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+cdef void open_text(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                    Action* act) noexcept nogil:
     """What else came with the SYN of a half-open entry: it waits for ESTABLISHED, or is not accepted and the
     peer sends it again. Never acknowledged here."""
     if knobs.syn_text == SYN_TEXT_KEPT:
