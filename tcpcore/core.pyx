@@ -588,7 +588,7 @@ cdef Py_ssize_t numbers_from(Core* core, const Segment* seg, int64_t now) noexce
 
 cdef void number_many(Core* core, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
                       Py_ssize_t at) noexcept nogil:
-    """First numbers and timestamp offsets of n <= LANES 4-tuples, as far as they are hashes, to place `at`."""
+    """First numbers and timestamp offsets of n <= LANES 4-tuples, as far as they are hashes, from `at` on."""
     if isn_hashes(&core.isn):
         isn_many(&core.isn, first, last, n, now, core.isns + at)
     if core.knobs.tcp_timestamps == 1:

@@ -64,7 +64,8 @@ cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noex
     """Chain a block whose 4-tuple is filled in and not in the table yet."""
     cdef uint32_t* head = &table.heads[hash & table.mask]
     cdef Block* tcb = &table.blocks[ref - 1]
-    expect(ref != 0 and hash == flow_hash(table, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport))
+    expect(ref != 0)
+    expect(hash == flow_hash(table, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport))
     tcb.next = head[0]
     head[0] = ref
     table.count += 1

@@ -67,3 +67,23 @@ def test_nothing_old_is_predicted():
                    wnd=1000)
     engine.receive(ack, MS)
     assert engine._predicted == 1
+
+
+@pytest.mark.parametrize("cookies", [0, 1, 2])
+@pytest.mark.parametrize("policy", ["linux", "drop-new", "evict-oldest", "freebsd"])
+def test_a_queue_that_fills_up(policy, cookies):
+    """Where the policy need not be asked it would have said the same, up to the last place and beyond."""
+    engines = []
+    for predicting in (True, False):
+        engine = Engine(Config.linux(capacity=40, synq_policy=policy, tcp_syncookies=cookies))
+        engine._predicting = predicting
+        engine.listen(SERVER, 80, 3)
+        engines.append(engine)
+    for port in range(1024, 1036):
+        syn = segments(1, src=CLIENT, dst=SERVER, sport=port, dport=80, seq=7,
+                       flags=[2, 2 | 64 | 128][port % 2], wnd=1000, opts=[0, 8][port // 2 % 2],
+                       tsval=port, payload_len=port // 4 % 2)
+        fast, slow = (engine.receive(syn, MS).tobytes() for engine in engines)
+        assert fast == slow
+        assert engines[0].gauges()["half_open"] == engines[1].gauges()["half_open"]
+    assert seen(engines[0]) == seen(engines[1])
