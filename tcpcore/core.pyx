@@ -1098,7 +1098,7 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     begin(core, &act, &scratch, ref - 1, rows)
     open_active(tcb, &core.pool.colds[ref - 1], &core.knobs, now, <uint32_t>iss, ts_offset,
                 opening.rcv_buf if opening.rcv_buf != core.knobs.rcv_buf else 0, &act)
-    if spot.place >= 0 and ports_taken(&core.ports, spot.search, spot.place):
+    if spot.place >= 0 and ports_taken(&core.ports, spot.search, spot.place, spot.lport):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&core.flows, spot.hash, ref)
     arm(core, ref - 1, act.main_kind, tick_up(now) + act.main_timeout)

@@ -69,7 +69,7 @@ cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, ui
 cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil
 cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
-cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
+cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil

@@ -171,12 +171,10 @@ cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, ui
     return ports.uses[place_of(ports, laddr, raddr, rport)].count
 
 
-cdef void aim(const Ports* ports, PortSearch* search) noexcept nogil:
-    """What a search whose home is known owes to its destination alone."""
-    cdef const PortUse* use = use_of(ports, search)
+cdef inline void aim(const Ports* ports, const PortUse* use, PortSearch* search) noexcept nogil:
+    """What a search owes to its destination alone."""
     cdef uint64_t offset
-    search.index = use.index
-    search.offset = use.offset
+    search.index, search.offset = use.index, use.offset
     if use.count or ports.perturb == NULL and ports.rule != PORTS_HASH:
         return
     offset = of_destination(ports, TAG_OFFSET, search)
@@ -188,6 +186,28 @@ cdef void aim(const Ports* ports, PortSearch* search) noexcept nogil:
         search.index = <uint16_t>of_destination(ports, TAG_INDEX, search)
     if ports.perturb != NULL:             # its entry's random first value is computed, not stored
         search.offset += <uint32_t>siphash13_tuple(ports.k0, ports.k1, search.index, 0, 0, 0)
+
+
+cdef inline bint start(Ports* ports, const PortUse* use, PortSearch* search) noexcept nogil:
+    """What it owes to all that was taken so far; False when all are."""
+    search.draw = 0
+    search.first = 0
+    if ports.rule == PORTS_LINUX:
+        search.start = (search.offset + ports.perturb[search.index]) % ports.size & ~<uint32_t>1
+        if use.count - use.odd >= ports.size // 2:
+            search.first = ports.size // 2    # one parity is used up: half of the walk can be spared
+    elif ports.rule == PORTS_RANDOM:
+        search.start = <uint32_t>(draw(ports) % ports.size)
+    elif ports.rule == PORTS_RANDOM_RETRY:
+        search.draw = draw(ports)
+        search.start = 0
+    elif ports.rule == PORTS_HASH:
+        search.start = (search.offset + ports.counter) % ports.size
+    elif ports.rule == PORTS_DOUBLE_HASH:
+        search.start = (search.offset + ports.perturb[search.index]) % ports.size
+    else:
+        search.start = (ports.counter + 1 + <uint32_t>(draw(ports) % INCREMENT)) % ports.size
+    return use.count < ports.size
 
 
 cdef inline void move_on(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
@@ -214,6 +234,7 @@ cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil:
     cdef uint64_t drawn = ports.drawn
     cdef uint32_t counter = ports.counter
     cdef PortSearch* search
+    cdef const PortUse* use
     cdef Py_ssize_t i
     for i in range(n):
         search = &ports.searches[i]
@@ -227,9 +248,10 @@ cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil:
         draw_ahead(ports)                 # all of these: taking back shall not find them gone
     for i in range(n):
         search = &ports.searches[i]
-        aim(ports, search)
+        use = use_of(ports, search)
+        aim(ports, use, search)
         search.steps = ports.perturb[search.index] if ports.perturb != NULL else 0
-        ports_begin(ports, search)
+        start(ports, use, search)
         search.foreseen = ports_candidate(ports, search, search.first)
         move_on(ports, search, search.first)
     if ports.perturb != NULL:
@@ -240,27 +262,8 @@ cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil:
 
 
 cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil:
-    """Start a search that ports_foresee has prepared; False when all are taken: then it is good for nothing but
-    taking a port over."""
-    cdef const PortUse* use = use_of(ports, search)
-    search.draw = 0
-    search.first = 0
-    if ports.rule == PORTS_LINUX:
-        search.start = (search.offset + ports.perturb[search.index]) % ports.size & ~<uint32_t>1
-        if use.count - use.odd >= ports.size // 2:
-            search.first = ports.size // 2    # one parity is used up: half of the walk can be spared
-    elif ports.rule == PORTS_RANDOM:
-        search.start = <uint32_t>(draw(ports) % ports.size)
-    elif ports.rule == PORTS_RANDOM_RETRY:
-        search.draw = draw(ports)
-        search.start = 0
-    elif ports.rule == PORTS_HASH:
-        search.start = (search.offset + ports.counter) % ports.size
-    elif ports.rule == PORTS_DOUBLE_HASH:
-        search.start = (search.offset + ports.perturb[search.index]) % ports.size
-    else:
-        search.start = (ports.counter + 1 + <uint32_t>(draw(ports) % INCREMENT)) % ports.size
-    return use.count < ports.size
+    """Start a search made ready; False when all are taken: then it is good for nothing but taking one over."""
+    return start(ports, use_of(ports, search), search)
 
 
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
@@ -280,21 +283,18 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
     return <uint16_t>(ports.low + (at if at < ports.size else at - ports.size))
 
 
-cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
-    """Candidate i of this search is in use now; False, and not counted, when memory is refused."""
+cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil:
+    """Candidate i of this search, lport, is in use now; False, and not counted, when memory is refused."""
     cdef PortUse* use
     if 2 * (ports.n + 1) > ports.mask + 1 and not grow(ports):
         return False
     use = use_of(ports, search)
     if use.count == 0:
         ports.n += 1
-        use.laddr = search.laddr
-        use.raddr = search.raddr
-        use.rport = search.rport
-        use.offset = search.offset
-        use.index = search.index
+        use.laddr, use.raddr, use.rport = search.laddr, search.raddr, search.rport
+        use.index, use.offset = search.index, search.offset
     use.count += 1
-    use.odd += (ports_candidate(ports, search, i) - ports.low) & 1
+    use.odd += (lport - ports.low) & 1
     move_on(ports, search, i)
     return True
 
@@ -351,11 +351,10 @@ cdef class EphemeralPorts:
 
     def begin(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
         """Start a search; False when every port is taken."""
-        self.ports.searches[0].laddr = laddr
-        self.ports.searches[0].raddr = raddr
-        self.ports.searches[0].rport = rport
+        cdef PortSearch* search = self.ports.searches
+        search.laddr, search.raddr, search.rport = laddr, raddr, rport
         ports_foresee(&self.ports, 1)
-        return ports_begin(&self.ports, self.ports.searches)
+        return ports_begin(&self.ports, search)
 
     def candidates(self, n=None):
         """The first n candidates of the search (uint16), all when None."""
@@ -370,7 +369,8 @@ cdef class EphemeralPorts:
         """Candidate i of the search is taken."""
         if i >= self.ports.size:
             raise ValueError(f"i: expected 0 .. {self.ports.size - 1}, got {i}")
-        return ports_taken(&self.ports, self.ports.searches, i)
+        return ports_taken(&self.ports, self.ports.searches, i,
+                           ports_candidate(&self.ports, self.ports.searches, i))
 
     def released(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         if self.count(laddr, raddr, rport) == 0:
