@@ -1010,7 +1010,7 @@ cdef struct Spot:
 
 
 cdef void look_at(const Core* core, const Opening* opening, Py_ssize_t i, Spot* spot) noexcept nogil:
-    """Fill hash and ref for spot.lport; where that is the port foreseen, its numbers are those of number i."""
+    """Fill hash and ref for spot.lport; where it is the port foreseen, its numbers are those of number i."""
     if spot.lport == spot.search.foreseen:
         spot.numbers = i
         spot.hash = core.hashes[i]
@@ -1130,8 +1130,8 @@ cdef void foresee_ports(Core* core, const Openings* wanted, Py_ssize_t done, Py_
 
 
 cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n) noexcept nogil:
-    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings, at most LANES where ports are to be
-    chosen: then with the ports foreseen."""
+    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; where ports are to be chosen, of at most
+    LANES, with the ports foreseen."""
     cdef uint64_t first[LANES]
     cdef uint64_t last[LANES]
     cdef uint64_t hashes[LANES]

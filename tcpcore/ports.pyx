@@ -226,7 +226,7 @@ cdef inline void move_on(Ports* ports, const PortSearch* search, uint32_t i) noe
 
 
 cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil:
-    """Prepare the first n of ports.searches, whose destinations are filled in, and foresee their ports: all are
+    """Prepare the first n of ports.searches, with destinations filled in, and foresee their ports: all are
     played as if each first candidate were free, and what that did to the algorithm's memory is taken back."""
     cdef uint64_t first[LANES]
     cdef uint64_t last[LANES]
@@ -262,7 +262,7 @@ cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil:
 
 
 cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil:
-    """Start a search made ready; False when all are taken: then it is good for nothing but taking one over."""
+    """Start a search made ready; False when all are taken: then it is good only for taking one over."""
     return start(ports, use_of(ports, search), search)
 
 
