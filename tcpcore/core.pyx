@@ -1130,8 +1130,8 @@ cdef void foresee_ports(Core* core, const Openings* wanted, Py_ssize_t done, Py_
 
 
 cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n) noexcept nogil:
-    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; where ports are to be chosen, of at most
-    LANES, with the ports foreseen."""
+    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; of at most LANES, with the ports
+    foreseen, where ports are to be chosen."""
     cdef uint64_t first[LANES]
     cdef uint64_t last[LANES]
     cdef uint64_t hashes[LANES]
