@@ -6,6 +6,7 @@ down, but being suspended for him is not counted.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import platform
@@ -118,6 +119,40 @@ def touched(n: int, dtype: Any) -> np.ndarray:
     array = np.empty(n, dtype)
     array.view(np.uint8)[:] = 0
     return array
+
+
+# <bits/mman-linux.h>, <malloc.h>
+_POPULATE_WRITE = 23  # Linux 5.14
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_TRIM_USUALLY, _MMAP_USUALLY, _NEVER = 128 * 1024, 65536, 2**31 - 1
+
+
+def touch_mappings() -> None:
+    """Touch every page that this process may write to and that is no file's, the untouched ones of reserved
+    arrays included; no byte is changed. OSError where the system cannot do that.
+    """
+    madvise = ctypes.CDLL(None, use_errno=True).madvise
+    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, rights, _, _, inode, *name = line.split()
+        if rights != "rw-p" or inode != "0" or name == ["[stack]"]:
+            continue
+        begin, end = (int(edge, 16) for edge in span.split("-"))
+        if madvise(begin, end - begin, _POPULATE_WRITE) != 0:
+            raise OSError(ctypes.get_errno(), "madvise(MADV_POPULATE_WRITE) refused")
+
+
+@contextmanager
+def memory_kept() -> Iterator[None]:
+    """What is freed stays with the allocator: numpy's next array finds pages that have been touched."""
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(_TRIM_THRESHOLD, _NEVER)
+    mallopt(_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        mallopt(_MMAP_MAX, _MMAP_USUALLY)
+        mallopt(_TRIM_THRESHOLD, _TRIM_USUALLY)
 
 
 def sampled(work: Callable[[], object], steps: int, passes: int) -> list[float]:

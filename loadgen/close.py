@@ -32,7 +32,6 @@ from loadgen.workload import (
 from tcpcore import Engine, Flag, State
 
 _CHUNK: Final = 1 << 12
-_CLOSE_CHUNK: Final = 1 << 20
 
 BY: Final = ("client", "server", "simultaneous", "mix")
 
@@ -180,8 +179,9 @@ class Close(Workload[CloseSettings]):
 
     def _close_due(self, first: int) -> None:
         until = self._arrivals.due(self.runner.now - self._close_at)
-        # in chunks, which change no order: a shutdown alone would have to wait for the closes of all
-        chunk = until - first if self.settings.half_close else _CLOSE_CHUNK
+        # in chunks, which change no order (a shutdown alone would have to wait for the closes of all): larger
+        # arrays than a batch go back to the system when they are freed, and it clears their pages anew
+        chunk = until - first if self.settings.half_close else self.settings.batch
         for start in range(first, until, max(chunk, 1)):
             self._close(np.arange(start, min(start + chunk, until)))
         self._close_done = until
@@ -225,11 +225,12 @@ class Close(Workload[CloseSettings]):
 
     def _sweep(self) -> None:
         """The client's application lets go of what it still holds: half-closed connections and dead ones."""
-        conns = self.conns[self.conns != 0]
         if self.client.gauges()["held_dead"]:
+            conns = self.conns[self.conns != 0]
             dead = self.client_engine.info(conns)["error"] != 0
             self._call_some(CLIENT, self.client.close, conns[dead])
-        self._call_some(CLIENT, self.client.close, self.conns[self._half & (self.conns != 0)])
+        if self.settings.half_close:
+            self._call_some(CLIENT, self.client.close, self.conns[self._half & (self.conns != 0)])
 
     # -- the passive application ------------------------------------------------------
 

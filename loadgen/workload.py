@@ -361,6 +361,8 @@ class Workload(Generic[S]):
     def _ghosts(self) -> int:
         """Connections the client holds for established and the server has not (all rows, slow, once)."""
         ours, theirs = (int(counts[State.ESTABLISHED]) for counts in self.runner.populations())
+        if ours == 0:
+            return 0
         if ours == theirs == self.connected:
             return 0  # the server's are all of ours: it had an ACK of each, and no client has lost one
         found = 0

@@ -1040,26 +1040,32 @@ cdef struct Spot:
     uint32_t hash
     uint32_t ref              # who stands there now, 0 nobody
     Py_ssize_t numbers        # where isns and ts_offsets have its, -1 nowhere
-    PortSearch search
+    PortSearch* search
 
 
-cdef void look_at(const Core* core, const Opening* opening, Spot* spot) noexcept nogil:
-    """Fill hash and ref for spot.lport."""
-    spot.hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, spot.lport)
+cdef void look_at(const Core* core, const Opening* opening, Py_ssize_t i, Spot* spot) noexcept nogil:
+    """Fill hash and ref for spot.lport; where it is the port foreseen, its numbers are those of number i."""
+    if spot.lport == spot.search.foreseen:
+        spot.numbers = i
+        spot.hash = core.hashes[i]
+    else:
+        spot.numbers = -1
+        spot.hash = flow_hash(&core.flows, opening.raddr, opening.rport, opening.laddr, spot.lport)
     spot.ref = flow_find(&core.flows, spot.hash, opening.raddr, opening.rport, opening.laddr, spot.lport)
 
 
-cdef bint choose_port(Core* core, const Opening* opening, Spot* spot, int64_t now) noexcept nogil:
+cdef bint choose_port(Core* core, const Opening* opening, Py_ssize_t number, Spot* spot,
+                      int64_t now) noexcept nogil:
     """Find a port that connect() may use (RFC 6056); False when there is none. Bounded by the range; what is
     known to be taken is walked only where it might be taken over."""
-    cdef bint free = ports_begin(&core.ports, opening.laddr, opening.raddr, opening.rport, &spot.search)
+    cdef bint free = ports_begin(&core.ports, spot.search)
     cdef bint reuse = core.counts[TIME_WAIT] != 0 and tw_reusable(core, opening.laddr)
     cdef uint32_t i
     if not free and not reuse:
         return False
     for i in range(0 if reuse else spot.search.first, core.ports.size):
-        spot.lport = ports_candidate(&core.ports, &spot.search, i)
-        look_at(core, opening, spot)
+        spot.lport = ports_candidate(&core.ports, spot.search, i)
+        look_at(core, opening, number, spot)
         if spot.ref == 0 or may_take_over(core, spot.ref - 1, opening.laddr, True, now):
             spot.place = <int32_t>i
             return True
@@ -1074,8 +1080,7 @@ cdef uint64_t no_connection(Core* core, Mib counter, uint8_t cause, int64_t now)
 
 cdef uint64_t core_connect(Core* core, const Opening* opening, Py_ssize_t i, int64_t now, Segment* rows,
                            uint32_t* n_rows) noexcept nogil:
-    """One active open; the handle, or 0 and a cause. What has been hashed for number i of the batch counts
-    where the caller named the port."""
+    """One active open, number i of those hashed; the handle, or 0 and a cause."""
     cdef int64_t iss = opening.iss
     cdef uint32_t hash = core.hashes[i]
     cdef Spot spot
@@ -1083,8 +1088,8 @@ cdef uint64_t core_connect(Core* core, const Opening* opening, Py_ssize_t i, int
     spot.numbers = i
     n_rows[0] = 0
     if opening.lport < 0:
-        spot.numbers = -1
-        if not choose_port(core, opening, &spot, now):
+        spot.search = &core.ports.searches[i]
+        if not choose_port(core, opening, i, &spot, now):
             return no_connection(core, Mib.PortsExhausted, CausePortsExhausted, now)
     else:
         spot.place = -1
@@ -1125,7 +1130,7 @@ cdef uint64_t open_at(Core* core, const Opening* opening, const Spot* spot, int6
     timeout = open_active(tcb, &core.pool.colds[ref - 1], &core.pool.stamps[ref - 1], &core.knobs, now,
                           <uint32_t>iss, ts_offset,
                           opening.rcv_buf if opening.rcv_buf != core.knobs.rcv_buf else 0, rows)
-    if spot.place >= 0 and ports_taken(&core.ports, &spot.search, spot.place):
+    if spot.place >= 0 and ports_taken(&core.ports, spot.search, spot.place, spot.lport):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&core.flows, spot.hash, ref)
     arm(core, ref - 1, T_REXMT, tick_up(now) + timeout)
@@ -1144,10 +1149,22 @@ cdef inline void fill_opening(Opening* opening, const Openings* wanted, Py_ssize
     opening.rcv_buf = wanted.rcv_buf[at * wanted.steps[5]]
 
 
+cdef void foresee_ports(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n) noexcept nogil:
+    """Searches for n <= LANES openings whose ports are to be chosen."""
+    cdef Opening opening
+    cdef Py_ssize_t i
+    for i in range(n):
+        fill_opening(&opening, wanted, done + i)
+        core.ports.searches[i].raddr = opening.raddr
+        core.ports.searches[i].laddr = opening.laddr
+        core.ports.searches[i].rport = opening.rport
+    ports_foresee(&core.ports, n)
+
+
 cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_ssize_t n,
                         int64_t now) noexcept nogil:
-    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; a port still to be chosen makes
-    them hints gone wrong."""
+    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; of at most LANES, with the ports
+    foreseen, where ports are to be chosen."""
     cdef uint64_t first[LANES]
     cdef uint64_t last[LANES]
     cdef uint64_t hashes[LANES]
@@ -1158,7 +1175,8 @@ cdef void hash_openings(Core* core, const Openings* wanted, Py_ssize_t done, Py_
         for i in range(part):
             fill_opening(&opening, wanted, done + start + i)
             first[i] = tuple_first(opening.raddr, opening.laddr)
-            last[i] = tuple_last(opening.rport, <uint16_t>opening.lport)
+            last[i] = tuple_last(opening.rport, core.ports.searches[i].foreseen if opening.lport < 0
+                                 else <uint16_t>opening.lport)
         siphash13_many(core.flows.k0, core.flows.k1, first, last, hashes, part)
         for i in range(part):
             core.hashes[start + i] = <uint32_t>hashes[i]
@@ -1170,10 +1188,13 @@ cdef Py_ssize_t core_open(Core* core, const Openings* wanted, Py_ssize_t n, int6
                           Segment* rows) noexcept nogil:
     """Active opens in order, one row each at most; conns gets the handles. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
+    cdef bint chosen = n != 0 and wanted.sport[0] < 0
     cdef Opening opening
     cdef uint32_t more
     while done < n:
-        part = least(n - done, STRIDE)
+        part = least(n - done, LANES if chosen else STRIDE)
+        if chosen:
+            foresee_ports(core, wanted, done, part)
         hash_openings(core, wanted, done, part, now)
         for i in range(part):
             pool_ahead(&core.pool, core.knobs.tcp_timestamps)

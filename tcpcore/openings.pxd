@@ -6,7 +6,7 @@ cdef struct Openings:
     const uint32_t* dst
     const uint16_t* dport
     const uint32_t* src
-    const int32_t* sport
+    const int32_t* sport      # -1: to be chosen, then for all
     const int64_t* isn
     const uint32_t* rcv_buf
     Py_ssize_t steps[6]       # in the order of the columns

@@ -15,8 +15,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from tcpcore.arena cimport arena_map, arena_touched, arena_unmap
-from tcpcore.intrin cimport expect
-from tcpcore.siphash cimport siphash13_tuple, siphash24_1, siphash24_2
+from tcpcore.intrin cimport expect, prefetch
+from tcpcore.lanes cimport siphash13_many, siphash24_many, tuple_first, tuple_last
+from tcpcore.siphash cimport siphash13_tuple, siphash24_2
 
 cdef enum:
     TABLE = 65536                 # Linux's size; RFC 6056 3.3.4 suggests 10
@@ -38,19 +39,27 @@ cdef inline uint64_t keyed(const Ports* ports, Tag tag, uint64_t a, uint64_t b) 
     return siphash24_2(ports.k0, ports.k1, a, <uint64_t>tag << 56 | b)
 
 
+cdef void draw_ahead(Ports* ports) noexcept nogil:
+    """The next LANES draws: each is a function of its number alone."""
+    cdef uint64_t numbers[LANES]
+    cdef uint64_t last[LANES]
+    cdef Py_ssize_t i
+    ports.draws_from = ports.drawn + 1
+    for i in range(LANES):
+        numbers[i] = ports.draws_from + i
+        last[i] = <uint64_t>8 << 56
+    siphash24_many(ports.k0, ports.k1, numbers, last, ports.draws, LANES)
+
+
 cdef inline uint64_t draw(Ports* ports) noexcept nogil:
+    if ports.drawn + 1 - ports.draws_from >= <uint64_t>LANES:
+        draw_ahead(ports)
     ports.drawn += 1
-    return siphash24_1(ports.k0, ports.k1, ports.drawn)
+    return ports.draws[ports.drawn - ports.draws_from]
 
 
-cdef inline uint64_t of_destination(const Ports* ports, Tag tag, uint32_t laddr, uint32_t raddr,
-                                    uint16_t rport) noexcept nogil:
-    return keyed(ports, tag, <uint64_t>laddr << 32 | raddr, rport)
-
-
-cdef inline uint32_t perturbation(const Ports* ports, uint32_t index) noexcept nogil:
-    """Table entry of algorithm 4: its random first value, computed and not stored, plus its steps."""
-    return <uint32_t>siphash13_tuple(ports.k0, ports.k1, index, 0, 0, 0) + ports.perturb[index]
+cdef inline uint64_t of_destination(const Ports* ports, Tag tag, const PortSearch* search) noexcept nogil:
+    return keyed(ports, tag, <uint64_t>search.laddr << 32 | search.raddr, search.rport)
 
 
 cdef uint32_t shuffled(const Ports* ports, uint64_t key, uint32_t x) noexcept nogil:
@@ -72,19 +81,27 @@ cdef uint32_t shuffled(const Ports* ports, uint64_t key, uint32_t x) noexcept no
 
 # ---- how many are taken
 
-cdef inline uint32_t home_of(const Ports* ports, uint32_t laddr, uint32_t raddr,
-                             uint16_t rport) noexcept nogil:
-    return <uint32_t>siphash13_tuple(ports.k0, ports.k1, raddr, rport, laddr, 0) & ports.mask
+cdef uint32_t home_of(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
+    return <uint32_t>siphash13_tuple(ports.k0, ports.k1, raddr, rport, laddr, 0)
 
 
-cdef uint32_t place_of(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
+cdef inline uint32_t place_from(const Ports* ports, uint32_t home, uint32_t laddr, uint32_t raddr,
+                                uint16_t rport) noexcept nogil:
     """Where the destination's entry is, or the empty place where it would be."""
-    cdef uint32_t at = home_of(ports, laddr, raddr, rport)
+    cdef uint32_t at = home & ports.mask
     cdef const PortUse* use = &ports.uses[at]
     while use.count and (use.raddr != raddr or use.laddr != laddr or use.rport != rport):
         at = (at + 1) & ports.mask
         use = &ports.uses[at]
     return at
+
+
+cdef uint32_t place_of(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
+    return place_from(ports, home_of(ports, laddr, raddr, rport), laddr, raddr, rport)
+
+
+cdef inline PortUse* use_of(const Ports* ports, const PortSearch* search) noexcept nogil:
+    return &ports.uses[place_from(ports, search.home, search.laddr, search.raddr, search.rport)]
 
 
 cdef bint grow(Ports* ports) noexcept nogil:
@@ -111,7 +128,7 @@ cdef void close_gap(Ports* ports, uint32_t gap) noexcept nogil:
         at = (at + 1) & ports.mask
         if ports.uses[at].count == 0:
             break
-        home = home_of(ports, ports.uses[at].laddr, ports.uses[at].raddr, ports.uses[at].rport)
+        home = home_of(ports, ports.uses[at].laddr, ports.uses[at].raddr, ports.uses[at].rport) & ports.mask
         if ((at - home) & ports.mask) >= ((at - gap) & ports.mask):
             ports.uses[gap] = ports.uses[at]
             gap = at
@@ -129,6 +146,7 @@ cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
     ports.size = <uint32_t>high - low + 1
     ports.k0 = k0
     ports.k1 = k1
+    draw_ahead(ports)
     ports.counter = <uint32_t>draw(ports)
     if rule == PORTS_LINUX and ports.size > 1:
         ports.size &= ~<uint32_t>1        # Linux leaves the last port of an odd range alone
@@ -153,23 +171,29 @@ cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, ui
     return ports.uses[place_of(ports, laddr, raddr, rport)].count
 
 
-cdef bint ports_begin(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
-                      PortSearch* search) noexcept nogil:
-    """Start a search (out) for a port towards a destination; False when all are taken: then the search
-    is good for nothing but taking a port over."""
+cdef inline void aim(const Ports* ports, const PortUse* use, PortSearch* search) noexcept nogil:
+    """What a search owes to its destination alone."""
     cdef uint64_t offset
-    cdef const PortUse* use = &ports.uses[place_of(ports, laddr, raddr, rport)]
-    search.laddr = laddr
-    search.raddr = raddr
-    search.rport = rport
-    search.index = 0
+    search.index, search.offset = use.index, use.offset
+    if use.count or ports.perturb == NULL and ports.rule != PORTS_HASH:
+        return
+    offset = of_destination(ports, TAG_OFFSET, search)
+    search.index = <uint16_t>offset
+    search.offset = <uint32_t>offset
+    if ports.rule == PORTS_LINUX:
+        search.offset = <uint32_t>(offset >> 32)
+    elif ports.rule == PORTS_DOUBLE_HASH:
+        search.index = <uint16_t>of_destination(ports, TAG_INDEX, search)
+    if ports.perturb != NULL:             # its entry's random first value is computed, not stored
+        search.offset += <uint32_t>siphash13_tuple(ports.k0, ports.k1, search.index, 0, 0, 0)
+
+
+cdef inline bint start(Ports* ports, const PortUse* use, PortSearch* search) noexcept nogil:
+    """What it owes to all that was taken so far; False when all are."""
     search.draw = 0
     search.first = 0
     if ports.rule == PORTS_LINUX:
-        offset = of_destination(ports, TAG_OFFSET, laddr, raddr, rport)
-        search.index = <uint32_t>offset & (TABLE - 1)
-        search.start = (<uint32_t>(offset >> 32) + perturbation(ports, search.index)) % ports.size
-        search.start &= ~<uint32_t>1
+        search.start = (search.offset + ports.perturb[search.index]) % ports.size & ~<uint32_t>1
         if use.count - use.odd >= ports.size // 2:
             search.first = ports.size // 2    # one parity is used up: half of the walk can be spared
     elif ports.rule == PORTS_RANDOM:
@@ -178,15 +202,68 @@ cdef bint ports_begin(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rpo
         search.draw = draw(ports)
         search.start = 0
     elif ports.rule == PORTS_HASH:
-        offset = of_destination(ports, TAG_OFFSET, laddr, raddr, rport)
-        search.start = (<uint32_t>offset + ports.counter) % ports.size
+        search.start = (search.offset + ports.counter) % ports.size
     elif ports.rule == PORTS_DOUBLE_HASH:
-        offset = of_destination(ports, TAG_OFFSET, laddr, raddr, rport)
-        search.index = <uint32_t>of_destination(ports, TAG_INDEX, laddr, raddr, rport) & (TABLE - 1)
-        search.start = (<uint32_t>offset + perturbation(ports, search.index)) % ports.size
+        search.start = (search.offset + ports.perturb[search.index]) % ports.size
     else:
         search.start = (ports.counter + 1 + <uint32_t>(draw(ports) % INCREMENT)) % ports.size
     return use.count < ports.size
+
+
+cdef inline void move_on(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
+    """The algorithm's memory after candidate i has been taken."""
+    cdef uint32_t skip, half = ports.size // 2
+    if ports.rule == PORTS_LINUX:
+        skip = 2 * <uint32_t>(draw(ports) % LINUX_SKIP)
+        i = 2 * (i if i < half else i - half)
+        ports.perturb[search.index] += (skip if skip > i else i) + 2
+    elif ports.rule == PORTS_DOUBLE_HASH:
+        ports.perturb[search.index] += i + 1
+    elif ports.rule == PORTS_HASH:
+        ports.counter += i + 1
+    elif ports.rule == PORTS_RANDOM_INCREMENTS:
+        ports.counter = search.start + i
+
+
+cdef void ports_foresee(Ports* ports, Py_ssize_t n) noexcept nogil:
+    """Prepare the first n of ports.searches, with destinations filled in, and foresee their ports: all are
+    played as if each first candidate were free, and what that did to the algorithm's memory is taken back."""
+    cdef uint64_t first[LANES]
+    cdef uint64_t last[LANES]
+    cdef uint64_t homes[LANES]
+    cdef uint64_t drawn = ports.drawn
+    cdef uint32_t counter = ports.counter
+    cdef PortSearch* search
+    cdef const PortUse* use
+    cdef Py_ssize_t i
+    for i in range(n):
+        search = &ports.searches[i]
+        first[i] = tuple_first(search.raddr, search.laddr)
+        last[i] = tuple_last(search.rport, 0)
+    siphash13_many(ports.k0, ports.k1, first, last, homes, n)
+    for i in range(n):
+        ports.searches[i].home = <uint32_t>homes[i]
+        prefetch(&ports.uses[<uint32_t>homes[i] & ports.mask])
+    if drawn + n - ports.draws_from >= <uint64_t>LANES:
+        draw_ahead(ports)                 # all of these: taking back shall not find them gone
+    for i in range(n):
+        search = &ports.searches[i]
+        use = use_of(ports, search)
+        aim(ports, use, search)
+        search.steps = ports.perturb[search.index] if ports.perturb != NULL else 0
+        start(ports, use, search)
+        search.foreseen = ports_candidate(ports, search, search.first)
+        move_on(ports, search, search.first)
+    if ports.perturb != NULL:
+        for i in range(n - 1, -1, -1):
+            ports.perturb[ports.searches[i].index] = ports.searches[i].steps
+    ports.counter = counter
+    ports.drawn = drawn
+
+
+cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil:
+    """Start a search made ready; False when all are taken: then it is good only for taking one over."""
+    return start(ports, use_of(ports, search), search)
 
 
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
@@ -203,34 +280,22 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
         at = search.start + (2 * i if i < half else 2 * (i - half) + 1)
     else:
         at = search.start + i
-    return <uint16_t>(ports.low + at % ports.size)
+    return <uint16_t>(ports.low + (at if at < ports.size else at - ports.size))
 
 
-cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
-    """Candidate i of this search is in use now; False, and not counted, when memory is refused."""
-    cdef uint32_t at, skip, half = ports.size // 2
+cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil:
+    """Candidate i of this search, lport, is in use now; False, and not counted, when memory is refused."""
     cdef PortUse* use
     if 2 * (ports.n + 1) > ports.mask + 1 and not grow(ports):
         return False
-    at = place_of(ports, search.laddr, search.raddr, search.rport)
-    use = &ports.uses[at]
+    use = use_of(ports, search)
     if use.count == 0:
         ports.n += 1
-        use.laddr = search.laddr
-        use.raddr = search.raddr
-        use.rport = search.rport
+        use.laddr, use.raddr, use.rport = search.laddr, search.raddr, search.rport
+        use.index, use.offset = search.index, search.offset
     use.count += 1
-    use.odd += (ports_candidate(ports, search, i) - ports.low) & 1
-    if ports.rule == PORTS_LINUX:
-        skip = 2 * <uint32_t>(draw(ports) % LINUX_SKIP)
-        i = 2 * (i % half) if half else 0
-        ports.perturb[search.index] += (skip if skip > i else i) + 2
-    elif ports.rule == PORTS_DOUBLE_HASH:
-        ports.perturb[search.index] += i + 1
-    elif ports.rule == PORTS_HASH:
-        ports.counter += i + 1
-    elif ports.rule == PORTS_RANDOM_INCREMENTS:
-        ports.counter = search.start + i
+    use.odd += (lport - ports.low) & 1
+    move_on(ports, search, i)
     return True
 
 
@@ -248,8 +313,7 @@ cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t 
 
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil:
     """Touched bytes of the table and allocated bytes of the counts."""
-    cdef size_t table = arena_touched(ports.perturb, TABLE * sizeof(uint32_t))
-    return table + (<size_t>ports.mask + 1) * sizeof(PortUse)
+    return arena_touched(ports.perturb, TABLE * sizeof(uint32_t)) + (<size_t>ports.mask + 1) * sizeof(PortUse)
 
 
 cdef list ports_check(const Ports* ports):
@@ -275,7 +339,6 @@ cdef class EphemeralPorts:
     """Ports `low` .. `high` under a rule (0 is Linux's, 1 to 5 RFC 6056's), for tests and benchmarks."""
 
     cdef Ports ports
-    cdef PortSearch search
 
     def __cinit__(self, int rule, uint16_t low, uint16_t high, uint64_t k0=0, uint64_t k1=0):
         if not 0 <= rule <= 5 or not 1 <= low <= high:
@@ -288,7 +351,10 @@ cdef class EphemeralPorts:
 
     def begin(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
         """Start a search; False when every port is taken."""
-        return ports_begin(&self.ports, laddr, raddr, rport, &self.search)
+        cdef PortSearch* search = self.ports.searches
+        search.laddr, search.raddr, search.rport = laddr, raddr, rport
+        ports_foresee(&self.ports, 1)
+        return ports_begin(&self.ports, search)
 
     def candidates(self, n=None):
         """The first n candidates of the search (uint16), all when None."""
@@ -296,14 +362,15 @@ cdef class EphemeralPorts:
         cdef uint16_t* port = <uint16_t*><uintptr_t>out.ctypes.data
         cdef uint32_t i
         for i in range(<uint32_t>out.size):
-            port[i] = ports_candidate(&self.ports, &self.search, i)
+            port[i] = ports_candidate(&self.ports, self.ports.searches, i)
         return out
 
     def taken(self, uint32_t i):
         """Candidate i of the search is taken."""
         if i >= self.ports.size:
             raise ValueError(f"i: expected 0 .. {self.ports.size - 1}, got {i}")
-        return ports_taken(&self.ports, &self.search, i)
+        return ports_taken(&self.ports, self.ports.searches, i,
+                           ports_candidate(&self.ports, self.ports.searches, i))
 
     def released(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         if self.count(laddr, raddr, rport) == 0:
@@ -317,7 +384,7 @@ cdef class EphemeralPorts:
     @property
     def first(self):
         """Candidates of the search before this one are known to be taken."""
-        return self.search.first
+        return self.ports.searches[0].first
 
     @property
     def size(self):

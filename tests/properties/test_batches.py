@@ -235,3 +235,29 @@ def test_a_flood_in_one_batch_or_one_by_one():
     rows = whole.receive(batch, 0)
     assert rows.tobytes() == b"".join(single.receive(batch[i:i + 1], 0).tobytes() for i in range(n))
     assert seen(whole) == seen(single)
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(["linux", "random", "random-retry", "hash", "double-hash", "random-increments"]),
+       st.sampled_from([40000, 40001, 40040, 42000]), st.integers(1, 40), st.integers(0, 2**32),
+       st.lists(st.floats(0, 1), max_size=6))
+def test_chosen_ports_do_not_depend_on_the_cut(rule, high, sources, seed, cuts):
+    """More than one stretch of openings, few sources and ports in use: what is foreseen of a stretch is often
+    wrong, and openings of one stretch meet each other's ports."""
+    rng = np.random.default_rng(seed)
+    config = Config.linux(capacity=700, seed=seed, port_selection=rule, tcp_tw_reuse=1,
+                          ip_local_port_range=(40000, high))
+    whole, cuttable = Engine(config), Engine(config)
+    for now in range(0, 3 * MS, MS):
+        src = CLIENT + rng.integers(0, sources, 300).astype(np.uint32)
+        taken = np.unique(rng.integers(40000, high + 1, 40))
+        for engine in (whole, cuttable):
+            engine.connect(SERVER, 80, now, src=CLIENT, sport=taken)
+        conns, rows = whole.connect(SERVER, 80, now, src=src)
+        parts = [cuttable.connect(SERVER, 80, now, src=src[begin:end]) for begin, end in cut(300, cuts)]
+        assert conns.tobytes() == b"".join(part.tobytes() for part, _ in parts)
+        assert rows.tobytes() == b"".join(part.tobytes() for _, part in parts)
+        gone = conns[(conns != 0) & (rng.random(300) < 0.5)]
+        for engine in (whole, cuttable):
+            engine.abort(gone, now)
+    assert seen(whole) == seen(cuttable)
