@@ -1,9 +1,13 @@
-# Timestamps (RFC 7323) of one connection. Ground of the law: cdef inline only, decides nothing.
+# Timestamps (RFC 7323) of one connection, and what becomes of the round trips they tell. Ground of the law:
+# cdef inline only.
 from libc.stdint cimport int64_t, uint32_t
 
-from tcpcore.block cimport B_COLD, B_TS, Block, Cold, Stamp
-from tcpcore.rto cimport clock_ms, rtt_sample
-from tcpcore.segment cimport OPT_TS, Segment
+from tcpcore.block cimport *
+from tcpcore.emit cimport use_cold
+from tcpcore.knobs cimport Knobs
+from tcpcore.rto cimport clock_ms, rtt_sample, rtt_update, stays_whole
+from tcpcore.rules cimport PAWS_SPARE_ACKS
+from tcpcore.segment cimport FIN, OPT_TS, Segment, seg_end
 from tcpcore.seq cimport seq_between, seq_lt
 
 
@@ -28,12 +32,33 @@ cdef inline bint echoes_syn(const Stamp* stamp, const Segment* seg, int64_t now)
     return seq_between(stamp.first, seg.tsecr, clock_ms(now) + stamp.offset)
 
 
+cdef inline uint32_t last_sent(const Block* tcb, const Cold* cold, const Stamp* stamp) noexcept nogil:
+    """TSval of our last SYN-ACK: the first one's until it is resent."""
+    return cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else stamp.first
+
+
 cdef inline bint echoes_synack(const Block* tcb, const Cold* cold, const Stamp* stamp,
                                const Segment* seg) noexcept nogil:
     """TSecr is one that our SYN-ACKs may have had."""
     return seq_between(stamp.first, seg.tsecr, last_sent(tcb, cold, stamp))
 
 
-cdef inline uint32_t last_sent(const Block* tcb, const Cold* cold, const Stamp* stamp) noexcept nogil:
-    """TSval of our last SYN-ACK: the first one's until it is resent."""
-    return cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else stamp.first
+cdef inline bint rtt_serves(const Block* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
+    """Somebody will ask for the RTO after this segment, which moved SND.UNA. Once our FIN is acknowledged
+    nothing is resent; only Linux's PAWS asks, where FIN-WAIT-2 stays a connection."""
+    if not in_set(tcb.state, OUR_FIN) or tcb.snd_una != tcb.snd_nxt:
+        return True
+    if tcb.state != FIN_WAIT_1 or knobs.paws_rule != PAWS_SPARE_ACKS:
+        return False
+    return (not tcb.bits & B_ORPHAN or not knobs.orphan_fin_wait_2_brief or stays_whole(knobs)
+            or (seg.flags & FIN and seg_end(seg) != tcb.rcv_nxt + 1))
+
+
+cdef inline uint32_t keep_sample(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                 uint32_t sample) noexcept nogil:
+    """A round trip that an ACK told, in ticks; returned where no cold line is made for it."""
+    if sample == 0 or not (tcb.bits & B_COLD or rtt_serves(tcb, seg, knobs)):
+        return sample
+    use_cold(tcb, cold)
+    rtt_update(cold, sample)
+    return 0

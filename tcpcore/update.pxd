@@ -6,9 +6,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from tcpcore.block cimport *
 from tcpcore.emit cimport MSS_DEFAULT, MSS_MIN, full_window, use_cold
 from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport first_wait, rtt_sample, rtt_update, stays_whole, tick_up
-from tcpcore.rules cimport PAWS_SPARE_ACKS
-from tcpcore.segment cimport FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment, seg_end
+from tcpcore.rto cimport first_wait, rtt_sample, rtt_update, tick_up
+from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.seq cimport seq_lt
 from tcpcore.stamps cimport echoed_sample, take_timestamp
 
@@ -79,24 +78,3 @@ cdef inline void establish(Block* tcb, Cold* cold, const Stamp* stamp, const Seg
     if tcb.bits & B_COLD:
         cold.backoff = 0                              # the SYN's doublings end with it (RFC 6298 5.7)
     tcb.state = ESTABLISHED
-
-
-cdef inline bint rtt_serves(const Block* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
-    """Somebody will ask for the RTO after this segment, which moved SND.UNA. Once our FIN is acknowledged
-    nothing is resent; only Linux's PAWS asks, where FIN-WAIT-2 stays a connection."""
-    if not in_set(tcb.state, OUR_FIN) or tcb.snd_una != tcb.snd_nxt:
-        return True
-    if tcb.state != FIN_WAIT_1 or knobs.paws_rule != PAWS_SPARE_ACKS:
-        return False
-    return (not tcb.bits & B_ORPHAN or not knobs.orphan_fin_wait_2_brief or stays_whole(knobs)
-            or (seg.flags & FIN and seg_end(seg) != tcb.rcv_nxt + 1))
-
-
-cdef inline uint32_t keep_sample(Block* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
-                                 uint32_t sample) noexcept nogil:
-    """A round trip that an ACK told, in ticks; returned where no cold line is made for it."""
-    if sample == 0 or not (tcb.bits & B_COLD or rtt_serves(tcb, seg, knobs)):
-        return sample
-    use_cold(tcb, cold)
-    rtt_update(cold, sample)
-    return 0

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
     "ground": {"arena", "chunks", "intrin", "lanes", "marks", "seq", "siphash"},
     "nouns": {"action", "block", "counters", "knobs", "openings", "reassembly", "rto", "rules", "segment"},
-    "law": {"emit", "handshake", "predict", "sending", "transition", "trim", "update"},
+    "law": {"emit", "handshake", "predict", "sending", "stamps", "transition", "trim", "update"},
     "organs": {
         "backlog", "events", "flowtable", "isn", "policy", "ports", "ranges", "syncookie", "synq", "wheel",
     },
