@@ -47,8 +47,7 @@ cdef void* arena_map(size_t nbytes) noexcept nogil:
 
 
 cdef void* arena_map_sparse(size_t nbytes) noexcept nogil:
-    """The same for what is touched here and there: under HUGE_FROM bytes, in small pages whatever the system's
-    habit is."""
+    """The same for what is touched here and there: in small pages, whatever the system's habit is."""
     cdef void* base = arena_map(nbytes)
     if base != NULL:
         madvise(base, rounded(nbytes, PAGE), MADV_NOHUGEPAGE)

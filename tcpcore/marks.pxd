@@ -1,5 +1,5 @@
-# A set of numbers below 2**17 with "the next member from here" in a few instructions: words of bits, a summary
-# of the words, a summary of that. Ground: cdef inline only.
+# A set of numbers below 2**17 with "the next member from here" in a few instructions: words of bits, a
+# summary of the words, a summary of that. Ground: cdef inline only.
 #
 #   top        bit v: summary[v] is not 0
 #   summary    bit w & 63 of word w >> 6: occupied[w] is not 0

@@ -40,7 +40,7 @@ cdef inline void ahead_owner(Core* core, const Segment* seg, Py_ssize_t i) noexc
     """The first block of the chain if it is the segment's, else the one behind it: chains are short."""
     cdef const Block* tcb = block_or_any(core, core.owners[i])
     cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones: not this one
-    cdef uint32_t slot, cold = (tcb.bits & B_COLD) != 0                 # the first block's, mostly the owner's
+    cdef uint32_t slot, cold = (tcb.bits & B_COLD) != 0         # the first block's, mostly the owner's
     core.owners[i] = (core.owners[i] & ~other) | (tcb.next & other)
     slot = core.owners[i] - (core.owners[i] != 0)
     prefetch(&core.pool.blocks[slot])

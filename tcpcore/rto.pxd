@@ -146,13 +146,21 @@ cdef inline uint32_t rto_with(const Block* tcb, const Cold* cold, const Knobs* k
     return rto_of(told.srtt_us, 4 * <uint64_t>told.rttvar_us, knobs)
 
 
+cdef inline bint rto_is_short(const Block* tcb, const Knobs* knobs, uint32_t sample,
+                              uint32_t wait) noexcept nogil:
+    """3.5 RTO are certainly less than `wait`: with both round trips at most M, neither SRTT nor 1.6 RTTVAR is
+    more, and the RTO at most 3.5 M, the least variance and a tick. It saves working it out."""
+    cdef uint32_t most = sample if sample > tcb.rtt else tcb.rtt
+    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.rto_min_us // 1000 + 2) < wait
+
+
 cdef inline uint32_t fin_wait_2_time(const Block* tcb, const Cold* cold, const Knobs* knobs,
                                      uint32_t sample) noexcept nogil:
     """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
     what is above a minute a second time. sample: see rto_with."""
-    cdef uint32_t least = rto_with(tcb, cold, knobs, sample)
-    cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if stays_whole(knobs) else 0)
-    if not knobs.orphan_fin_wait_2_brief:
+    cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if stays_whole(knobs) else 0), least
+    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, wait):
         return wait
+    least = rto_with(tcb, cold, knobs, sample)
     least = (least << 2) - (least >> 1)
     return wait if wait > least else least

@@ -9,8 +9,8 @@
 # its ticks. So entries of one tick come out in the order in which they were armed.
 #
 # A slot is a list of chunks of references (slot + 1); Block.timer_pos is where the entry stands that counts.
-# Cancelling forgets that and counts the list's live entries down. A list without live ones goes as a whole; in
-# others a look at the block tells which entries were left behind.
+# Cancelling forgets that and counts the list's live entries down. A list without live ones goes as a whole;
+# in others a look at the block tells which entries were left behind.
 # Invariant: `live` entries stand where their block's timer_pos says.
 # Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
 from libc.stddef cimport size_t

@@ -4,8 +4,8 @@ It knows blocks by their ``deadline`` and ``timer_pos`` only: what a deadline me
 business. Layout, ordering argument and source: ``wheel.pxd``.
 """
 
-# The chunk pool is reserved for four times as many entries as there are blocks: who arms again leaves a cancelled
-# entry behind. When even that is used up, every list is rewritten without them (`compact`).
+# The chunk pool is reserved for four times as many entries as there are blocks: who arms again leaves a
+# cancelled entry behind. When even that is used up, every list is rewritten without them (`compact`).
 import numpy as np
 
 cimport cython
@@ -204,8 +204,8 @@ cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogi
 
 
 cdef int64_t wheel_next(Wheel* wheel) noexcept nogil:
-    """A tick not after the earliest deadline, -1 when nothing is armed: the deadline itself up to 65.5 s ahead,
-    and often further, else the start of its far slot."""
+    """A tick not after the earliest deadline, -1 when nothing is armed: the deadline itself up to 65.5 s
+    ahead, and often further, else the start of its far slot."""
     cdef int64_t start
     cdef int level
     if wheel.live == 0:

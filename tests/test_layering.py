@@ -46,6 +46,7 @@ LONGER: dict[str, str] = dict.fromkeys(  # file -> the ADR that allows it to be 
         "tcpcore/emit.pxd",
         "tcpcore/engine.pyx",
         "tcpcore/flowtable.pxd",
+        "tcpcore/predict.pxd",
         "tcpcore/rto.pxd",
         "tcpcore/transition.pyx",
     ),

@@ -1,1 +1,0 @@
-# No Python names: for cimport only.
