@@ -11,6 +11,7 @@
 # Invariant: a block in state CLOSED without HELD is free, and its timer is T_NONE.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memset
 
 from tcpcore.intrin cimport prefetch
 
@@ -142,7 +143,6 @@ cdef struct Pool:
 
 cdef bint pool_init(Pool* pool, uint32_t capacity) noexcept nogil
 cdef void pool_free(Pool* pool) noexcept nogil
-cdef uint32_t pool_take(Pool* pool) noexcept nogil
 cdef void pool_give(Pool* pool, uint32_t slot) noexcept nogil
 cdef size_t pool_bytes(const Pool* pool) noexcept nogil
 
@@ -164,6 +164,24 @@ cdef inline void pool_ahead(const Pool* pool, bint stamped) noexcept nogil:
     prefetch(&pool.blocks[slot])
     if stamped:
         prefetch(&pool.stamps[slot])
+
+
+cdef inline uint32_t pool_take(Pool* pool) noexcept nogil:
+    """A zeroed block with a new generation, as slot + 1; 0 when all are in use."""
+    cdef uint32_t slot, generation
+    if pool.n_stack:
+        pool.n_stack -= 1
+        slot = pool.stack[pool.n_stack]
+    elif pool.fresh < pool.capacity:
+        slot = pool.fresh
+        pool.fresh += 1
+    else:
+        return 0
+    pool.used += 1
+    generation = pool.blocks[slot].generation + 1
+    memset(&pool.blocks[slot], 0, sizeof(Block))
+    pool.blocks[slot].generation = generation if generation else 1
+    return slot + 1
 
 
 cdef inline bint is_side(uint8_t kind) noexcept nogil:

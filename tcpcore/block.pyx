@@ -72,24 +72,6 @@ cdef void pool_free(Pool* pool) noexcept nogil:
     memset(pool, 0, sizeof(Pool))
 
 
-cdef uint32_t pool_take(Pool* pool) noexcept nogil:
-    """A zeroed block with a new generation, as slot + 1; 0 when all are in use."""
-    cdef uint32_t slot, generation
-    if pool.n_stack:
-        pool.n_stack -= 1
-        slot = pool.stack[pool.n_stack]
-    elif pool.fresh < pool.capacity:
-        slot = pool.fresh
-        pool.fresh += 1
-    else:
-        return 0
-    pool.used += 1
-    generation = pool.blocks[slot].generation + 1
-    memset(&pool.blocks[slot], 0, sizeof(Block))
-    pool.blocks[slot].generation = generation if generation else 1
-    return slot + 1
-
-
 cdef void pool_give(Pool* pool, uint32_t slot) noexcept nogil:
     """Back to the pool; handles of this generation are stale from now on."""
     cdef Block* tcb = &pool.blocks[slot]

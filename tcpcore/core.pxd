@@ -46,6 +46,7 @@ cdef struct Core:
     uint64_t counts[N_STATES]  # blocks by state; LISTEN: open listeners; CLOSED unused
     uint64_t half_open        # SYN-RECEIVED that came from LISTEN
     uint64_t queued           # in accept queues
+    uint32_t last_listener    # the id that a SYN asked for last, 0 none
     uint64_t held_dead        # CLOSED, kept for whoever holds them
     uint64_t orphans          # the application is gone, not yet TIME-WAIT
     uint64_t brief            # of these: in FIN-WAIT-2 and counted by tcp_max_tw_buckets
@@ -59,7 +60,7 @@ cdef struct Core:
     uint64_t bucket_k1
     uint64_t draws            # random numbers drawn
     uint64_t random_key
-    bint predicting           # ask predict.pyx before the law; only ever off to prove it right
+    bint predicting           # ask predict.pxd before the law; only ever off to prove it right
     uint64_t predicted        # segments and calls that it answered
     uint32_t hashes[STRIDE + AHEAD_PAD]
     uint32_t owners[STRIDE + AHEAD_PAD]   # whose each of these segments seemed to be, or 0

@@ -755,6 +755,18 @@ cdef bint foreign(const Segment* seg) noexcept nogil:
     return seg.src - 1 >= <uint32_t>0xDFFFFFFF or seg.dst - 1 >= <uint32_t>0xDFFFFFFF
 
 
+cdef inline uint32_t listener_for(Core* core, const Segment* seg) noexcept nogil:
+    """backlog_find, which mostly finds the one it found last."""
+    cdef const Listener* last
+    if core.last_listener:
+        last = backlog_at(&core.backlog, core.last_listener)
+        if (last.state == LISTENER_OPEN and last.port == seg.dport
+                and (last.addr == seg.dst or (last.addr == 0 and core.backlog.n_exact == 0))):
+            return core.last_listener
+    core.last_listener = backlog_find(&core.backlog, seg.dst, seg.dport)
+    return core.last_listener
+
+
 cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now,
                       Segment* rows) noexcept nogil:
     """No block has this 4-tuple: LISTEN or CLOSED."""
@@ -763,7 +775,7 @@ cdef uint32_t unowned(Core* core, const Segment* seg, uint32_t hash, int64_t now
     if foreign(seg):
         count(&core.counters, Mib.InErrs)
         return 0
-    id = backlog_find(&core.backlog, seg.dst, seg.dport)
+    id = listener_for(core, seg)
     if likely(id and seg.flags & (SYN | ACK | RST | FIN) == SYN):       # in_listen opens, whatever the knobs
         return open_half(core, seg, hash, id, -1, now, rows)
     memset(&act, 0, sizeof(Action))
