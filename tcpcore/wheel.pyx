@@ -20,13 +20,13 @@ from tcpcore.marks cimport marks_check, marks_clear, marks_from, marks_has, mark
 cdef enum:
     AHEAD = 12                # entries between a block's prefetch and its turn
     POSITIONS = 1 << 28       # chunks that a 32-bit position can address
+    MANY = 1 << 18            # timers, from which on huge pages are not mostly air
 
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil:
     """Reserve a wheel for blocks[capacity], its clock at 0; False when memory is refused."""
     cdef uint64_t chunks = (4 * <uint64_t>capacity + 65536) // CHUNK_ROOM
-    memset(wheel, 0, sizeof(Wheel))
-    # one per slot that a move down fills, and one per slot whose last chunk is nearly empty
+    memset(wheel, 0, sizeof(Wheel))             # one per slot filled by moving down, one per last chunk
     wheel.reserve = (capacity if capacity < 1 << DIGIT else 1 << DIGIT) + 2
     chunks += wheel.reserve + (capacity if capacity < LEVELS * SLOTS else LEVELS * SLOTS)
     wheel.blocks = blocks
@@ -35,7 +35,8 @@ cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept no
     wheel.recent = no_tick()
     wheel.levels[NEAR] = <Level*>arena_map_sparse(sizeof(Level))
     wheel.levels[FAR] = <Level*>arena_map_sparse(sizeof(Level))
-    wheel.pool.words = <uint32_t*>arena_map(<size_t>wheel.pool.reserved * CHUNK_BYTES)
+    wheel.pool.words = <uint32_t*>(arena_map if capacity >= MANY else arena_map_sparse)(
+        <size_t>wheel.pool.reserved * CHUNK_BYTES)
     if wheel.levels[NEAR] == NULL or wheel.levels[FAR] == NULL or wheel.pool.words == NULL:
         wheel_free(wheel)
         return False
