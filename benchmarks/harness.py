@@ -129,7 +129,7 @@ _TRIM_USUALLY, _MMAP_USUALLY, _NEVER = 128 * 1024, 65536, 2**31 - 1
 
 def touch_mappings() -> None:
     """Touch every page that this process may write to and that is no file's, the untouched ones of reserved
-    arrays included; no byte is changed. OSError where the system cannot do that.
+    arrays included; no byte is changed. OSError where the system cannot do that (before Linux 5.14).
     """
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]

@@ -348,7 +348,11 @@ def loadgen(run: Run) -> Lines:
     ]
     for name, workload, settings, phases in cases:
         fresh, laps = fresh_runs(workload, settings, turns)
-        warm = warm_runs(workload, settings, turns)
+        try:
+            warm = warm_runs(workload, settings, turns)
+        except OSError as reason:
+            yield Note(f"loadgen {name}, warm: skipped, {reason}")
+            continue
         yield Row(f"loadgen {name}, warm, {count(run.n)}", Measured.of(warm.ns), "ns", judged=True)
         if phases:
             share = shares([run.lap] * turns, phases, warm)

@@ -26,9 +26,9 @@ cdef enum:
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil:
     """Reserve a wheel for blocks[capacity], its clock at 0; False when memory is refused."""
     cdef uint64_t chunks = (4 * <uint64_t>capacity + 65536) // CHUNK_ROOM
-    memset(wheel, 0, sizeof(Wheel))             # one per slot filled by moving down, one per last chunk
-    wheel.reserve = (capacity if capacity < 1 << DIGIT else 1 << DIGIT) + 2
-    chunks += wheel.reserve + (capacity if capacity < LEVELS * SLOTS else LEVELS * SLOTS)
+    memset(wheel, 0, sizeof(Wheel))
+    wheel.reserve = (capacity if capacity < 1 << DIGIT else 1 << DIGIT) + 2       # one per tick of a far slot
+    chunks += wheel.reserve + (capacity if capacity < LEVELS * SLOTS else LEVELS * SLOTS)   # last ones, half empty
     wheel.blocks = blocks
     wheel.pool.reserved = <uint32_t>(chunks if chunks < POSITIONS else POSITIONS)
     wheel.pool.fresh = 1
@@ -287,8 +287,7 @@ cdef list wheel_check(const Wheel* wheel):
     cdef const Level* here
     cdef uint32_t slot, free = 0, chunk = wheel.pool.free
     cdef int level
-    complaints = []
-    found = [0, 0]
+    complaints, found = [], [0, 0]
     for level in range(LEVELS):
         here = wheel.levels[level]
         for slot in range(<uint32_t>SLOTS):
