@@ -1,6 +1,8 @@
 # A set of numbers below 2**17 with "the next member from here" in a few instructions: words of bits, a
 # summary of the words, a summary of that. Ground: cdef inline only.
 #
+# What has no member is never read: a page of words that nobody wrote stays untouched.
+#
 #   top        bit v: summary[v] is not 0
 #   summary    bit w & 63 of word w >> 6: occupied[w] is not 0
 #   occupied   bit s & 63 of word s >> 6: s is a member
@@ -32,8 +34,13 @@ cdef inline void marks_clear(Marks* marks, uint32_t s) noexcept nogil:
             marks.top &= ~(<uint64_t>1 << (s >> 12))
 
 
+cdef inline uint64_t word_of(const Marks* marks, uint32_t word) noexcept nogil:
+    """occupied[word]."""
+    return marks.occupied[word] if marks.summary[word >> 6] >> (word & 63) & 1 else 0
+
+
 cdef inline bint marks_has(const Marks* marks, uint32_t s) noexcept nogil:
-    return (marks.occupied[s >> 6] >> (s & 63)) & 1
+    return (word_of(marks, s >> 6) >> (s & 63)) & 1
 
 
 cdef inline uint64_t from_bit(uint64_t word, uint32_t bit) noexcept nogil:
@@ -47,7 +54,7 @@ cdef inline int marks_from(const Marks* marks, uint32_t s) noexcept nogil:
     cdef uint64_t bits
     if s == MARKS:
         return -1
-    bits = from_bit(marks.occupied[word], s & 63)
+    bits = from_bit(word_of(marks, word), s & 63)
     if bits == 0:
         bits = from_bit(marks.summary[group], (word & 63) + 1)
         if bits == 0:

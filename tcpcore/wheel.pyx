@@ -28,7 +28,7 @@ cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept no
     cdef uint64_t chunks = (4 * <uint64_t>capacity + 65536) // CHUNK_ROOM
     memset(wheel, 0, sizeof(Wheel))
     wheel.reserve = (capacity if capacity < 1 << DIGIT else 1 << DIGIT) + 2       # one per tick of a far slot
-    chunks += wheel.reserve + (capacity if capacity < LEVELS * SLOTS else LEVELS * SLOTS)   # last ones, half empty
+    chunks += wheel.reserve + (capacity if capacity < LEVELS * SLOTS else LEVELS * SLOTS)   # last ones
     wheel.blocks = blocks
     wheel.pool.reserved = <uint32_t>(chunks if chunks < POSITIONS else POSITIONS)
     wheel.pool.fresh = 1
@@ -99,14 +99,15 @@ cdef inline void block_ahead(const Wheel* wheel, const ChunkList* entries) noexc
 cdef inline bint skim(Wheel* wheel, int level, uint32_t slot) noexcept nogil:
     """Drop what was left behind until an entry that counts leads the slot; False when none does."""
     cdef ChunkList* entries = &wheel.levels[level].lists[slot]
+    if not marks_has(&wheel.levels[level].marks, slot):
+        return False                          # a list nobody wrote is not read: its page is not there
     if entries.live:
         while not counts(wheel, entries.first):
             block_ahead(wheel, entries)
             chunk_drop(&wheel.pool, entries)
         return True
-    if entries.first:
-        chunk_drop_all(&wheel.pool, entries)
-        marks_clear(&wheel.levels[level].marks, slot)
+    chunk_drop_all(&wheel.pool, entries)
+    marks_clear(&wheel.levels[level].marks, slot)
     return False
 
 
@@ -186,8 +187,6 @@ cdef bint turn(Wheel* wheel, int64_t tick) noexcept nogil:
         move_down(wheel)
     return True
 
-
-# ---- the calls
 
 cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
     """wheel_arm where the list has still to be found."""
@@ -285,16 +284,18 @@ cdef void check_list(const Wheel* wheel, int level, uint32_t slot, list complain
 cdef list wheel_check(const Wheel* wheel):
     """Every broken invariant in words; complete for the wheel's own memory, and slow."""
     cdef const Level* here
-    cdef uint32_t slot, free = 0, chunk = wheel.pool.free
-    cdef int level
+    cdef uint32_t free = 0, chunk = wheel.pool.free
+    cdef int level, slot
     complaints, found = [], [0, 0]
     for level in range(LEVELS):
         here = wheel.levels[level]
-        for slot in range(<uint32_t>SLOTS):
-            if marks_has(&here.marks, slot) != (here.lists[slot].first != 0):
-                complaints.append(f"wheel: level {level} slot {slot}: mark and list disagree")
-            elif here.lists[slot].first:
+        slot = marks_from(&here.marks, 0)
+        while slot >= 0:
+            if here.lists[slot].first == 0:
+                complaints.append(f"wheel: level {level} slot {slot}: marked and empty")
+            else:
                 check_list(wheel, level, slot, complaints, found)
+            slot = marks_from(&here.marks, slot + 1)
         complaints += [f"wheel: level {level}: {text}" for text in marks_check(&here.marks)]
     if found != [wheel.live, wheel.pool.used]:
         complaints.append(f"wheel: live {wheel.live} in {wheel.pool.used} chunks, found {found}")
@@ -395,5 +396,4 @@ cdef class Timers:
     def check(self):
         """Broken invariants in words, blocks compared too; empty when sound."""
         armed = sum(1 for slot in range(self.capacity) if self.blocks[slot].timer_pos)
-        wrong = f"wheel: {armed} blocks have a timer_pos, live is {self.wheel.live}"
-        return wheel_check(&self.wheel) + [wrong] * (armed != self.wheel.live)
+        return wheel_check(&self.wheel) + [f"wheel: {armed} armed blocks"] * (armed != self.wheel.live)
