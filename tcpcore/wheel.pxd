@@ -39,7 +39,7 @@ cdef struct Wheel:
     int64_t recent            # tick armed last since the clock moved, no_tick() none
     ChunkList* recent_list    # its list: a batch mostly arms one tick
     uint32_t live             # armed blocks
-    uint32_t reserve          # chunks that a move down may take before it gives one back
+    uint32_t reserve          # chunks kept for moving down, which takes some before it gives one back
 
 cdef bint wheel_init(Wheel* wheel, Block* blocks, uint32_t capacity) noexcept nogil
 cdef void wheel_free(Wheel* wheel) noexcept nogil

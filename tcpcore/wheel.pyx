@@ -153,8 +153,7 @@ cdef void move_down(Wheel* wheel) noexcept nogil:
     """Spread the far slot behind the one that the clock has just entered over its ticks."""
     cdef uint32_t slot = slot_at(wheel.clock + (1 << DIGIT), FAR), low = <uint32_t>wheel.clock, ref
     cdef ChunkList* entries = &wheel.levels[FAR].lists[slot]
-    if chunks_left(&wheel.pool) < wheel.reserve:
-        compact(wheel)
+    expect(chunks_left(&wheel.pool) >= wheel.reserve - 1)       # the last arming may have taken one
     while entries.live:
         block_ahead(wheel, entries)
         ref = 0
@@ -195,7 +194,7 @@ cdef void wheel_arm_any(Wheel* wheel, uint32_t slot, int64_t tick) noexcept nogi
         tick = wheel.clock
     elif tick - wheel.clock > HORIZON:
         tick = wheel.clock + HORIZON
-    if chunks_left(&wheel.pool) < 2:          # compacting itself takes one
+    if chunks_left(&wheel.pool) < wheel.reserve:
         compact(wheel)
     wheel.blocks[slot].deadline = <uint32_t>tick
     wheel.recent_list = place(wheel, slot + 1, tick)

@@ -190,7 +190,7 @@ def test_moving_down_finds_room_in_a_full_pool():
     capacity = 5000
     timers = Timers(capacity, 0)
     everyone = np.arange(capacity)
-    for _ in range(46):                       # 15,704 chunks in the pool, 334 of them each time
+    for _ in range(31):                       # 10,702 chunks for arming, 334 of them each time
         timers.arm(everyone, 2**24)
     timers.arm(everyone, 5 * FAR + everyone % 4096)
     expected = np.lexsort((everyone, everyone % 4096))
