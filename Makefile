@@ -66,6 +66,7 @@ debug: $(RUNTIME)  ## the same tests under ASan and UBSan
 	@find build/debug \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
 	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
 		README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs | tar -xf - -C build/debug
+	@cd build/debug/tcpcore && for c in *.c; do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
 	cd build/debug && TCPCORE_DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)

@@ -129,16 +129,21 @@ _TRIM_USUALLY, _MMAP_USUALLY, _NEVER = 128 * 1024, 65536, 2**31 - 1
 
 def touch_mappings() -> None:
     """Touch every page that this process may write to and that is no file's, the untouched ones of reserved
-    arrays included; no byte is changed. OSError where the system cannot do that (before Linux 5.14).
+    arrays included; no byte is changed. OSError where the system cannot do that (before Linux 5.14), or
+    must not: a sanitizer's shadow is terabytes.
     """
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    spans = []
     for line in Path("/proc/self/maps").read_text().splitlines():
         span, rights, _, _, inode, *name = line.split()
-        if rights != "rw-p" or inode != "0" or name == ["[stack]"]:
-            continue
-        begin, end = (int(edge, 16) for edge in span.split("-"))
-        if madvise(begin, end - begin, _POPULATE_WRITE) != 0:
+        if rights == "rw-p" and inode == "0" and name != ["[stack]"]:
+            begin, end = (int(edge, 16) for edge in span.split("-"))
+            spans.append((begin, end - begin))
+    if sum(size for _, size in spans) > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2:
+        raise OSError("more than half of this machine's memory is mapped")
+    for begin, size in spans:
+        if madvise(begin, size, _POPULATE_WRITE) != 0:
             raise OSError(ctypes.get_errno(), "madvise(MADV_POPULATE_WRITE) refused")
 
 
