@@ -38,6 +38,7 @@ from tcpcore.wheel cimport *
 
 cdef enum:
     AHEAD = 32                # calls: prefetch distance of blocks
+    ACCEPT_AHEAD = 64         # accept() does next to nothing with each
     UNLIMITED = 0x7FFFFFFF
     LISTENER_QUEUES = 65536   # of the order book, where each listener has one: ids are 16 bits
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
@@ -1333,7 +1334,7 @@ cdef uint64_t core_accept(Core* core, uint16_t listener, int64_t now) noexcept n
     if ref == 0:
         return 0
     slot = ref - 1
-    ref = backlog_peek(backlog_at(&core.backlog, listener), AHEAD // 2)
+    ref = backlog_peek(backlog_at(&core.backlog, listener), ACCEPT_AHEAD)
     if ref:
         prefetch(&core.pool.blocks[ref - 1])
     tcb = &core.pool.blocks[slot]
