@@ -992,7 +992,8 @@ cdef inline void fire_ahead(Core* core, Hint* hints, uint32_t turn) noexcept nog
         hint.hash = block_hash(core, &core.pool.blocks[hint.ref - 1])
         flow_ahead_head(&core.flows, hint.hash)
         if core.pool.blocks[hint.ref - 1].state != TIME_WAIT:
-            prefetch(&core.pool.stamps[hint.ref - 1])
+            if core.knobs.tcp_timestamps:
+                prefetch(&core.pool.stamps[hint.ref - 1])
             if core.pool.blocks[hint.ref - 1].bits & B_COLD:
                 prefetch(&core.pool.colds[hint.ref - 1])
     flow_ahead_first(&core.flows, hints[(turn + 4) & 15].hash)

@@ -5,10 +5,10 @@ from libc.string cimport memset
 
 from tcpcore.action cimport Action
 from tcpcore.block cimport *
-from tcpcore.counters cimport Mib, count
+from tcpcore.counters cimport Counters, Mib, count
 from tcpcore.intrin cimport unlikely
 from tcpcore.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
-from tcpcore.rto cimport clock_ms
+from tcpcore.rto cimport TW_BRIEF_MS, clock_ms
 from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport *
 from tcpcore.seq cimport seq_lt
@@ -24,6 +24,11 @@ cdef inline bint is_brief(uint8_t state, uint16_t bits, const Knobs* knobs) noex
     """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
     return (state == FIN_WAIT_2 and (bits & (B_ORPHAN | B_WHOLE)) == B_ORPHAN
             and knobs.orphan_fin_wait_2_brief)
+
+
+cdef inline void count_time_wait(Counters* counters, uint32_t wait) noexcept nogil:
+    """One more connection kept for `wait` ticks as a TIME-WAIT is."""
+    count(counters, Mib.TWKilled if wait <= TW_BRIEF_MS else Mib.TW)
 
 
 cdef inline void start_cold(Block* tcb, Cold* cold) noexcept nogil:

@@ -19,9 +19,9 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from tcpcore.block cimport *
 from tcpcore.counters cimport Counters, Mib, count
-from tcpcore.emit cimport forget_limit, is_brief, write_row
+from tcpcore.emit cimport count_time_wait, forget_limit, is_brief, write_row
 from tcpcore.knobs cimport Knobs
-from tcpcore.rto cimport TW_BRIEF_MS, fin_wait_2_time, rexmt_wait, stays_whole
+from tcpcore.rto cimport fin_wait_2_time, rexmt_wait, stays_whole
 from tcpcore.rules cimport ACCEPT_LINUX
 from tcpcore.segment cimport ACK, FIN, OPT_TS, SYN, Segment
 from tcpcore.seq cimport seq_lt
@@ -157,7 +157,7 @@ cdef inline Predicted into_fin_wait_2(Block* tcb, Cold* cold, Stamp* stamp, cons
         timeout[0] = fin_wait_2_time(tcb, cold, knobs, sample)
         if is_brief(FIN_WAIT_2, tcb.bits, knobs):
             forget_limit(tcb, cold)
-            count(counters, Mib.TWKilled if timeout[0] <= TW_BRIEF_MS else Mib.TW)
+            count_time_wait(counters, timeout[0])
     return PREDICT_FIN_ACKED
 
 

@@ -32,15 +32,11 @@ cdef inline bint echoes_syn(const Stamp* stamp, const Segment* seg, int64_t now)
     return seq_between(stamp.first, seg.tsecr, clock_ms(now) + stamp.offset)
 
 
-cdef inline uint32_t last_sent(const Block* tcb, const Cold* cold, const Stamp* stamp) noexcept nogil:
-    """TSval of our last SYN-ACK: the first one's until it is resent."""
-    return cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else stamp.first
-
-
 cdef inline bint echoes_synack(const Block* tcb, const Cold* cold, const Stamp* stamp,
                                const Segment* seg) noexcept nogil:
-    """TSecr is one that our SYN-ACKs may have had."""
-    return seq_between(stamp.first, seg.tsecr, last_sent(tcb, cold, stamp))
+    """TSecr is one that our SYN-ACKs may have had: there was one only until it is resent."""
+    return seq_between(stamp.first, seg.tsecr,
+                       cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else stamp.first)
 
 
 cdef inline bint rtt_serves(const Block* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:

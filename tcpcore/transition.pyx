@@ -108,7 +108,7 @@ cdef void await_fin(Block* tcb, Cold* cold, const Knobs* knobs, Action* act) noe
             count(act.counters, Mib.TCPTimeWaitOverflow)
             die(act, NoCause, 0)
             return
-        count(act.counters, Mib.TWKilled if wait <= TW_BRIEF_MS else Mib.TW)
+        count_time_wait(act.counters, wait)
         forget_limit(tcb, cold)
     set_main(tcb, act, T_FIN_WAIT_2, wait)
 
@@ -130,7 +130,7 @@ cdef void enter_time_wait(Block* tcb, Cold* cold, const Knobs* knobs, Action* ac
         return
     if not counted:
         forget_limit(tcb, cold)
-        count(act.counters, Mib.TWKilled if knobs.time_wait <= TW_BRIEF_MS else Mib.TW)
+        count_time_wait(act.counters, knobs.time_wait)
     tcb.state = TIME_WAIT
     set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
 
