@@ -25,7 +25,7 @@ BASE    := $(VENV)/.base
 BUILT   := $(VENV)/.built
 RUNTIME := $(VENV)/.runtime
 TOOLS   := $(VENV)/.tools
-SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd))
+SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd tcpcore/*/*.pyx tcpcore/*/*.pxd))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -64,9 +64,9 @@ test: build  ## all tests
 debug: $(RUNTIME)  ## the same tests under ASan and UBSan
 	@mkdir -p build/debug
 	@find build/debug \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
+	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tcpcore/*/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
 		README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs | tar -xf - -C build/debug
-	@cd build/debug/tcpcore && for c in *.c; do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
+	@cd build/debug/tcpcore && for c in *.c */*.c; do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
 	cd build/debug && TCPCORE_DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
@@ -122,7 +122,7 @@ page: $(RUNTIME)  ## the last recorded figures into docs/performance.md
 
 annotate: $(BASE)  ## Cython's reports in build/annotate/*.html; fails where the kernel talks to Python
 	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null
-	@mv build/annotate/tcpcore/*.html build/annotate/ && rm -r build/annotate/tcpcore
+	@find build/annotate/tcpcore -name '*.html' -exec mv -t build/annotate {} + && rm -r build/annotate/tcpcore
 	$(PY) -m benchmarks.annotated build/annotate
 
 demo: build  ## the workloads on the examples
@@ -136,7 +136,7 @@ sdist wheel: $(TOOLS)  ## distributions in dist/
 check: lint types test  ## what CI runs
 
 clean:  ## all that was built
-	rm -rf build dist *.egg-info tcpcore/*.so tcpcore/*.c tcpcore/*.html $(BUILT)
+	rm -rf build dist *.egg-info tcpcore/*.so tcpcore/*.c tcpcore/*.html tcpcore/*/*.so tcpcore/*/*.c tcpcore/*/*.html $(BUILT)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

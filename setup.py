@@ -2,7 +2,7 @@
 
 TCPCORE_NATIVE=1 compiles for this machine's CPU, TCPCORE_DEBUG=1 builds with the
 address and undefined-behaviour sanitizers and with the traps of `expect`,
-TCPCORE_PREDICTION=0 leaves every segment to the law,
+TCPCORE_PREDICTION=0 leaves the fast path out, so that every segment goes to the state machine,
 TCPCORE_ANNOTATE=1 translates into build/annotate and writes Cython's reports there,
 TCPCORE_EXTENSIONS=0 leaves the extensions out: an editable install beside those that
 `build_ext --inplace` made.
@@ -45,8 +45,9 @@ if not PREDICTION:
     CFLAGS.append("-DTCPCORE_NO_PREDICTION")
 
 extensions = [
-    Extension(f"tcpcore.{path.stem}", [str(path)], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS)
-    for path in sorted(Path("tcpcore").glob("*.pyx"))
+    Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=CFLAGS,
+              extra_link_args=LDFLAGS)
+    for path in sorted(Path("tcpcore").rglob("*.pyx"))
     if EXTENSIONS
 ]
 

@@ -1,4 +1,4 @@
-"""pytest-benchmark: a whole life of N pairs, engine and naive twin, without the shuffling between.
+"""pytest-benchmark: a whole life of N pairs, engine and naive reference, without the shuffling between.
 
 A round is all N together; extra_info has the median per pair.
 """

@@ -12,9 +12,9 @@ cimport cython
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t, uint64_t
 
-from tcpcore.arena cimport arena_map, arena_unmap
-from tcpcore.intrin cimport prefetch
-from tcpcore.siphash cimport siphash24_1
+from tcpcore.base.arena cimport arena_map, arena_unmap
+from tcpcore.base.prefetch cimport prefetch
+from tcpcore.base.siphash cimport siphash24_1
 
 cdef enum:
     AHEAD = 32                # steps between a head's prefetch and its use; half of it for the line

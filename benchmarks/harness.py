@@ -100,7 +100,7 @@ def unpinned() -> Iterator[None]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the cycle collector: it finds nothing in the naive twin and would double its time."""
+    """Without the cycle collector: it finds nothing in the naive reference and would double its time."""
     gc.disable()
     try:
         yield

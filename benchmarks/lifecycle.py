@@ -1,4 +1,4 @@
-"""The workload: N connections live at once through both ends, for the engine and for the naive twin.
+"""The workload: N connections live at once through both ends, for the engine and for the naive reference.
 
     connect -> SYN -> SYN-ACK -> ACK -> accept          all open
     close   -> FIN -> ACK ; close -> FIN -> ACK         client first, then server
@@ -109,7 +109,7 @@ class EnginePair:
 
 
 class NaivePair:
-    """Two hosts of the twin."""
+    """Two hosts of the reference."""
 
     def __init__(self, n: int) -> None:
         self.n = n

@@ -27,9 +27,9 @@ from benchmarks.harness import (
 from benchmarks.lifecycle import BATCH, PHASES, EnginePair, Lifecycle, NaivePair
 from benchmarks.native import native
 from benchmarks.peers import Missing, linux, lwip
+from benchmarks.reference import cython_against_c
 from benchmarks.sides import ACK, FIN_ACK, ClientSide, Flood, Mixed, ServerSide, answer, server_engine, syns
 from benchmarks.table import Note, Row, Target, count
-from benchmarks.twin import cython_against_c
 from loadgen.close import Close, CloseSettings
 from loadgen.workload import Handshake, Settings
 from tcpcore import SEGMENT, State
@@ -287,7 +287,7 @@ def threads(run: Run) -> Lines:
     yield Row(f"two of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
 
 
-# --- the load generator, the twins -------------------------------------------------------------------
+# --- the load generator, the references -------------------------------------------------------------------
 
 
 def system_s() -> float:
@@ -370,8 +370,8 @@ def shares(laps: list[dict[str, float]], phases: list[str], spent: Spent) -> Mea
     return Measured.of([100 * ns / whole for ns, whole in zip(bare, spent.ns, strict=True)])
 
 
-def twins(run: Run) -> Lines:
-    yield Note("twins on the same work")
+def references(run: Run) -> Lines:
+    yield Note("references on the same work")
     n = min(run.n, 100_000)
     with uncollected():
         life = Lifecycle(NaivePair(n))
@@ -420,7 +420,7 @@ SECTIONS: dict[str, Callable[[Run], Lines]] = {
     "flood": floods,
     "threads": threads,
     "loadgen": loadgen,
-    "twins": twins,
+    "references": references,
     "peers": peers,
     "floor": floor_curve,
 }

@@ -3,10 +3,10 @@
 `Engine` runs them, `Config` has the knobs, SEGMENT arrays go in and out.
 """
 
-from tcpcore.block import BLOCK, State
+from tcpcore.components.events import EVENT, EventKind
 from tcpcore.engine import INFO, Engine
-from tcpcore.events import EVENT, EventKind
-from tcpcore.segment import SEGMENT, Flag, Option, format_segments, segments
+from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, segments
+from tcpcore.records.tcb import BLOCK, State
 from tcpcore.sysctl import Config
 
 __version__ = "0.1.0"

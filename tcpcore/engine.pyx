@@ -1,4 +1,4 @@
-"""The engine: Python's face of `core`.
+"""The engine: Python's face of `eng`.
 
 Everything here is the border: arguments are checked once, before any state changes and before
 the GIL goes; then one call into the kernel does the whole batch.
@@ -16,28 +16,39 @@ from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, Py
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
-from tcpcore.backlog cimport LISTENER_OPEN, Listener, backlog_at, backlog_open
-from tcpcore.block cimport LISTEN, N_STATES, TICK_NS, TIME_WAIT, B_COLD, Block, Cold
-from tcpcore.check cimport core_check
-from tcpcore.core cimport *
-from tcpcore.counters cimport N_CAUSES, N_MIB
-from tcpcore.events cimport EVENTS_BOUND, events_drain, events_init
-from tcpcore.isn cimport ISN_RANDOM, ISN_RFC793, ISN_RFC6528, isn_init
-from tcpcore.knobs cimport Knobs
-from tcpcore.openings cimport Openings
-from tcpcore.policy cimport policy_accept_room
-from tcpcore.ports cimport *
-from tcpcore.rules cimport *
-from tcpcore.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
-from tcpcore.siphash cimport derive_key
-from tcpcore.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
-from tcpcore.wheel cimport wheel_next, wheel_start
+from tcpcore.base.siphash cimport derive_key
+from tcpcore.records.connect_args cimport ConnectArgs
+from tcpcore.records.counters cimport N_CAUSES, N_MIB
+from tcpcore.records.knobs cimport (
+    ACCEPT_LINUX, ACCEPT_RFC, ACCEPT_TRIM, HALF_OPEN_LINUX, HALF_OPEN_RFC, HALF_OPEN_SYNCACHE,
+    PAWS_ANSWER_ALL, PAWS_ANSWER_TEXT, PAWS_SPARE_ACKS, SYN_TEXT_CLIENT, SYN_TEXT_DROPPED, SYN_TEXT_KEPT,
+    TIME_WAIT_FREEBSD, TIME_WAIT_LINUX, TIME_WAIT_RFC, Knobs,
+)
+from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
+from tcpcore.records.tcb cimport B_COLD, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb
+from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
+from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
+from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at, listener_open
+from tcpcore.components.ports cimport (
+    PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
+    ports_init,
+)
+from tcpcore.components.syn_policy cimport policy_accept_room
+from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
+from tcpcore.components.timer_wheel cimport wheel_next, wheel_start
+from tcpcore.loops.core cimport (
+    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, KEY_COOKIES, KEY_ISN, KEY_PORTS, Call,
+    EngineState, accept_one, advance_to, bytes_queued, call_batch, close_listener, connect_batch,
+    full_tick, lookup_handle, receive_batch, resolve_handle, rows_due_with, state_bytes, state_free,
+    state_init,
+)
+from tcpcore.loops.invariants cimport check_invariants
 
-from tcpcore.block import BLOCK
-from tcpcore.counters import CAUSE_NAMES, MIB_NAMES
-from tcpcore.events import event_mask
-from tcpcore.policy import POLICIES as _SYNQ_POLICIES
-from tcpcore.segment import SEGMENT, as_segments, to_address, to_uint
+from tcpcore.records.tcb import BLOCK
+from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
+from tcpcore.components.events import event_mask
+from tcpcore.components.syn_policy import POLICIES as _SYNQ_POLICIES
+from tcpcore.records.segment import SEGMENT, as_segments, to_address, to_uint
 from tcpcore.sysctl import Config
 
 cdef enum:
@@ -110,6 +121,15 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.delack = config.delack_ms
     knobs.auto_read = config.auto_read
     knobs.acceptance = _ACCEPTANCE[config.acceptance]
+    linux = config.acceptance == "linux"        # eight behaviours, knobs of their own next
+    knobs.paws_tolerance_ticks = linux
+    knobs.paws_ignores_old_acks = linux
+    knobs.ts_recent_needs_good_ack = linux
+    knobs.rst_seq_in_window = not linux
+    knobs.fin_fills_buffer = linux
+    knobs.fin_acked_at_once = linux
+    knobs.flagless_dropped = linux
+    knobs.fin_freezes_window = linux
     knobs.half_open_rules = _HALF_OPEN_RULES[config.half_open_rules]
     knobs.time_wait_rules = _TIME_WAIT_RULES[config.time_wait_rules]
     knobs.paws_rule = _PAWS_RULES[config.paws_answers]
@@ -256,7 +276,7 @@ cdef class Engine:
         The address space for `capacity` blocks is refused.
     """
 
-    cdef Core* core
+    cdef EngineState* eng
     cdef int64_t now
     cdef bint busy
     cdef readonly object config
@@ -271,37 +291,37 @@ cdef class Engine:
             config = config.replace(**knobs)
         self.config = config
         self.local_addr = _unicast(to_address(config.local_addr), "local_addr")
-        self.core = <Core*>calloc(1, sizeof(Core))
-        if self.core == NULL:
+        self.eng = <EngineState*>calloc(1, sizeof(EngineState))
+        if self.eng == NULL:
             raise MemoryError("engine")
-        self.core.pool.capacity = config.capacity
-        fill_knobs(&self.core.knobs, config)
-        if not core_init(self.core, config.seed):
+        self.eng.pool.capacity = config.capacity
+        fill_knobs(&self.eng.knobs, config)
+        if not state_init(self.eng, config.seed):
             raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
-        isn_init(&self.core.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
+        isn_init(&self.eng.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
                  derive_key(config.seed, KEY_ISN + 1))
-        cookie_init(&self.core.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
+        cookie_init(&self.eng.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
                     derive_key(config.seed, KEY_COOKIES), derive_key(config.seed, KEY_COOKIES + 1))
         low, high = config.ip_local_port_range
-        if not ports_init(&self.core.ports, _PORT_RULES[config.port_selection], low, high,
+        if not ports_init(&self.eng.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
-        events_init(&self.core.events, event_mask(config.events), EVENTS_BOUND)
+        events_init(&self.eng.events, event_mask(config.events), EVENTS_BOUND)
 
     def __dealloc__(self):
-        if self.core != NULL:
-            core_free(self.core)
-            free(self.core)
+        if self.eng != NULL:
+            state_free(self.eng)
+            free(self.eng)
 
     def __repr__(self):
-        used = self.core.pool.used
+        used = self.eng.pool.used
         return f"<tcpcore.Engine {used} of {self.config.capacity} blocks, now {self.now} ns>"
 
     @property
     def blocks(self):
         """BLOCK[capacity]: the connections themselves, read-only and not copied; half-open ones too."""
         # built at each access: an engine that kept the view, which keeps the engine, would never die
-        return _array(self, self.core.pool.blocks, self.config.capacity, BLOCK)
+        return _array(self, self.eng.pool.blocks, self.config.capacity, BLOCK)
 
     # --- border helpers --------------------------------------------------------------------
 
@@ -314,19 +334,19 @@ cdef class Engine:
             raise RuntimeError("another thread is inside this engine")
         self.busy = True
         self.now = at
-        if self.core.wheel.live == 0:
+        if self.eng.wheel.live == 0:
             # deadlines are kept as distances from the wheel's clock: do not let it fall behind
-            wheel_start(&self.core.wheel, at // TICK_NS)
+            wheel_start(&self.eng.wheel, at // TICK_NS)
         return at
 
     cdef void leave(self) noexcept:
         self.busy = False
 
-    cdef Core* idle(self) except NULL:
+    cdef EngineState* idle(self) except NULL:
         """The kernel, for a look at it while no other thread is inside."""
         if self.busy:
             raise RuntimeError("another thread is inside this engine")
-        return self.core
+        return self.eng
 
     cdef rows(self, out, Py_ssize_t need, what):
         """The SEGMENT array to write to: `out` when it is good for `need` rows, else a new one."""
@@ -343,8 +363,8 @@ cdef class Engine:
     cdef Listener* listener(self, id) except NULL:
         cdef Listener* fields
         number = _whole(id, "listener", 0, 2**63 - 1)
-        if 0 < number <= self.core.backlog.fresh:
-            fields = backlog_at(&self.core.backlog, number)
+        if 0 < number <= self.eng.listeners.fresh:
+            fields = listener_at(&self.eng.listeners, number)
             if fields.state == LISTENER_OPEN:
                 return fields
         raise ValueError(f"listener: expected the id of an open listener, got {number}")
@@ -388,17 +408,17 @@ cdef class Engine:
             limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
         size = 0 if rcv_buf is None else _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
         self.idle()
-        id = backlog_open(&self.core.backlog, address, port, limit,
-                          policy_accept_room(limit, &self.core.knobs))
+        id = listener_open(&self.eng.listeners, address, port, limit,
+                          policy_accept_room(limit, &self.eng.knobs))
         if id == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         if id < 0:
             raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
-        cdef Listener* fields = backlog_at(&self.core.backlog, id)
+        cdef Listener* fields = listener_at(&self.eng.listeners, id)
         fields.auto_accept = bool(auto_accept)
         fields.auto_close = bool(auto_close)
         fields.rcv_buf = size
-        self.core.counts[LISTEN] += 1
+        self.eng.counts[LISTEN] += 1
         return id
 
     def unlisten(self, listener, now, out=None):
@@ -416,7 +436,7 @@ cdef class Engine:
         rows = <Segment*>_address(out, True)
         at = self.enter(now)
         with nogil:
-            written = core_unlisten(self.core, id, at, rows)
+            written = close_listener(self.eng, id, at, rows)
         self.leave()
         return out[:written]
 
@@ -444,7 +464,7 @@ cdef class Engine:
         cdef Py_ssize_t count, written, i
         cdef Segment* rows
         cdef uint64_t* handles
-        cdef Openings wanted
+        cdef ConnectArgs wanted
         cdef int64_t at
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
@@ -473,7 +493,7 @@ cdef class Engine:
         wanted.rcv_buf = <const uint32_t*>_address(columns[5], False)
         at = self.enter(now)
         with nogil:
-            written = core_open(self.core, &wanted, count, at, handles, rows)
+            written = connect_batch(self.eng, &wanted, count, at, handles, rows)
         self.leave()
         return conns, out[:written]
 
@@ -501,7 +521,7 @@ cdef class Engine:
         conns = np.zeros(count, np.uint64)
         cdef uint64_t[::1] handles = conns
         for i in range(count):
-            handles[i] = core_accept(self.core, id, self.now)
+            handles[i] = accept_one(self.eng, id, self.now)
         self.leave()
         return conns
 
@@ -536,7 +556,7 @@ cdef class Engine:
             bytes_out = <uint32_t*>_address(taken, True)
         at = self.enter(now)
         with nogil:
-            written = core_calls(self.core, what, handles, count, bytes_in, bytes_out, at, rows)
+            written = call_batch(self.eng, what, handles, count, bytes_in, bytes_out, at, rows)
         self.leave()
         return out[:written]
 
@@ -547,14 +567,14 @@ cdef class Engine:
         cdef Py_ssize_t i, need = 0
         cdef uint64_t most = 0, queued
         for i in range(len(conns)):
-            queued = core_queued(self.core, handles[i])
+            queued = bytes_queued(self.eng, handles[i])
             most = max(most, queued + sizes[i])
-            need += core_rows_due(self.core, handles[i], sizes[i])
+            need += rows_due_with(self.eng, handles[i], sizes[i])
         if len(conns) > 1 and most + amounts.sum(dtype=np.uint64) > MAX_QUEUED:
             # only now it matters whether a handle comes more than once
             known, which = np.unique(conns, return_inverse=True)
             for handle, size in zip(known, np.bincount(which, amounts)):
-                most = max(most, core_queued(self.core, handle) + <uint64_t>size)
+                most = max(most, bytes_queued(self.eng, handle) + <uint64_t>size)
         if most > MAX_QUEUED:
             raise ValueError(f"nbytes: expected at most {MAX_QUEUED} bytes queued and unacknowledged "
                              f"per connection, got {most}")
@@ -629,7 +649,7 @@ cdef class Engine:
         rows = <Segment*>_address(out, True)
         at = self.enter(now)
         with nogil:
-            written = core_receive(self.core, arriving, count, at, rows)
+            written = receive_batch(self.eng, arriving, count, at, rows)
         self.leave()
         return out[:written]
 
@@ -648,7 +668,7 @@ cdef class Engine:
             room = len(out)
             at = self.enter(now)
             with nogil:
-                written = core_advance(self.core, at, rows, room)
+                written = advance_to(self.eng, at, rows, room)
             self.leave()
             return out[:written]
         out = self.rows(None, FIRST_ROWS, "")
@@ -658,7 +678,7 @@ cdef class Engine:
                 rows = <Segment*>_address(out, True)
                 room = len(out)
                 with nogil:
-                    written += core_advance(self.core, at, rows + written, room - written)
+                    written += advance_to(self.eng, at, rows + written, room - written)
                 if written < room:
                     return out[:written]
                 wider = np.empty(2 * room, SEGMENT)
@@ -687,9 +707,9 @@ cdef class Engine:
         cdef Py_ssize_t i
         conns = np.zeros(len(arrays[0]), np.uint64)
         cdef uint64_t[::1] handles = conns
-        cdef Core* core = self.idle()
+        cdef EngineState* eng = self.idle()
         for i in range(len(conns)):
-            handles[i] = core_lookup(core, raddrs[i], rports[i], laddrs[i], lports[i])
+            handles[i] = lookup_handle(eng, raddrs[i], rports[i], laddrs[i], lports[i])
         return conns
 
     def info(self, conns):
@@ -699,21 +719,21 @@ cdef class Engine:
         """
         cdef Py_ssize_t i
         cdef uint32_t ref
-        cdef Block* tcb
+        cdef Tcb* tcb
         cdef Cold* cold
         self.idle()
         conns = _handles(conns)
         cdef const uint64_t[::1] handles = conns
         told = np.zeros(len(conns), INFO)
         for i in range(len(conns)):
-            ref = core_resolve(self.core, handles[i])
+            ref = resolve_handle(self.eng, handles[i])
             if ref == 0:
                 continue
-            tcb = &self.core.pool.blocks[ref - 1]
-            cold = &self.core.pool.colds[ref - 1]
+            tcb = &self.eng.pool.blocks[ref - 1]
+            cold = &self.eng.pool.colds[ref - 1]
             told[i] = (tcb.state, tcb.retries, cold.error if tcb.bits & B_COLD else 0, tcb.listener,
                        tcb.snd_una, tcb.snd_nxt, tcb.rcv_nxt, cold.unread if tcb.bits & B_COLD else 0,
-                       full_tick(self.core, tcb.deadline) * TICK_NS if tcb.timer else 0)
+                       full_tick(self.eng, tcb.deadline) * TICK_NS if tcb.timer else 0)
         return told
 
     def state_counts(self):
@@ -722,20 +742,20 @@ cdef class Engine:
         self.idle()
         counts = np.zeros(N_STATES, np.uint64)
         for i in range(N_STATES):
-            counts[i] = self.core.counts[i]
+            counts[i] = self.eng.counts[i]
         return counts
 
     def gauges(self):
         """What there is now: counts, and the touched bytes of every array (asked of the kernel: slow)."""
-        cdef Core* core = self.idle()
-        total = core_bytes(core)
-        used = core.pool.used
+        cdef EngineState* eng = self.idle()
+        total = state_bytes(eng)
+        used = eng.pool.used
         return {
-            "half_open": core.half_open,
-            "accept_queue": core.queued,
-            "time_wait": core.counts[TIME_WAIT],
-            "orphans": core.orphans,
-            "held_dead": core.held_dead,
+            "half_open": eng.half_open,
+            "accept_queue": eng.queued,
+            "time_wait": eng.counts[TIME_WAIT],
+            "orphans": eng.orphans,
+            "held_dead": eng.held_dead,
             "blocks_used": used,
             "bytes_total": total,
             "bytes_per_connection": total / used if used else 0.0,
@@ -746,9 +766,9 @@ cdef class Engine:
         """Counts since the start, by name; CurrEstab is a gauge under its MIB name."""
         cdef Py_ssize_t i
         self.idle()
-        told = {MIB_NAMES[i]: self.core.counters.mib[i] for i in range(N_MIB)}
-        told["CurrEstab"] = self.core.counts[4] + self.core.counts[7]
-        told["EventsLost"] = self.core.events.lost
+        told = {MIB_NAMES[i]: self.eng.counters.mib[i] for i in range(N_MIB)}
+        told["CurrEstab"] = self.eng.counts[4] + self.eng.counts[7]
+        told["EventsLost"] = self.eng.events.lost
         return told
 
     @property
@@ -756,7 +776,7 @@ cdef class Engine:
         """Refused and lost connections, each under exactly one cause."""
         cdef Py_ssize_t i
         self.idle()
-        return {CAUSE_NAMES[i]: self.core.counters.causes[i] for i in range(1, N_CAUSES)}
+        return {CAUSE_NAMES[i]: self.eng.counters.causes[i] for i in range(1, N_CAUSES)}
 
     def events(self):
         """EVENT[k]: what happened since the last call, of the kinds ``Config(events=...)`` subscribed to."""
@@ -765,16 +785,16 @@ cdef class Engine:
     @property
     def _predicting(self):
         # off: the law judges every segment and call itself; tests compare the two
-        return self.core.predicting
+        return self.eng.predicting
 
     @_predicting.setter
     def _predicting(self, bint on):
-        self.core.predicting = on
+        self.eng.predicting = on
 
     @property
     def _predicted(self):
-        return self.core.predicted
+        return self.eng.predicted
 
     def check(self):
         """Walk every invariant; a list of what is wrong, empty when sound. Slow and complete."""
-        return core_check(self.idle())
+        return check_invariants(self.idle())

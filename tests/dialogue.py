@@ -44,7 +44,7 @@ class Host:
     """The stack, the clock and the wire: what several conversations share."""
 
     def __init__(self, stack):
-        self.stack = stack            # Engine or twin
+        self.stack = stack            # Engine or reference
         self.now = START
         self.heard = []               # (when, segment) sent and not yet expected
         self.listeners, self.handles = [], []

@@ -26,9 +26,9 @@ from benchmarks.measures import (
     bytes_per_connection,
     together,
 )
+from benchmarks.reference import cython_against_c
 from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
 from benchmarks.table import Row, Target
-from benchmarks.twin import cython_against_c
 from tcpcore import State
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +144,7 @@ def test_flood_with_cookies_answers_every_syn():
     assert flood.answered == Flood.SYNS
 
 
-def test_the_c_twin_finds_what_the_table_finds():
+def test_the_c_reference_finds_what_the_table_finds():
     ours, theirs, ratio = cython_against_c(N, 1)  # which raises when either misses a flow
     assert min(ours.median, theirs.median, ratio.median) > 0
 

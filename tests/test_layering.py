@@ -95,11 +95,11 @@ def test_arrows_point_one_way(path):
 
 def test_the_import_reader_reads_every_form():
     text = """\
-from tcpcore.wheel cimport (
+from tcpcore.components.timer_wheel cimport (
     Wheel)
-    from tcpcore.isn import make  # inside a function
+    from tcpcore.components.isn import make  # inside a function
 from tcpcore cimport seq, block as b  # and more
-cimport tcpcore.arena, cython
+cimport tcpcore.base.arena, cython
 import tcpcore.engine
 from .ports cimport x
 from libc.stdint cimport uint8_t

@@ -20,8 +20,8 @@ SHIPPED = {path.name for pattern in ("*.pxd", "*.pyx", "*.pyi", "*.py", "py.type
            for path in (ROOT / "tcpcore").glob(pattern)}  # fmt: skip
 
 FOREIGN = """\
-from tcpcore.segment cimport Segment, seg_len
-from tcpcore.seq cimport seq_lt
+from tcpcore.records.segment cimport Segment, seg_len
+from tcpcore.base.seq cimport seq_lt
 
 def probe():
     cdef Segment seg

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tcpcore import Config, Engine, segments
-from tests.model.engine_twin import Twin
+from tests.reference.engine import ReferenceEngine
 from tests.test_queues import LOCAL, MS, PEER, A, S, Server
 
 SLOT = 256                             # ms
@@ -63,26 +63,27 @@ def test_other_policies_have_no_bursts(policy):
     assert gone[-1] == 32 and steps.max() == 1, "each at its own time"
 
 
-def both(engine, twin, method, *arguments):
+def both(engine, reference, method, *arguments):
     """What both answer, which is the same."""
-    rows, same = getattr(engine, method)(*arguments), getattr(twin, method)(*arguments)
+    rows, same = getattr(engine, method)(*arguments), getattr(reference, method)(*arguments)
     assert rows.tolist() == same.tolist()
     return rows
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_engine_and_twin_prune_alike(seed):
+def test_engine_and_reference_prune_alike(seed):
     """100 SYNs a second at a backlog of 20, of which some are followed by an ACK: the same rows all along."""
     rng = np.random.default_rng(seed)
     config = Config.linux(capacity=64, tcp_syncookies=0, tcp_timestamps=0, isn="rfc793", isn_tick_ns=MS)
-    engine, twin = Engine(config), Twin(config)
-    for stack in (engine, twin):
+    engine, reference = Engine(config), ReferenceEngine(config)
+    for stack in (engine, reference):
         stack.listen(LOCAL, 80, 20, auto_accept=True)
     for ms in np.cumsum(rng.integers(1, 20, 3000)).tolist():
         peer = {"src": PEER, "dst": LOCAL, "sport": 1 + ms % 60_000, "dport": 80, "wnd": 5000}
-        both(engine, twin, "advance", ms * MS)
-        rows = both(engine, twin, "receive", segments(1, flags=S, seq=9, **peer), ms * MS)
+        both(engine, reference, "advance", ms * MS)
+        rows = both(engine, reference, "receive", segments(1, flags=S, seq=9, **peer), ms * MS)
         if len(rows) and rng.random() < 0.1:
-            both(engine, twin, "receive", segments(1, flags=A, seq=10, ack=rows["seq"] + 1, **peer), ms * MS)
-    assert engine.counters["SynQueueExpired"] == twin.counters["SynQueueExpired"] > 40
+            ack = segments(1, flags=A, seq=10, ack=rows["seq"] + 1, **peer)
+            both(engine, reference, "receive", ack, ms * MS)
+    assert engine.counters["SynQueueExpired"] == reference.counters["SynQueueExpired"] > 40
     assert engine.check() == []

@@ -119,8 +119,8 @@ def test_a_config_is_frozen_copied_and_pickled():
     config = Config.from_sysctl("net.ipv4.tcp_sack = 0", seed=7)
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.seed = 8
-    for twin in (copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
-        assert twin == config and twin.sysctl_taken == ("tcp_sack",)
+    for reference in (copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
+        assert reference == config and reference.sysctl_taken == ("tcp_sack",)
     with pytest.raises(TypeError):
         Config(1)
 
@@ -292,5 +292,5 @@ def test_bad_sysctl_text_names_the_knob(text, error, message):
 
 
 def test_event_names_are_those_of_the_ring():
-    events = pytest.importorskip("tcpcore.events", reason="not compiled")
+    events = pytest.importorskip("tcpcore.components.events", reason="not compiled")
     assert [kind.name.lower() for kind in sorted(events.EventKind)] == list(EVENTS)

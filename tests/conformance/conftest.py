@@ -1,7 +1,7 @@
 """Every requirement test under every profile, on the dialogues' fixtures.
 
 The bench: numbers that wrap soon and no options unless a test is about them, as in the other dialogues. All
-else is the profile's own. Only the engine is asked: whether the twin does the same is asked elsewhere.
+else is the profile's own. Only the engine is asked: whether the reference does the same is asked elsewhere.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The interpreter's `Target` over the public API of an engine, or of a twin with the same methods.
+"""The interpreter's `Target` over the public API of an engine, or of a reference with the same methods.
 
 A host in miniature: it owns the virtual clock, the sockets (listeners by name, connections by label) and what
 a socket layer adds to the law of TCP, i.e. which errno a call gives and that an error is told once.
@@ -39,7 +39,7 @@ class Host:
     """A stack with one application on it, at scenario time 0."""
 
     def __init__(self, stack):
-        self.stack = stack            # Engine or twin
+        self.stack = stack            # Engine or reference
         self.now = 0                  # ns
         self.sent = []                # since the last run_until
         self.listeners = {}           # name -> listener id

@@ -1,4 +1,4 @@
-"""The recorded kernel's scenarios, replayed through the engine and through its twin."""
+"""The recorded kernel's scenarios, replayed through the engine and through its reference."""
 
 from fnmatch import fnmatch
 
@@ -7,24 +7,24 @@ import pytest
 from tcpcore import Engine
 from tests.corpus.adapter import Host, configuration, without_counterpart
 from tests.corpus.interpreter import CORPUS, compare, execute
-from tests.model.engine_twin import Twin
+from tests.reference.engine import ReferenceEngine
 
 #: Scenarios not replayed through the engine, by name or pattern, and why. None.
 EXCLUDED = {}
-#: What the twin leaves out besides: cookies are keyed and have a twin of their own (tests/organs).
-TWIN_LACKS = {
-    "cookie_accepted_*": "the twin reads no cookies",
-    "cookie_wrong_*": "the twin reads no cookies",
-    "cookie_valid_*": "the twin reads no cookies",
+#: What the reference engine leaves out: cookies are keyed and have their own (tests/components).
+REFERENCE_LACKS = {
+    "cookie_accepted_*": "the reference reads no cookies",
+    "cookie_wrong_*": "the reference reads no cookies",
+    "cookie_valid_*": "the reference reads no cookies",
 }
 
 NAMES = [scenario["name"] for scenario in CORPUS["scenarios"]]
 
 
-@pytest.mark.parametrize("stack", [Engine, Twin], ids=["engine", "twin"])
+@pytest.mark.parametrize("stack", [Engine, ReferenceEngine], ids=["engine", "reference"])
 @pytest.mark.parametrize("scenario", CORPUS["scenarios"], ids=NAMES)
 def test_answers_as_recorded(scenario, stack):
-    for pattern, reason in (EXCLUDED if stack is Engine else EXCLUDED | TWIN_LACKS).items():
+    for pattern, reason in (EXCLUDED if stack is Engine else EXCLUDED | REFERENCE_LACKS).items():
         if fnmatch(scenario["name"], pattern):
             pytest.skip(reason)
     if unknown := without_counterpart(scenario):
@@ -35,6 +35,6 @@ def test_answers_as_recorded(scenario, stack):
     assert host.stack.check() == []
 
 
-@pytest.mark.parametrize("pattern", EXCLUDED | TWIN_LACKS)
+@pytest.mark.parametrize("pattern", EXCLUDED | REFERENCE_LACKS)
 def test_every_exclusion_excludes_something(pattern):
     assert any(fnmatch(name, pattern) for name in NAMES)

@@ -1,4 +1,4 @@
-"""A fixture per RFC 9293 state, each built on the previous one, for the engine and for its twin.
+"""A fixture per RFC 9293 state, each built on the previous one, for the engine and for its reference.
 
 ``@pytest.mark.knobs(tcp_rfc1337=1)`` configures the host of a test,
 ``profile("freebsd")`` chooses its profile.
@@ -8,7 +8,7 @@ import pytest
 
 from tcpcore import Engine, State
 from tests.dialogue import RTT, Dialogue, Host, configuration
-from tests.model.engine_twin import Twin
+from tests.reference.engine import ReferenceEngine
 
 
 def pytest_configure(config):
@@ -21,7 +21,7 @@ def knobs(request):
     return marker.kwargs if marker else {}
 
 
-@pytest.fixture(params=[Engine, Twin], ids=["engine", "twin"])
+@pytest.fixture(params=[Engine, ReferenceEngine], ids=["engine", "reference"])
 def host(request):
     profile = request.node.get_closest_marker("profile")
     host = Host(request.param(configuration(*(profile.args if profile else ()), **knobs(request))))

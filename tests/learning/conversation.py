@@ -33,7 +33,7 @@ CONFIG = Config.linux(capacity=8, local_addr=LOCAL, tcp_invalid_ratelimit=0, tcp
 
 
 class Conversation(SUL):
-    """A stack (Engine or twin) under learning: `pre` begins a life, `step` is one letter of it."""
+    """A stack (Engine or reference) under learning: `pre` begins a life, `step` is one letter of it."""
 
     def __init__(self, stack, config=CONFIG):
         super().__init__()

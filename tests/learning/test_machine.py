@@ -1,4 +1,4 @@
-"""The machine learned from the engine is the twin's, and what docs/state-machine.svg shows."""
+"""The machine learned from the engine is the reference's, and what docs/state-machine.svg shows."""
 
 import random
 
@@ -9,7 +9,7 @@ from tests.learning import figure
 from tests.learning.conversation import ALPHABET, CONFIG, Conversation
 from tests.learning.machine import Picture, answers, difference, learn
 from tests.learning.picture import PAGE, draw
-from tests.model.engine_twin import Twin
+from tests.reference.engine import ReferenceEngine
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def heard(stack, word, **knobs):
     return [subject.step(letter) for letter in word]
 
 
-def test_the_twin_learns_the_same_machine(machine):
-    assert difference(machine, learn(Twin)) is None
+def test_the_reference_learns_the_same_machine(machine):
+    assert difference(machine, learn(ReferenceEngine)) is None
 
 
 def test_every_state_of_the_rfc_was_found(picture):

@@ -2,8 +2,8 @@
 
 Each mutant is one small textual change (`mutants.toml`), built in a tree of its own under build/mutants: only
 the modules that the changed file reaches are translated and compiled again, without optimisation. Then the
-tests that name behaviours run until one fails. The golden table and the comparisons with the twin would catch
-nearly everything and name nothing, so they are left out: a mutant that only they could see has survived.
+tests that name behaviours run until one fails. The golden table and the comparisons with the reference would
+catch nearly everything and name nothing, so they are left out: a mutant that only they could see has survived.
 
 Invariant: the working tree is only read. A mutation whose text is not in the source exactly once is an error.
 """
@@ -37,8 +37,8 @@ TESTS = (
     "tests/test_isn.py",
     "tests/test_queues.py",
     "tests/test_policies.py",
-    "tests/organs/test_isn.py",
-    "tests/organs/test_policy.py",
+    "tests/components/test_isn.py",
+    "tests/components/test_policy.py",
     "tests/test_api.py",
 )
 PARALLEL = 2
@@ -166,7 +166,7 @@ class Tree:
     def failing_test(self, *tests: str) -> str:
         """The id of the first test that fails, crashes or does not end; empty when all pass."""
         command = [sys.executable, "-u", "-m", "pytest", "-v", "-x", "--tb=no", "-p", "no:cacheprovider",
-                   "--color=no", "--ignore=tests/conformance/test_page.py", "-k", "not twin", *tests]
+                   "--color=no", "--ignore=tests/conformance/test_page.py", "-k", "not reference", *tests]
         try:
             done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True,
                                   text=True, timeout=HANGS_AFTER)
@@ -223,7 +223,7 @@ def check_the_yardstick() -> None:
     """Unmutated, but built and run in the same way, all tests must pass."""
     tree = Tree(0)
     tree.compile(["transition"])
-    where = [sys.executable, "-c", "import tcpcore.transition as t; print(t.__file__)"]
+    where = [sys.executable, "-c", "import tcpcore.tcp.transition as t; print(t.__file__)"]
     loaded = subprocess.run(where, cwd=tree.path, env=tree.environment, capture_output=True, text=True).stdout
     if not Path(loaded.strip()).is_relative_to(tree.path):
         raise RuntimeError(f"the tests would run {loaded.strip()}")

@@ -1,0 +1,55 @@
+"""pytest-benchmark: the flow table alone, a table of N flows, one step of 4096 random rows each."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks.harness import SIZES
+from tcpcore import segments
+from tcpcore.components.flow_table import Table
+
+BATCH = 4096
+
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
+
+
+def flows(n):
+    place = np.arange(n, dtype=np.uint32)
+    return segments(n, src=0x0A010000 + place // 64000, sport=1024 + place % 64000, dst=0x0A000001, dport=80)
+
+
+@pytest.fixture(params=SIZES)
+def filled(request):
+    """A table and its flows in an endless succession of random batches."""
+    n = request.param
+    rng = np.random.Generator(np.random.PCG64(7))
+    rows = flows(n)[rng.permutation(n)]
+    table = Table(n, seed=7)
+    table.insert(rows)
+    order = rng.permutation(n)
+    batches = [rows[order[at : at + BATCH]] for at in range(0, n - BATCH + 1, BATCH)]
+    return table, itertools.cycle(batches)
+
+
+def test_find(benchmark, filled):
+    table, batches = filled
+    refs = benchmark(lambda: table.find(next(batches)))
+    assert refs.all()
+
+
+def test_remove_and_insert(benchmark, filled):
+    table, batches = filled
+
+    def churn():
+        batch = next(batches)
+        table.remove(batch)
+        return table.insert(batch)
+
+    assert benchmark(churn).all()
+
+
+def test_hash(benchmark, filled):
+    table, batches = filled
+    benchmark(lambda: table.hash(next(batches)))

@@ -1,0 +1,55 @@
+"""pytest-benchmark: the timer wheel alone, N blocks, one step of 4096 random ones each."""
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks.harness import SIZES
+from tcpcore.components.timer_wheel import Timers
+
+BATCH = 4096
+TWO_MSL = 60_000
+
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
+
+
+@pytest.fixture(params=SIZES)
+def slots(request):
+    """The number of blocks and an endless succession of random batches of them."""
+    n = request.param
+    order = np.random.Generator(np.random.PCG64(7)).permutation(n).astype(np.uint32)
+    return n, itertools.cycle([order[at : at + BATCH] for at in range(0, n - BATCH + 1, BATCH)])
+
+
+def test_arm_and_cancel(benchmark, slots):
+    """A resend timer: armed, and cancelled before it fires; the clock follows."""
+    n, batches = slots
+    timers = Timers(n)
+
+    def resend_timer():
+        batch = next(batches)
+        timers.arm(batch, timers.clock + 1000)
+        timers.cancel(batch)
+        timers.pop(timers.clock + 1)
+
+    benchmark(resend_timer)
+    assert timers.live == 0
+
+
+def test_time_wait(benchmark, slots):
+    """A TIME_WAIT: armed for a minute, fired; as many are waiting as there are blocks."""
+    n, batches = slots
+    timers = Timers(n)
+    step = max(1, TWO_MSL * BATCH // n)
+    for _ in range(2 * n // BATCH):
+        timers.arm(next(batches), timers.clock + TWO_MSL)
+        timers.pop(timers.clock + step)
+
+    def time_wait():
+        timers.arm(next(batches), timers.clock + TWO_MSL)
+        timers.pop(timers.clock + step)
+
+    benchmark(time_wait)
+    assert timers.live > 0

@@ -1,0 +1,1 @@
+"""Arithmetic and memory: no TCP, no state of its own."""

@@ -1,0 +1,1 @@
+"""What an engine stores: each owns its memory and knows no other component."""

@@ -1,0 +1,144 @@
+"""The event queue and its numpy dtype. What counts as an event is the engine's business."""
+
+from enum import IntEnum
+
+import numpy as np
+
+cimport cython
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from tcpcore.records.tcb cimport CLOSED, ESTABLISHED, TIME_WAIT
+
+assert sizeof(Event) == 24
+
+cdef enum:
+    FIRST = 1024              # events in the first allocation
+
+
+class EventKind(IntEnum):
+    """What happened, the values of ``EVENT['kind']``; their names in lower case subscribe."""
+
+    OPENED = EV_OPENED
+    ESTABLISHED = EV_ESTABLISHED
+    ACCEPTED = EV_ACCEPTED
+    CLOSED = EV_CLOSED
+    LOST = EV_LOST
+    REFUSED = EV_REFUSED
+    TIME_WAIT = EV_TIME_WAIT
+
+
+cdef Event _event
+_event_view = <Event[:1]>&_event
+_full = np.asarray(_event_view).dtype
+del _event_view
+_names = [name for name in _full.names if not name.startswith("_")]
+
+#: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields.
+#: Aligned, so that numpy.concatenate keeps the layout.
+EVENT = np.dtype({
+    "names": _names,
+    "formats": [_full.fields[name][0] for name in _names],
+    "offsets": [_full.fields[name][1] for name in _names],
+    "itemsize": sizeof(Event),
+}, align=True)
+
+
+cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept nogil:
+    """An empty queue for at most `bound` events of the kinds in `mask`; takes no memory yet."""
+    memset(events, 0, sizeof(Events))
+    events.mask = mask
+    events.bound = bound
+
+
+cdef void events_free(Events* events) noexcept nogil:
+    free(events.queue)
+    memset(events, 0, sizeof(Events))
+
+
+cdef bint grow(Events* events) noexcept nogil:
+    """Twice the room, up to the bound; False when there is no more."""
+    cdef uint32_t want = events.allocated * 2 if events.allocated else FIRST
+    cdef Event* queue
+    if want > events.bound:
+        want = events.bound
+    if want <= events.allocated:
+        return False
+    queue = <Event*>realloc(events.queue, want * sizeof(Event))
+    if queue == NULL:
+        return False
+    events.queue = queue
+    events.allocated = want
+    return True
+
+
+cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
+                        uint8_t cause, uint8_t state) noexcept nogil:
+    """Queue one event, or count it as lost."""
+    cdef Event* event
+    if events.n == events.allocated and not grow(events):
+        events.lost += 1
+        return
+    event = &events.queue[events.n]
+    events.n += 1
+    event.conn = conn
+    event.at = at
+    event.listener = listener
+    event.kind = kind
+    event.cause = cause
+    event.state = state
+    event._pad0 = 0
+
+
+cdef size_t events_bytes(const Events* events) noexcept nogil:
+    """Allocated bytes."""
+    return events.allocated * sizeof(Event)
+
+
+cdef object events_drain(Events* events):
+    """Everything queued, oldest first, as EVENT[n]; the queue is empty afterwards and keeps its memory."""
+    out = np.empty(events.n, EVENT)
+    if events.n:
+        memcpy(<void*><uintptr_t>out.ctypes.data, events.queue, events.n * sizeof(Event))
+    events.n = 0
+    return out
+
+
+def event_mask(kinds):
+    """The subscription mask for names of EventKind in lower case."""
+    mask = 0
+    for kind in kinds:
+        if not isinstance(kind, str) or kind != kind.lower() or kind.upper() not in EventKind.__members__:
+            expected = ", ".join(name.lower() for name in EventKind.__members__)
+            raise ValueError(f"events: expected names out of {expected}, got {kind!r}")
+        mask |= 1 << EventKind[kind.upper()]
+    return mask
+
+
+@cython.final
+cdef class EventQueue:
+    """An event queue of its own, for tests: `kinds` as in ``Config(events=...)``, at most `bound` events."""
+
+    cdef Events events
+
+    def __cinit__(self, kinds, uint32_t bound=EVENTS_BOUND):
+        events_init(&self.events, event_mask(kinds), bound)
+
+    def __dealloc__(self):
+        events_free(&self.events)
+
+    def tell(self, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind, uint8_t cause, uint8_t state):
+        events_add(&self.events, conn, at, listener, kind, cause, state)
+
+    def drain(self):
+        """EVENT[n], oldest first."""
+        return events_drain(&self.events)
+
+    @property
+    def lost(self):
+        return self.events.lost
+
+    @property
+    def nbytes(self):
+        return events_bytes(&self.events)

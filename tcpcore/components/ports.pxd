@@ -1,0 +1,76 @@
+# Ephemeral ports: in which order connect() tries them (RFC 6056), and how many are taken
+# towards each destination, so that exhaustion is answered without a search. This organ knows
+# no connection: its caller probes the flow table with one candidate after the other.
+#
+#   ports_speculate      prepares a stretch of searches, and says which port each will find if nothing is in its
+#                      way: a hint
+#   ports_begin     -> False: all taken
+#   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once;
+#                      search.first says where to begin
+#   ports_taken        the i-th one it is: counted, and the algorithm's memory moves on
+#   ports_released     the connection is gone
+#
+# Invariant: a destination has an entry in `uses` exactly while its count is above 0.
+from libc.stddef cimport size_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from tcpcore.base.siphash_batch cimport LANES
+
+cdef enum PortRule:
+    PORTS_LINUX = 0               # algorithm 4, one parity first, then the other
+    PORTS_RANDOM = 1              # the numbers of RFC 6056 3.3.1 to 3.3.5
+    PORTS_RANDOM_RETRY = 2
+    PORTS_HASH = 3
+    PORTS_DOUBLE_HASH = 4
+    PORTS_RANDOM_INCREMENTS = 5
+
+cdef struct PortUse:
+    uint32_t laddr
+    uint32_t raddr
+    uint32_t count                # 0: no entry
+    uint32_t odd                  # of those: an odd distance from the first port
+    uint32_t offset               # as in PortSearch, kept so that it is hashed once
+    uint16_t index
+    uint16_t rport
+
+cdef struct PortSearch:
+    uint32_t laddr
+    uint32_t raddr
+    uint16_t rport
+    uint16_t speculated             # the port ports_speculate expects
+    uint16_t index                # entry of `perturb`
+    uint32_t steps                # and what was in it: ports_speculate's
+    uint32_t offset               # where the destination's walk through the range starts, but for its steps
+    uint32_t home                 # hash of the destination: its place in `uses`
+    uint32_t start                # first candidate, as offset into the range
+    uint32_t first                # candidates before this one are known to be taken
+    uint64_t draw                 # key of the permutation of algorithm 2
+
+cdef struct Ports:
+    PortRule rule
+    uint32_t low                  # first port
+    uint32_t size                 # ports in use by the rule
+    uint64_t k0
+    uint64_t k1
+    uint64_t drawn                # random numbers drawn so far
+    uint64_t draws[LANES]         # and the next ones, those from number draws_from on
+    uint64_t draws_from
+    uint32_t counter              # next_ephemeral of algorithms 3 and 5
+    uint32_t* perturb             # [65536] steps of each table entry of algorithm 4 so far
+    PortUse* uses                 # open addressing, linear
+    uint32_t mask                 # entries of uses - 1
+    uint32_t n                    # destinations
+    PortSearch searches[LANES]    # of one stretch, for the caller
+
+cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
+                     uint64_t k0, uint64_t k1) noexcept nogil
+cdef void ports_free(Ports* ports) noexcept nogil
+cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
+cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil
+cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil
+cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
+cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil
+cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                         uint16_t lport) noexcept nogil
+cdef size_t ports_bytes(const Ports* ports) noexcept nogil
+cdef list ports_check(const Ports* ports)

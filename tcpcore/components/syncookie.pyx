@@ -1,0 +1,387 @@
+"""SYN cookies under Linux's rule and FreeBSD's: made, and read back from the third segment.
+
+Not when a SYN is answered by one, nor whether any has been sent lately (engine). Nothing is kept: a
+cookie is a function of the SYN, the time and the key. Sources: RFC 4987 3.6, the published algorithms
+of Linux and FreeBSD 14; SipHash-2-4 stands for the hash in both.
+"""
+
+# The users of the key hash messages of three lengths (the 4-tuple 12 bytes, with the minute
+# 16, FreeBSD's 25), so the numbers of one say nothing about another's.
+import numpy as np
+
+cimport cython
+from libc.stdint cimport uintptr_t
+from libc.string cimport memset
+
+from tcpcore.base.siphash cimport (
+    Sip, derive_key, sip_end, sip_start, sip_word, siphash24_2, siphash24_tuple,
+)
+from tcpcore.records.segment cimport ACK, CWR, ECE, MSS_DEFAULT, OPT_MSS, RST, SYN, WSCALE_MAX
+
+from tcpcore.records.segment import as_segments, to_uint
+
+cdef enum:
+    LOW_24 = 0xFFFFFF
+    SECOND_NS = 1_000_000_000
+    MINUTE = 60               # Linux: seconds
+    MINUTES = 2               # how many different ones are good
+    TS_WSCALE = 0x0F          # the low bits of TSval
+    TS_SACK = 0x10
+    TS_ECN = 0x20
+    TS_BITS = 0x3F
+    PERIOD = 15               # FreeBSD: seconds that a key is used
+    KEY_PARITY = 0x01         # the low byte of the cookie
+    SACK = 0x02
+    WSCALE_SHIFT = 2
+    MSS_SHIFT = 5
+
+# Linux's four and FreeBSD's eight MSS; FreeBSD's shifts, where index 0 is "no option".
+cdef uint16_t[4] LINUX_MSS = [536, 1300, 1440, 1460]
+cdef uint16_t[8] FREEBSD_MSS = [216, 536, 1200, 1360, 1400, 1440, 1452, 1460]
+cdef uint16_t[8] FREEBSD_WSCALE = [0, 0, 1, 2, 4, 6, 7, 8]
+
+
+cdef void cookie_init(Cookies* cookies, CookieRule rule, uint16_t mss, uint8_t offers,
+                      uint64_t k0, uint64_t k1) noexcept nogil:
+    """mss in bytes; offers: OptBits (and OPT_ECN) this host agrees to."""
+    memset(cookies, 0, sizeof(Cookies))
+    cookies.k0 = k0
+    cookies.k1 = k1
+    cookies.mss = mss
+    cookies.rule = rule
+    cookies.offers = offers
+
+
+# ---- what a cookie says
+
+cdef uint32_t index_below(const uint16_t* table, uint32_t last, uint32_t value) noexcept nogil:
+    """Index of the largest entry that is not above value; 0 when all are."""
+    while last and table[last] > value:
+        last -= 1
+    return last
+
+
+cdef uint32_t mss_index(const Cookies* cookies, const Segment* syn) noexcept nogil:
+    """Index of the MSS this SYN allows, cut to our own (as an ordinary opening does)."""
+    cdef uint32_t mss = syn.mss if syn.opts & OPT_MSS and syn.mss else MSS_DEFAULT
+    if mss > cookies.mss:
+        mss = cookies.mss
+    if cookies.rule == COOKIE_LINUX:
+        return index_below(LINUX_MSS, 3, mss)
+    return index_below(FREEBSD_MSS, 7, mss)
+
+
+cdef uint32_t wscale_index(const CookieOptions* agreed) noexcept nogil:
+    """FreeBSD's index of the agreed shift, 0 for none."""
+    if not agreed.opts & OPT_WSCALE:
+        return 0
+    return index_below(FREEBSD_WSCALE, 7, agreed.wscale)
+
+
+cdef void cookie_agree(const Cookies* cookies, const Segment* syn, CookieOptions* agreed) noexcept nogil:
+    """What the cookie for this SYN will say (out): so much the SYN-ACK may agree to."""
+    cdef uint32_t index = mss_index(cookies, syn)
+    agreed.opts = syn.opts & (OPT_WSCALE | OPT_SACK_OK | OPT_TS)
+    if syn.flags & (ECE | CWR) == ECE | CWR:
+        agreed.opts |= OPT_ECN
+    agreed.opts &= cookies.offers
+    agreed.wscale = 0
+    if agreed.opts & OPT_WSCALE:
+        agreed.wscale = syn.wscale if syn.wscale < WSCALE_MAX else WSCALE_MAX
+    if cookies.rule == COOKIE_LINUX:
+        agreed.mss = LINUX_MSS[index]
+        if not agreed.opts & OPT_TS:
+            agreed.opts = 0
+            agreed.wscale = 0
+    else:
+        agreed.mss = FREEBSD_MSS[index]
+        agreed.opts &= ~OPT_ECN
+        agreed.wscale = <uint8_t>FREEBSD_WSCALE[wscale_index(agreed)]
+
+
+# ---- Linux
+
+cdef uint32_t linux_base(const Cookies* cookies, const Segment* seg, uint32_t irs) noexcept nogil:
+    """What is added to all 32 bits."""
+    return irs + <uint32_t>siphash24_tuple(cookies.k0, cookies.k1, seg.src, seg.sport, seg.dst, seg.dport)
+
+
+cdef uint32_t linux_mask(const Cookies* cookies, const Segment* seg, uint32_t minute) noexcept nogil:
+    """What is added to the low 24 bits."""
+    return <uint32_t>siphash24_2(cookies.k0, cookies.k1, seg.src | <uint64_t>seg.dst << 32,
+                                 seg.sport | <uint64_t>seg.dport << 16 | <uint64_t>minute << 32)
+
+
+cdef uint32_t linux_make(const Cookies* cookies, const Segment* syn, uint32_t index,
+                         uint32_t minute) noexcept nogil:
+    return (linux_base(cookies, syn, syn.seq) + (minute << 24)
+            + ((linux_mask(cookies, syn, minute) + index) & LOW_24))
+
+
+cdef uint32_t linux_index(const Cookies* cookies, const Segment* ack, uint32_t minute) noexcept nogil:
+    """MSS index in the cookie that this segment acknowledges; above 3: none that we sent lately."""
+    cdef uint32_t left = ack.ack - 1 - linux_base(cookies, ack, ack.seq - 1)
+    cdef uint32_t age = (minute - (left >> 24)) & 0xFF
+    if age >= MINUTES:
+        return LOW_24
+    return (left - linux_mask(cookies, ack, minute - age)) & LOW_24
+
+
+cdef uint32_t linux_bits(const CookieOptions* agreed) noexcept nogil:
+    """The options as the low bits of TSval have them."""
+    cdef uint32_t bits = agreed.wscale if agreed.opts & OPT_WSCALE else TS_WSCALE
+    if agreed.opts & OPT_SACK_OK:
+        bits |= TS_SACK
+    if agreed.opts & OPT_ECN:
+        bits |= TS_ECN
+    return bits
+
+
+cdef bint linux_options(const Cookies* cookies, const Segment* ack, uint32_t ts_offset,
+                        CookieOptions* out) noexcept nogil:
+    """What the echoed timestamp says (out); False when it says what we never agree to."""
+    cdef uint32_t bits = ack.tsecr - ts_offset
+    if not ack.opts & OPT_TS:
+        return True
+    out.opts = OPT_TS
+    if bits & TS_WSCALE != TS_WSCALE:
+        out.opts |= OPT_WSCALE
+        out.wscale = bits & TS_WSCALE
+    if bits & TS_SACK:
+        out.opts |= OPT_SACK_OK
+    if bits & TS_ECN:
+        out.opts |= OPT_ECN
+    return out.opts & ~cookies.offers == 0
+
+
+# ---- FreeBSD
+
+cdef uint32_t freebsd_make(const Cookies* cookies, const Segment* seg, uint32_t irs, uint32_t low,
+                           uint64_t period) noexcept nogil:
+    """The cookie with this low byte. The period is part of the message: to a keyed hash that is a key of
+    its own for every period, and no key has to be kept."""
+    cdef Sip s
+    cdef uint32_t mac
+    sip_start(&s, cookies.k0, cookies.k1)
+    sip_word(&s, seg.src | <uint64_t>seg.dst << 32, True)
+    sip_word(&s, seg.sport | <uint64_t>seg.dport << 16 | <uint64_t>irs << 32, True)
+    sip_word(&s, period, True)
+    sip_word(&s, low | <uint64_t>25 << 56, True)
+    mac = <uint32_t>sip_end(&s, True)
+    return (mac & <uint32_t>0xFFFFFF00) | (low ^ mac >> 24)
+
+
+cdef uint32_t freebsd_low(const CookieOptions* agreed, uint32_t index, uint64_t period) noexcept nogil:
+    """The low byte: all a cookie says."""
+    cdef uint32_t low = index << MSS_SHIFT | wscale_index(agreed) << WSCALE_SHIFT
+    if agreed.opts & OPT_SACK_OK:
+        low |= SACK
+    return low | <uint32_t>(period & KEY_PARITY)
+
+
+cdef bint freebsd_read(const Cookies* cookies, const Segment* ack, uint64_t period,
+                       CookieOptions* out) noexcept nogil:
+    """Like cookie_read, out being zeroed."""
+    cdef uint32_t cookie = ack.ack - 1
+    cdef uint32_t low = (cookie ^ cookie >> 24) & 0xFF, wscale = low >> WSCALE_SHIFT & 7
+    period -= (period ^ low) & KEY_PARITY
+    if freebsd_make(cookies, ack, ack.seq - 1, low, period) != cookie:
+        return False
+    out.mss = FREEBSD_MSS[low >> MSS_SHIFT]
+    out.opts = ack.opts & cookies.offers & OPT_TS
+    if low & SACK:
+        out.opts |= OPT_SACK_OK
+    if wscale:
+        out.opts |= OPT_WSCALE
+        out.wscale = <uint8_t>FREEBSD_WSCALE[wscale]
+    return True
+
+
+# ---- the calls
+
+cdef uint32_t cookie_make(const Cookies* cookies, const Segment* syn, int64_t now) noexcept nogil:
+    """The ISN that answers this SYN; now in ns, not negative."""
+    cdef uint32_t index = mss_index(cookies, syn)
+    cdef uint64_t period
+    cdef CookieOptions agreed
+    if cookies.rule == COOKIE_LINUX:
+        return linux_make(cookies, syn, index, <uint32_t>(now // SECOND_NS // MINUTE))
+    cookie_agree(cookies, syn, &agreed)
+    period = now // SECOND_NS // PERIOD
+    return freebsd_make(cookies, syn, syn.seq, freebsd_low(&agreed, index, period), period)
+
+
+cdef uint32_t cookie_tsval(const Cookies* cookies, const CookieOptions* agreed,
+                           uint32_t clock) noexcept nogil:
+    """TSval of the SYN-ACK before the peer's offset is added; clock in ms. Linux's rule: the largest value
+    not above the clock whose low bits are the options."""
+    if cookies.rule == COOKIE_LINUX:
+        return clock - ((clock - linux_bits(agreed)) & TS_BITS)
+    return clock
+
+
+cdef bint cookie_read(const Cookies* cookies, const Segment* ack, uint32_t ts_offset, int64_t now,
+                      CookieOptions* out) noexcept nogil:
+    """Does this segment, with or without data or FIN, acknowledge a cookie of ours? What it said goes to
+    out, zeros if not. ts_offset is what was added to cookie_tsval; now in ns."""
+    cdef uint32_t index
+    memset(out, 0, sizeof(CookieOptions))
+    if ack.flags & (ACK | SYN | RST) != ACK:
+        return False
+    if cookies.rule == COOKIE_FREEBSD:
+        return freebsd_read(cookies, ack, now // SECOND_NS // PERIOD, out)
+    index = linux_index(cookies, ack, <uint32_t>(now // SECOND_NS // MINUTE))
+    if index > 3:
+        return False
+    if not linux_options(cookies, ack, ts_offset, out):
+        memset(out, 0, sizeof(CookieOptions))
+        return False
+    out.mss = LINUX_MSS[index]
+    return True
+
+
+# ---- Python face
+
+_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
+
+assert sizeof(CookieOptions) == 4
+
+#: What a cookie says: MSS in bytes, the peer's window shift, options in use (Option bits, and 16 for ECN).
+COOKIE_OPTIONS = np.dtype([("mss", np.uint16), ("opts", np.uint8), ("wscale", np.uint8)])
+
+
+cdef int64_t time_of(now) except -1:
+    if to_uint(now, "now", 64) >= 1 << 63:
+        raise ValueError(f"now: expected 0 .. {(1 << 63) - 1}, got {now}")
+    return now
+
+
+@cython.final
+cdef class SynCookies:
+    """Cookies of one host, driven in batches: for tests and benchmarks.
+
+    Methods raise TypeError or ValueError, naming it, for a parameter of the wrong type or out of range.
+
+    Parameters
+    ----------
+    rule : {"linux", "freebsd"}
+    mss : int
+        Our own MSS in bytes, 1 to 65535.
+    offers : int
+        Option bits (and 16 for ECN) that this host agrees to.
+    seed : int
+        Where the key comes from, 0 to 2**64 - 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter of the wrong type or out of range.
+    """
+
+    cdef Cookies cookies
+
+    def __cinit__(self, rule, *, mss=1460, offers=OPT_WSCALE | OPT_SACK_OK | OPT_TS, seed=0):
+        cdef uint64_t key = to_uint(seed, "seed", 64)
+        if rule not in _RULES:
+            raise ValueError(f"rule: expected one of {', '.join(_RULES)}, got {rule!r}")
+        if to_uint(mss, "mss", 16) == 0:
+            raise ValueError(f"mss: expected 1 .. 65535, got {mss}")
+        cookie_init(&self.cookies, _RULES[rule], mss, to_uint(offers, "offers", 8),
+                    derive_key(key, 0), derive_key(key, 1))
+
+    def agree(self, syns):
+        """What the cookie for each SYN will say.
+
+        Parameters
+        ----------
+        syns : SEGMENT[n]
+
+        Returns
+        -------
+        COOKIE_OPTIONS[n], uint8[n]
+            And which options the SYN offered, we would have taken, and the cookie cannot carry.
+        """
+        cdef Py_ssize_t i, n = len(as_segments(syns, "syns"))
+        agreed = np.zeros(n, COOKIE_OPTIONS)
+        lost = np.zeros(n, np.uint8)
+        cdef const Segment* rows = <const Segment*><uintptr_t>syns.ctypes.data
+        cdef CookieOptions* out = <CookieOptions*><uintptr_t>agreed.ctypes.data
+        cdef uint8_t* gone = <uint8_t*><uintptr_t>lost.ctypes.data
+        for i in range(n):
+            cookie_agree(&self.cookies, &rows[i], &out[i])
+            gone[i] = cookie_lost(&self.cookies, &rows[i], &out[i])
+        return agreed, lost
+
+    def make(self, syns, now):
+        """The ISN that answers each SYN.
+
+        Parameters
+        ----------
+        syns : SEGMENT[n]
+        now : int
+            Nanoseconds, not negative.
+
+        Returns
+        -------
+        uint32[n]
+        """
+        cdef Py_ssize_t i, n = len(as_segments(syns, "syns"))
+        cdef int64_t at = time_of(now)
+        isns = np.empty(n, np.uint32)
+        cdef const Segment* rows = <const Segment*><uintptr_t>syns.ctypes.data
+        cdef uint32_t* out = <uint32_t*><uintptr_t>isns.ctypes.data
+        with nogil:
+            for i in range(n):
+                out[i] = cookie_make(&self.cookies, &rows[i], at)
+        return isns
+
+    def tsval(self, syns, clock):
+        """TSval of the SYN-ACK to each SYN, without the peer's offset.
+
+        Parameters
+        ----------
+        syns : SEGMENT[n]
+        clock : int
+            Milliseconds, 0 to 2**32 - 1.
+
+        Returns
+        -------
+        uint32[n]
+        """
+        cdef Py_ssize_t i, n = len(as_segments(syns, "syns"))
+        cdef uint32_t ticks = to_uint(clock, "clock", 32)
+        values = np.empty(n, np.uint32)
+        cdef const Segment* rows = <const Segment*><uintptr_t>syns.ctypes.data
+        cdef uint32_t* out = <uint32_t*><uintptr_t>values.ctypes.data
+        cdef CookieOptions agreed
+        for i in range(n):
+            cookie_agree(&self.cookies, &rows[i], &agreed)
+            out[i] = cookie_tsval(&self.cookies, &agreed, ticks)
+        return values
+
+    def read(self, acks, now, ts_offset=0):
+        """What the cookie says that each segment acknowledges.
+
+        Parameters
+        ----------
+        acks : SEGMENT[n]
+        now : int
+            Nanoseconds, not negative.
+        ts_offset : int
+            What was added to the TSval of the SYN-ACKs, 0 to 2**32 - 1.
+
+        Returns
+        -------
+        COOKIE_OPTIONS[n]
+            All zeros where there is no good cookie.
+        """
+        cdef Py_ssize_t i, n = len(as_segments(acks, "acks"))
+        cdef int64_t at = time_of(now)
+        cdef uint32_t offset = to_uint(ts_offset, "ts_offset", 32)
+        found = np.empty(n, COOKIE_OPTIONS)
+        cdef const Segment* rows = <const Segment*><uintptr_t>acks.ctypes.data
+        cdef CookieOptions* out = <CookieOptions*><uintptr_t>found.ctypes.data
+        with nogil:
+            for i in range(n):
+                cookie_read(&self.cookies, &rows[i], offset, at, &out[i])
+        return found

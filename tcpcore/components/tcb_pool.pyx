@@ -1,0 +1,51 @@
+"""The TCB pool: taking and freeing connection blocks by slot.
+
+A freed TCB keeps its generation and is CLOSED, so a handle of its last owner is recognised as stale.
+"""
+
+from libc.string cimport memset
+
+from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.base.prefetch cimport expect
+from tcpcore.records.tcb cimport CLOSED, T_NONE
+
+
+cdef bint pool_init(TcbPool* pool, uint32_t capacity) noexcept nogil:
+    """Reserve capacity blocks; False when the address space is refused."""
+    memset(pool, 0, sizeof(TcbPool))
+    pool.capacity = capacity
+    pool.blocks = <Tcb*>arena_map(<size_t>capacity * sizeof(Tcb))
+    pool.stamps = <Timestamps*>arena_map(<size_t>capacity * sizeof(Timestamps))
+    pool.colds = <Cold*>arena_map(<size_t>capacity * sizeof(Cold))
+    pool.stack = <uint32_t*>arena_map(<size_t>capacity * sizeof(uint32_t))
+    if pool.blocks == NULL or pool.stamps == NULL or pool.colds == NULL or pool.stack == NULL:
+        pool_free(pool)
+        return False
+    return True
+
+
+cdef void pool_free(TcbPool* pool) noexcept nogil:
+    arena_unmap(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
+    arena_unmap(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
+    arena_unmap(pool.colds, <size_t>pool.capacity * sizeof(Cold))
+    arena_unmap(pool.stack, <size_t>pool.capacity * sizeof(uint32_t))
+    memset(pool, 0, sizeof(TcbPool))
+
+
+cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
+    """Back to the pool; handles of this generation are stale from now on."""
+    cdef Tcb* tcb = &pool.blocks[slot]
+    expect(tcb.timer == T_NONE and pool.used > 0)
+    tcb.state = CLOSED
+    tcb.bits = 0
+    pool.stack[pool.n_stack] = slot
+    pool.n_stack += 1
+    pool.used -= 1
+
+
+cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil:
+    """Touched bytes of the four arrays; nothing is touched behind `fresh`."""
+    return (arena_touched(pool.blocks, <size_t>pool.fresh * sizeof(Tcb))
+            + arena_touched(pool.stamps, <size_t>pool.fresh * sizeof(Timestamps))
+            + arena_touched(pool.colds, <size_t>pool.fresh * sizeof(Cold))
+            + arena_touched(pool.stack, <size_t>pool.fresh * sizeof(uint32_t)))

@@ -1,0 +1,99 @@
+# Every deadline of the engine, at most one per block: a hierarchical timer wheel.
+#
+#   level   ticks per slot     slots   covers
+#   near    1 (1 ms)           2**17   the clock's own 65.5 s and the next 65.5 s
+#   far     2**16 (65.5 s)     2**17   everything later, up to HORIZON (24.8 days)
+#
+# What a connection mostly waits for, 2 MSL at most, is put where it fires. A far slot moves down exactly when
+# the clock enters the one before it, ahead of anything else: until then nothing can be armed directly into
+# its ticks. So entries of one tick come out in the order in which they were armed.
+#
+# A slot is a list of chunks of references (slot + 1); Tcb.timer_pos is where the entry stands that counts.
+# Cancelling forgets that and counts the list's live entries down. A list without live ones goes as a whole;
+# in others a look at the block tells which entries were left behind.
+# Invariant: `live` entries stand where their block's timer_pos says.
+# Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint32_t
+
+from tcpcore.base.bitmap cimport Bitmap
+from tcpcore.base.chunk_list cimport CHUNK_BORDER, ChunkList, ChunkPool
+from tcpcore.base.prefetch cimport expect, likely
+from tcpcore.records.tcb cimport Tcb
+
+cdef enum:
+    NEAR, FAR, LEVELS
+    DIGIT = 16                # bits of a tick below a far slot
+    SLOTS = 1 << 17           # of each level; BITMAP_SIZE
+    HORIZON = 0x7FFFFFFF      # ticks ahead that 32 bits of deadline can tell from the past
+
+cdef struct Level:
+    Bitmap bitmap               # slots with entries, cancelled ones included
+    ChunkList lists[SLOTS]
+
+cdef struct TimerWheel:
+    Tcb* blocks
+    Level* levels[LEVELS]
+    ChunkPool pool
+    int64_t clock             # tick
+    int64_t recent            # tick armed last since the clock moved, no_tick() none
+    ChunkList* recent_list    # its list: a batch mostly arms one tick
+    uint32_t live             # armed blocks
+    uint32_t reserve          # chunks kept for moving down, which takes some before it gives one back
+
+cdef bint wheel_init(TimerWheel* wheel, Tcb* blocks, uint32_t capacity) noexcept nogil
+cdef void wheel_free(TimerWheel* wheel) noexcept nogil
+cdef void wheel_start(TimerWheel* wheel, int64_t tick) noexcept nogil
+cdef void wheel_arm_any(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept nogil
+cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil
+cdef uint32_t wheel_pop(TimerWheel* wheel, int64_t tick, int64_t* when) noexcept nogil
+cdef uint32_t wheel_ahead(const TimerWheel* wheel, uint32_t distance) noexcept nogil
+cdef size_t wheel_bytes(const TimerWheel* wheel) noexcept nogil
+cdef list wheel_check(const TimerWheel* wheel)
+
+
+cdef inline int64_t no_tick() noexcept nogil:
+    return <int64_t>1 << 62   # -1 would be in the past, and so due now
+
+
+cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
+    """The slot of a tick on this level."""
+    return <uint32_t>(tick >> (DIGIT * level)) & (SLOTS - 1)
+
+
+cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
+    """The level of a tick at or after the clock."""
+    return FAR if (tick >> DIGIT) - (clock >> DIGIT) > 1 else NEAR
+
+
+cdef inline ChunkList* wheel_list(const TimerWheel* wheel, const Tcb* tcb) noexcept nogil:
+    """Where an armed block's entry stands."""
+    cdef int64_t tick = wheel.clock + <uint32_t>(tcb.deadline - <uint32_t>wheel.clock)
+    cdef int level = level_at(wheel.clock, tick)
+    return &wheel.levels[level].lists[slot_at(tick, level)]
+
+
+cdef inline void wheel_cancel(TimerWheel* wheel, uint32_t slot) noexcept nogil:
+    """Forget the block's deadline, if it has one."""
+    cdef Tcb* tcb = &wheel.blocks[slot]
+    if tcb.timer_pos:
+        expect(wheel.pool.words[tcb.timer_pos] == slot + 1)
+        wheel_list(wheel, tcb).live -= 1
+        tcb.timer_pos = 0
+        wheel.live -= 1
+
+
+cdef inline void wheel_arm(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
+    """Set the block's deadline; a tick in the past is due now, one beyond the horizon is cut to it."""
+    cdef uint32_t at
+    if likely(tick == wheel.recent and wheel.recent_list.end & CHUNK_BORDER != 0):
+        at = wheel.recent_list.end            # room in the last chunk: what chunk_append would do
+        wheel_cancel(wheel, slot)
+        wheel.pool.words[at] = slot + 1
+        wheel.recent_list.end = at + 1
+        wheel.recent_list.live += 1
+        wheel.blocks[slot].timer_pos = at
+        wheel.blocks[slot].deadline = <uint32_t>tick
+        wheel.live += 1
+    else:
+        wheel_arm_any(wheel, slot, tick)

@@ -1,0 +1,1 @@
+"""The batch and event loops: the only code that touches two components."""

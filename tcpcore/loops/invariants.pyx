@@ -1,0 +1,152 @@
+# Every invariant that spans organs, and each organ's own check. Complete and slow: one pass
+# over all blocks that were ever used. Run by tests and, after a run, by careful users.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from tcpcore.base.seq cimport seq_lt
+from tcpcore.records.counters cimport Counters, Mib, counted
+from tcpcore.records.tcb cimport (
+    B_COLD, B_FIN_SENT, B_HELD, B_MATURE, B_ORPHAN, B_PASSIVE, B_QUEUED, CLOSED, FIN_WAIT_2, LISTEN,
+    N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_NONE, T_PERSIST, T_REXMT, T_TIME_WAIT,
+    Cold, Tcb, main_kind,
+)
+from tcpcore.components.flow_table cimport flow_check
+from tcpcore.components.listeners cimport (
+    LISTENER_FREE, LISTENER_OPEN, Listener, listener_at, listeners_check,
+)
+from tcpcore.components.ports cimport ports_check
+from tcpcore.components.range_pool cimport range_pool_check
+from tcpcore.components.syn_eviction cimport eviction_check, eviction_count
+from tcpcore.components.syn_policy cimport EVICT_PER_BUCKET, EVICT_PER_LISTENER
+from tcpcore.components.timer_wheel cimport wheel_check
+from tcpcore.loops.core cimport lookup_handle
+
+
+cdef str timer_fault(const Tcb* tcb, const Cold* cold):
+    """What is wrong with the timers of a live block, None when nothing is."""
+    cdef uint8_t main = main_kind(tcb, cold) if tcb.bits & B_COLD else tcb.timer
+    cdef bint flying = tcb.snd_una != tcb.snd_nxt
+    if tcb.timer == T_NONE and tcb.bits & B_COLD and cold.later_timer != T_NONE:
+        return "a later timer without an earlier one"
+    if (tcb.timer == T_NONE) != (tcb.timer_pos == 0):
+        return "timer and wheel entry disagree"
+    if tcb.state == TIME_WAIT:
+        if tcb.bits & B_COLD and (cold.later_timer != T_NONE or cold.ranges):
+            return "TIME-WAIT with a second timer or with text to put in order"
+        return None if tcb.timer == T_TIME_WAIT else "TIME-WAIT without its timer"
+    if tcb.state == FIN_WAIT_2:
+        if (main == T_FIN_WAIT_2) == ((tcb.bits & B_ORPHAN) != 0):
+            return None
+        return "FIN-WAIT-2 timer and orphan disagree"
+    if tcb.state in (SYN_SENT, SYN_RECEIVED) or flying:
+        return None if main == T_REXMT else "numbers in flight without the resend timer"
+    return None if main in (T_NONE, T_PERSIST) else f"timer {main} with nothing in flight"
+
+
+cdef list tcb_faults(const EngineState* eng, uint32_t slot):
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    cdef const Cold* cold = &eng.pool.colds[slot]
+    cdef list faults = []
+    if tcb.state == CLOSED:
+        if tcb.timer != T_NONE or tcb.timer_pos:
+            faults.append(f"slot {slot}: CLOSED with a timer")
+        return faults
+    if tcb.state == LISTEN or tcb.state >= N_STATES:
+        faults.append(f"slot {slot}: state {tcb.state} is none for a block")
+    if (lookup_handle(eng, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
+            != (<uint64_t>tcb.generation << 32 | slot)):
+        faults.append(f"slot {slot}: not found by its 4-tuple")
+    if seq_lt(tcb.snd_nxt, tcb.snd_una):
+        faults.append(f"slot {slot}: SND.UNA {tcb.snd_una} is beyond SND.NXT {tcb.snd_nxt}")
+    if tcb.bits & B_COLD and seq_lt(cold.snd_end, tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)):
+        faults.append(f"slot {slot}: SND.NXT {tcb.snd_nxt} is beyond the queued {cold.snd_end}")
+    fault = timer_fault(tcb, cold)
+    if fault:
+        faults.append(f"slot {slot}: {fault} (state {tcb.state}, timer {tcb.timer}, bits {tcb.bits:#06x})")
+    return faults
+
+
+cdef list census(const EngineState* eng):
+    """Count everything again from the blocks alone."""
+    cdef uint64_t counts[N_STATES]
+    cdef uint64_t held_dead = 0, orphans = 0, half_open = 0, queued = 0, used = 0, live
+    cdef uint32_t slot, id
+    cdef const Tcb* tcb
+    cdef const Listener* listener
+    cdef dict per_listener = {}
+    cdef list faults = []
+    for id in range(N_STATES):
+        counts[id] = 0
+    for slot in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[slot]
+        faults += tcb_faults(eng, slot)
+        queued += tcb.bits & B_QUEUED != 0
+        if tcb.state == CLOSED:
+            held_dead += tcb.bits & (B_HELD | B_QUEUED) != 0
+            continue
+        counts[tcb.state] += 1
+        orphans += tcb.bits & B_ORPHAN != 0 and tcb.state != TIME_WAIT
+        if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+            half_open += 1
+            total, young = per_listener.get(tcb.listener, (0, 0))
+            per_listener[tcb.listener] = total + 1, young + (not tcb.bits & B_MATURE)
+    live = 0
+    for id in range(1, eng.listeners.fresh + 1):
+        listener = listener_at(&eng.listeners, id)
+        live += listener.state == LISTENER_OPEN
+        if (listener.state != LISTENER_FREE
+                and (listener.half_open, listener.young) != per_listener.pop(id, (0, 0))):
+            faults.append(f"listener {id}: counts {listener.half_open} half-open "
+                          f"({listener.young} young), not what the blocks say")
+    for id in per_listener:
+        faults.append(f"listener {id}: free, with half-open entries")
+    counts[LISTEN] = live
+    for id in range(1, N_STATES):
+        if counts[id] != eng.counts[id]:
+            faults.append(f"state {id}: counted {eng.counts[id]}, found {counts[id]}")
+        used += counts[id] if id != LISTEN else 0
+    for name, told, found in (
+        ("held_dead", eng.held_dead, held_dead), ("orphans", eng.orphans, orphans),
+        ("half_open", eng.half_open, half_open), ("accept_queue", eng.queued, queued),
+        ("blocks_used", eng.pool.used, used + held_dead), ("flow table", eng.flows.count, used),
+    ):
+        if told != found:
+            faults.append(f"{name}: counted {told}, found {found}")
+    return faults
+
+
+cdef list balances(const EngineState* eng):
+    """The identity every half-open entry obeys: each one added has left by exactly one door."""
+    cdef const Counters* told = &eng.counters
+    cdef uint64_t added = counted(told, Mib.SynQueueAdded)
+    cdef uint64_t left = (counted(told, Mib.SynQueueEstablished) + counted(told, Mib.SynQueueEvicted)
+                          + counted(told, Mib.SynQueueExpired) + counted(told, Mib.SynQueueReset)
+                          + counted(told, Mib.SynQueueAborted) + counted(told, Mib.SynQueueListenerClosed))
+    if added != left + eng.half_open:
+        return [f"SynQueueAdded {added} is not {left} gone + {eng.half_open} there"]
+    return []
+
+
+cdef list order_book(const EngineState* eng):
+    """Every half-open entry that a policy may have to evict stands in the book, or it never would."""
+    cdef const Listener* listener
+    cdef uint32_t id
+    cdef uint64_t entries = 0
+    cdef list faults = []
+    if eng.eviction_scope == EVICT_PER_BUCKET:
+        for id in range(eng.eviction.n_queues):
+            entries += eviction_count(&eng.eviction, id)
+        if entries != eng.half_open:
+            faults.append(f"order book: {entries} entries of {eng.half_open} half-open")
+    elif eng.eviction_scope == EVICT_PER_LISTENER:
+        for id in range(1, eng.listeners.fresh + 1):
+            listener = listener_at(&eng.listeners, id)
+            entries = eviction_count(&eng.eviction, id)
+            if entries != (listener.half_open if listener.state == LISTENER_OPEN else 0):
+                faults.append(f"order book: {entries} entries of listener {id}, not {listener.half_open}")
+    return faults + eviction_check(&eng.eviction)
+
+
+cdef list check_invariants(const EngineState* eng):
+    return (flow_check(&eng.flows, eng.pool.capacity) + wheel_check(&eng.wheel)
+            + listeners_check(&eng.listeners) + ports_check(&eng.ports) + range_pool_check(&eng.ranges)
+            + census(eng) + balances(eng) + order_book(eng))

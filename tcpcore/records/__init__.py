@@ -1,0 +1,1 @@
+"""One struct a module, and the numpy dtype derived from it."""

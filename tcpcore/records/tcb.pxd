@@ -1,0 +1,140 @@
+# The connection block: one 64-byte cache line per connection; 16 bytes of timestamps, four to a line, which
+# only those that agreed on them touch; and a cold line that only data, RTT, persist and errors touch.
+# BLOCK, the numpy dtype, is derived from the struct.
+#
+#       0       4       8     10    12      16
+#    0  | raddr | laddr | rport|lport| next  |
+#   16  |snd_una|snd_nxt| rcv_nxt    |snd_wnd|
+#   32  | iss   |snd_wl1| deadline   |timer_pos|
+#   48  |generation|listener|mss|bits|state|retries|timer|wscale|rtt|
+#
+# Invariant: a block in state CLOSED without HELD is free, and its timer is T_NONE.
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memset
+
+
+cdef enum:
+    TICK_NS = 1_000_000       # one tick of every deadline: 1 ms
+
+cdef struct Tcb:
+    uint32_t raddr
+    uint32_t laddr
+    uint16_t rport
+    uint16_t lport
+    uint32_t next             # flow table: next reference (slot + 1) of the chain, 0 ends
+    uint32_t snd_una
+    uint32_t snd_nxt          # highest number sent + 1 (never pulled back)
+    uint32_t rcv_nxt
+    uint32_t snd_wnd          # scaled
+    uint32_t iss
+    uint32_t snd_wl1          # until an active open is ESTABLISHED: tick of the first SYN
+    uint32_t deadline         # low 32 bits of the absolute tick, while timer != T_NONE
+    uint32_t timer_pos        # wheel: where our entry is, 0 none
+    uint32_t generation       # counts owners of the slot, from 1
+    uint16_t listener         # listener id, 0 for active opens
+    uint16_t mss              # what the peer's MSS option allows us to send
+    uint16_t bits             # TcbBit
+    uint8_t state             # StateId
+    uint8_t retries           # resends (or probes) since the last progress
+    uint8_t timer             # TimerKind of `deadline`
+    uint8_t wscale            # low nibble: shift for the peer's windows; high: for ours
+    uint16_t rtt              # first RTT sample in ticks, 0 none (Karn)
+
+# RFC 7323. Valid only while the block has B_TS.
+cdef struct Timestamps:
+    uint32_t recent           # TS.Recent
+    uint32_t recent_at        # tick of its last update
+    uint32_t offset           # added to our clock in TSval
+    uint32_t first            # TSval of our first SYN
+
+# The cold line. Valid only while the block has B_COLD.
+cdef struct Cold:
+    uint32_t srtt_us
+    uint32_t rttvar_us
+    uint32_t rtt_seq          # number being timed; while B_RECOVER: the recovery point
+    uint32_t rtt_at           # tick it was sent; in SYN-RECEIVED, once it is not 0: rtt_seq is our last TSval
+    uint32_t snd_end          # number after the last byte the application queued
+    uint32_t max_snd_wnd      # largest window the peer ever offered (RFC 5961 5)
+    uint32_t rcv_adv          # right edge of the window we advertised
+    uint32_t rcv_buf          # bytes
+    uint32_t unread           # received in order and not yet taken by recv()
+    uint32_t oow_at           # tick of the last rate-limited ACK (tcp_invalid_ratelimit)
+    uint32_t ranges           # reference into the out-of-order pool, 0 none
+    uint32_t later            # tick of the second timer
+    uint8_t later_timer       # its TimerKind
+    uint8_t error             # errno as SO_ERROR would give it
+    uint8_t delayed           # segments taken and not yet acknowledged (delack_ms)
+    uint8_t backoff           # doublings of the RTO since the last sample (Karn)
+    uint32_t _spare[3]        # one line
+
+# RFC 9293 3.3.2; the values of tcpcore.State.
+cdef enum:
+    CLOSED = 0
+    LISTEN = 1
+    SYN_SENT = 2
+    SYN_RECEIVED = 3
+    ESTABLISHED = 4
+    FIN_WAIT_1 = 5
+    FIN_WAIT_2 = 6
+    CLOSE_WAIT = 7
+    CLOSING = 8
+    LAST_ACK = 9
+    TIME_WAIT = 10
+    N_STATES = 11
+
+# Sets of states, tested as `in_set(tcb.state, CAN_SEND)`.
+cdef enum StateSet:
+    CAN_RECEIVE = 0x070       # text is accepted: ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2
+    LINGERING = 0x1E0         # may be about to enter FIN-WAIT-2 or TIME-WAIT: FIN-WAIT-1 .. CLOSING
+    OPENING = 0x00C           # SYN-SENT, SYN-RECEIVED
+    ABORT_RESETS = 0x0F8      # an ABORT call sends a RST (RFC 9293 3.10.5)
+    CAN_SEND = 0x090          # the application may send: ESTABLISHED, CLOSE-WAIT
+    OUR_FIN = 0x320           # our FIN is queued or sent, not acknowledged: FIN-WAIT-1, CLOSING, LAST-ACK
+    AFTER_CLOSE = 0x360       # our side is closed: FIN-WAIT-1, FIN-WAIT-2, CLOSING, LAST-ACK
+    PEER_FIN = 0x780          # the peer's FIN is behind RCV.NXT: CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT
+
+cdef enum TcbBit:
+    B_HELD = 0x0001           # the application holds it: the block survives the connection
+    B_QUEUED = 0x0002         # in a listener's accept queue
+    B_PASSIVE = 0x0004        # SYN-RECEIVED came from LISTEN (MUST-11)
+    B_ORPHAN = 0x0008         # the application is gone (close)
+    B_COLD = 0x0010           # the cold line is valid
+    B_TS = 0x0020             # timestamps negotiated
+    B_SACK = 0x0040           # SACK permitted by both
+    B_WSCALE = 0x0080         # window scaling negotiated
+    B_FIN_SENT = 0x0100       # our FIN has been on the wire
+    B_AUTO_CLOSE = 0x0200     # the application answers FIN with FIN (listen(auto_close))
+    B_EPHEMERAL = 0x0400      # counts in the port organ
+    B_RECOVER = 0x0800        # resending after a timeout until cold.rtt_seq is acknowledged
+    B_TIMING = 0x1000         # cold.rtt_seq is being timed
+    B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
+    B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
+    B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN
+    B_FULL_SOCKET = 0x2000          # orphan in FIN-WAIT-2: a connection still, no TIME-WAIT (Linux)
+    B_WINDOW = 0x4000         # own rcv_buf or unread data: the window is in the cold line
+    B_RESEND_SYN = 0x8000     # opening: our SYN went, or will go, twice before its timer: no RTT sample
+
+cdef enum TimerKind:
+    T_NONE = 0
+    T_REXMT = 1               # SYN, SYN-ACK, data or FIN again
+    T_PERSIST = 2             # zero-window probe
+    T_FIN_WAIT_2 = 3          # orphan
+    T_TIME_WAIT = 4
+    T_DELACK = 5
+    T_OUTPUT = 6              # queued data that may go out now
+
+
+cdef inline bint in_set(uint8_t state, uint32_t states) noexcept nogil:
+    return (states >> state) & 1
+
+
+cdef inline bint is_side(uint8_t kind) noexcept nogil:
+    return kind == T_DELACK or kind == T_OUTPUT
+
+
+cdef inline uint8_t main_kind(const Tcb* tcb, const Cold* cold) noexcept nogil:
+    """The main timer that runs, whichever of the two comes first."""
+    if is_side(tcb.timer):
+        return cold.later_timer
+    return tcb.timer

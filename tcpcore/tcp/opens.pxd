@@ -1,0 +1,74 @@
+# How a connection begins: the block and the first row of both opens (RFC 9293 3.10.1, 3.10.7.2 third).
+# Ground of the law, below the grain of a call, as there is one of each per connection.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+
+from tcpcore.base.prefetch cimport unlikely
+from tcpcore.records.knobs cimport Knobs
+from tcpcore.records.segment cimport ACK, SYN, WSCALE_MAX, Segment
+from tcpcore.records.tcb cimport (
+    B_HELD, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, SYN_SENT, Cold, Tcb, Timestamps,
+)
+from tcpcore.tcp.options cimport open_window, read_options, take_window
+from tcpcore.tcp.output cimport start_cold, write_syn
+from tcpcore.tcp.rto cimport clock_ms, first_wait, tick_up
+
+
+cdef inline void prepare(Tcb* tcb, Cold* cold, Timestamps* stamp, const Knobs* knobs, int64_t now, uint32_t iss,
+                         uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
+    """A fresh block, offering what the knobs allow."""
+    cdef uint32_t shift = knobs.rcv_wscale
+    cdef uint16_t bits = 0
+    tcb.iss = iss
+    tcb.snd_una = iss
+    tcb.snd_nxt = iss + 1
+    if knobs.tcp_sack:
+        bits |= B_SACK
+    if knobs.tcp_window_scaling:
+        bits |= B_WSCALE
+    if knobs.tcp_timestamps:
+        bits |= B_TS
+    if unlikely(rcv_buf):
+        bits |= B_WINDOW
+        shift = knobs.rcv_wscale_min
+        while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
+            shift += 1
+    if bits & B_WSCALE:
+        tcb.wscale = <uint8_t>(shift << 4)
+    tcb.bits |= bits
+    if bits & B_WINDOW:
+        start_cold(tcb, cold)
+        cold.rcv_buf = rcv_buf
+    if bits & B_TS:
+        stamp.recent = stamp.recent_at = 0
+        stamp.offset = ts_offset
+        stamp.first = clock_ms(now) + ts_offset
+
+
+cdef inline uint32_t open_active(Tcb* tcb, Cold* cold, Timestamps* stamp, const Knobs* knobs, int64_t now,
+                                 uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf,
+                                 Segment* row) noexcept nogil:
+    """CLOSED -> SYN-SENT; the tuple is already in the block. The SYN goes in `row`, its timer (T_REXMT) runs
+    as many ticks as are returned."""
+    prepare(tcb, cold, stamp, knobs, now, iss, ts_offset, rcv_buf)
+    tcb.state = SYN_SENT
+    tcb.bits |= B_HELD
+    tcb.mss = knobs.mss
+    tcb.snd_wl1 = <uint32_t>tick_up(now)
+    write_syn(row, tcb, cold, stamp, knobs, now, SYN)
+    return first_wait(tcb, knobs)
+
+
+cdef inline uint32_t open_passive(Tcb* tcb, Cold* cold, Timestamps* stamp, const Segment* seg,
+                                  const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
+                                  uint32_t rcv_buf, Segment* row) noexcept nogil:
+    """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry, and its SYN-ACK in `row`, whose timer
+    (T_REXMT) runs as many ticks as are returned."""
+    prepare(tcb, cold, stamp, knobs, now, iss, ts_offset, rcv_buf)
+    tcb.state = SYN_RECEIVED
+    tcb.bits |= B_PASSIVE
+    tcb.rcv_nxt = seg.seq + 1
+    read_options(tcb, stamp, seg, knobs, now)
+    take_window(tcb, cold, seg, seg.wnd)
+    open_window(tcb, cold, knobs)
+    write_syn(row, tcb, cold, stamp, knobs, now, SYN | ACK)
+    return first_wait(tcb, knobs)

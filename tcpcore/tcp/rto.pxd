@@ -1,0 +1,166 @@
+# Resend timing: RFC 6298, Karn's rule, backoff, and when to give up. Ground: numbers in,
+# numbers out; ticks of 1 ms unless the name says _us.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from tcpcore.records.knobs cimport Knobs
+from tcpcore.records.tcb cimport B_COLD, B_PASSIVE, B_SYN_UNACKED, TICK_NS, Cold, Tcb
+
+cdef enum:
+    RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
+    LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
+    TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
+    TW_SHORT_MS = 4000        # Linux counts shorter ones as TWKilled
+    RTT_MAX = 65535           # what Tcb.rtt can hold; a longer sample is cut
+
+
+cdef inline int64_t tick_up(int64_t now) noexcept nogil:
+    """The first tick at or after now: deadlines are never early."""
+    return <int64_t>((<uint64_t>now + TICK_NS - 1) // TICK_NS)
+
+
+cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
+    """The timestamp clock, modulo 2**32. Unsigned: `now` is never negative, and the division is shorter."""
+    return <uint32_t>(<uint64_t>now // TICK_NS)
+
+
+cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap) noexcept nogil:
+    """interval doubled shift times, at most cap."""
+    cdef uint64_t doubled = (<uint64_t>interval) << (shift if shift < 31 else 31)
+    return <uint32_t>doubled if doubled < cap else cap
+
+
+cdef inline uint32_t slopped(uint32_t interval, uint32_t slop, uint32_t cap) noexcept nogil:
+    """interval and FreeBSD's allowance for slow peers on top, which is never doubled; at most cap."""
+    cdef uint64_t whole = <uint64_t>interval + slop
+    return <uint32_t>whole if whole < cap else cap
+
+
+cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last, uint32_t slop,
+                                 uint32_t cap) noexcept nogil:
+    """The intervals with first .. last doublings, added up."""
+    cdef uint64_t total = 0
+    cdef uint32_t shift
+    for shift in range(first, last + 1):
+        total += slopped(backed_off(interval, shift, cap), slop, cap)
+    return total
+
+
+cdef inline uint32_t rtt_sample(uint32_t sample) noexcept nogil:
+    """A measured round trip in ticks, made fit to keep: 1 .. RTT_MAX; 0 if it is no sample."""
+    if sample >= <uint32_t>0x80000000:
+        return 0
+    return 1 if sample == 0 else RTT_MAX if sample > RTT_MAX else sample
+
+
+cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
+    """RFC 6298 2.2, 2.3: one more round trip, in ticks."""
+    cdef uint32_t us = sample * 1000
+    cdef uint32_t error
+    if cold.srtt_us == 0:
+        cold.srtt_us = us
+        cold.rttvar_us = us // 2
+    else:
+        error = us - cold.srtt_us if us > cold.srtt_us else cold.srtt_us - us
+        cold.rttvar_us = <uint32_t>((3 * <uint64_t>cold.rttvar_us + error) // 4)
+        cold.srtt_us = <uint32_t>((7 * <uint64_t>cold.srtt_us + us) // 8)
+    cold.backoff = 0
+
+
+cdef inline uint32_t rto_of(uint64_t srtt, uint64_t variance, const Knobs* knobs) noexcept nogil:
+    """RFC 6298 2.2-2.5: SRTT and 4 RTTVAR, in us, with the profile's least."""
+    cdef uint64_t us
+    if knobs.rto_min_rule == 0:
+        us = srtt + (variance if variance > knobs.rto_min_us else knobs.rto_min_us)
+    else:
+        us = srtt + variance
+        if us < knobs.rto_min_us:
+            us = knobs.rto_min_us
+    us = (us + 999) // 1000
+    return <uint32_t>us if us < knobs.rto_max else knobs.rto_max
+
+
+cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """RFC 6298 2: the timeout before any backoff and slop, in ticks."""
+    if (tcb.bits & B_COLD) and cold.srtt_us:
+        return rto_of(cold.srtt_us, 4 * <uint64_t>cold.rttvar_us, knobs)
+    if tcb.rtt:
+        return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
+    if tcb.bits & B_SYN_UNACKED:
+        return knobs.rto_initial                      # our SYN is still being resent
+    return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
+
+
+cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil:
+    """How often the timeout has been doubled."""
+    return cold.backoff if tcb.bits & B_COLD else tcb.retries
+
+
+cdef inline uint32_t rexmt_wait(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
+    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max), knobs.rto_slop,
+                   knobs.rto_max)
+
+
+cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                               uint32_t limit) noexcept nogil:
+    """R2 (RFC 9293 3.8.3): the peer has had its time."""
+    cdef uint32_t shift = backoff_of(tcb, cold)
+    cdef uint32_t before
+    if knobs.retries_by_count or tcb.retries == 0:
+        return tcb.retries >= limit
+    # since the first resend, which came with `before` doublings behind it
+    before = shift - tcb.retries
+    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_slop, knobs.rto_max)
+            >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.rto_max))
+
+
+cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
+    """The wait after the SYN (SYN-ACK) number `resends`, 0 the first: the slop is for resends only."""
+    cdef uint32_t doublings = resends - linear if resends > linear else 0
+    return slopped(backed_off(knobs.rto_initial, doublings, knobs.rto_max), knobs.rto_slop if resends else 0,
+                   knobs.rto_max)
+
+
+cdef inline uint32_t first_wait(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """What the timer of a first SYN or SYN-ACK was set to; keepinit may have cut the SYN's short."""
+    cdef uint32_t wait = syn_interval(knobs, 0, 0)
+    if knobs.keepinit and knobs.keepinit < wait and not tcb.bits & B_PASSIVE:
+        return knobs.keepinit
+    return wait
+
+
+cdef inline bint keeps_full_socket(const Knobs* knobs) noexcept nogil:
+    """What tcp_fin_timeout has above a minute an orphan in FIN-WAIT-2 spends as a connection (Linux)."""
+    return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout > TW_FULL_MS
+
+
+cdef inline uint32_t rto_with(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                              uint32_t sample) noexcept nogil:
+    """The timeout after one more round trip, in ticks, that no cold line keeps; 0 none."""
+    cdef Cold told
+    if sample == 0:
+        return rto(tcb, cold, knobs)
+    told.srtt_us = 1000 * <uint32_t>tcb.rtt
+    told.rttvar_us = 500 * <uint32_t>tcb.rtt
+    rtt_update(&told, sample)
+    return rto_of(told.srtt_us, 4 * <uint64_t>told.rttvar_us, knobs)
+
+
+cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sample,
+                              uint32_t wait) noexcept nogil:
+    """3.5 RTO are certainly less than `wait`: with both round trips at most M, neither SRTT nor 1.6 RTTVAR is
+    more, and the RTO at most 3.5 M, the least variance and a tick. It saves working it out."""
+    cdef uint32_t most = sample if sample > tcb.rtt else tcb.rtt
+    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.rto_min_us // 1000 + 2) < wait
+
+
+cdef inline uint32_t fin_wait_2_time(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                                     uint32_t sample) noexcept nogil:
+    """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
+    what is above a minute a second time. sample: see rto_with."""
+    cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
+    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, wait):
+        return wait
+    least = rto_with(tcb, cold, knobs, sample)
+    least = (least << 2) - (least >> 1)
+    return wait if wait > least else least

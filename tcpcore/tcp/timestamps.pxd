@@ -1,0 +1,59 @@
+# Timestamps (RFC 7323) of one connection, and what becomes of the round trips they tell. Ground of the law:
+# cdef inline only.
+from libc.stdint cimport int64_t, uint32_t
+
+from tcpcore.base.seq cimport seq_between, seq_lt
+from tcpcore.records.knobs cimport PAWS_SPARE_ACKS, Knobs
+from tcpcore.records.segment cimport FIN, OPT_TS, Segment, seg_end
+from tcpcore.records.tcb cimport B_COLD, B_ORPHAN, B_TS, FIN_WAIT_1, OUR_FIN, Cold, Tcb, Timestamps, in_set
+from tcpcore.tcp.output cimport use_cold
+from tcpcore.tcp.rto cimport clock_ms, keeps_full_socket, rtt_sample, rtt_update
+
+
+cdef inline void take_timestamp(Timestamps* stamp, const Segment* seg, int64_t now) noexcept nogil:
+    """TS.Recent := SEG.TSval (4.3)."""
+    stamp.recent = seg.tsval
+    stamp.recent_at = clock_ms(now)
+
+
+cdef inline bint older(const Tcb* tcb, const Timestamps* stamp, const Segment* seg) noexcept nogil:
+    """PAWS (5.3 R1): the timestamp lies before TS.Recent."""
+    return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, stamp.recent)
+
+
+cdef inline uint32_t echoed_sample(const Timestamps* stamp, const Segment* seg, int64_t now) noexcept nogil:
+    """The round trip that the echo of our timestamp tells (4.1), in ticks; 0 if it tells none."""
+    return rtt_sample(clock_ms(now) + stamp.offset - seg.tsecr)
+
+
+cdef inline bint echoes_syn(const Timestamps* stamp, const Segment* seg, int64_t now) noexcept nogil:
+    """TSecr is one that our SYNs may have had."""
+    return seq_between(stamp.first, seg.tsecr, clock_ms(now) + stamp.offset)
+
+
+cdef inline bint echoes_synack(const Tcb* tcb, const Cold* cold, const Timestamps* stamp,
+                               const Segment* seg) noexcept nogil:
+    """TSecr is one that our SYN-ACKs may have had: there was one only until it is resent."""
+    return seq_between(stamp.first, seg.tsecr,
+                       cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else stamp.first)
+
+
+cdef inline bint rtt_serves(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
+    """Somebody will ask for the RTO after this segment, which moved SND.UNA. Once our FIN is acknowledged
+    nothing is resent; only Linux's PAWS asks, where FIN-WAIT-2 stays a connection."""
+    if not in_set(tcb.state, OUR_FIN) or tcb.snd_una != tcb.snd_nxt:
+        return True
+    if tcb.state != FIN_WAIT_1 or knobs.paws_rule != PAWS_SPARE_ACKS:
+        return False
+    return (not tcb.bits & B_ORPHAN or not knobs.orphan_fin_wait_2_brief or keeps_full_socket(knobs)
+            or (seg.flags & FIN and seg_end(seg) != tcb.rcv_nxt + 1))
+
+
+cdef inline uint32_t keep_sample(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                 uint32_t sample) noexcept nogil:
+    """A round trip that an ACK told, in ticks; returned where no cold line is made for it."""
+    if sample == 0 or not (tcb.bits & B_COLD or rtt_serves(tcb, seg, knobs)):
+        return sample
+    use_cold(tcb, cold)
+    rtt_update(cold, sample)
+    return 0

@@ -1,0 +1,74 @@
+"""The event queue against a list: order, subscription, bound, and the dtype."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcpcore.components.events import EVENT, EventKind, EventQueue, event_mask
+from tests.reference.events import ReferenceEvents
+
+event = st.tuples(
+    st.integers(0, 2**64 - 1),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([int(kind) for kind in EventKind]),
+    st.integers(0, 255),
+    st.integers(0, 10),
+)
+
+
+@given(
+    kinds=st.sets(st.sampled_from(list(EventKind))),
+    bound=st.integers(0, 12),
+    steps=st.lists(st.one_of(event, st.none()), max_size=60),
+)
+def test_against_a_list(kinds, bound, steps):
+    queue = EventQueue([kind.name.lower() for kind in kinds], bound)
+    model = ReferenceEvents(kinds, bound)
+    for step in [*steps, None]:
+        if step is None:
+            assert queue.drain().tolist() == model.drain()
+        else:
+            queue.tell(*step)
+            model.tell(*step)
+        assert queue.lost == model.lost
+
+
+def test_grows_to_its_bound_and_then_counts():
+    queue = EventQueue(["closed"], 5000)
+    assert queue.nbytes == 0
+    for at in range(5003):
+        queue.tell(1, at, 0, EventKind.CLOSED, 0, 0)
+        queue.tell(1, at, 0, EventKind.OPENED, 0, 0)
+    assert queue.nbytes == 5000 * EVENT.itemsize
+    drained = queue.drain()
+    assert (drained["at"] == np.arange(5000)).all()
+    assert queue.lost == 3
+    assert queue.drain().size == 0
+    assert queue.nbytes == 5000 * EVENT.itemsize
+
+
+def test_a_drained_array_is_the_callers():
+    queue = EventQueue(["lost"])
+    queue.tell(7, 1, 2, EventKind.LOST, 3, 4)
+    first = queue.drain()
+    queue.tell(8, 9, 9, EventKind.LOST, 9, 9)
+    assert first.tolist() == [(7, 1, 2, 5, 3, 4)]
+
+
+def test_dtype():
+    assert EVENT.names == ("conn", "at", "listener", "kind", "cause", "state")
+    assert [EVENT[name].str for name in EVENT.names] == ["<u8", "<i8", "<u4", "|u1", "|u1", "|u1"]
+    assert EVENT.itemsize == 24
+
+
+def test_mask():
+    assert event_mask([]) == 0
+    assert event_mask(["opened", "time_wait"]) == 1 << EventKind.OPENED | 1 << EventKind.TIME_WAIT
+
+
+@pytest.mark.parametrize("bad", ["Closed", "gone", 3])
+def test_unknown_kind(bad):
+    with pytest.raises(ValueError, match=r"events: expected names out of opened, .*time_wait, got"):
+        EventQueue([bad])

@@ -1,0 +1,87 @@
+"""FIN_WAIT_2 without an application, as the engine's reference has it.
+
+A mixin of `ReferenceEngine`. Source: docs/semantics.md section 6a; RFC 9293 3.6.1, 3.10.7.4.
+"""
+
+import errno
+
+from tests.reference.connection import CURRENT, add, after, before, tick
+from tests.reference.data import FIN_WAIT_2
+
+
+class Closing:
+    # -- FIN_WAIT_2 without an application (section 6a) ------------------------------------------------
+
+    @property
+    def brief(self):
+        """Whether it is judged like TIME_WAIT."""
+        return self.config.orphan_fin_wait_2_brief
+
+    @property
+    def whole_at_first(self):
+        """What is above 60 s Linux waits as a connection."""
+        return self.brief and self.config.tcp_fin_timeout > 60
+
+    def start_fin_wait_2(self, conn, now):
+        if self.whole_at_first and not conn.whole:
+            conn.whole = True
+            timeout = 1000 * self.config.tcp_fin_timeout - 60_000
+            return self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
+        conn.whole = False
+        timeout = self.fin_wait_2_time(conn)
+        if self.brief and not self.enter_time_wait_table(conn, timeout):
+            return
+        self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
+
+    def fin_wait_2_time(self, conn):
+        timeout = 1000 * self.config.tcp_fin_timeout
+        if not self.config.orphan_fin_wait_2_brief:
+            return timeout
+        rto = self.rto(conn)
+        least = 4 * rto - rto // 2
+        return max(timeout if timeout <= 60_000 else timeout - 60_000, least)
+
+    def enter_time_wait_table(self, conn, lasts):
+        """Whether there is room for one more; if not the connection is gone."""
+        if not conn.in_time_wait_table:
+            if self.time_wait_table() >= self.config.tcp_max_tw_buckets:
+                self.count("TCPTimeWaitOverflow")
+                self.die(conn, 0, None)
+                return False
+            conn.in_time_wait_table = True
+            conn.invalid_at = None
+            self.count("TW" if lasts > 4000 else "TWKilled")
+        return True
+
+    def in_orphaned_fin_wait_2(self, conn, seg, now):
+        paws = conn.older(seg)
+        if paws or not self.in_window(conn, seg):
+            self.count("PAWSEstab", paws)
+            if not self.limited(conn, seg, now, "TCPACKSkippedFinWait2"):
+                self.ordinary_ack(conn, now)
+        elif seg.rst:
+            self.die(conn, errno.ECONNRESET, "ResetByPeer")
+        elif seg.syn and not before(seg.seq, conn.rcv_nxt):
+            self.answering_rst(seg)
+            self.die(conn, errno.ECONNRESET, "ResetByPeer")
+        elif not seg.has_ack or seg.len == 0 or not after(seg.end, conn.rcv_nxt):
+            pass
+        elif seg.fin and seg.end == add(conn.rcv_nxt, 1):
+            conn.rcv_nxt = seg.end
+            if conn.ts and seg.has_ts:
+                conn.take_timestamp(seg, now)
+            self.ordinary_ack(conn, now)
+            self.start_time_wait(conn, now)
+        else:
+            self.data_after_close(conn, seg)
+
+    def fin_wait_2_timer(self, conn, now):
+        if conn.whole and self.whole_at_first:
+            return self.start_fin_wait_2(conn, now)
+        if conn.whole:
+            self.active_rst(conn, now)
+        self.die(conn, 0, "FinWait2TimedOut")
+
+    def current(self):
+        """CurrEstab."""
+        return sum(conn.state in CURRENT for conn in self.slots.values())

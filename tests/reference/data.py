@@ -1,0 +1,488 @@
+"""What the reference engine sends, and when: rows, windows, data as lengths, round trips, resend timers.
+
+A mixin of `ReferenceEngine`: it needs `self.config`, `self.emit`, `self.count`, `self.arm`, `self.disarm`,
+`self.die`.
+Source: docs/semantics.md sections 1, 5, 7, 8 and 9; RFC 9293 3.8, RFC 6298, RFC 5961 section 7.
+"""
+
+import errno
+
+from tcpcore import State
+from tests.reference.connection import (
+    ACK,
+    FIN,
+    MS,
+    NO_LIMIT,
+    OPT_MSS,
+    OPT_SACK_OK,
+    OPT_TS,
+    OPT_WSCALE,
+    PSH,
+    RECEIVERS,
+    RST,
+    SPACE,
+    SYN,
+    TRANSMITTERS,
+    UNSCALED,
+    Range,
+    add,
+    after,
+    before,
+    doubled,
+    model,
+    tick,
+)
+
+#: What a timer is for; `ReferenceEngine.fire` calls the method of that name.
+REXMT, PERSIST, FIN_WAIT_2, TIME_WAIT = "rexmt", "persist", "fin_wait_2", "time_wait"
+DELACK, OUTPUT = "delack", "output"
+#: Rows that one segment may make a connection send at once; a call may send all that fits the window.
+AT_ONCE = 2
+ALL = 1 << 30
+RTO_WITHOUT_SAMPLE_MS = 3000
+LONGEST_SAMPLE_MS = 65535
+DATA_RTO_MIN_MS = 200
+DAY_MS = 24 * 3600 * 1000
+
+
+class Sending:
+    # -- rows (3.5.2, 3.10.7) --------------------------------------------------------------------
+
+    def tsval(self, conn, now):
+        return add(now // MS, conn.ts_offset)
+
+    def row(self, conn, now, flags, seq, payload_len=0, wnd=None, **options):
+        if wnd is None:
+            wnd = self.advertise(conn)
+        options.setdefault("opts", 0)
+        if conn.ts:
+            options["opts"] |= OPT_TS
+            options["tsval"] = self.tsval(conn, now)
+            options["tsecr"] = conn.ts_recent if flags & ACK else 0
+        self.emit(src=conn.laddr, sport=conn.lport, dst=conn.raddr, dport=conn.rport, flags=flags, seq=seq,
+                  ack=conn.rcv_nxt if flags & ACK else 0, wnd=wnd, payload_len=payload_len, **options)
+
+    def send_seq(self, conn):
+        """SND.NXT, or the right edge of the peer's window when that lies before it (not while half-open)."""
+        if conn.half_open or not self.config.seq_within_window:
+            return conn.snd_nxt
+        return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
+
+    def bare_ack(self, conn, now):
+        self.row(conn, now, ACK, self.send_seq(conn))
+        self.acknowledged(conn)
+
+    def ordinary_ack(self, conn, now):
+        """By knob it says again what the peer has not acknowledged: our SYN, or our FIN."""
+        again = self.config.ack_repeats_control and conn.snd_una != conn.snd_nxt
+        if again and conn.state == State.SYN_RECEIVED:
+            self.syn(conn, now)
+            self.acknowledged(conn)
+        elif again and conn.fin_sent:
+            self.row(conn, now, FIN | ACK, add(conn.snd_nxt, -1))
+            self.acknowledged(conn)
+        else:
+            self.bare_ack(conn, now)
+
+    def active_rst(self, conn, now):
+        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn))
+
+    def answering_rst(self, seg):
+        """3.5.2 group 1; never in answer to a RST."""
+        if seg.rst:
+            return
+        there = {"src": seg.dst, "sport": seg.dport, "dst": seg.src, "dport": seg.sport}
+        if seg.has_ack:
+            self.emit(**there, flags=RST, seq=seg.ack)
+        else:
+            self.emit(**there, flags=RST | ACK, ack=seg.end)
+
+    def syn(self, conn, now):
+        """A SYN, or a SYN-ACK once we have the peer's."""
+        answer = conn.state != State.SYN_SENT
+        config = self.config
+        options = {"opts": OPT_MSS, "mss": config.mss}
+        if conn.scaled if answer else config.tcp_window_scaling:
+            options["opts"] |= OPT_WSCALE
+            options["wscale"] = config.wscale(conn.rcv_buf)
+        if conn.sack if answer else config.tcp_sack:
+            options["opts"] |= OPT_SACK_OK
+        if not answer and config.tcp_timestamps:
+            options["opts"] |= OPT_TS
+            options["tsval"] = self.tsval(conn, now)
+        conn.last_tsval = self.tsval(conn, now)
+        self.row(conn, now, SYN | ACK if answer else SYN, conn.iss,
+                 wnd=min(self.whole_window(conn), UNSCALED), **options)
+
+    # -- our window (section 7) ------------------------------------------------------------------
+
+    def whole_window(self, conn):
+        """What the empty buffer gives, as far as 16 bits can tell it."""
+        stamped = conn.passive and conn.ts
+        return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
+
+    def offered(self, conn):
+        """What is left of the window offered last."""
+        return max((conn.rcv_adv - conn.rcv_nxt + SPACE // 2) % SPACE - SPACE // 2, 0)
+
+    def window(self, conn):
+        """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
+        window = self.offered(conn) if self.told(conn) else self.whole_window(conn)
+        if self.config.window_by_buffer:
+            window = max(window, self.config.window(conn.rcv_buf) - conn.unread)
+        return window
+
+    def told(self, conn):
+        """Whether the window is what was offered last, not simply all there is."""
+        return conn.had_unread or conn.rcv_buf != self.config.rcv_buf
+
+    def next_window(self, conn):
+        whole = self.whole_window(conn)
+        if conn.peer_done and self.told(conn) and self.config.acceptance == "linux":
+            return self.offered(conn)
+        if not conn.unread:
+            return whole
+        free = max(whole - conn.unread, 0)
+        if free < self.config.mss or free < whole // 16:
+            free = 0
+        elif not conn.rcv_shift:
+            free -= free % self.config.mss
+        return max(free, self.offered(conn))
+
+    def advertise(self, conn):
+        """The window as 16 bits tell it; the right edge that they tell never moves back."""
+        window = self.next_window(conn) >> conn.rcv_shift
+        edge = add(conn.rcv_nxt, window << conn.rcv_shift)
+        if after(edge, conn.rcv_adv):
+            conn.rcv_adv = edge
+        return window
+
+    # -- limits (section 8) ----------------------------------------------------------------------
+
+    def limited(self, conn, seg, now, skipped):
+        """Whether an answer to a segment that carries nothing comes too soon after the previous one."""
+        return not (seg.len and not seg.syn) and self.too_soon(conn, now, skipped)
+
+    def too_soon(self, conn, now, skipped):
+        limit = self.config.tcp_invalid_ratelimit
+        if not limit:
+            return False
+        if conn.invalid_at is not None and now // MS - conn.invalid_at < limit:
+            self.count(skipped)
+            return True
+        conn.invalid_at = now // MS
+        return False
+
+    def challenge_ack(self, conn, now):
+        if self.too_soon(conn, now, "TCPACKSkippedChallenge"):
+            return
+        limit = self.config.tcp_challenge_ack_limit
+        if limit not in (0, NO_LIMIT):
+            second = now // (1000 * MS)
+            if second != self.challenge_second:
+                self.challenge_second = second
+                self.challenges_left = limit // 2 + self.draw(limit)
+            if self.challenges_left <= 0:
+                return
+            self.challenges_left -= 1
+        self.count("TCPChallengeACK")
+        self.bare_ack(conn, now)
+
+    # -- RFC 6298 --------------------------------------------------------------------------------
+
+    def sample(self, conn, ticks):
+        r = min(max(ticks, 1), LONGEST_SAMPLE_MS) * 1000
+        if conn.srtt is None:
+            conn.srtt, conn.rttvar = r, r // 2
+        else:
+            conn.rttvar = (3 * conn.rttvar + abs(conn.srtt - r)) // 4
+            conn.srtt = (7 * conn.srtt + r) // 8
+        conn.backoff = 0
+
+    def sample_syn(self, conn, seg, now):
+        if not conn.no_sample:
+            self.sample(conn, tick(now) - conn.syn_timed)
+        else:
+            self.sample_echo(conn, seg, now)
+
+    def sample_echo(self, conn, seg, now):
+        """The round trip that the echo of our TSval tells, if there is one."""
+        if conn.ts and seg.has_ts and seg.tsecr:
+            trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
+            if trip < SPACE // 2:
+                self.sample(conn, trip)
+            return True
+        return False
+
+    def sample_ack(self, conn, seg, now):
+        """What an advancing ACK tells: the echo if there is one, else the number being timed."""
+        timed = conn.timed
+        if timed and not before(seg.ack, timed[0]):
+            conn.timed = None
+        else:
+            timed = None
+        if not self.sample_echo(conn, seg, now) and timed:
+            self.sample(conn, tick(now) - timed[1])
+
+    def rto(self, conn):
+        """ms, without backoff."""
+        config = self.config
+        if conn.srtt is None and conn.syn_unacked:
+            return config.rto_initial_ms
+        if conn.srtt is None:
+            return min(RTO_WITHOUT_SAMPLE_MS, config.tcp_rto_max_ms)
+        if config.rto_min_rule == "variance":
+            us = conn.srtt + max(4 * conn.rttvar, config.tcp_rto_min_us)
+        else:
+            us = max(conn.srtt + 4 * conn.rttvar, config.tcp_rto_min_us)
+        return min(-(-us // 1000), config.tcp_rto_max_ms)
+
+    def interval(self, conn):
+        most = self.config.tcp_rto_max_ms
+        return min(doubled(self.rto(conn), conn.backoff, most) + self.config.rto_slop_ms, most)
+
+    def syn_interval(self, doublings, resends=None):
+        """The slop comes with the first resend."""
+        config = self.config
+        slop = config.rto_slop_ms if (doublings if resends is None else resends) else 0
+        return min(doubled(config.rto_initial_ms, doublings, config.tcp_rto_max_ms) + slop,
+                   config.tcp_rto_max_ms)
+
+    # -- output (3.8.6, section 7) ---------------------------------------------------------------
+
+    def data_row(self, conn, now, seq, length, fin):
+        flags = ACK | (PSH if length else 0) | (FIN if fin else 0)
+        self.row(conn, now, flags, seq, payload_len=length)
+        self.acknowledged(conn)
+
+    def acknowledged(self, conn):
+        """An ACK went out: none is owed."""
+        conn.delayed = 0
+        if conn.side and conn.side[1] == DELACK:
+            self.disarm(conn, "side")
+
+    def next_row(self, conn):
+        """(length, FIN) of the next row that fits the peer's window whole, or None."""
+        room = conn.snd_wnd - conn.in_flight
+        length = min(conn.unsent, conn.row_limit())
+        fin = conn.fin_queued and not conn.fin_sent and length == conn.unsent
+        return (length, fin) if 0 < length + fin <= room else None
+
+    def waiting(self, conn):
+        return conn.unsent > 0 or (conn.fin_queued and not conn.fin_sent)
+
+    def send_next(self, conn, now, length, fin):
+        seq = conn.snd_nxt
+        conn.snd_nxt = add(seq, length + fin)
+        conn.fin_sent |= fin
+        if length and conn.recover is None and conn.timed is None:
+            conn.timed = conn.snd_nxt, tick(now)
+        self.data_row(conn, now, seq, length, fin)
+        if not conn.main or conn.main[1] != REXMT:
+            if conn.main:
+                conn.backoff = 0                      # that of the probes
+            self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
+
+    def output(self, conn, now, room=AT_ONCE):
+        """Send what the peer's window lets go, `room` rows at most; how many went."""
+        rows = 0
+        if conn.state not in TRANSMITTERS:
+            return rows
+        while rows < room and (row := self.next_row(conn)):
+            self.send_next(conn, now, *row)
+            rows += 1
+        if self.next_row(conn):
+            self.arm(conn, "side", now // MS, OUTPUT)     # not rounded up: due at `now`
+        elif self.waiting(conn) and not conn.in_flight and not conn.main:
+            self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+        return rows
+
+    def resend(self, conn, now):
+        """The first unacknowledged row again."""
+        self.count("RetransSegs")
+        if conn.snd_una == conn.iss:
+            self.count("TCPSynRetrans")
+            return self.syn(conn, now)
+        end = add(conn.snd_nxt, -1) if conn.fin_sent else conn.snd_nxt
+        left = (end - conn.snd_una) % SPACE
+        length = min(left, conn.row_limit(), conn.snd_wnd or left)
+        self.data_row(conn, now, conn.snd_una, length, conn.fin_sent and length == left)
+
+    # -- timers (3.10.8) -------------------------------------------------------------------------
+
+    def rexmt_timer(self, conn, now):
+        if conn.half_open:
+            self.syn_ack_timer(conn, now)
+        elif conn.state in (State.SYN_SENT, State.SYN_RECEIVED):
+            self.syn_timer(conn, now)
+        else:
+            self.data_timer(conn, now)
+
+    def syn_timer(self, conn, now):
+        """SYN_SENT and the active SYN_RECEIVED (section 5)."""
+        config = self.config
+        self.count("TCPTimeouts")
+        most = config.tcp_syn_retries
+        elapsed = tick(now) - conn.syn_at
+        patience = model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
+        linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
+        if (conn.retries >= most + linear or (self.by_time and conn.retries and elapsed >= patience)
+                or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
+            self.count("AttemptFails")
+            self.count("TCPAbortOnTimeout")
+            return self.die(conn, errno.ETIMEDOUT, "ConnectTimedOut")
+        self.count_resend(conn, now)
+        conn.no_sample = True
+        self.resend(conn, now)
+        doublings = max(0, conn.retries - config.tcp_syn_linear_timeouts)
+        self.arm_syn(conn, now, self.syn_interval(doublings, conn.retries))
+
+    def arm_syn(self, conn, now, interval):
+        """For a SYN of ours; an attempt that is bounded ends with its bound."""
+        due = tick(now) + interval
+        if self.config.keepinit_ms is not None:
+            due = min(due, conn.syn_at + self.config.keepinit_ms)
+        self.arm(conn, "main", due, REXMT)
+
+    def count_resend(self, conn, now):
+        if conn.retries == 0:
+            conn.first_resend = tick(now)
+        conn.retries += 1
+
+    def most_resends(self, conn):
+        config = self.config
+        return (config.tcp_orphan_retries or 8) if conn.orphan else config.tcp_retries2
+
+    def data_timer(self, conn, now):
+        config = self.config
+        self.count("TCPTimeouts")
+        most = self.most_resends(conn)
+        if self.by_time:
+            patience = model(DATA_RTO_MIN_MS, most, config.tcp_rto_max_ms)
+            late = conn.retries > 0 and tick(now) - conn.first_resend >= patience
+        else:
+            late = conn.retries >= most
+        if late:
+            self.count("TCPAbortOnTimeout")
+            return self.die(conn, errno.ETIMEDOUT, "TimedOut")
+        self.count_resend(conn, now)
+        conn.backoff += 1
+        conn.timed = None
+        conn.recover = conn.snd_nxt
+        self.resend(conn, now)
+        self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
+
+    def persist_timer(self, conn, now):
+        """3.8.6.1: ask for the window."""
+        if conn.retries >= self.most_resends(conn):
+            self.count("TCPAbortOnTimeout")
+            return self.die(conn, errno.ETIMEDOUT, "TimedOut")
+        self.count_resend(conn, now)
+        if not self.by_time or conn.backoff < self.config.tcp_retries2:
+            conn.backoff += 1
+        if conn.snd_wnd and conn.unsent:
+            conn.retries = conn.backoff = 0
+            return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
+        self.count("TCPWinProbe")
+        self.row(conn, now, ACK, add(conn.snd_una, -1))
+        self.acknowledged(conn)
+        self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+
+    def delack_timer(self, conn, now):
+        self.ordinary_ack(conn, now)
+
+    def output_timer(self, conn, now):
+        self.output(conn, now, room=1)
+
+    # -- text and FIN (3.10.7.4, seventh and eighth) ------------------------------------------------
+
+    def seventh_text(self, conn, seg, now):
+        """Take what is in order, keep what is ahead. What is owed: nothing, "ack", or "later"."""
+        first = add(seg.seq, seg.syn)
+        end = seg.end
+        window = self.window(conn)
+        if first == end:
+            return "ack" if seg.syn else None         # the SYN of a simultaneous open, again
+        if not after(end, conn.rcv_nxt):
+            return "ack"
+        edge = add(conn.rcv_nxt, window)
+        if seg.payload_len and window == 0 and not self.trims:
+            self.count("TCPZeroWindowDrop")
+            return "ack"
+        if window and not before(first, edge) and not self.trims:
+            return "ack"
+        fin = seg.fin
+        if self.config.acceptance == "rfc" and after(end, edge):
+            end, fin = edge, False
+        if after(first, conn.rcv_nxt):
+            self.keep(conn, first, end, fin)
+            return "ack"
+        had_gap = bool(conn.ranges)
+        self.take(conn, end, fin)
+        return "ack" if had_gap or conn.peer_done else "later"
+
+    def keep(self, conn, first, end, fin):
+        """A range ahead of a gap, joined with what it touches; four of them at most."""
+        touching = [r for r in conn.ranges if not (before(end, r.first) or after(first, r.end))]
+        others = [r for r in conn.ranges if r not in touching]
+        if len(others) == 4:
+            self.count("TCPOFODrop")
+            return
+        self.count("TCPOFOQueue")
+        for r in touching:
+            first = r.first if before(r.first, first) else first
+            if after(r.end, end):
+                end, fin = r.end, r.fin
+            elif r.end == end:
+                fin |= r.fin
+        conn.ranges = sorted([*others, Range(first, end, bool(fin))],
+                             key=lambda r: (r.first - conn.rcv_nxt) % SPACE)
+
+    def take(self, conn, end, fin):
+        """RCV.NXT moves to `end` and over every range that has become contiguous, up to a FIN."""
+        start, conn.rcv_nxt = conn.rcv_nxt, end
+        while conn.ranges and not fin and not after(conn.ranges[0].first, conn.rcv_nxt):
+            r = conn.ranges.pop(0)
+            if after(r.end, conn.rcv_nxt):
+                conn.rcv_nxt, fin = r.end, r.fin
+        conn.peer_done = bool(fin)
+        if fin:
+            conn.ranges = []
+        taken = (conn.rcv_nxt - start) % SPACE - fin
+        self.count("BytesReceived", taken)
+        if not self.config.auto_read:
+            conn.unread += taken
+            conn.had_unread |= taken > 0 or (bool(fin) and self.config.acceptance == "linux")
+
+    def settle(self, conn, now, owed, room=AT_ONCE):
+        """After all steps: queued data, else the ACK that is owed."""
+        if owed == "later" and self.config.delack_ms:
+            conn.delayed += 1
+            owed = "ack" if conn.delayed >= 2 else owed
+        elif owed == "later":
+            owed = "ack"
+        rows = self.output(conn, now, room)
+        if rows and owed == "later" and not self.next_row(conn):
+            self.disarm(conn, "side")
+        if rows or not owed:
+            return
+        if owed == "ack":
+            self.ordinary_ack(conn, now)
+        elif conn.side is None or conn.side[1] == OUTPUT:            # which has nothing to send any more
+            self.arm(conn, "side", tick(now) + self.config.delack_ms, DELACK)
+
+    # -- recv (3.10.3) -----------------------------------------------------------------------------
+
+    def read(self, conn, nbytes, now):
+        """Take from the receive buffer; how much."""
+        left = self.offered(conn)
+        taken = conn.unread if nbytes is None else min(conn.unread, nbytes)
+        conn.unread -= taken
+        if taken and conn.state in RECEIVERS:
+            if 2 * left <= self.whole_window(conn) and (new := self.next_window(conn)) and new >= 2 * left:
+                self.ordinary_ack(conn, now)
+        return taken
+
+    @property
+    def by_time(self):
+        return self.config.retries_rule == "time"
