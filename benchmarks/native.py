@@ -25,7 +25,7 @@ def native(name: str) -> ModuleType:
     """The module made of `benchmarks/<name>.pyx`; compiled again when it or a header changed."""
     source = ROOT / "benchmarks" / f"{name}.pyx"
     made_of = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS}".encode())
-    for path in (source, *sorted((ROOT / "tcpcore").glob("*.pxd"))):
+    for path in (source, *sorted((ROOT / "tcpcore").rglob("*.pxd"))):
         made_of.update(path.read_bytes())
     directory = ROOT / "build" / "benchmarks" / f"{name}-{made_of.hexdigest()[:16]}"
     library = directory / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"

@@ -36,13 +36,19 @@ from tcpcore.components.ports cimport (
 from tcpcore.components.syn_policy cimport policy_accept_room
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
 from tcpcore.components.timer_wheel cimport wheel_next, wheel_start
-from tcpcore.loops.core cimport (
-    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, KEY_COOKIES, KEY_ISN, KEY_PORTS, Call,
-    EngineState, accept_one, advance_to, bytes_queued, call_batch, close_listener, connect_batch,
-    full_tick, lookup_handle, receive_batch, resolve_handle, rows_due_with, state_bytes, state_free,
+from tcpcore.loops.advance cimport advance_to
+from tcpcore.loops.calls cimport (
+    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, Call, accept_one, bytes_queued,
+    call_batch, close_listener, rows_due_with,
+)
+from tcpcore.loops.connect cimport connect_batch
+from tcpcore.loops.invariants cimport check_invariants
+from tcpcore.loops.receive cimport receive_batch
+from tcpcore.loops.state cimport (
+    KEY_COOKIES, KEY_ISN, KEY_PORTS, EngineState, lookup_handle, resolve_handle, state_bytes, state_free,
     state_init,
 )
-from tcpcore.loops.invariants cimport check_invariants
+from tcpcore.loops.timers cimport full_tick
 
 from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES

@@ -1,4 +1,4 @@
 # The engine's invariants, walked.
-from tcpcore.loops.core cimport EngineState
+from tcpcore.loops.state cimport EngineState
 
 cdef list check_invariants(const EngineState* eng)

@@ -18,7 +18,7 @@ from tcpcore.components.range_pool cimport range_pool_check
 from tcpcore.components.syn_eviction cimport eviction_check, eviction_count
 from tcpcore.components.syn_policy cimport EVICT_PER_BUCKET, EVICT_PER_LISTENER
 from tcpcore.components.timer_wheel cimport wheel_check
-from tcpcore.loops.core cimport lookup_handle
+from tcpcore.loops.state cimport lookup_handle
 
 
 cdef str timer_fault(const Tcb* tcb, const Cold* cold):

@@ -13,7 +13,7 @@ from tcpcore.base.prefetch cimport prefetch
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport B_COLD, Tcb
 from tcpcore.components.flow_table cimport flow_ahead_head, flow_differs
-from tcpcore.loops.core cimport AHEAD_PAD, EngineState
+from tcpcore.loops.state cimport AHEAD_PAD, EngineState
 
 cdef enum:
     AHEAD_HEAD = 48           # at most AHEAD_PAD

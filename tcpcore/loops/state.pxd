@@ -1,17 +1,13 @@
-# The conductor's kernel: every organ of one engine and the batch loops over them. It asks the
-# law what to do and does it; nothing else knows more than one organ.
-#
-#   Segment -> flows -> slot -> Tcb -> transition -> Action -> wheel . backlog . flows . rows
-from libc.stddef cimport size_t
+# H
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stddef cimport size_t
 
-from tcpcore.records.connect_args cimport ConnectArgs
 from tcpcore.records.counters cimport Counters
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport Segment
-from tcpcore.records.tcb cimport N_STATES
+from tcpcore.records.tcb cimport N_STATES, Tcb
 from tcpcore.components.events cimport Events
-from tcpcore.components.flow_table cimport FlowTable
+from tcpcore.components.flow_table cimport FlowTable, flow_hash
 from tcpcore.components.isn cimport Isn
 from tcpcore.components.listeners cimport ListenerTable
 from tcpcore.components.ports cimport Ports
@@ -25,13 +21,6 @@ from tcpcore.components.timer_wheel cimport TimerWheel
 cdef enum:
     STRIDE = 1024             # segments hashed ahead in one go
     AHEAD_PAD = 48            # places behind them for looking ahead without asking where the end is
-
-cdef enum Call:
-    CALL_SEND = 0
-    CALL_RECV = 1
-    CALL_SHUTDOWN = 2
-    CALL_CLOSE = 3
-    CALL_ABORT = 4
 
 cdef struct EngineState:
     Knobs knobs
@@ -82,19 +71,16 @@ cdef enum KeyPurpose:
 
 cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil
 cdef void state_free(EngineState* eng) noexcept nogil
-cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                             Segment* rows) noexcept nogil
-cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil
-cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* wanted, Py_ssize_t n, int64_t now, uint64_t* conns,
-                          Segment* rows) noexcept nogil
-cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes,
-                           uint32_t* taken, int64_t now, Segment* rows) noexcept nogil
-cdef uint64_t bytes_queued(const EngineState* eng, uint64_t conn) noexcept nogil
-cdef uint32_t rows_due_with(EngineState* eng, uint64_t conn, uint32_t nbytes) noexcept nogil
-cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil
-cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, Segment* rows) noexcept nogil
+cdef size_t state_bytes(const EngineState* eng) noexcept nogil
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
                           uint16_t lport) noexcept nogil
 cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil
-cdef size_t state_bytes(const EngineState* eng) noexcept nogil
-cdef int64_t full_tick(const EngineState* eng, uint32_t low) noexcept nogil
+cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil
+
+
+cdef inline uint64_t handle_of(const EngineState* eng, uint32_t slot) noexcept nogil:
+    return <uint64_t>eng.pool.blocks[slot].generation << 32 | slot
+
+
+cdef inline uint32_t tcb_hash(const EngineState* eng, const Tcb* tcb) noexcept nogil:
+    return flow_hash(&eng.flows, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)

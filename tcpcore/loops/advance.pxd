@@ -1,0 +1,7 @@
+# H
+from libc.stdint cimport int64_t
+
+from tcpcore.records.segment cimport Segment
+from tcpcore.loops.state cimport EngineState
+
+cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil

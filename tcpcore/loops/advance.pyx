@@ -1,0 +1,115 @@
+"""H"""
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
+
+from tcpcore.base.prefetch cimport likely, prefetch
+from tcpcore.records.action cimport E_DEAD, Action
+from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count_n
+from tcpcore.records.out_of_order cimport Ranges
+from tcpcore.records.tcb cimport (
+    B_COLD, B_MATURE, B_PASSIVE, SYN_RECEIVED, TICK_NS, TIME_WAIT, T_NONE, T_TIME_WAIT, Cold, Tcb,
+)
+from tcpcore.tcp.transition cimport timer_expired
+from tcpcore.components.flow_table cimport flow_ahead_first, flow_ahead_head
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, Burst, Listener, burst_update, listener_at, listener_burst,
+)
+from tcpcore.components.syn_policy cimport Pressure, policy_burst, policy_synack_retries
+from tcpcore.components.timer_wheel cimport wheel_ahead, wheel_pop
+from tcpcore.loops.apply cimport (
+    PriorState, apply_action, begin_action, destroy, end_quietly, save_state, save_state_hashed,
+)
+from tcpcore.loops.passive cimport pressure_on
+from tcpcore.loops.state cimport tcb_hash
+from tcpcore.loops.timers cimport arm, full_tick
+
+cdef struct Hint:
+    # a hash worked out early, and whose
+    uint32_t ref
+    uint32_t hash
+
+
+cdef uint32_t fire_any(EngineState* eng, uint32_t slot, PriorState* was, int64_t now, Segment* rows) noexcept nogil:
+    """The law's word on a timer."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Cold* cold = &eng.pool.colds[slot]
+    cdef uint8_t kind = tcb.timer, most = 0
+    cdef uint32_t number
+    cdef Burst* burst = NULL
+    cdef Listener* listener
+    cdef Pressure pressure
+    cdef Action act
+    cdef Ranges scratch
+    tcb.timer = T_NONE
+    if tcb.bits & B_COLD and cold.later_timer != T_NONE:
+        arm(eng, slot, cold.later_timer, full_tick(eng, cold.later))
+        cold.later_timer = T_NONE
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+        listener = listener_at(&eng.listeners, tcb.listener)
+        if listener.state != LISTENER_OPEN:
+            end_quietly(eng, slot, CauseListenerClosed, now)
+            return 0
+        pressure = pressure_on(eng, listener)
+        number = policy_burst(&eng.knobs, now)
+        if number:
+            burst = listener_burst(&eng.listeners, tcb.listener, number)
+            pressure.half_open = burst.half_open
+            pressure.young = burst.young
+        most = policy_synack_retries(&pressure, &eng.knobs)
+    begin_action(eng, &act, &scratch, slot, rows)
+    timer_expired(tcb, cold, kind, most, &eng.knobs, now, &act)
+    if burst != NULL:
+        burst_update(burst, act.effects & E_DEAD, not was.bits & B_MATURE)
+    apply_action(eng, slot, was, &act, now)
+    return act.n_rows
+
+
+cdef uint32_t fire(EngineState* eng, uint32_t slot, const Hint* hint, int64_t now, Segment* rows) noexcept nogil:
+    """The timer of this block has run out; at most one row."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef PriorState was
+    if likely(hint.ref == slot + 1):
+        save_state_hashed(&was, tcb, hint.hash)
+    else:
+        save_state(&was, tcb)
+    if tcb.timer == T_TIME_WAIT and eng.predicting:
+        tcb.timer = T_NONE
+        destroy(eng, slot, &was, NoCause, 0, now)
+        return 0
+    return fire_any(eng, slot, &was, now, rows)
+
+
+cdef inline void fire_ahead(EngineState* eng, Hint* hints, uint32_t turn) noexcept nogil:
+    """For timers: blocks 14 early, flow table heads, timestamps and cold lines 8, chains 4."""
+    cdef uint32_t ref = wheel_ahead(&eng.wheel, 14)
+    cdef Hint* hint = &hints[(turn + 8) & 15]
+    if ref:
+        prefetch(&eng.pool.blocks[ref - 1])
+    hint.ref = wheel_ahead(&eng.wheel, 8)
+    if hint.ref:
+        hint.hash = tcb_hash(eng, &eng.pool.blocks[hint.ref - 1])
+        flow_ahead_head(&eng.flows, hint.hash)
+        if eng.pool.blocks[hint.ref - 1].state != TIME_WAIT:
+            if eng.knobs.tcp_timestamps:
+                prefetch(&eng.pool.stamps[hint.ref - 1])
+            if eng.pool.blocks[hint.ref - 1].bits & B_COLD:
+                prefetch(&eng.pool.colds[hint.ref - 1])
+    flow_ahead_first(&eng.flows, hints[(turn + 4) & 15].hash)
+
+
+cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
+    """Fire what is due at or before now, in order, until rows has no room. Returns the rows written."""
+    cdef Py_ssize_t written = 0
+    cdef int64_t when, limit = now // TICK_NS
+    cdef uint32_t ref, turn = 0
+    cdef Hint hints[16]
+    memset(hints, 0, sizeof(hints))
+    while written < room:
+        ref = wheel_pop(&eng.wheel, limit, &when)
+        if ref == 0:
+            break
+        fire_ahead(eng, hints, turn)
+        written += fire(eng, ref - 1, &hints[turn & 15], when * TICK_NS, rows + written)
+        turn += 1
+    count_n(&eng.counters, Mib.OutSegs, written)
+    return written

@@ -1,0 +1,197 @@
+"""H"""
+from libc.string cimport memset
+
+from tcpcore.base.prefetch cimport prefetch
+from tcpcore.records.action cimport Action
+from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
+from tcpcore.records.out_of_order cimport Ranges
+from tcpcore.records.tcb cimport (
+    B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, SYN_RECEIVED,
+    T_REXMT, Cold, Tcb, in_set,
+)
+from tcpcore.tcp.output cimport rows_due, use_cold
+from tcpcore.tcp.predict cimport predict_close
+from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.transition cimport (
+    abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call,
+)
+from tcpcore.components.events cimport EV_ACCEPTED, events_add
+from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
+from tcpcore.components.syn_eviction cimport eviction_forget
+from tcpcore.components.syn_policy cimport EVICT_PER_LISTENER
+from tcpcore.components.tcb_pool cimport pool_give
+from tcpcore.loops.apply cimport (
+    PriorState, apply_action, begin_action, count_change, end_quietly, save_state,
+)
+from tcpcore.loops.state cimport handle_of, resolve_handle
+from tcpcore.loops.timers cimport arm
+
+cdef enum:
+    AHEAD = 32                # prefetch distance of TCBs, in handles
+    ACCEPT_AHEAD = 64         # accept() does next to nothing with each
+
+
+cdef void release_dead(EngineState* eng, uint32_t slot) noexcept nogil:
+    """Nobody holds this CLOSED block any longer."""
+    eng.held_dead -= 1
+    eng.pool.blocks[slot].bits = 0
+    pool_give(&eng.pool, slot)
+
+
+cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
+                        uint32_t* n_rows) noexcept nogil:
+    """One application call on one handle; CALL_RECV returns the bytes taken."""
+    cdef uint32_t ref = resolve_handle(eng, conn), slot, taken = 0, timeout
+    cdef Tcb* tcb
+    cdef Cold* cold
+    cdef Action act
+    cdef Ranges scratch
+    cdef PriorState was
+    n_rows[0] = 0
+    if ref == 0:
+        count(&eng.counters, Mib.StaleHandles)
+        return 0
+    slot = ref - 1
+    tcb = &eng.pool.blocks[slot]
+    cold = &eng.pool.colds[slot]
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and call != CALL_ABORT:
+        return 0                                      # a half-open entry has no application yet
+    if tcb.bits & B_ORPHAN and call != CALL_ABORT:
+        return 0                                      # the application is gone
+    if tcb.state == CLOSED and (call == CALL_CLOSE or call == CALL_ABORT):
+        if not tcb.bits & B_QUEUED:
+            release_dead(eng, slot)
+        return 0
+    save_state(&was, tcb)
+    if call == CALL_CLOSE and eng.predicting and predict_close(tcb, cold, &eng.pool.stamps[slot],
+                                                                &eng.knobs, now, rows, &timeout):
+        arm(eng, slot, T_REXMT, tick_up(now) + timeout)
+        count_change(eng, tcb, &was)
+        eng.predicted += 1
+        n_rows[0] = 1
+        return 0
+    begin_action(eng, &act, &scratch, slot, rows)
+    if call == CALL_SEND:
+        send_call(tcb, cold, nbytes, &eng.knobs, now, &act)
+    elif call == CALL_RECV:
+        taken = receive_call(tcb, cold, nbytes, &eng.knobs, now, &act)
+    elif call == CALL_SHUTDOWN:
+        shutdown_call(tcb, cold, &eng.knobs, now, &act)
+    elif call == CALL_CLOSE:
+        close_call(tcb, cold, &eng.knobs, now, &act)
+    else:
+        abort_call(tcb, cold, &eng.knobs, now, &act)
+    if tcb.state != CLOSED:
+        apply_action(eng, slot, &was, &act, now)
+    n_rows[0] = act.n_rows
+    return taken
+
+
+cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes,
+                           uint32_t* taken, int64_t now, Segment* rows) noexcept nogil:
+    """The same call on each handle in order; nbytes and taken may be NULL. Returns the rows written."""
+    cdef Py_ssize_t i, written = 0
+    cdef uint32_t more, got, slot
+    for i in range(n):
+        if i + AHEAD < n:
+            slot = <uint32_t>conns[i + AHEAD]
+            if slot < eng.pool.capacity:
+                prefetch(&eng.pool.blocks[slot])
+                if eng.knobs.tcp_timestamps:
+                    prefetch(&eng.pool.stamps[slot])
+        got = call_one(eng, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, &more)
+        written += more
+        if taken != NULL:
+            taken[i] = got
+    count_n(&eng.counters, Mib.OutSegs, written)
+    return written
+
+
+cdef uint64_t bytes_queued(const EngineState* eng, uint64_t conn) noexcept nogil:
+    """Bytes queued and not acknowledged, 0 for a connection that cannot send."""
+    cdef uint32_t ref = resolve_handle(eng, conn)
+    cdef const Tcb* tcb
+    if ref == 0:
+        return 0
+    tcb = &eng.pool.blocks[ref - 1]
+    if not in_set(tcb.state, CAN_SEND | OPENING) or not tcb.bits & B_COLD:
+        return 0
+    return <uint32_t>(eng.pool.colds[ref - 1].snd_end - tcb.snd_una)
+
+
+cdef uint32_t rows_due_with(EngineState* eng, uint64_t conn, uint32_t nbytes) noexcept nogil:
+    """Rows that sending nbytes more would emit now."""
+    cdef uint32_t ref = resolve_handle(eng, conn)
+    cdef Tcb tcb
+    cdef Cold cold
+    if ref == 0:
+        return 0
+    tcb = eng.pool.blocks[ref - 1]
+    if not in_set(tcb.state, CAN_SEND) or tcb.bits & B_ORPHAN:
+        return 0
+    if tcb.bits & B_COLD:
+        cold = eng.pool.colds[ref - 1]
+    else:
+        use_cold(&tcb, &cold)
+    cold.snd_end += nbytes
+    return rows_due(&tcb, &cold)
+
+
+cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil:
+    """The oldest unaccepted connection of this listener, held from now on; 0 when there is none."""
+    cdef uint32_t slot, ref = accept_queue_pop(&eng.listeners, listener)
+    cdef Tcb* tcb
+    if ref == 0:
+        return 0
+    slot = ref - 1
+    ref = accept_queue_peek(listener_at(&eng.listeners, listener), ACCEPT_AHEAD)
+    if ref:
+        prefetch(&eng.pool.blocks[ref - 1])
+    tcb = &eng.pool.blocks[slot]
+    tcb.bits = (tcb.bits & ~B_QUEUED) | B_HELD
+    eng.queued -= 1
+    events_add(&eng.events, handle_of(eng, slot), now, listener, EV_ACCEPTED, 0, tcb.state)
+    return handle_of(eng, slot)
+
+
+cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, Segment* rows) noexcept nogil:
+    """Close a listener; at most one row per unaccepted connection."""
+    cdef uint32_t slot, written = 0
+    cdef Action act
+    cdef Ranges scratch
+    cdef PriorState was
+    cdef Tcb* tcb
+    while True:
+        slot = accept_queue_pop(&eng.listeners, listener)
+        if slot == 0:
+            break
+        slot -= 1
+        tcb = &eng.pool.blocks[slot]
+        tcb.bits &= ~B_QUEUED
+        eng.queued -= 1
+        if tcb.state == CLOSED:
+            release_dead(eng, slot)
+            continue
+        begin_action(eng, &act, &scratch, slot, rows + written)
+        save_state(&was, tcb)
+        abandon_call(tcb, &eng.pool.colds[slot], &eng.knobs, now, &act)
+        apply_action(eng, slot, &was, &act, now)
+        written += act.n_rows
+    listener_close(&eng.listeners, listener)
+    eng.counts[LISTEN] -= 1
+    if eng.knobs.unlisten_forgets:
+        forget_half_open(eng, listener, now)
+    if eng.eviction_scope == EVICT_PER_LISTENER:
+        eviction_forget(&eng.eviction, listener)
+    count_n(&eng.counters, Mib.OutSegs, written)
+    return written
+
+
+cdef void forget_half_open(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil:
+    """Remove a closed listener's half-open entries at once; a walk over all blocks, as nothing lists them."""
+    cdef uint32_t slot
+    cdef Tcb* tcb
+    for slot in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[slot]
+        if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and tcb.listener == listener:
+            end_quietly(eng, slot, CauseListenerClosed, now)

@@ -1,0 +1,12 @@
+# H
+from libc.stdint cimport int64_t, uint32_t
+
+from tcpcore.records.segment cimport Segment
+from tcpcore.components.listeners cimport Listener
+from tcpcore.loops.state cimport EngineState
+
+cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int64_t now,
+                          Segment* rows) noexcept nogil
+cdef bint cookie_back(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t now, Segment* rows,
+                      uint32_t* n_rows) noexcept nogil
+cdef void expect_cookies(Listener* listener, int64_t now) noexcept nogil

@@ -1,0 +1,126 @@
+"""H"""
+from libc.stdint cimport uint8_t
+from libc.string cimport memset
+
+from tcpcore.records.action cimport Action
+from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
+from tcpcore.records.knobs cimport ROUND_DOWN
+from tcpcore.records.out_of_order cimport Ranges
+from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
+from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
+from tcpcore.tcp.opens cimport open_passive
+from tcpcore.tcp.output cimport rounded
+from tcpcore.tcp.rto cimport clock_ms
+from tcpcore.tcp.transition cimport open_cookie
+from tcpcore.components.flow_table cimport flow_insert
+from tcpcore.components.listeners cimport accept_queue_full, listener_at
+from tcpcore.components.syncookie cimport (
+    CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
+)
+from tcpcore.components.tcb_pool cimport pool_take
+from tcpcore.loops.apply cimport PriorState, apply_action, begin_action, enqueue, refuse, save_state
+from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
+from tcpcore.loops.passive cimport buffer_for, fill_passive_tuple, own_buffer
+
+cdef enum:
+    COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
+
+
+cdef void expect_cookies(Listener* listener, int64_t now) noexcept nogil:
+    listener.cookie_until = now + <int64_t>COOKIE_LIFE_S * 1_000_000_000
+
+
+cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
+                            const CookieOptions* told) noexcept nogil:
+    """The same where a cookie came back: Linux then rounds to the MSS it tells, timestamps or not."""
+    cdef uint32_t size = listener.rcv_buf if listener.rcv_buf else eng.knobs.rcv_buf_whole
+    cdef bint stamped = told.opts & OPT_TS
+    if eng.knobs.window_rounding != ROUND_DOWN:
+        return buffer_for(eng, listener, stamped)
+    return own_buffer(eng, rounded(&eng.knobs, size, told.mss, False), stamped)
+
+
+cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int64_t now,
+                          Segment* rows) noexcept nogil:
+    """Answer a SYN and keep nothing: the half-open entry lives on the stack and in the ISN."""
+    cdef Listener* listener = listener_at(&eng.listeners, id)
+    cdef Tcb tcb
+    cdef Cold cold
+    cdef Timestamps stamp
+    cdef CookieOptions agreed
+    cdef Segment heard = seg[0]
+    cdef uint32_t offset = ts_offset_for(eng, seg, isn_batch_find(eng, seg, now))
+    cookie_agree(&eng.cookies, seg, &agreed)
+    heard.opts &= agreed.opts | OPT_MSS
+    count_n(&eng.counters, Mib.SyncookiesLostOptions, options_in(cookie_lost(&eng.cookies, seg, &agreed)))
+    memset(&tcb, 0, sizeof(Tcb))
+    fill_passive_tuple(&tcb, seg, id, listener)
+    open_passive(&tcb, &cold, &stamp, &heard, &eng.knobs, now, cookie_make(&eng.cookies, seg, now), offset,
+                 buffer_for(eng, listener, heard.opts & OPT_TS), rows)
+    if tcb.bits & B_TS:
+        rows[0].tsval = cookie_tsval(&eng.cookies, &agreed, clock_ms(now)) + offset
+    expect_cookies(listener, now)
+    count(&eng.counters, Mib.SyncookiesSent)
+    count_n(&eng.counters, Mib.SynPayloadIgnored, seg.payload_len)
+    return 1
+
+
+cdef uint32_t options_in(uint8_t opts) noexcept nogil:
+    return (opts & 1) + (opts >> 1 & 1) + (opts >> 2 & 1) + (opts >> 3 & 1)
+
+
+cdef bint cookie_back(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t now, Segment* rows,
+                      uint32_t* n_rows) noexcept nogil:
+    """An ACK to a listener that has sent cookies lately: True when it was one and has been dealt with."""
+    cdef Listener* listener = listener_at(&eng.listeners, id)
+    cdef CookieOptions told
+    cdef uint32_t offset, ref
+    n_rows[0] = 0
+    if not eng.knobs.tcp_syncookies or now > listener.cookie_until:
+        return False
+    offset = ts_offset_for(eng, seg, isn_batch_find(eng, seg, now))
+    if not cookie_read(&eng.cookies, seg, offset, now, &told):
+        count(&eng.counters, Mib.SyncookiesFailed)
+        return False
+    count(&eng.counters, Mib.SyncookiesRecv)
+    ref = 0
+    if accept_queue_full(listener):
+        count(&eng.counters, Mib.ListenOverflows)
+        refuse(eng, CauseAcceptQueueFull, id, now)
+    else:
+        ref = pool_take(&eng.pool)
+        if ref == 0:
+            count(&eng.counters, Mib.BlocksExhausted)
+            refuse(eng, CauseBlocksExhausted, id, now)
+    if ref == 0:
+        count(&eng.counters, Mib.ListenDrops)
+    else:
+        n_rows[0] = open_by_cookie(eng, seg, hash, ref - 1, id, &told, offset, now, rows)
+    return True
+
+
+cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t slot, uint32_t id,
+                             const CookieOptions* told, uint32_t offset, int64_t now,
+                             Segment* rows) noexcept nogil:
+    """A connection out of nothing but a good cookie; it never was half-open here."""
+    cdef Listener* listener = listener_at(&eng.listeners, id)
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Action act
+    cdef Ranges scratch
+    cdef PriorState was
+    begin_action(eng, &act, &scratch, slot, rows)
+    fill_passive_tuple(tcb, seg, id, listener)
+    tcb.mss = told.mss
+    tcb.bits |= (B_TS if told.opts & OPT_TS else 0) | (B_SACK if told.opts & OPT_SACK_OK else 0)
+    if told.opts & OPT_WSCALE:
+        tcb.bits |= B_WSCALE
+        tcb.wscale = told.wscale
+    tcb.state = ESTABLISHED
+    save_state(&was, tcb)
+    eng.counts[ESTABLISHED] += 1
+    flow_insert(&eng.flows, hash, slot + 1)
+    open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
+                cookie_buffer(eng, listener, told), &act)
+    enqueue(eng, slot, now)
+    apply_action(eng, slot, &was, &act, now)
+    return act.n_rows

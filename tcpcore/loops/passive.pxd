@@ -1,0 +1,38 @@
+# H
+from libc.stdint cimport int64_t, uint16_t, uint32_t
+
+from tcpcore.records.segment cimport Segment
+from tcpcore.records.tcb cimport B_AUTO_CLOSE, Tcb
+from tcpcore.tcp.output cimport rounded
+from tcpcore.components.listeners cimport Listener
+from tcpcore.components.syn_policy cimport Pressure
+from tcpcore.loops.state cimport EngineState
+
+cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
+                        Segment* rows) noexcept nogil
+cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil
+
+
+cdef inline void fill_passive_tuple(Tcb* tcb, const Segment* seg, uint32_t id,
+                            const Listener* listener) noexcept nogil:
+    """A passive block's 4-tuple and listener."""
+    tcb.raddr = seg.src
+    tcb.laddr = seg.dst
+    tcb.rport = seg.sport
+    tcb.lport = seg.dport
+    tcb.listener = <uint16_t>id
+    if listener.auto_close:
+        tcb.bits |= B_AUTO_CLOSE
+
+
+cdef inline uint32_t own_buffer(const EngineState* eng, uint32_t size, bint stamped) noexcept nogil:
+    """A window as open_passive wants it: 0 where it is the knob's own."""
+    return size if size != (eng.knobs.rcv_buf_stamped if stamped else eng.knobs.rcv_buf) else 0
+
+
+cdef inline uint32_t buffer_for(const EngineState* eng, const Listener* listener, bint stamped) noexcept nogil:
+    """The window of a connection of this listener."""
+    if listener.rcv_buf == 0:
+        return 0
+    stamped = stamped and eng.knobs.tcp_timestamps
+    return own_buffer(eng, rounded(&eng.knobs, listener.rcv_buf, eng.knobs.mss, stamped), stamped)

@@ -1,0 +1,184 @@
+"""H"""
+from libc.string cimport memset
+
+from tcpcore.base.siphash cimport siphash24_1
+from tcpcore.records.action cimport Action
+from tcpcore.records.counters cimport (
+    CauseAcceptQueueFull, CauseBlocksExhausted, CauseSynQueueEvicted, CauseSynQueueFull,
+    CauseSynQueueReserve, Mib, count,
+)
+from tcpcore.records.out_of_order cimport Ranges, ranges_empty
+from tcpcore.records.segment cimport FIN, OPT_TS
+from tcpcore.records.tcb cimport SYN_RECEIVED, T_REXMT
+from tcpcore.tcp.opens cimport open_passive
+from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.transition cimport open_text
+from tcpcore.components.events cimport EV_OPENED, events_add
+from tcpcore.components.flow_table cimport flow_insert
+from tcpcore.components.isn cimport isn_hashes, isn_make
+from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
+from tcpcore.components.syn_eviction cimport (
+    SYNCACHE_BUCKETS, SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest,
+    eviction_random,
+)
+from tcpcore.components.syn_policy cimport (
+    ADMIT, ADMIT_COOKIE, EVICT_NEVER, EVICT_OLDEST, EVICT_PER_BUCKET, EVICT_RANDOM, PAUSE,
+    REFUSE_ACCEPT_FULL, REFUSE_QUEUE_FULL, REFUSE_RESERVE, Verdict, pause_begin, policy_admit,
+    policy_has_room, policy_pauses,
+)
+from tcpcore.components.syncookie cimport COOKIE_FREEBSD, cookie_make
+from tcpcore.components.tcb_pool cimport pool_take
+from tcpcore.loops.apply cimport begin_action, end_quietly, keep_ranges, refuse
+from tcpcore.loops.cookies cimport expect_cookies, send_cookie
+from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
+from tcpcore.loops.state cimport KEY_RANDOM, handle_of
+from tcpcore.loops.timers cimport arm
+
+
+cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:
+    """What a policy may know of a listener's queues; the rest is as if nothing were wrong."""
+    cdef Pressure pressure
+    pressure.backlog = listener.backlog
+    pressure.half_open = listener.half_open
+    pressure.young = listener.young
+    pressure.accept_full = accept_queue_full(listener)
+    pressure.bucket_full = False
+    pressure.paused = False
+    pressure.proven = False
+    return pressure
+
+
+cdef uint32_t queue_of(const EngineState* eng, const Segment* seg, uint32_t id) noexcept nogil:
+    """Where the order book has, or will have, this peer's half-open entry."""
+    if eng.eviction_scope == EVICT_PER_BUCKET:
+        return eviction_bucket(eng.bucket_k0, eng.bucket_k1, seg.src, seg.sport, seg.dport)
+    return id
+
+
+cdef bint evict(EngineState* eng, uint32_t queue, bint random, int64_t now) noexcept nogil:
+    """End an entry of a full queue to make room; False when the book has none."""
+    cdef uint32_t victim
+    if random:
+        eng.draws += 1
+        victim = eviction_random(&eng.eviction, queue, siphash24_1(eng.random_key, KEY_RANDOM, eng.draws))
+    else:
+        victim = eviction_oldest(&eng.eviction, queue)
+    if victim:
+        end_quietly(eng, victim - 1, CauseSynQueueEvicted, now)
+    return victim != 0
+
+
+cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
+    """FreeBSD: from now on cookies only. Every entry goes; its ACK may still come back as a cookie's."""
+    cdef uint32_t queue, victim
+    pause_begin(&eng.pause, now)
+    count(&eng.counters, Mib.SynCachePauses)
+    for queue in range(SYNCACHE_BUCKETS):
+        while True:
+            victim = eviction_oldest(&eng.eviction, queue)
+            if victim == 0:
+                break
+            expect_cookies(listener_at(&eng.listeners, eng.pool.blocks[victim - 1].listener), now)
+            end_quietly(eng, victim - 1, CauseSynQueueEvicted, now)
+
+
+cdef inline bint has_room(const EngineState* eng, const Listener* listener) noexcept nogil:
+    """This listener takes one more half-open entry: there is no need to ask `admitted`."""
+    return (eng.eviction_scope == EVICT_NEVER and listener.half_open <= listener.backlog
+            and not accept_queue_full(listener) and policy_has_room(&eng.knobs))
+
+
+cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t queue, bint reopened, bint* cookie,
+                   int64_t now) noexcept nogil:
+    """May this listener take one more half-open entry, or answer with a cookie? Makes room where the policy
+    says so, counts the refusal where it does not. What reopens a TIME-WAIT needs no leave of a full queue."""
+    cdef Pressure pressure = pressure_on(eng, listener)
+    cdef Verdict verdict
+    if eng.eviction_scope == EVICT_PER_BUCKET:
+        pressure.paused = now < eng.pause.until
+        pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue, SYNCACHE_BUCKET_LIMIT)
+    verdict = policy_admit(&pressure, &eng.knobs)
+    if verdict == EVICT_OLDEST or verdict == EVICT_RANDOM:
+        verdict = ADMIT if evict(eng, queue, verdict == EVICT_RANDOM, now) else REFUSE_QUEUE_FULL
+    elif verdict == PAUSE and not reopened:
+        pause_cache(eng, now)
+        verdict = ADMIT_COOKIE
+    cookie[0] = verdict == ADMIT_COOKIE and not reopened
+    if verdict == REFUSE_ACCEPT_FULL:
+        count(&eng.counters, Mib.ListenOverflows)
+        refuse(eng, CauseAcceptQueueFull, id, now)
+    elif cookie[0]:
+        count(&eng.counters, Mib.TCPReqQFullDoCookies)
+        return True
+    elif reopened or verdict == ADMIT:
+        return True
+    elif verdict == REFUSE_RESERVE:
+        refuse(eng, CauseSynQueueReserve, id, now)
+    else:
+        count(&eng.counters, Mib.TCPReqQFullDrop)
+        refuse(eng, CauseSynQueueFull, id, now)
+    count(&eng.counters, Mib.ListenDrops)
+    return False
+
+
+cdef inline uint32_t first_number(EngineState* eng, const Segment* seg, Py_ssize_t numbers,
+                                  int64_t now) noexcept nogil:
+    """The ISS of a half-open entry. Where entries may be dropped to come back as cookies, it is one: those of
+    FreeBSD have all they say in this number."""
+    if policy_pauses(&eng.knobs) and eng.cookies.rule == COOKIE_FREEBSD:
+        return cookie_make(&eng.cookies, seg, now)
+    if isn_hashes(&eng.isn) and numbers >= 0:
+        return eng.isns[numbers]
+    return isn_make(&eng.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
+
+
+cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
+                        Segment* rows) noexcept nogil:
+    """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
+    cdef Listener* listener = listener_at(&eng.listeners, id)
+    cdef uint32_t ref, timeout, queue = 0
+    cdef Py_ssize_t numbers
+    cdef Tcb* tcb
+    cdef bint cookie
+    if not (eng.predicting and has_room(eng, listener)):
+        queue = queue_of(eng, seg, id)
+        if not admitted(eng, listener, id, queue, iss >= 0, &cookie, now):
+            return 0
+        if cookie:
+            return send_cookie(eng, seg, id, now, rows)
+    ref = pool_take(&eng.pool)
+    if ref == 0:
+        count(&eng.counters, Mib.ListenDrops)
+        count(&eng.counters, Mib.BlocksExhausted)
+        refuse(eng, CauseBlocksExhausted, id, now)
+        return 0
+    tcb = &eng.pool.blocks[ref - 1]
+    fill_passive_tuple(tcb, seg, id, listener)
+    numbers = isn_batch_find(eng, seg, now)
+    if iss < 0:
+        iss = first_number(eng, seg, numbers, now)
+    timeout = open_passive(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], seg, &eng.knobs, now,
+                           <uint32_t>iss, ts_offset_for(eng, seg, numbers),
+                           buffer_for(eng, listener, seg.opts & OPT_TS), rows)
+    if seg.payload_len or seg.flags & FIN:
+        more_than_syn(eng, ref - 1, seg)
+    flow_insert(&eng.flows, hash, ref)
+    arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
+    eng.counts[SYN_RECEIVED] += 1
+    eng.half_open += 1
+    half_open_added(listener)
+    if eng.eviction_scope != EVICT_NEVER:
+        eviction_add(&eng.eviction, queue, ref)
+    count(&eng.counters, Mib.SynQueueAdded)
+    events_add(&eng.events, handle_of(eng, ref - 1), now, id, EV_OPENED, 0, SYN_RECEIVED)
+    return 1
+
+
+cdef void more_than_syn(EngineState* eng, uint32_t slot, const Segment* seg) noexcept nogil:
+    """Text or a FIN came with the SYN of this half-open entry."""
+    cdef Action act
+    cdef Ranges scratch
+    begin_action(eng, &act, &scratch, slot, NULL)
+    open_text(&eng.pool.blocks[slot], &eng.pool.colds[slot], seg, &eng.knobs, &act)
+    if not ranges_empty(act.ranges):
+        keep_ranges(eng, slot, &act)

@@ -1,0 +1,8 @@
+# H
+from libc.stdint cimport int64_t
+
+from tcpcore.records.segment cimport Segment
+from tcpcore.loops.state cimport EngineState
+
+cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                             Segment* rows) noexcept nogil

@@ -1,0 +1,213 @@
+"""H"""
+from libc.stdint cimport uint32_t
+from libc.string cimport memset
+
+from tcpcore.base.prefetch cimport likely
+from tcpcore.records.action cimport E_REOPEN, E_START_OVER, Action
+from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count, count_n
+from tcpcore.records.out_of_order cimport Ranges
+from tcpcore.records.segment cimport ACK, RST, SYN
+from tcpcore.records.tcb cimport (
+    B_ORPHAN, B_PASSIVE, CLOSED, ESTABLISHED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
+    T_TIME_WAIT, Tcb,
+)
+from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_listen
+from tcpcore.tcp.output cimport put_answering_rst
+from tcpcore.tcp.predict cimport (
+    PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
+    PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_segment,
+)
+from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.transition cimport in_closed, segment_arrives
+from tcpcore.components.events cimport EV_ESTABLISHED, EV_TIME_WAIT, events_add
+from tcpcore.components.flow_table cimport flow_differs, flow_find_segment, flow_hash_batch
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, Listener, accept_queue_full, listener_at, listener_find,
+)
+from tcpcore.components.tcb_pool cimport pool_ahead
+from tcpcore.loops.apply cimport (
+    PriorState, apply_action, begin_action, count_change, destroy, end_quietly, join_accept_queue,
+    save_state_hashed,
+)
+from tcpcore.loops.cookies cimport cookie_back
+from tcpcore.loops.passive cimport open_half
+from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead, tcb_or_any
+from tcpcore.loops.state cimport STRIDE, handle_of
+from tcpcore.loops.timers cimport arm, stop_timer
+
+
+cdef bint is_martian(const Segment* seg) noexcept nogil:
+    """From or to an address no connection can have: this-host, multicast, broadcast (MUST-57, MUST-63)."""
+    return seg.src - 1 >= <uint32_t>0xDFFFFFFF or seg.dst - 1 >= <uint32_t>0xDFFFFFFF
+
+
+cdef inline uint32_t listener_for(EngineState* eng, const Segment* seg) noexcept nogil:
+    """listener_find, which mostly finds the one it found last."""
+    cdef const Listener* last
+    if eng.last_listener:
+        last = listener_at(&eng.listeners, eng.last_listener)
+        if (last.state == LISTENER_OPEN and last.port == seg.dport
+                and (last.addr == seg.dst or (last.addr == 0 and eng.listeners.n_exact == 0))):
+            return eng.last_listener
+    eng.last_listener = listener_find(&eng.listeners, seg.dst, seg.dport)
+    return eng.last_listener
+
+
+cdef uint32_t has_no_connection(EngineState* eng, const Segment* seg, uint32_t hash, int64_t now,
+                      Segment* rows) noexcept nogil:
+    """No block has this 4-tuple: LISTEN or CLOSED."""
+    cdef Action act
+    cdef ListenVerdict verdict
+    cdef uint32_t id, n_rows
+    if is_martian(seg):
+        count(&eng.counters, Mib.InErrs)
+        return 0
+    id = listener_for(eng, seg)
+    if likely(id):
+        verdict = in_listen(seg, &eng.knobs)
+        if likely(verdict == LISTEN_OPEN):
+            return open_half(eng, seg, hash, id, -1, now, rows)
+        if seg.flags & (SYN | RST | ACK) == ACK and cookie_back(eng, seg, hash, id, now, rows, &n_rows):
+            return n_rows
+        if verdict == LISTEN_DROP:
+            return 0
+    memset(&act, 0, sizeof(Action))
+    act.rows = rows
+    act.counters = &eng.counters
+    if id == 0:
+        in_closed(seg, &eng.knobs, &act)
+    else:
+        put_answering_rst(seg, &act)
+    return act.n_rows
+
+
+cdef inline uint32_t find_connection(const EngineState* eng, const Segment* seg, uint32_t hash,
+                              uint32_t hint) noexcept nogil:
+    """Who has this 4-tuple, 0 nobody. The hint stands if its block is alive and still has it: no two have."""
+    cdef const Tcb* tcb = tcb_or_any(eng, hint)
+    if hint and flow_differs(tcb, seg) == 0 and tcb.state != CLOSED:
+        return hint
+    return flow_find_segment(&eng.flows, hash, seg)
+
+
+cdef inline bint may_predict(EngineState* eng, const Tcb* tcb) noexcept nogil:
+    """What of the rest of the engine could make the law decide otherwise."""
+    cdef const Listener* listener
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+        listener = listener_at(&eng.listeners, tcb.listener)
+        return listener.state == LISTENER_OPEN and not accept_queue_full(listener)
+    if tcb.state == FIN_WAIT_1:
+        return eng.counts[TIME_WAIT] + eng.time_wait_like < eng.knobs.tcp_max_tw_buckets
+    return True
+
+
+cdef inline bint predicted(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
+                           Segment* rows, uint32_t* n_rows) noexcept nogil:
+    """True: the segment was the expected one, and what apply_action() would do for it has been done."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef PriorState was
+    cdef Predicted what
+    cdef uint32_t timeout
+    if not may_predict(eng, tcb):
+        return False
+    save_state_hashed(&was, tcb, hash)
+    what = predict_segment(tcb, &eng.pool.colds[slot], &eng.pool.stamps[slot], seg, &eng.knobs, now,
+                           &eng.counters, rows, &timeout)
+    n_rows[0] = 0
+    if what == PREDICT_NOT:
+        return False
+    eng.predicted += 1
+    if what == PREDICT_ACCEPTED:
+        join_accept_queue(eng, slot, &was, now)
+        stop_timer(eng, slot)
+    elif what == PREDICT_OPENED:
+        n_rows[0] = 1
+        events_add(&eng.events, handle_of(eng, slot), now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
+        stop_timer(eng, slot)
+    elif what == PREDICT_PEER_CLOSED:
+        n_rows[0] = 1
+    elif what == PREDICT_BOTH_CLOSED:
+        n_rows[0] = 1
+        arm(eng, slot, T_REXMT, tick_up(now) + timeout)
+    elif what == PREDICT_FIN_ACKED:
+        if tcb.bits & B_ORPHAN:
+            arm(eng, slot, T_FIN_WAIT_2, tick_up(now) + timeout)
+        else:
+            stop_timer(eng, slot)
+    elif what == PREDICT_TIME_WAIT:
+        n_rows[0] = 1
+        arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
+        events_add(&eng.events, handle_of(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
+    else:
+        destroy(eng, slot, &was, NoCause, 0, now)
+        return True
+    count_change(eng, tcb, &was)
+    return True
+
+
+cdef uint32_t has_connection(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
+                    Segment* rows) noexcept nogil:
+    """The law's word on a segment for this block."""
+    cdef uint32_t id
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Listener* listener
+    cdef Action act
+    cdef Ranges scratch
+    cdef PriorState was
+    begin_action(eng, &act, &scratch, slot, rows)
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+        listener = listener_at(&eng.listeners, tcb.listener)
+        if listener.state != LISTENER_OPEN:
+            end_quietly(eng, slot, CauseListenerClosed, now)
+            return has_no_connection(eng, seg, hash, now, rows)
+        act.auto_accept = listener.auto_accept
+        act.accept_full = accept_queue_full(listener)
+    elif tcb.state == TIME_WAIT and seg.flags & SYN:
+        act.listening = listener_find(&eng.listeners, seg.dst, seg.dport) != 0
+    save_state_hashed(&was, tcb, hash)
+    segment_arrives(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, &act)
+    apply_action(eng, slot, &was, &act, now)
+    if act.effects & E_REOPEN:
+        count(&eng.counters, Mib.TWRecycled)
+        end_quietly(eng, slot, NoCause, now)
+        if in_listen(seg, &eng.knobs) == LISTEN_OPEN:
+            id = listener_find(&eng.listeners, seg.dst, seg.dport)
+            return open_half(eng, seg, hash, id, act.iss, now, rows)
+    elif act.effects & E_START_OVER:
+        count_n(&eng.counters, Mib.TWRecycled, act.listening)
+        end_quietly(eng, slot, NoCause, now)
+        return has_no_connection(eng, seg, hash, now, rows)
+    return act.n_rows
+
+
+cdef uint32_t arrives(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t hint, int64_t now,
+                      Segment* rows) noexcept nogil:
+    """One segment, whoever it is for; returns the rows written, two at most."""
+    cdef uint32_t ref = find_connection(eng, seg, hash, hint), n_rows
+    if ref == 0:
+        pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
+        return has_no_connection(eng, seg, hash, now, rows)
+    if eng.predicting and predicted(eng, ref - 1, seg, hash, now, rows, &n_rows):
+        return n_rows
+    return has_connection(eng, ref - 1, seg, hash, now, rows)
+
+
+cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                             Segment* rows) noexcept nogil:
+    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
+    cdef Py_ssize_t done = 0, part, i, written = 0
+    while done < n:
+        part = least(n - done, STRIDE)
+        flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
+        eng.batch = segs + done
+        eng.batch_n = part
+        eng.numbered = eng.numbered_n = 0
+        start_ahead(eng, segs + done, part)
+        for i in range(part):
+            look_ahead(eng, segs + done, i, part)
+            written += arrives(eng, &segs[done + i], eng.hashes[i], eng.owners[i], now, rows + written)
+        done += part
+    eng.batch = NULL
+    count_n(&eng.counters, Mib.InSegs, n)
+    count_n(&eng.counters, Mib.OutSegs, written)
+    return written

@@ -1,0 +1,96 @@
+"""H"""
+from libc.string cimport memset
+
+from tcpcore.base.prefetch cimport PREDICTION
+from tcpcore.base.siphash cimport derive_key, siphash24_1
+from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED
+from tcpcore.components.events cimport events_bytes, events_free
+from tcpcore.components.flow_table cimport flow_bytes, flow_find, flow_free, flow_init
+from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
+from tcpcore.components.ports cimport ports_bytes, ports_free
+from tcpcore.components.range_pool cimport range_pool_bytes, range_pool_free, range_pool_init
+from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS, eviction_bytes, eviction_free, eviction_init
+from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET, pause_init, policy_eviction_scope
+from tcpcore.components.tcb_pool cimport pool_bytes, pool_free, pool_init
+from tcpcore.components.timer_wheel cimport wheel_bytes, wheel_free, wheel_init
+
+cdef enum:
+    UNLIMITED = 0x7FFFFFFF    # tcp_challenge_ack_limit: no limit
+    LISTENER_QUEUES = 65536   # eviction queues, one for each listener id (16 bits)
+
+
+cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
+    """Build the organs for eng.knobs and pool.capacity; False when memory is refused."""
+    cdef uint32_t capacity = eng.pool.capacity
+    if not pool_init(&eng.pool, capacity):
+        return False
+    eng.random_key = derive_key(seed, KEY_RANDOM)
+    eng.challenge_second = -1
+    eng.predicting = PREDICTION
+    eng.bucket_k0 = derive_key(seed, KEY_BUCKETS)
+    eng.bucket_k1 = derive_key(seed, KEY_BUCKETS + 1)
+    eng.eviction_scope = policy_eviction_scope(&eng.knobs)
+    pause_init(&eng.pause)
+    return (flow_init(&eng.flows, eng.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
+                      derive_key(seed, KEY_FLOWS + 1))
+            and wheel_init(&eng.wheel, eng.pool.blocks, capacity)
+            and range_pool_init(&eng.ranges, capacity)
+            and listeners_init(&eng.listeners)
+            and (eng.eviction_scope == EVICT_NEVER
+                 or eviction_init(&eng.eviction, eng.pool.blocks, capacity,
+                              SYNCACHE_BUCKETS if eng.eviction_scope == EVICT_PER_BUCKET else LISTENER_QUEUES)))
+
+
+cdef void state_free(EngineState* eng) noexcept nogil:
+    events_free(&eng.events)
+    ports_free(&eng.ports)
+    eviction_free(&eng.eviction)
+    listeners_free(&eng.listeners)
+    range_pool_free(&eng.ranges)
+    wheel_free(&eng.wheel)
+    flow_free(&eng.flows)
+    pool_free(&eng.pool)
+
+
+cdef size_t state_bytes(const EngineState* eng) noexcept nogil:
+    """Touched bytes of every array."""
+    return (pool_bytes(&eng.pool) + flow_bytes(&eng.flows) + wheel_bytes(&eng.wheel)
+            + range_pool_bytes(&eng.ranges) + listeners_bytes(&eng.listeners) + ports_bytes(&eng.ports)
+            + eviction_bytes(&eng.eviction) + events_bytes(&eng.events) + sizeof(EngineState))
+
+
+cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil:
+    """slot + 1 of a live handle, 0 for a stale one."""
+    cdef uint32_t slot = <uint32_t>conn
+    cdef const Tcb* tcb
+    if slot >= eng.pool.capacity:
+        return 0
+    tcb = &eng.pool.blocks[slot]
+    if conn >> 32 == 0 or tcb.generation != conn >> 32:
+        return 0
+    return slot + 1 if tcb.state != CLOSED or tcb.bits & (B_HELD | B_QUEUED) else 0
+
+
+cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
+                          uint16_t lport) noexcept nogil:
+    cdef uint32_t hash = flow_hash(&eng.flows, raddr, rport, laddr, lport)
+    cdef uint32_t ref = flow_find(&eng.flows, hash, raddr, rport, laddr, lport)
+    return handle_of(eng, ref - 1) if ref else 0
+
+
+cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil:
+    """tcp_challenge_ack_limit: each second of now draws its own allowance around the limit, so that
+    nobody can count it out (RFC 5961 7, CVE-2016-5696)."""
+    cdef uint32_t limit = eng.knobs.tcp_challenge_ack_limit
+    cdef int64_t second = now // 1_000_000_000
+    if limit == UNLIMITED or limit == 0:              # 0: Linux draws from all numbers then
+        return True
+    if second != eng.challenge_second:
+        eng.challenge_second = second
+        eng.draws += 1
+        eng.challenge_left = (limit + 1) // 2 + <uint32_t>(
+            siphash24_1(eng.random_key, KEY_RANDOM, eng.draws) % limit)
+    if eng.challenge_left == 0:
+        return False
+    eng.challenge_left -= 1
+    return True

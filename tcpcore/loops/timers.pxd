@@ -1,0 +1,42 @@
+# H
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+
+from tcpcore.base.prefetch cimport likely
+from tcpcore.records.action cimport OP_ARM, OP_CANCEL, Action
+from tcpcore.records.tcb cimport B_COLD, T_NONE, Cold, Tcb, is_side
+from tcpcore.tcp.rto cimport tick_up
+from tcpcore.components.timer_wheel cimport wheel_arm, wheel_cancel
+from tcpcore.loops.state cimport EngineState
+
+cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil
+cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil
+
+
+cdef inline int64_t full_tick(const EngineState* eng, uint32_t low) noexcept nogil:
+    """The absolute tick of which a block keeps the low 32 bits."""
+    return eng.wheel.clock + <int32_t>(low - <uint32_t>eng.wheel.clock)
+
+
+cdef inline void arm(EngineState* eng, uint32_t slot, uint8_t kind, int64_t tick) noexcept nogil:
+    eng.pool.blocks[slot].timer = kind
+    wheel_arm(&eng.wheel, slot, tick)
+
+
+cdef inline void stop_timer(EngineState* eng, uint32_t slot) noexcept nogil:
+    wheel_cancel(&eng.wheel, slot)
+    eng.pool.blocks[slot].timer = T_NONE
+
+
+cdef inline void set_timers(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
+    """Carry out the timer operations of an action."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Cold* cold = &eng.pool.colds[slot]
+    cdef bint two = is_side(tcb.timer) or (tcb.bits & B_COLD and cold.later_timer != T_NONE)
+    if likely(act.side_op != OP_ARM and not two):
+        if act.main_op == OP_ARM:
+            arm(eng, slot, act.main_kind, tick_up(now) + act.main_timeout)
+        elif act.main_op == OP_CANCEL and tcb.timer != T_NONE:
+            wheel_cancel(&eng.wheel, slot)
+            tcb.timer = T_NONE
+        return
+    set_both(eng, slot, act, now)

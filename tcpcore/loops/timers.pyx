@@ -1,0 +1,58 @@
+"""H"""
+from libc.string cimport memset
+
+from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_OUTPUT
+from tcpcore.tcp.output cimport use_cold
+
+
+cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil:
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    if tcb.timer != T_NONE:
+        wheel_cancel(&eng.wheel, slot)
+        tcb.timer = T_NONE
+    if tcb.bits & B_COLD:
+        eng.pool.colds[slot].later_timer = T_NONE
+
+
+cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
+    """The general case: work both timers out, put the earlier one (the side timer on a tie) on the
+    wheel, the other one into the cold line."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Cold* cold = &eng.pool.colds[slot]
+    cdef uint8_t main = T_NONE, side = T_NONE
+    cdef int64_t main_at = 0, side_at = 0
+    use_cold(tcb, cold)
+    if is_side(tcb.timer):
+        side = tcb.timer
+        side_at = full_tick(eng, tcb.deadline)
+        main = cold.later_timer
+        main_at = full_tick(eng, cold.later)
+    else:
+        main = tcb.timer
+        main_at = full_tick(eng, tcb.deadline)
+        side = cold.later_timer
+        side_at = full_tick(eng, cold.later)
+    if act.main_op == OP_ARM:
+        main = act.main_kind
+        main_at = tick_up(now) + act.main_timeout
+    elif act.main_op == OP_CANCEL:
+        main = T_NONE
+    if act.side_op == OP_ARM:
+        side = act.side_kind
+        # output is due now, not at the next tick
+        side_at = now // TICK_NS if side == T_OUTPUT else tick_up(now) + act.side_timeout
+    elif act.side_op == OP_CANCEL or (side == T_DELACK and act.n_rows):
+        side = T_NONE
+    if main == T_NONE and side == T_NONE:
+        disarm(eng, slot)
+        return
+    if main == T_NONE or (side != T_NONE and side_at <= main_at):
+        cold.later_timer = main
+        cold.later = <uint32_t>main_at
+        main = side
+        main_at = side_at
+    else:
+        cold.later_timer = side
+        cold.later = <uint32_t>side_at
+    if tcb.timer != main or tcb.deadline != <uint32_t>main_at or act.main_op == OP_ARM:
+        arm(eng, slot, main, main_at)
