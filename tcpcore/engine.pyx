@@ -758,7 +758,7 @@ cdef class Engine:
         used = eng.pool.used
         return {
             "half_open": eng.half_open,
-            "accept_queue": eng.queued,
+            "accept_queue": eng.accept_queued,
             "time_wait": eng.counts[TIME_WAIT],
             "orphans": eng.orphans,
             "held_dead": eng.held_dead,

@@ -1,4 +1,4 @@
-# H
+# Timeouts (RFC 9293 3.10.8): firing what is due.
 from libc.stdint cimport int64_t
 
 from tcpcore.records.segment cimport Segment

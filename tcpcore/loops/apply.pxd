@@ -1,4 +1,11 @@
-# H
+# Carrying out what the state machine decided about one TCB.
+#
+#   begin_action    an empty Action, with what the state machine may know of the rest of the engine
+#   save_state      what the counts need to know of the TCB before it is changed
+#   apply_action    timers, counts, queues, events, or the end of the connection
+#
+# Inline is what most segments need: a TCB that stays, in a state that no queue counts. The rest is in
+# apply.pyx.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
@@ -15,44 +22,49 @@ from tcpcore.loops.state cimport EngineState
 from tcpcore.loops.timers cimport set_timers
 
 cdef struct PriorState:
-    # what a block was before the law had it
+    # what a TCB was before the state machine changed it
     uint8_t state
     uint16_t bits
-    bint hashed               # hash is the block's
+    bint hashed               # hash is valid
     uint32_t hash
 
 cdef void keep_ranges(EngineState* eng, uint32_t slot, const Action* act) noexcept nogil
 cdef void enqueue(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil
-cdef void join_accept_queue(EngineState* eng, uint32_t slot, const PriorState* was, int64_t now) noexcept nogil
-cdef void destroy(EngineState* eng, uint32_t slot, const PriorState* was, uint8_t cause, uint8_t error,
-               int64_t now) noexcept nogil
-cdef void destroy_half_open(EngineState* eng, uint32_t slot, const PriorState* was, uint8_t cause, uint8_t error,
-                         int64_t now) noexcept nogil
-cdef void end_quietly(EngineState* eng, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil
-cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* was, Action* act,
+cdef void join_accept_queue(EngineState* eng, uint32_t slot, const PriorState* prior,
+                            int64_t now) noexcept nogil
+cdef void destroy(EngineState* eng, uint32_t slot, const PriorState* prior, uint8_t cause, uint8_t error,
+                  int64_t now) noexcept nogil
+cdef void destroy_half_open(EngineState* eng, uint32_t slot, const PriorState* prior, uint8_t cause,
+                            uint8_t error, int64_t now) noexcept nogil
+cdef void remove_connection(EngineState* eng, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil
+cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior, Action* act,
                         int64_t now) noexcept nogil
 cdef void refuse(EngineState* eng, uint8_t cause, uint32_t listener, int64_t now) noexcept nogil
 
 
 cdef inline bint counts_as_orphan(uint8_t state, uint16_t bits) noexcept nogil:
+    """Whether the gauge `orphans` counts it."""
     return bits & B_ORPHAN and state != TIME_WAIT
 
 
-cdef inline void save_state(PriorState* was, const Tcb* tcb) noexcept nogil:
-    was.state = tcb.state
-    was.bits = tcb.bits
-    was.hashed = False
+cdef inline void save_state(PriorState* prior, const Tcb* tcb) noexcept nogil:
+    """Note what a TCB is before it is changed."""
+    prior.state = tcb.state
+    prior.bits = tcb.bits
+    prior.hashed = False
 
 
-cdef inline void save_state_hashed(PriorState* was, const Tcb* tcb, uint32_t hash) noexcept nogil:
-    was.state = tcb.state
-    was.bits = tcb.bits
-    was.hashed = True
-    was.hash = hash
+cdef inline void save_state_hashed(PriorState* prior, const Tcb* tcb, uint32_t hash) noexcept nogil:
+    """save_state where the hash of the 4-tuple is known, so that the end need not compute it."""
+    prior.state = tcb.state
+    prior.bits = tcb.bits
+    prior.hashed = True
+    prior.hash = hash
 
 
-cdef inline void begin_action(EngineState* eng, Action* act, Ranges* scratch, uint32_t slot, Segment* rows) noexcept nogil:
-    """An empty action for the block in this slot."""
+cdef inline void begin_action(EngineState* eng, Action* act, Ranges* scratch, uint32_t slot,
+                              Segment* rows) noexcept nogil:
+    """An empty action for the TCB in this slot; `scratch` is its ranges while it has no record of them."""
     cdef Cold* cold = &eng.pool.colds[slot]
     memset(act, 0, sizeof(Action))
     act.rows = rows
@@ -68,35 +80,38 @@ cdef inline void begin_action(EngineState* eng, Action* act, Ranges* scratch, ui
         act.ranges = scratch
 
 
-cdef inline void count_change(EngineState* eng, const Tcb* tcb, const PriorState* was) noexcept nogil:
-    """Gauges after a transition that did not end the connection."""
-    if tcb.state == was.state and not (tcb.bits ^ was.bits) & (B_ORPHAN | B_FULL_SOCKET):
+cdef inline void count_change(EngineState* eng, const Tcb* tcb, const PriorState* prior) noexcept nogil:
+    """Update the gauges after a transition that did not end the connection."""
+    if tcb.state == prior.state and not (tcb.bits ^ prior.bits) & (B_ORPHAN | B_FULL_SOCKET):
         return
-    eng.counts[was.state] -= 1
+    eng.counts[prior.state] -= 1
     eng.counts[tcb.state] += 1
-    if (tcb.bits | was.bits) & B_ORPHAN:
-        eng.orphans += counts_as_orphan(tcb.state, tcb.bits) - counts_as_orphan(was.state, was.bits)
-        eng.time_wait_like += is_time_wait_like(tcb.state, tcb.bits, &eng.knobs) - is_time_wait_like(was.state, was.bits, &eng.knobs)
+    if (tcb.bits | prior.bits) & B_ORPHAN:
+        eng.orphans += counts_as_orphan(tcb.state, tcb.bits) - counts_as_orphan(prior.state, prior.bits)
+        eng.time_wait_like += (is_time_wait_like(tcb.state, tcb.bits, &eng.knobs)
+                               - is_time_wait_like(prior.state, prior.bits, &eng.knobs))
 
 
 cdef inline bint in_pool(const EngineState* eng, const Ranges* ranges) noexcept nogil:
+    """Whether this is a record of the pool, not somebody's scratch."""
     return eng.ranges.records <= ranges < eng.ranges.records + eng.ranges.capacity
 
 
-cdef inline void update_timers(EngineState* eng, uint32_t slot, const PriorState* was, const Action* act,
-                          int64_t now) noexcept nogil:
-    """What every block that lives on needs: its ranges, its timers, its place in the counts."""
+cdef inline void update_live(EngineState* eng, uint32_t slot, const PriorState* prior, const Action* act,
+                             int64_t now) noexcept nogil:
+    """Keep the ranges, set the timers and update the gauges of a TCB that stays."""
     if not ranges_empty(act.ranges) or in_pool(eng, act.ranges):
         keep_ranges(eng, slot, act)
     set_timers(eng, slot, act, now)
-    count_change(eng, &eng.pool.blocks[slot], was)
+    count_change(eng, &eng.pool.blocks[slot], prior)
 
 
-cdef inline void apply_action(EngineState* eng, uint32_t slot, const PriorState* was, Action* act,
-                        int64_t now) noexcept nogil:
-    """Do what the action says; act.n_rows rows stay in the output."""
+cdef inline void apply_action(EngineState* eng, uint32_t slot, const PriorState* prior, Action* act,
+                              int64_t now) noexcept nogil:
+    """Carry out an action; act.n_rows of its rows stay in the output."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
-    if likely(not act.effects and not act.challenge and was.state != SYN_RECEIVED and tcb.state != TIME_WAIT):
-        update_timers(eng, slot, was, act, now)
+    if likely(not act.effects and not act.challenge and prior.state != SYN_RECEIVED
+              and tcb.state != TIME_WAIT):
+        update_live(eng, slot, prior, act, now)
     else:
-        apply_effects(eng, slot, was, act, now)
+        apply_effects(eng, slot, prior, act, now)

@@ -1,5 +1,9 @@
-"""H"""
-from libc.string cimport memset
+"""The calls loop: one call on each handle of a batch, accept() and the CLOSE of a listener.
+
+Not here: what a call does to a TCB (tcp/calls).
+Invariant: a stale handle is skipped and counted, never an error: the peer may have reset it meanwhile.
+"""
+
 
 from tcpcore.base.prefetch cimport prefetch
 from tcpcore.records.action cimport Action
@@ -21,7 +25,7 @@ from tcpcore.components.syn_eviction cimport eviction_forget
 from tcpcore.components.syn_policy cimport EVICT_PER_LISTENER
 from tcpcore.components.tcb_pool cimport pool_give
 from tcpcore.loops.apply cimport (
-    PriorState, apply_action, begin_action, count_change, end_quietly, save_state,
+    PriorState, apply_action, begin_action, count_change, remove_connection, save_state,
 )
 from tcpcore.loops.state cimport handle_of, resolve_handle
 from tcpcore.loops.timers cimport arm
@@ -32,21 +36,21 @@ cdef enum:
 
 
 cdef void release_dead(EngineState* eng, uint32_t slot) noexcept nogil:
-    """Nobody holds this CLOSED block any longer."""
+    """Free a CLOSED TCB that its application has let go."""
     eng.held_dead -= 1
     eng.pool.blocks[slot].bits = 0
     pool_give(&eng.pool, slot)
 
 
-cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now, Segment* rows,
-                        uint32_t* n_rows) noexcept nogil:
-    """One application call on one handle; CALL_RECV returns the bytes taken."""
+cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now,
+                       Segment* rows, uint32_t* n_rows) noexcept nogil:
+    """One call on one handle; n_rows (out) is the rows written. Returns the bytes taken, for CALL_RECV."""
     cdef uint32_t ref = resolve_handle(eng, conn), slot, taken = 0, timeout
     cdef Tcb* tcb
     cdef Cold* cold
     cdef Action act
     cdef Ranges scratch
-    cdef PriorState was
+    cdef PriorState prior
     n_rows[0] = 0
     if ref == 0:
         count(&eng.counters, Mib.StaleHandles)
@@ -55,18 +59,18 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
     tcb = &eng.pool.blocks[slot]
     cold = &eng.pool.colds[slot]
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and call != CALL_ABORT:
-        return 0                                      # a half-open entry has no application yet
+        return 0                                      # a half-open entry has no application
     if tcb.bits & B_ORPHAN and call != CALL_ABORT:
         return 0                                      # the application is gone
     if tcb.state == CLOSED and (call == CALL_CLOSE or call == CALL_ABORT):
         if not tcb.bits & B_QUEUED:
             release_dead(eng, slot)
         return 0
-    save_state(&was, tcb)
+    save_state(&prior, tcb)
     if call == CALL_CLOSE and eng.predicting and predict_close(tcb, cold, &eng.pool.stamps[slot],
-                                                                &eng.knobs, now, rows, &timeout):
+                                                               &eng.knobs, now, rows, &timeout):
         arm(eng, slot, T_REXMT, tick_up(now) + timeout)
-        count_change(eng, tcb, &was)
+        count_change(eng, tcb, &prior)
         eng.predicted += 1
         n_rows[0] = 1
         return 0
@@ -82,14 +86,15 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
     else:
         abort_call(tcb, cold, &eng.knobs, now, &act)
     if tcb.state != CLOSED:
-        apply_action(eng, slot, &was, &act, now)
+        apply_action(eng, slot, &prior, &act, now)
     n_rows[0] = act.n_rows
     return taken
 
 
-cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n, const uint32_t* nbytes,
-                           uint32_t* taken, int64_t now, Segment* rows) noexcept nogil:
-    """The same call on each handle in order; nbytes and taken may be NULL. Returns the rows written."""
+cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n,
+                           const uint32_t* nbytes, uint32_t* taken, int64_t now,
+                           Segment* rows) noexcept nogil:
+    """One call on each handle in order; nbytes and taken may be NULL. Returns the rows written."""
     cdef Py_ssize_t i, written = 0
     cdef uint32_t more, got, slot
     for i in range(n):
@@ -120,7 +125,7 @@ cdef uint64_t bytes_queued(const EngineState* eng, uint64_t conn) noexcept nogil
 
 
 cdef uint32_t rows_due_with(EngineState* eng, uint64_t conn, uint32_t nbytes) noexcept nogil:
-    """Rows that sending nbytes more would emit now."""
+    """Rows that SEND of nbytes more would emit now."""
     cdef uint32_t ref = resolve_handle(eng, conn)
     cdef Tcb tcb
     cdef Cold cold
@@ -138,7 +143,7 @@ cdef uint32_t rows_due_with(EngineState* eng, uint64_t conn, uint32_t nbytes) no
 
 
 cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil:
-    """The oldest unaccepted connection of this listener, held from now on; 0 when there is none."""
+    """Handle of the oldest unaccepted connection of this listener, held from now on; 0 for none."""
     cdef uint32_t slot, ref = accept_queue_pop(&eng.listeners, listener)
     cdef Tcb* tcb
     if ref == 0:
@@ -149,17 +154,17 @@ cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexc
         prefetch(&eng.pool.blocks[ref - 1])
     tcb = &eng.pool.blocks[slot]
     tcb.bits = (tcb.bits & ~B_QUEUED) | B_HELD
-    eng.queued -= 1
+    eng.accept_queued -= 1
     events_add(&eng.events, handle_of(eng, slot), now, listener, EV_ACCEPTED, 0, tcb.state)
     return handle_of(eng, slot)
 
 
 cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, Segment* rows) noexcept nogil:
-    """Close a listener; at most one row per unaccepted connection."""
+    """CLOSE of a listener (RFC 9293 3.10.4). Returns the rows written, one per unaccepted connection."""
     cdef uint32_t slot, written = 0
     cdef Action act
     cdef Ranges scratch
-    cdef PriorState was
+    cdef PriorState prior
     cdef Tcb* tcb
     while True:
         slot = accept_queue_pop(&eng.listeners, listener)
@@ -168,14 +173,14 @@ cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, S
         slot -= 1
         tcb = &eng.pool.blocks[slot]
         tcb.bits &= ~B_QUEUED
-        eng.queued -= 1
+        eng.accept_queued -= 1
         if tcb.state == CLOSED:
             release_dead(eng, slot)
             continue
         begin_action(eng, &act, &scratch, slot, rows + written)
-        save_state(&was, tcb)
+        save_state(&prior, tcb)
         abandon_call(tcb, &eng.pool.colds[slot], &eng.knobs, now, &act)
-        apply_action(eng, slot, &was, &act, now)
+        apply_action(eng, slot, &prior, &act, now)
         written += act.n_rows
     listener_close(&eng.listeners, listener)
     eng.counts[LISTEN] -= 1
@@ -188,10 +193,10 @@ cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, S
 
 
 cdef void forget_half_open(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil:
-    """Remove a closed listener's half-open entries at once; a walk over all blocks, as nothing lists them."""
+    """Remove a closed listener's half-open entries; a walk over all TCBs, as nothing lists them."""
     cdef uint32_t slot
     cdef Tcb* tcb
     for slot in range(eng.pool.fresh):
         tcb = &eng.pool.blocks[slot]
         if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and tcb.listener == listener:
-            end_quietly(eng, slot, CauseListenerClosed, now)
+            remove_connection(eng, slot, CauseListenerClosed, now)

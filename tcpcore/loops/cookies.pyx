@@ -1,4 +1,9 @@
-"""H"""
+"""SYN-ACKs whose ISN is a cookie, and connections that open by an ACK of one.
+
+Nothing is kept in between: the half-open entry of a cookie lives on the stack while the SYN-ACK is written.
+Source: Linux cookie_v4_init_sequence and cookie_v4_check, FreeBSD syncookie_generate and syncookie_lookup.
+"""
+
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
@@ -27,12 +32,16 @@ cdef enum:
 
 
 cdef void expect_cookies(Listener* listener, int64_t now) noexcept nogil:
+    """Have ACKs to this listener looked at for cookies from now on."""
     listener.cookie_until = now + <int64_t>COOKIE_LIFE_S * 1_000_000_000
 
 
 cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
                             const CookieOptions* told) noexcept nogil:
-    """The same where a cookie came back: Linux then rounds to the MSS it tells, timestamps or not."""
+    """The receive buffer of a connection that a cookie opens, as open_passive takes it.
+
+    Linux rounds it to the MSS in the cookie, whether or not segments carry timestamps (cookie_v4_check).
+    """
     cdef uint32_t size = listener.rcv_buf if listener.rcv_buf else eng.knobs.rcv_buf_whole
     cdef bint stamped = told.opts & OPT_TS
     if eng.knobs.window_rounding != ROUND_DOWN:
@@ -42,7 +51,7 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
 
 cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int64_t now,
                           Segment* rows) noexcept nogil:
-    """Answer a SYN and keep nothing: the half-open entry lives on the stack and in the ISN."""
+    """Answer a SYN by a cookie; one row."""
     cdef Listener* listener = listener_at(&eng.listeners, id)
     cdef Tcb tcb
     cdef Cold cold
@@ -66,12 +75,16 @@ cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int
 
 
 cdef uint32_t options_in(uint8_t opts) noexcept nogil:
+    """How many options these OptBits are."""
     return (opts & 1) + (opts >> 1 & 1) + (opts >> 2 & 1) + (opts >> 3 & 1)
 
 
-cdef bint cookie_back(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t now, Segment* rows,
-                      uint32_t* n_rows) noexcept nogil:
-    """An ACK to a listener that has sent cookies lately: True when it was one and has been dealt with."""
+cdef bint cookie_back(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t now,
+                      Segment* rows, uint32_t* n_rows) noexcept nogil:
+    """Whether an ACK to a listener acknowledges a cookie; if so it has been dealt with: opened, or refused.
+
+    Cookies are looked for only while one may be out (Linux tcp_synq_no_recent_overflow).
+    """
     cdef Listener* listener = listener_at(&eng.listeners, id)
     cdef CookieOptions told
     cdef uint32_t offset, ref
@@ -102,12 +115,12 @@ cdef bint cookie_back(EngineState* eng, const Segment* seg, uint32_t hash, uint3
 cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t slot, uint32_t id,
                              const CookieOptions* told, uint32_t offset, int64_t now,
                              Segment* rows) noexcept nogil:
-    """A connection out of nothing but a good cookie; it never was half-open here."""
+    """ESTABLISHED out of a good cookie; there never was a half-open entry. Returns the rows written."""
     cdef Listener* listener = listener_at(&eng.listeners, id)
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     cdef Action act
     cdef Ranges scratch
-    cdef PriorState was
+    cdef PriorState prior
     begin_action(eng, &act, &scratch, slot, rows)
     fill_passive_tuple(tcb, seg, id, listener)
     tcb.mss = told.mss
@@ -116,11 +129,11 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
         tcb.bits |= B_WSCALE
         tcb.wscale = told.wscale
     tcb.state = ESTABLISHED
-    save_state(&was, tcb)
+    save_state(&prior, tcb)
     eng.counts[ESTABLISHED] += 1
     flow_insert(&eng.flows, hash, slot + 1)
     open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
                 cookie_buffer(eng, listener, told), &act)
     enqueue(eng, slot, now)
-    apply_action(eng, slot, &was, &act, now)
+    apply_action(eng, slot, &prior, &act, now)
     return act.n_rows

@@ -1,4 +1,4 @@
-# The engine's invariants, walked.
+# A walk over every invariant of an engine.
 from tcpcore.loops.state cimport EngineState
 
 cdef list check_invariants(const EngineState* eng)

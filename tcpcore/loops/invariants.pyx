@@ -1,5 +1,8 @@
-# Every invariant that spans organs, and each organ's own check. Complete and slow: one pass
-# over all blocks that were ever used. Run by tests and, after a run, by careful users.
+"""Every invariant that spans components, and each component's own check.
+
+Complete and slow: one pass over all TCBs that were ever used. Returns what is wrong, in words.
+"""
+
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tcpcore.base.seq cimport seq_lt
@@ -22,7 +25,7 @@ from tcpcore.loops.state cimport lookup_handle
 
 
 cdef str timer_fault(const Tcb* tcb, const Cold* cold):
-    """What is wrong with the timers of a live block, None when nothing is."""
+    """What is wrong with the timers of a TCB that is not CLOSED; None when nothing is."""
     cdef uint8_t main = main_kind(tcb, cold) if tcb.bits & B_COLD else tcb.timer
     cdef bint flying = tcb.snd_una != tcb.snd_nxt
     if tcb.timer == T_NONE and tcb.bits & B_COLD and cold.later_timer != T_NONE:
@@ -43,6 +46,7 @@ cdef str timer_fault(const Tcb* tcb, const Cold* cold):
 
 
 cdef list tcb_faults(const EngineState* eng, uint32_t slot):
+    """What is wrong with the TCB in this slot."""
     cdef const Tcb* tcb = &eng.pool.blocks[slot]
     cdef const Cold* cold = &eng.pool.colds[slot]
     cdef list faults = []
@@ -51,7 +55,7 @@ cdef list tcb_faults(const EngineState* eng, uint32_t slot):
             faults.append(f"slot {slot}: CLOSED with a timer")
         return faults
     if tcb.state == LISTEN or tcb.state >= N_STATES:
-        faults.append(f"slot {slot}: state {tcb.state} is none for a block")
+        faults.append(f"slot {slot}: state {tcb.state} is none for a TCB")
     if (lookup_handle(eng, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
             != (<uint64_t>tcb.generation << 32 | slot)):
         faults.append(f"slot {slot}: not found by its 4-tuple")
@@ -66,7 +70,7 @@ cdef list tcb_faults(const EngineState* eng, uint32_t slot):
 
 
 cdef list census(const EngineState* eng):
-    """Count everything again from the blocks alone."""
+    """Count everything again from the TCBs alone, and compare."""
     cdef uint64_t counts[N_STATES]
     cdef uint64_t held_dead = 0, orphans = 0, half_open = 0, queued = 0, used = 0, live
     cdef uint32_t slot, id
@@ -96,7 +100,7 @@ cdef list census(const EngineState* eng):
         if (listener.state != LISTENER_FREE
                 and (listener.half_open, listener.young) != per_listener.pop(id, (0, 0))):
             faults.append(f"listener {id}: counts {listener.half_open} half-open "
-                          f"({listener.young} young), not what the blocks say")
+                          f"({listener.young} young), not what the TCBs say")
     for id in per_listener:
         faults.append(f"listener {id}: free, with half-open entries")
     counts[LISTEN] = live
@@ -104,30 +108,31 @@ cdef list census(const EngineState* eng):
         if counts[id] != eng.counts[id]:
             faults.append(f"state {id}: counted {eng.counts[id]}, found {counts[id]}")
         used += counts[id] if id != LISTEN else 0
-    for name, told, found in (
+    for name, gauge, found in (
         ("held_dead", eng.held_dead, held_dead), ("orphans", eng.orphans, orphans),
-        ("half_open", eng.half_open, half_open), ("accept_queue", eng.queued, queued),
+        ("half_open", eng.half_open, half_open), ("accept_queue", eng.accept_queued, queued),
         ("blocks_used", eng.pool.used, used + held_dead), ("flow table", eng.flows.count, used),
     ):
-        if told != found:
-            faults.append(f"{name}: counted {told}, found {found}")
+        if gauge != found:
+            faults.append(f"{name}: counted {gauge}, found {found}")
     return faults
 
 
-cdef list balances(const EngineState* eng):
-    """The identity every half-open entry obeys: each one added has left by exactly one door."""
-    cdef const Counters* told = &eng.counters
-    cdef uint64_t added = counted(told, Mib.SynQueueAdded)
-    cdef uint64_t left = (counted(told, Mib.SynQueueEstablished) + counted(told, Mib.SynQueueEvicted)
-                          + counted(told, Mib.SynQueueExpired) + counted(told, Mib.SynQueueReset)
-                          + counted(told, Mib.SynQueueAborted) + counted(told, Mib.SynQueueListenerClosed))
+cdef list identities(const EngineState* eng):
+    """The identity of half-open entries: each one added has left under exactly one counter, or is there."""
+    cdef const Counters* counters = &eng.counters
+    cdef uint64_t added = counted(counters, Mib.SynQueueAdded)
+    cdef uint64_t left = (counted(counters, Mib.SynQueueEstablished) + counted(counters, Mib.SynQueueEvicted)
+                          + counted(counters, Mib.SynQueueExpired) + counted(counters, Mib.SynQueueReset)
+                          + counted(counters, Mib.SynQueueAborted)
+                          + counted(counters, Mib.SynQueueListenerClosed))
     if added != left + eng.half_open:
         return [f"SynQueueAdded {added} is not {left} gone + {eng.half_open} there"]
     return []
 
 
-cdef list order_book(const EngineState* eng):
-    """Every half-open entry that a policy may have to evict stands in the book, or it never would."""
+cdef list eviction_faults(const EngineState* eng):
+    """Check that every half-open entry that a policy may evict stands in an eviction queue."""
     cdef const Listener* listener
     cdef uint32_t id
     cdef uint64_t entries = 0
@@ -136,17 +141,19 @@ cdef list order_book(const EngineState* eng):
         for id in range(eng.eviction.n_queues):
             entries += eviction_count(&eng.eviction, id)
         if entries != eng.half_open:
-            faults.append(f"order book: {entries} entries of {eng.half_open} half-open")
+            faults.append(f"eviction queues: {entries} entries of {eng.half_open} half-open")
     elif eng.eviction_scope == EVICT_PER_LISTENER:
         for id in range(1, eng.listeners.fresh + 1):
             listener = listener_at(&eng.listeners, id)
             entries = eviction_count(&eng.eviction, id)
             if entries != (listener.half_open if listener.state == LISTENER_OPEN else 0):
-                faults.append(f"order book: {entries} entries of listener {id}, not {listener.half_open}")
+                faults.append(f"eviction queues: {entries} entries of listener {id}, "
+                              f"not {listener.half_open}")
     return faults + eviction_check(&eng.eviction)
 
 
 cdef list check_invariants(const EngineState* eng):
+    """All that is wrong with an engine, in words; empty when it is sound."""
     return (flow_check(&eng.flows, eng.pool.capacity) + wheel_check(&eng.wheel)
             + listeners_check(&eng.listeners) + ports_check(&eng.ports) + range_pool_check(&eng.ranges)
-            + census(eng) + balances(eng) + order_book(eng))
+            + census(eng) + identities(eng) + eviction_faults(eng))

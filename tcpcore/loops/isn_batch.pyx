@@ -1,4 +1,7 @@
-"""H"""
+"""Hashing the initial sequence numbers of a stretch of segments or of active opens ahead.
+
+Not the numbers themselves: components/isn has the formulas.
+"""
 
 from tcpcore.base.siphash_batch cimport LANES, tuple_first, tuple_last
 from tcpcore.records.segment cimport ACK, SYN
@@ -7,7 +10,7 @@ from tcpcore.loops.pipeline cimport least
 
 
 cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
-    """A quarter of the next ones at least: hashing all at once is cheaper than each of these alone."""
+    """Whether at least a quarter of the next segments are SYNs: then hashing all of them is cheaper."""
     cdef Py_ssize_t i, syns = 0, look = least(n, LANES // 4)
     for i in range(look):
         syns += segs[i].flags & (SYN | ACK) == SYN
@@ -15,11 +18,11 @@ cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
 
 
 cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t now) noexcept nogil:
-    """The same where they are still to be worked out."""
+    """isn_batch_find where the stretch that begins with this segment has not been hashed; 0 or -1."""
     cdef uint64_t first[LANES]
     cdef uint64_t last[LANES]
     cdef Py_ssize_t at = seg - eng.batch, i, n
-    if eng.batch == NULL or at < eng.numbered or at >= eng.batch_n:
+    if eng.batch == NULL or at < eng.isn_first or at >= eng.batch_n:
         return -1
     n = least(eng.batch_n - at, LANES)
     if not many_syns(seg, n):
@@ -28,14 +31,14 @@ cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t 
         first[i] = tuple_first(seg[i].src, seg[i].dst)
         last[i] = tuple_last(seg[i].sport, seg[i].dport)
     isn_batch_fill(eng, first, last, n, now, 0)
-    eng.numbered = at
-    eng.numbered_n = n
+    eng.isn_first = at
+    eng.isn_count = n
     return 0
 
 
-cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
-                      Py_ssize_t at) noexcept nogil:
-    """First numbers and timestamp offsets of n <= LANES 4-tuples, as far as they are hashes, from `at` on."""
+cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
+                         int64_t now, Py_ssize_t at) noexcept nogil:
+    """Fill isns and ts_offsets from index `at` on for n <= LANES 4-tuples, where they are hashes."""
     if isn_hashes(&eng.isn):
         isn_many(&eng.isn, first, last, n, now, eng.isns + at)
     if eng.knobs.tcp_timestamps == 1:

@@ -1,4 +1,7 @@
-# H
+# Passive opens: a SYN for a listener becomes a half-open entry, is answered by a cookie, or is refused.
+#
+# The rule of LISTEN is tcp/listen, the policies are components/syn_policy, the first TCB and its SYN-ACK are
+# tcp/opens. Here they meet: admission, eviction, the entry's place in the queues, and the counters.
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 
 from tcpcore.records.segment cimport Segment
@@ -8,14 +11,14 @@ from tcpcore.components.listeners cimport Listener
 from tcpcore.components.syn_policy cimport Pressure
 from tcpcore.loops.state cimport EngineState
 
-cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
-                        Segment* rows) noexcept nogil
+cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
+                        int64_t now, Segment* rows) noexcept nogil
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil
 
 
 cdef inline void fill_passive_tuple(Tcb* tcb, const Segment* seg, uint32_t id,
-                            const Listener* listener) noexcept nogil:
-    """A passive block's 4-tuple and listener."""
+                                    const Listener* listener) noexcept nogil:
+    """Fill in the 4-tuple and the listener of a TCB that a segment to a listener opens."""
     tcb.raddr = seg.src
     tcb.laddr = seg.dst
     tcb.rport = seg.sport
@@ -26,12 +29,13 @@ cdef inline void fill_passive_tuple(Tcb* tcb, const Segment* seg, uint32_t id,
 
 
 cdef inline uint32_t own_buffer(const EngineState* eng, uint32_t size, bint stamped) noexcept nogil:
-    """A window as open_passive wants it: 0 where it is the knob's own."""
+    """A receive buffer as open_passive takes it: 0 where it is what the knobs say anyway."""
     return size if size != (eng.knobs.rcv_buf_stamped if stamped else eng.knobs.rcv_buf) else 0
 
 
-cdef inline uint32_t buffer_for(const EngineState* eng, const Listener* listener, bint stamped) noexcept nogil:
-    """The window of a connection of this listener."""
+cdef inline uint32_t buffer_for(const EngineState* eng, const Listener* listener,
+                                bint stamped) noexcept nogil:
+    """The receive buffer of a connection of this listener, as open_passive takes it."""
     if listener.rcv_buf == 0:
         return 0
     stamped = stamped and eng.knobs.tcp_timestamps

@@ -1,5 +1,10 @@
-"""H"""
-from libc.string cimport memset
+"""Admission of SYNs to the half-open queue, and the entry that an admitted one becomes.
+
+Not which policy says what (components/syn_policy), nor whom it evicts (components/syn_eviction).
+Invariant: every SYN that opens nothing is counted under exactly one cause, or answered by a cookie.
+Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_add.
+"""
+
 
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
@@ -28,7 +33,7 @@ from tcpcore.components.syn_policy cimport (
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, cookie_make
 from tcpcore.components.tcb_pool cimport pool_take
-from tcpcore.loops.apply cimport begin_action, end_quietly, keep_ranges, refuse
+from tcpcore.loops.apply cimport begin_action, keep_ranges, refuse, remove_connection
 from tcpcore.loops.cookies cimport expect_cookies, send_cookie
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
 from tcpcore.loops.state cimport KEY_RANDOM, handle_of
@@ -36,7 +41,7 @@ from tcpcore.loops.timers cimport arm
 
 
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:
-    """What a policy may know of a listener's queues; the rest is as if nothing were wrong."""
+    """A listener's queues as a policy sees them; `admitted` fills in what concerns the syncache."""
     cdef Pressure pressure
     pressure.backlog = listener.backlog
     pressure.half_open = listener.half_open
@@ -49,14 +54,14 @@ cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noex
 
 
 cdef uint32_t queue_of(const EngineState* eng, const Segment* seg, uint32_t id) noexcept nogil:
-    """Where the order book has, or will have, this peer's half-open entry."""
+    """The eviction queue of this peer's half-open entry: its syncache bucket, or its listener."""
     if eng.eviction_scope == EVICT_PER_BUCKET:
         return eviction_bucket(eng.bucket_k0, eng.bucket_k1, seg.src, seg.sport, seg.dport)
     return id
 
 
 cdef bint evict(EngineState* eng, uint32_t queue, bint random, int64_t now) noexcept nogil:
-    """End an entry of a full queue to make room; False when the book has none."""
+    """End an entry of a full queue to make room; False when the queue has none to give."""
     cdef uint32_t victim
     if random:
         eng.draws += 1
@@ -64,12 +69,15 @@ cdef bint evict(EngineState* eng, uint32_t queue, bint random, int64_t now) noex
     else:
         victim = eviction_oldest(&eng.eviction, queue)
     if victim:
-        end_quietly(eng, victim - 1, CauseSynQueueEvicted, now)
+        remove_connection(eng, victim - 1, CauseSynQueueEvicted, now)
     return victim != 0
 
 
 cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
-    """FreeBSD: from now on cookies only. Every entry goes; its ACK may still come back as a cookie's."""
+    """Pause the syncache (FreeBSD syncache_pause): cookies only for a while, and every entry goes.
+
+    The ISS of an entry is a cookie under this policy, so the ACK of an entry that went may still open.
+    """
     cdef uint32_t queue, victim
     pause_begin(&eng.pause, now)
     count(&eng.counters, Mib.SynCachePauses)
@@ -79,24 +87,28 @@ cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
             if victim == 0:
                 break
             expect_cookies(listener_at(&eng.listeners, eng.pool.blocks[victim - 1].listener), now)
-            end_quietly(eng, victim - 1, CauseSynQueueEvicted, now)
+            remove_connection(eng, victim - 1, CauseSynQueueEvicted, now)
 
 
 cdef inline bint has_room(const EngineState* eng, const Listener* listener) noexcept nogil:
-    """This listener takes one more half-open entry: there is no need to ask `admitted`."""
+    """Whether this listener takes one more half-open entry, with nothing for `admitted` to decide."""
     return (eng.eviction_scope == EVICT_NEVER and listener.half_open <= listener.backlog
             and not accept_queue_full(listener) and policy_has_room(&eng.knobs))
 
 
-cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t queue, bint reopened, bint* cookie,
-                   int64_t now) noexcept nogil:
-    """May this listener take one more half-open entry, or answer with a cookie? Makes room where the policy
-    says so, counts the refusal where it does not. What reopens a TIME-WAIT needs no leave of a full queue."""
+cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t queue, bint reopened,
+                   bint* cookie, int64_t now) noexcept nogil:
+    """Whether a SYN may open a half-open entry, or (cookie, out) is to be answered by a cookie.
+
+    Evicts where the policy says so, and counts a refusal. A SYN that reopens a TIME-WAIT is let in by a full
+    half-open queue (tcp_conn_request): it frees the TIME-WAIT, and its peer is known to be real.
+    """
     cdef Pressure pressure = pressure_on(eng, listener)
     cdef Verdict verdict
     if eng.eviction_scope == EVICT_PER_BUCKET:
         pressure.paused = now < eng.pause.until
-        pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue, SYNCACHE_BUCKET_LIMIT)
+        pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue,
+                                                                     SYNCACHE_BUCKET_LIMIT)
     verdict = policy_admit(&pressure, &eng.knobs)
     if verdict == EVICT_OLDEST or verdict == EVICT_RANDOM:
         verdict = ADMIT if evict(eng, queue, verdict == EVICT_RANDOM, now) else REFUSE_QUEUE_FULL
@@ -121,10 +133,13 @@ cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t q
     return False
 
 
-cdef inline uint32_t first_number(EngineState* eng, const Segment* seg, Py_ssize_t numbers,
-                                  int64_t now) noexcept nogil:
-    """The ISS of a half-open entry. Where entries may be dropped to come back as cookies, it is one: those of
-    FreeBSD have all they say in this number."""
+cdef inline uint32_t choose_iss(EngineState* eng, const Segment* seg, Py_ssize_t numbers,
+                                int64_t now) noexcept nogil:
+    """The ISS of a half-open entry.
+
+    Under a policy that pauses it is a FreeBSD cookie, which holds all that the entry holds: an entry that
+    the pause ends can still be completed.
+    """
     if policy_pauses(&eng.knobs) and eng.cookies.rule == COOKIE_FREEBSD:
         return cookie_make(&eng.cookies, seg, now)
     if isn_hashes(&eng.isn) and numbers >= 0:
@@ -132,9 +147,12 @@ cdef inline uint32_t first_number(EngineState* eng, const Segment* seg, Py_ssize
     return isn_make(&eng.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
 
 
-cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss, int64_t now,
-                        Segment* rows) noexcept nogil:
-    """A SYN for LISTEN becomes a half-open entry if the queue admits it; iss >= 0 reopens a TIME-WAIT."""
+cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
+                        int64_t now, Segment* rows) noexcept nogil:
+    """SYN-RECEIVED from LISTEN (RFC 9293 3.10.7.2, third), if the queue admits it; the rows written, 0 or 1.
+
+    iss >= 0 is the ISS of a SYN that reopens a TIME-WAIT, -1 leaves it to the ISN generator.
+    """
     cdef Listener* listener = listener_at(&eng.listeners, id)
     cdef uint32_t ref, timeout, queue = 0
     cdef Py_ssize_t numbers
@@ -156,12 +174,12 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     fill_passive_tuple(tcb, seg, id, listener)
     numbers = isn_batch_find(eng, seg, now)
     if iss < 0:
-        iss = first_number(eng, seg, numbers, now)
+        iss = choose_iss(eng, seg, numbers, now)
     timeout = open_passive(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], seg, &eng.knobs, now,
                            <uint32_t>iss, ts_offset_for(eng, seg, numbers),
                            buffer_for(eng, listener, seg.opts & OPT_TS), rows)
     if seg.payload_len or seg.flags & FIN:
-        more_than_syn(eng, ref - 1, seg)
+        take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_RECEIVED] += 1
@@ -174,8 +192,8 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     return 1
 
 
-cdef void more_than_syn(EngineState* eng, uint32_t slot, const Segment* seg) noexcept nogil:
-    """Text or a FIN came with the SYN of this half-open entry."""
+cdef void take_syn_text_and_fin(EngineState* eng, uint32_t slot, const Segment* seg) noexcept nogil:
+    """Give the text and the FIN of a SYN to the state machine, which keeps or ignores them (syn_text)."""
     cdef Action act
     cdef Ranges scratch
     begin_action(eng, &act, &scratch, slot, NULL)

@@ -1,12 +1,11 @@
-# Looking ahead in a batch: ask memory for what the segments to come will need, each thing when what
-# leads to it has arrived. Only hints: when its turn comes a segment's block is checked again.
+# Prefetching for a batch: each thing a segment will need is asked for when what leads to it has arrived.
 #
-#   segments ahead   48     32            16
-#                    head   first block   owner, its timestamps and cold line
+#   segments ahead   48     32             16
+#                    head   newest TCB     candidate, its timestamps and cold record
 #
-# One segment's stages between two segments' work, so that fetching and working overlap, and not one
-# branch that data decides: a wrong guess would throw the looking ahead away. Tried and lost: loops over
-# groups of 2 to 16, which keep memory idle while the group is worked on (docs/performance.md).
+# Only hints: when its turn comes a segment's TCB is checked again. One segment's stages stand between the
+# work of two others, so that memory and processor overlap, and nothing branches on data: a wrong guess would
+# throw the prefetches away. Tried and slower: loops over groups of 2 to 16 (docs/performance.md).
 from libc.stdint cimport uint32_t
 
 from tcpcore.base.prefetch cimport prefetch
@@ -17,32 +16,33 @@ from tcpcore.loops.state cimport AHEAD_PAD, EngineState
 
 cdef enum:
     AHEAD_HEAD = 48           # at most AHEAD_PAD
-    AHEAD_FIRST = 32
-    AHEAD_OWNER = 16
+    AHEAD_NEWEST = 32
+    AHEAD_CANDIDATE = 16
 
 
 cdef inline Py_ssize_t least(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """The smaller of two sizes."""
     return a if a < b else b
 
 
 cdef inline Tcb* tcb_or_any(const EngineState* eng, uint32_t ref) noexcept nogil:
-    """The block of a reference; for 0 one that is there, so that nothing has to branch."""
+    """The TCB of a reference (slot + 1); for 0 any one, so that nothing branches."""
     return &eng.pool.blocks[ref - (ref != 0)]
 
 
-cdef inline void ahead_first(EngineState* eng, Py_ssize_t i) noexcept nogil:
-    """The newest block of the chain."""
-    eng.owners[i] = eng.flows.heads[eng.hashes[i] & eng.flows.mask]
-    prefetch(tcb_or_any(eng, eng.owners[i]))
+cdef inline void ahead_newest(EngineState* eng, Py_ssize_t i) noexcept nogil:
+    """Prefetch the newest TCB of the chain."""
+    eng.candidates[i] = eng.flows.heads[eng.hashes[i] & eng.flows.mask]
+    prefetch(tcb_or_any(eng, eng.candidates[i]))
 
 
-cdef inline void ahead_owner(EngineState* eng, const Segment* seg, Py_ssize_t i) noexcept nogil:
-    """The first block of the chain if it is the segment's, else the one behind it: chains are short."""
-    cdef const Tcb* tcb = tcb_or_any(eng, eng.owners[i])
-    cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones: not this one
-    cdef uint32_t slot, cold = (tcb.bits & B_COLD) != 0         # the first block's, mostly the owner's
-    eng.owners[i] = (eng.owners[i] & ~other) | (tcb.next & other)
-    slot = eng.owners[i] - (eng.owners[i] != 0)
+cdef inline void ahead_candidate(EngineState* eng, const Segment* seg, Py_ssize_t i) noexcept nogil:
+    """Prefetch the candidate: the newest TCB if it is the segment's, else the next one; chains are short."""
+    cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
+    cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones where it is not this one
+    cdef uint32_t slot, cold = (tcb.bits & B_COLD) != 0         # of the newest TCB, mostly the candidate
+    eng.candidates[i] = (eng.candidates[i] & ~other) | (tcb.next & other)
+    slot = eng.candidates[i] - (eng.candidates[i] != 0)
     prefetch(&eng.pool.blocks[slot])
     if eng.knobs.tcp_timestamps:
         prefetch(&eng.pool.stamps[slot])
@@ -50,20 +50,20 @@ cdef inline void ahead_owner(EngineState* eng, const Segment* seg, Py_ssize_t i)
 
 
 cdef inline void start_ahead(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
-    """For a new batch of n <= STRIDE segments: the stages that look_ahead before segment 0 takes for done."""
+    """Begin a batch of n <= STRIDE segments: the stages that look_ahead takes for done at segment 0."""
     cdef Py_ssize_t i
-    for i in range(n, n + AHEAD_PAD):         # beyond the end the last one again, so that nobody has to ask
+    for i in range(n, n + AHEAD_PAD):         # beyond the end the last one is repeated, which saves a test
         eng.hashes[i] = eng.hashes[n - 1]
     for i in range(AHEAD_HEAD):
         flow_ahead_head(&eng.flows, eng.hashes[i])
-    for i in range(AHEAD_FIRST):
-        ahead_first(eng, i)
-    for i in range(AHEAD_OWNER):
-        ahead_owner(eng, &segs[least(i, n - 1)], i)
+    for i in range(AHEAD_NEWEST):
+        ahead_newest(eng, i)
+    for i in range(AHEAD_CANDIDATE):
+        ahead_candidate(eng, &segs[least(i, n - 1)], i)
 
 
 cdef inline void look_ahead(EngineState* eng, const Segment* segs, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     """PriorState segment i: each stage for the segment that far ahead."""
     flow_ahead_head(&eng.flows, eng.hashes[i + AHEAD_HEAD])
-    ahead_first(eng, i + AHEAD_FIRST)
-    ahead_owner(eng, &segs[least(i + AHEAD_OWNER, n - 1)], i + AHEAD_OWNER)
+    ahead_newest(eng, i + AHEAD_NEWEST)
+    ahead_candidate(eng, &segs[least(i + AHEAD_CANDIDATE, n - 1)], i + AHEAD_CANDIDATE)

@@ -1,8 +1,8 @@
-# H
+# SEGMENT ARRIVES for a batch (RFC 9293 3.10.7).
 from libc.stdint cimport int64_t
 
 from tcpcore.records.segment cimport Segment
 from tcpcore.loops.state cimport EngineState
 
 cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                             Segment* rows) noexcept nogil
+                              Segment* rows) noexcept nogil

@@ -1,4 +1,11 @@
-"""H"""
+"""The receive loop: each segment of a batch finds its TCB, or its listener, and is judged.
+
+The fast path (tcp/predict) is asked first, the state machine for the rest; prefetching is pipeline.pxd's.
+Not here: what a segment means (tcp/), and whether a SYN is admitted (passive.pyx).
+Invariant: a batch of n segments does what n batches of one do. Segments are judged in order, and whatever
+was looked up ahead is checked again when its turn comes (docs/adr/0002-batch-hazard.md).
+"""
+
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
@@ -26,7 +33,7 @@ from tcpcore.components.listeners cimport (
 )
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.loops.apply cimport (
-    PriorState, apply_action, begin_action, count_change, destroy, end_quietly, join_accept_queue,
+    PriorState, apply_action, begin_action, count_change, destroy, join_accept_queue, remove_connection,
     save_state_hashed,
 )
 from tcpcore.loops.cookies cimport cookie_back
@@ -37,12 +44,15 @@ from tcpcore.loops.timers cimport arm, stop_timer
 
 
 cdef bint is_martian(const Segment* seg) noexcept nogil:
-    """From or to an address no connection can have: this-host, multicast, broadcast (MUST-57, MUST-63)."""
+    """Whether a segment comes from or goes to an address that no connection can have (MUST-57, MUST-63).
+
+    Those are 0.0.0.0, multicast, reserved and broadcast; one comparison each, as 0 - 1 wraps.
+    """
     return seg.src - 1 >= <uint32_t>0xDFFFFFFF or seg.dst - 1 >= <uint32_t>0xDFFFFFFF
 
 
 cdef inline uint32_t listener_for(EngineState* eng, const Segment* seg) noexcept nogil:
-    """listener_find, which mostly finds the one it found last."""
+    """The listener for a segment, 0 none: mostly that of the SYN before, which is tried first."""
     cdef const Listener* last
     if eng.last_listener:
         last = listener_at(&eng.listeners, eng.last_listener)
@@ -53,9 +63,9 @@ cdef inline uint32_t listener_for(EngineState* eng, const Segment* seg) noexcept
     return eng.last_listener
 
 
-cdef uint32_t has_no_connection(EngineState* eng, const Segment* seg, uint32_t hash, int64_t now,
-                      Segment* rows) noexcept nogil:
-    """No block has this 4-tuple: LISTEN or CLOSED."""
+cdef uint32_t arrives_unconnected(EngineState* eng, const Segment* seg, uint32_t hash, int64_t now,
+                                  Segment* rows) noexcept nogil:
+    """LISTEN or CLOSED (RFC 9293 3.10.7.1, 3.10.7.2): no TCB has this 4-tuple. Returns the rows written."""
     cdef Action act
     cdef ListenVerdict verdict
     cdef uint32_t id, n_rows
@@ -82,16 +92,19 @@ cdef uint32_t has_no_connection(EngineState* eng, const Segment* seg, uint32_t h
 
 
 cdef inline uint32_t find_connection(const EngineState* eng, const Segment* seg, uint32_t hash,
-                              uint32_t hint) noexcept nogil:
-    """Who has this 4-tuple, 0 nobody. The hint stands if its block is alive and still has it: no two have."""
-    cdef const Tcb* tcb = tcb_or_any(eng, hint)
-    if hint and flow_differs(tcb, seg) == 0 and tcb.state != CLOSED:
-        return hint
+                                     uint32_t candidate) noexcept nogil:
+    """The TCB (slot + 1) with this segment's 4-tuple, 0 none.
+
+    The candidate that was prefetched is right if it is not CLOSED and still has the 4-tuple: no two have it.
+    """
+    cdef const Tcb* tcb = tcb_or_any(eng, candidate)
+    if candidate and flow_differs(tcb, seg) == 0 and tcb.state != CLOSED:
+        return candidate
     return flow_find_segment(&eng.flows, hash, seg)
 
 
-cdef inline bint may_predict(EngineState* eng, const Tcb* tcb) noexcept nogil:
-    """What of the rest of the engine could make the law decide otherwise."""
+cdef inline bint fast_path_applies(EngineState* eng, const Tcb* tcb) noexcept nogil:
+    """Whether nothing outside the TCB could make the state machine decide otherwise than the fast path."""
     cdef const Listener* listener
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         listener = listener_at(&eng.listeners, tcb.listener)
@@ -101,99 +114,99 @@ cdef inline bint may_predict(EngineState* eng, const Tcb* tcb) noexcept nogil:
     return True
 
 
-cdef inline bint predicted(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
-                           Segment* rows, uint32_t* n_rows) noexcept nogil:
-    """True: the segment was the expected one, and what apply_action() would do for it has been done."""
+cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash,
+                               int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil:
+    """Whether the fast path knew this segment; then all that apply_action does has been done for it."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
-    cdef PriorState was
-    cdef Predicted what
+    cdef PriorState prior
+    cdef Predicted outcome
     cdef uint32_t timeout
-    if not may_predict(eng, tcb):
+    if not fast_path_applies(eng, tcb):
         return False
-    save_state_hashed(&was, tcb, hash)
-    what = predict_segment(tcb, &eng.pool.colds[slot], &eng.pool.stamps[slot], seg, &eng.knobs, now,
-                           &eng.counters, rows, &timeout)
+    save_state_hashed(&prior, tcb, hash)
+    outcome = predict_segment(tcb, &eng.pool.colds[slot], &eng.pool.stamps[slot], seg, &eng.knobs, now,
+                              &eng.counters, rows, &timeout)
     n_rows[0] = 0
-    if what == PREDICT_NOT:
+    if outcome == PREDICT_NOT:
         return False
     eng.predicted += 1
-    if what == PREDICT_ACCEPTED:
-        join_accept_queue(eng, slot, &was, now)
+    if outcome == PREDICT_ACCEPTED:
+        join_accept_queue(eng, slot, &prior, now)
         stop_timer(eng, slot)
-    elif what == PREDICT_OPENED:
+    elif outcome == PREDICT_OPENED:
         n_rows[0] = 1
         events_add(&eng.events, handle_of(eng, slot), now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
         stop_timer(eng, slot)
-    elif what == PREDICT_PEER_CLOSED:
+    elif outcome == PREDICT_PEER_CLOSED:
         n_rows[0] = 1
-    elif what == PREDICT_BOTH_CLOSED:
+    elif outcome == PREDICT_BOTH_CLOSED:
         n_rows[0] = 1
         arm(eng, slot, T_REXMT, tick_up(now) + timeout)
-    elif what == PREDICT_FIN_ACKED:
+    elif outcome == PREDICT_FIN_ACKED:
         if tcb.bits & B_ORPHAN:
             arm(eng, slot, T_FIN_WAIT_2, tick_up(now) + timeout)
         else:
             stop_timer(eng, slot)
-    elif what == PREDICT_TIME_WAIT:
+    elif outcome == PREDICT_TIME_WAIT:
         n_rows[0] = 1
         arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
         events_add(&eng.events, handle_of(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
     else:
-        destroy(eng, slot, &was, NoCause, 0, now)
+        destroy(eng, slot, &prior, NoCause, 0, now)
         return True
-    count_change(eng, tcb, &was)
+    count_change(eng, tcb, &prior)
     return True
 
 
-cdef uint32_t has_connection(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash, int64_t now,
-                    Segment* rows) noexcept nogil:
-    """The law's word on a segment for this block."""
+cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash,
+                                int64_t now, Segment* rows) noexcept nogil:
+    """Have the state machine judge a segment for the TCB in this slot. Returns the rows written."""
     cdef uint32_t id
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     cdef Listener* listener
     cdef Action act
     cdef Ranges scratch
-    cdef PriorState was
+    cdef PriorState prior
     begin_action(eng, &act, &scratch, slot, rows)
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         listener = listener_at(&eng.listeners, tcb.listener)
         if listener.state != LISTENER_OPEN:
-            end_quietly(eng, slot, CauseListenerClosed, now)
-            return has_no_connection(eng, seg, hash, now, rows)
+            remove_connection(eng, slot, CauseListenerClosed, now)
+            return arrives_unconnected(eng, seg, hash, now, rows)
         act.auto_accept = listener.auto_accept
         act.accept_full = accept_queue_full(listener)
     elif tcb.state == TIME_WAIT and seg.flags & SYN:
         act.listening = listener_find(&eng.listeners, seg.dst, seg.dport) != 0
-    save_state_hashed(&was, tcb, hash)
+    save_state_hashed(&prior, tcb, hash)
     segment_arrives(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, &act)
-    apply_action(eng, slot, &was, &act, now)
+    apply_action(eng, slot, &prior, &act, now)
     if act.effects & E_REOPEN:
         count(&eng.counters, Mib.TWRecycled)
-        end_quietly(eng, slot, NoCause, now)
+        remove_connection(eng, slot, NoCause, now)
         if in_listen(seg, &eng.knobs) == LISTEN_OPEN:
             id = listener_find(&eng.listeners, seg.dst, seg.dport)
             return open_half(eng, seg, hash, id, act.iss, now, rows)
     elif act.effects & E_START_OVER:
         count_n(&eng.counters, Mib.TWRecycled, act.listening)
-        end_quietly(eng, slot, NoCause, now)
-        return has_no_connection(eng, seg, hash, now, rows)
+        remove_connection(eng, slot, NoCause, now)
+        return arrives_unconnected(eng, seg, hash, now, rows)
     return act.n_rows
 
 
-cdef uint32_t arrives(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t hint, int64_t now,
+cdef uint32_t arrives(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t candidate, int64_t now,
                       Segment* rows) noexcept nogil:
-    """One segment, whoever it is for; returns the rows written, two at most."""
-    cdef uint32_t ref = find_connection(eng, seg, hash, hint), n_rows
+    """Judge one segment. Returns the rows written, two at most."""
+    cdef uint32_t ref = find_connection(eng, seg, hash, candidate), n_rows
     if ref == 0:
         pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
-        return has_no_connection(eng, seg, hash, now, rows)
-    if eng.predicting and predicted(eng, ref - 1, seg, hash, now, rows, &n_rows):
+        return arrives_unconnected(eng, seg, hash, now, rows)
+    if eng.predicting and try_fast_path(eng, ref - 1, seg, hash, now, rows, &n_rows):
         return n_rows
-    return has_connection(eng, ref - 1, seg, hash, now, rows)
+    return arrives_connected(eng, ref - 1, seg, hash, now, rows)
 
 
 cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                             Segment* rows) noexcept nogil:
+                              Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
     while done < n:
@@ -201,11 +214,11 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
         eng.batch = segs + done
         eng.batch_n = part
-        eng.numbered = eng.numbered_n = 0
+        eng.isn_first = eng.isn_count = 0
         start_ahead(eng, segs + done, part)
         for i in range(part):
             look_ahead(eng, segs + done, i, part)
-            written += arrives(eng, &segs[done + i], eng.hashes[i], eng.owners[i], now, rows + written)
+            written += arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
         done += part
     eng.batch = NULL
     count_n(&eng.counters, Mib.InSegs, n)

@@ -1,4 +1,9 @@
-# H
+# What one engine is made of: its knobs, its components, and the counts that span components.
+#
+# The loops (receive, advance, connect, calls) are the only code that reads and writes it. Nothing here
+# decides what a segment means: that is the state machine (tcp/).
+# Invariants, walked by invariants.pyx: counts[s] TCBs are in state s; a TCB is in the flow table unless it
+# is CLOSED; every half-open entry is counted by its listener.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 
@@ -19,8 +24,8 @@ from tcpcore.components.tcb_pool cimport TcbPool
 from tcpcore.components.timer_wheel cimport TimerWheel
 
 cdef enum:
-    STRIDE = 1024             # segments hashed ahead in one go
-    AHEAD_PAD = 48            # places behind them for looking ahead without asking where the end is
+    STRIDE = 1024             # segments of a batch that are hashed at once
+    AHEAD_PAD = 48            # places behind them, so that prefetching needs no test for the end
 
 cdef struct EngineState:
     Knobs knobs
@@ -33,36 +38,38 @@ cdef struct EngineState:
     RangePool ranges
     Events events
     Counters counters
-    uint64_t counts[N_STATES]  # blocks by state; LISTEN: open listeners; CLOSED unused
+    uint64_t counts[N_STATES]     # TCBs by state; LISTEN: open listeners; CLOSED is not used
     uint64_t half_open        # SYN-RECEIVED that came from LISTEN
-    uint64_t queued           # in accept queues
-    uint32_t last_listener    # the id that a SYN asked for last, 0 none
-    uint64_t held_dead        # CLOSED, kept for whoever holds them
-    uint64_t orphans          # the application is gone, not yet TIME-WAIT
-    uint64_t time_wait_like            # of these: in FIN-WAIT-2 and counted by tcp_max_tw_buckets
-    int64_t challenge_second  # tcp_challenge_ack_limit: the second being counted
-    uint32_t challenge_left
+    uint64_t accept_queued    # TCBs in accept queues
+    uint32_t last_listener    # id of the listener that the last SYN found, 0 none
+    uint64_t held_dead        # CLOSED TCBs that an application still holds
+    uint64_t orphans          # connections without an application, TIME-WAIT left out
+    uint64_t time_wait_like   # orphans in FIN-WAIT-2 that tcp_max_tw_buckets counts
+    int64_t challenge_second  # second of virtual time that challenge_left belongs to
+    uint32_t challenge_left   # challenge ACKs still allowed in it (tcp_challenge_ack_limit)
     Cookies cookies
-    EvictionScope eviction_scope                 # what a queue of the next is
-    EvictionQueues eviction                 # only with a book
+    EvictionScope eviction_scope
+    EvictionQueues eviction   # not initialised where eviction_scope is EVICT_NEVER
     Pause pause
-    uint64_t bucket_k0
+    uint64_t bucket_k0        # key of the syncache buckets
     uint64_t bucket_k1
-    uint64_t draws            # random numbers drawn
     uint64_t random_key
-    bint predicting           # ask predict.pxd before the law; only ever off to prove it right
-    uint64_t predicted        # segments and calls that it answered
+    uint64_t draws            # random numbers drawn so far: the message that random_key hashes next
+    bint predicting           # ask the fast path (tcp/predict) first; off only to compare the two
+    uint64_t predicted        # segments and calls that the fast path answered
+    # scratch space of one batch
     uint32_t hashes[STRIDE + AHEAD_PAD]
-    uint32_t owners[STRIDE + AHEAD_PAD]   # whose each of these segments seemed to be, or 0
-    const Segment* batch      # the segments these belong to
+    uint32_t candidates[STRIDE + AHEAD_PAD]   # TCB (slot + 1) that the prefetch found for a segment, 0 none
+    const Segment* batch      # the segments that hashes and candidates belong to
     Py_ssize_t batch_n
-    Py_ssize_t numbered       # these two are for numbered_n segments from here on
-    Py_ssize_t numbered_n
+    Py_ssize_t isn_first      # isns and ts_offsets are those of isn_count segments from this one on
+    Py_ssize_t isn_count
     uint32_t isns[STRIDE]
     uint32_t ts_offsets[STRIDE]
 
+# What derive_key makes of the seed; a component that needs 128 bits takes the next number as well.
 cdef enum KeyPurpose:
-    KEY_FLOWS = 1             # and + 1: both halves
+    KEY_FLOWS = 1
     KEY_ISN = 3
     KEY_PORTS = 5
     KEY_RANDOM = 7
@@ -73,14 +80,16 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil
 cdef void state_free(EngineState* eng) noexcept nogil
 cdef size_t state_bytes(const EngineState* eng) noexcept nogil
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
-                          uint16_t lport) noexcept nogil
+                            uint16_t lport) noexcept nogil
 cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil
 
 
 cdef inline uint64_t handle_of(const EngineState* eng, uint32_t slot) noexcept nogil:
+    """The handle of the connection in this slot: generation << 32 | slot."""
     return <uint64_t>eng.pool.blocks[slot].generation << 32 | slot
 
 
 cdef inline uint32_t tcb_hash(const EngineState* eng, const Tcb* tcb) noexcept nogil:
+    """The flow table's hash of this TCB's 4-tuple."""
     return flow_hash(&eng.flows, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)

@@ -1,5 +1,7 @@
-"""H"""
-from libc.string cimport memset
+"""One engine's components together: built, freed, measured, and found by handle.
+
+Also the one random allowance that spans connections, that of challenge ACKs.
+"""
 
 from tcpcore.base.prefetch cimport PREDICTION
 from tcpcore.base.siphash cimport derive_key, siphash24_1
@@ -20,8 +22,9 @@ cdef enum:
 
 
 cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
-    """Build the organs for eng.knobs and pool.capacity; False when memory is refused."""
+    """Initialise every component for eng.knobs and pool.capacity; False when memory is refused."""
     cdef uint32_t capacity = eng.pool.capacity
+    cdef uint32_t queues = LISTENER_QUEUES
     if not pool_init(&eng.pool, capacity):
         return False
     eng.random_key = derive_key(seed, KEY_RANDOM)
@@ -30,6 +33,8 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
     eng.bucket_k0 = derive_key(seed, KEY_BUCKETS)
     eng.bucket_k1 = derive_key(seed, KEY_BUCKETS + 1)
     eng.eviction_scope = policy_eviction_scope(&eng.knobs)
+    if eng.eviction_scope == EVICT_PER_BUCKET:
+        queues = SYNCACHE_BUCKETS
     pause_init(&eng.pause)
     return (flow_init(&eng.flows, eng.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
                       derive_key(seed, KEY_FLOWS + 1))
@@ -37,11 +42,11 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
             and range_pool_init(&eng.ranges, capacity)
             and listeners_init(&eng.listeners)
             and (eng.eviction_scope == EVICT_NEVER
-                 or eviction_init(&eng.eviction, eng.pool.blocks, capacity,
-                              SYNCACHE_BUCKETS if eng.eviction_scope == EVICT_PER_BUCKET else LISTENER_QUEUES)))
+                 or eviction_init(&eng.eviction, eng.pool.blocks, capacity, queues)))
 
 
 cdef void state_free(EngineState* eng) noexcept nogil:
+    """Give the memory of every component back."""
     events_free(&eng.events)
     ports_free(&eng.ports)
     eviction_free(&eng.eviction)
@@ -53,14 +58,14 @@ cdef void state_free(EngineState* eng) noexcept nogil:
 
 
 cdef size_t state_bytes(const EngineState* eng) noexcept nogil:
-    """Touched bytes of every array."""
+    """Touched bytes of every array of every component."""
     return (pool_bytes(&eng.pool) + flow_bytes(&eng.flows) + wheel_bytes(&eng.wheel)
             + range_pool_bytes(&eng.ranges) + listeners_bytes(&eng.listeners) + ports_bytes(&eng.ports)
             + eviction_bytes(&eng.eviction) + events_bytes(&eng.events) + sizeof(EngineState))
 
 
 cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil:
-    """slot + 1 of a live handle, 0 for a stale one."""
+    """Slot + 1 of a live handle, 0 for a stale one: another generation, or a TCB that nobody holds."""
     cdef uint32_t slot = <uint32_t>conn
     cdef const Tcb* tcb
     if slot >= eng.pool.capacity:
@@ -72,18 +77,21 @@ cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nog
 
 
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
-                          uint16_t lport) noexcept nogil:
+                            uint16_t lport) noexcept nogil:
+    """Handle of the connection with this 4-tuple, 0 when there is none; half-open and TIME-WAIT count."""
     cdef uint32_t hash = flow_hash(&eng.flows, raddr, rport, laddr, lport)
     cdef uint32_t ref = flow_find(&eng.flows, hash, raddr, rport, laddr, lport)
     return handle_of(eng, ref - 1) if ref else 0
 
 
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil:
-    """tcp_challenge_ack_limit: each second of now draws its own allowance around the limit, so that
-    nobody can count it out (RFC 5961 7, CVE-2016-5696)."""
+    """Whether tcp_challenge_ack_limit lets one more challenge ACK go now; counts it.
+
+    Each second has a random allowance around the limit, as in Linux: a fixed one, shared by all connections,
+    told an attacker whether a guess had been right (RFC 5961 7, CVE-2016-5696)."""
     cdef uint32_t limit = eng.knobs.tcp_challenge_ack_limit
     cdef int64_t second = now // 1_000_000_000
-    if limit == UNLIMITED or limit == 0:              # 0: Linux draws from all numbers then
+    if limit == UNLIMITED or limit == 0:              # with 0, Linux draws from all numbers
         return True
     if second != eng.challenge_second:
         eng.challenge_second = second

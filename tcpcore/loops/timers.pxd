@@ -1,4 +1,8 @@
-# H
+# A TCB's two timers on its one entry of the timer wheel.
+#
+# The main timer (retransmission, persist, FIN-WAIT-2, TIME-WAIT) and the side timer (delayed ACK, output due
+# now) may run at once. The wheel holds one entry per TCB, so it gets the earlier of the two, and the cold
+# record keeps the later one; when the entry fires, the later one takes its place (advance.pyx).
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from tcpcore.base.prefetch cimport likely
@@ -13,16 +17,18 @@ cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t n
 
 
 cdef inline int64_t full_tick(const EngineState* eng, uint32_t low) noexcept nogil:
-    """The absolute tick of which a block keeps the low 32 bits."""
+    """The absolute tick of which `low` is the low 32 bits: within 2**31 ticks of the wheel's clock."""
     return eng.wheel.clock + <int32_t>(low - <uint32_t>eng.wheel.clock)
 
 
 cdef inline void arm(EngineState* eng, uint32_t slot, uint8_t kind, int64_t tick) noexcept nogil:
+    """Put this TCB's entry of the wheel at `tick`, as a timer of this kind."""
     eng.pool.blocks[slot].timer = kind
     wheel_arm(&eng.wheel, slot, tick)
 
 
 cdef inline void stop_timer(EngineState* eng, uint32_t slot) noexcept nogil:
+    """Stop the only timer that runs."""
     wheel_cancel(&eng.wheel, slot)
     eng.pool.blocks[slot].timer = T_NONE
 

@@ -1,11 +1,11 @@
-"""H"""
-from libc.string cimport memset
+"""The rarer timer operations: both timers of a TCB at once, and none of them any more."""
 
 from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_OUTPUT
 from tcpcore.tcp.output cimport use_cold
 
 
 cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil:
+    """Stop both timers."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     if tcb.timer != T_NONE:
         wheel_cancel(&eng.wheel, slot)
@@ -15,8 +15,8 @@ cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil:
 
 
 cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
-    """The general case: work both timers out, put the earlier one (the side timer on a tie) on the
-    wheel, the other one into the cold line."""
+    """Carry out an action where both timers may run: the earlier one goes to the wheel (the side timer on a
+    tie), the later one into the cold record."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     cdef Cold* cold = &eng.pool.colds[slot]
     cdef uint8_t main = T_NONE, side = T_NONE
