@@ -10,7 +10,7 @@ from libc.stddef cimport size_t
 from tcpcore.records.counters cimport Counters
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport Segment
-from tcpcore.records.tcb cimport N_STATES, Tcb
+from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED, N_STATES, Tcb
 from tcpcore.components.events cimport Events
 from tcpcore.components.flow_table cimport FlowTable, flow_hash
 from tcpcore.components.isn cimport Isn
@@ -81,7 +81,6 @@ cdef void state_free(EngineState* eng) noexcept nogil
 cdef size_t state_bytes(const EngineState* eng) noexcept nogil
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
                             uint16_t lport) noexcept nogil
-cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil
 
 
@@ -93,3 +92,15 @@ cdef inline uint64_t handle_of(const EngineState* eng, uint32_t slot) noexcept n
 cdef inline uint32_t tcb_hash(const EngineState* eng, const Tcb* tcb) noexcept nogil:
     """The flow table's hash of this TCB's 4-tuple."""
     return flow_hash(&eng.flows, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
+
+
+cdef inline uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil:
+    """Slot + 1 of a live handle, 0 for a stale one: another generation, or a TCB that nobody holds."""
+    cdef uint32_t slot = <uint32_t>conn
+    cdef const Tcb* tcb
+    if slot >= eng.pool.capacity:
+        return 0
+    tcb = &eng.pool.blocks[slot]
+    if conn >> 32 == 0 or tcb.generation != conn >> 32:
+        return 0
+    return slot + 1 if tcb.state != CLOSED or tcb.bits & (B_HELD | B_QUEUED) else 0

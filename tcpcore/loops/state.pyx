@@ -5,7 +5,6 @@ Also the one random allowance that spans connections, that of challenge ACKs.
 
 from tcpcore.base.prefetch cimport PREDICTION
 from tcpcore.base.siphash cimport derive_key, siphash24_1
-from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED
 from tcpcore.components.events cimport events_bytes, events_free
 from tcpcore.components.flow_table cimport flow_bytes, flow_find, flow_free, flow_init
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
@@ -62,18 +61,6 @@ cdef size_t state_bytes(const EngineState* eng) noexcept nogil:
     return (pool_bytes(&eng.pool) + flow_bytes(&eng.flows) + wheel_bytes(&eng.wheel)
             + range_pool_bytes(&eng.ranges) + listeners_bytes(&eng.listeners) + ports_bytes(&eng.ports)
             + eviction_bytes(&eng.eviction) + events_bytes(&eng.events) + sizeof(EngineState))
-
-
-cdef uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil:
-    """Slot + 1 of a live handle, 0 for a stale one: another generation, or a TCB that nobody holds."""
-    cdef uint32_t slot = <uint32_t>conn
-    cdef const Tcb* tcb
-    if slot >= eng.pool.capacity:
-        return 0
-    tcb = &eng.pool.blocks[slot]
-    if conn >> 32 == 0 or tcb.generation != conn >> 32:
-        return 0
-    return slot + 1 if tcb.state != CLOSED or tcb.bits & (B_HELD | B_QUEUED) else 0
 
 
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
