@@ -107,7 +107,7 @@ cdef size_t rounded(size_t nbytes, size_t unit) noexcept nogil:
 
 
 cdef void* map_zeros(size_t nbytes) noexcept nogil:
-    """Map zeros the way the engine's arrays are mapped: from 4 MiB on aligned to huge pages; NULL if refused."""
+    """Map zeros as the engine's arrays are: aligned to huge pages from 4 MiB on; NULL if refused."""
     cdef bint huge = nbytes >= HUGE_FROM
     cdef size_t need = rounded(nbytes, HUGE if huge else PAGE)
     cdef size_t asked = need + (HUGE if huge else 0)

@@ -28,12 +28,13 @@ def entries(path: Path) -> list[Entry]:
 
 
 def block(entry: Entry) -> str:
-    """The text of a recorded run: its table, its machine, its revision."""
+    """The text of a recorded run: its table, its machine, its revision, and a note if there is one."""
     machine = f"{entry['cpu']}, {entry['cpus']} CPUs, load {entry['load']} when it ended"
     made = f"{entry['compiler']}, `{entry['flags']}`, Python {entry['python']}, numpy {entry['numpy']}"
     where = f"{machine}; {entry['system']}; {made}, Cython {entry['cython']}."
     lines = "\n".join(entry["table"])
-    return f"```\n{lines}\n```\n\n{where} Revision {entry['revision']}, {entry['at']}."
+    revision = f"Revision {entry['revision']}, {entry['at']}. {entry.get('note', '')}".rstrip()
+    return f"```\n{lines}\n```\n\n{where} {revision}"
 
 
 def marked(name: str) -> re.Pattern[str]:

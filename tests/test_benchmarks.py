@@ -12,8 +12,8 @@ import pytest
 
 import tcpcore
 from benchmarks import instructions, page, peers, revisions
-from benchmarks.annotated import kernel_functions
 from benchmarks.annotated import main as annotated
+from benchmarks.annotated import nogil_functions
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
 from benchmarks.compare import SECTIONS as COMPARED
 from benchmarks.compare import main as compare
@@ -271,11 +271,11 @@ cdef int slow(int a):
     return a
 
 
-cdef class Face:
+cdef class Owner:
     cdef int method(self) noexcept nogil:
         return 1
 
-    def face(self):
+    def call(self):
         with nogil:
             kernel(1, 2, 3)
 """
@@ -285,18 +285,19 @@ cdef class Face:
     ("yellow", "status"),
     [((), 0), ((10, 18, 19), 0), ((7,), 1), ((15,), 1)],  # lines, counted from 1
 )
-def test_yellow_lines_in_the_kernel_are_found(tmp_path, capsys, yellow, status):
-    (tmp_path / "m.pyx").write_text(SOURCE)
+def test_yellow_lines_in_nogil_functions_are_found(tmp_path, capsys, yellow, status):
+    (tmp_path / "tcp").mkdir()
+    (tmp_path / "tcp" / "m.pyx").write_text(SOURCE)
     lines = [
         f'<pre class="cython line score-{5 if n in yellow else 0}" >+<span class="">{n:03}</span>: </pre>'
         for n in range(1, 21)
     ]
-    (tmp_path / "m.html").write_text("\n".join(lines))
-    assert [name for name, _ in kernel_functions(SOURCE.splitlines())] == ["kernel", "method"]
+    (tmp_path / "tcp.m.html").write_text("\n".join(lines))
+    assert [name for name, _ in nogil_functions(SOURCE.splitlines())] == ["kernel", "method"]
     assert annotated([str(tmp_path), "--sources", str(tmp_path)]) == status
     out = capsys.readouterr().out
-    assert "2 kernel functions in 1 modules" in out
-    assert all((f"m.pyx:{n}:" in out) == bool(status) for n in yellow)
+    assert "2 nogil functions in 1 modules" in out
+    assert all((f"tcp/m.pyx:{n}:" in out) == bool(status) for n in yellow)
 
 
 @pytest.mark.parametrize(
