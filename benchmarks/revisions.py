@@ -40,7 +40,10 @@ def default_base() -> str:
 
 def built_tree(revision: str) -> Path:
     """Directory of the revision, compiled in place and with this tree's benchmarks."""
-    commit = git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
+    try:
+        commit = git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
+    except RevisionError:
+        raise RevisionError(f"no such revision: {revision!r}") from None
     tree = ROOT / "build" / "compare" / commit[:12]
     built = tree / ".built"
     if not built.exists():

@@ -396,7 +396,7 @@ def test_compare_builds_the_base_out_of_tree_with_these_benchmarks(tmp_path, mon
     (tmp_path / "benchmarks" / "__init__.py").write_text("# newer\n")
     assert revisions.built_tree("HEAD") == tree and (tree / "kept").exists()
     assert (tree / "benchmarks" / "__init__.py").read_text() == "# newer\n"
-    with pytest.raises(RevisionError):
+    with pytest.raises(RevisionError, match="no such revision: 'nothing'"):
         revisions.built_tree("nothing")
 
 
