@@ -1,5 +1,5 @@
-# Everything from nothing: Python >= 3.11 with venv and headers, a C compiler, make.
-# The first call creates .venv and installs into it; the stamps make the next one fast.
+# Needs Python >= 3.11 with venv and headers, a C compiler, make.
+# The first call creates .venv and installs into it; later calls find its stamps and skip that.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -12,133 +12,144 @@ INSTRUCTIONS_ARGS ?=
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-# What the sanitizers need: their runtime first (numpy's C++ wants libstdc++ beside it), and
-# Python's own allocator out of the way. Leaks are not looked for: the interpreter never frees all.
+# The sanitizers need their runtime loaded first (numpy's C++ wants libstdc++ beside it) and Python's
+# own allocator switched off. Leaks are not reported: the interpreter itself never frees everything.
 CC = gcc
 SANITIZED = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	PYTHONMALLOC=malloc
 
-# Stamps: the environment with the build requirements, the compiled modules, what the tests and
-# the command need, what developers need.
-BASE    := $(VENV)/.base
-BUILT   := $(VENV)/.built
-RUNTIME := $(VENV)/.runtime
-TOOLS   := $(VENV)/.tools
-SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd tcpcore/*/*.pyx tcpcore/*/*.pxd))
+# Stamp files: the environment with the build requirements, the compiled modules, the dependencies of
+# the tests and the command, the tools of developers. Names that no option of a target has.
+ENV_STAMP     := $(VENV)/.base
+BUILT_STAMP   := $(VENV)/.built
+RUNTIME_STAMP := $(VENV)/.runtime
+TOOLS_STAMP   := $(VENV)/.tools
+
+# The extensions in tests/extensions are built in place only (TCPCORE_TESTS=1); no distribution has them.
+EXTENSION_DIRS := tcpcore tcpcore/* tests/extensions
+SOURCES := setup.py $(sort $(wildcard $(foreach ext,pyx pxd,$(EXTENSION_DIRS:=/*.$(ext)))))
+GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: build debug test live theory golden lint types bench compare annotate demo sdist wheel check clean distclean help
-.PHONY: organs instructions page conformance state-machine mutants
+.PHONY: help build test debug live theory golden conformance state-machine mutants lint types check
+.PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
 
-help:  ## this list
+help:  ## print this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1: /p' $(MAKEFILE_LIST)
 
-$(BASE): pyproject.toml
+$(ENV_STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install $$($(PY) -c 'import tomllib; \
 		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
 	@touch $@
 
-$(BUILT): $(BASE) $(SOURCES)
-	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+$(BUILT_STAMP): $(ENV_STAMP) $(SOURCES)
+	TCPCORE_TESTS=1 $(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@touch $@
 
-# pip would compile everything a second time: it gets the Python part only.
-$(RUNTIME): $(BASE)
+# pip would compile the extensions a second time: it installs the Python part only.
+$(RUNTIME_STAMP): $(ENV_STAMP)
 	TCPCORE_EXTENSIONS=0 $(PIP) install --no-build-isolation --editable '.[test]'
 	@touch $@
 
-$(TOOLS): $(BASE)
+$(TOOLS_STAMP): $(ENV_STAMP)
 	TCPCORE_EXTENSIONS=0 $(PIP) install --no-build-isolation --editable '.[dev]'
-	@touch $@ $(RUNTIME)
+	@touch $@ $(RUNTIME_STAMP)
 
-build: $(BUILT) $(RUNTIME)  ## compile in place and install into .venv
+build: $(BUILT_STAMP) $(RUNTIME_STAMP)  ## compile in place and install into .venv
 
-test: build  ## all tests
+test: build  ## run all tests
 	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet $(PYTEST_ARGS)
 
-# A tree of its own, so that sanitized and plain objects never meet.
-debug: $(RUNTIME)  ## the same tests under ASan and UBSan
+# In a tree of its own, so that sanitized and plain objects never mix.
+debug: $(RUNTIME_STAMP)  ## run the tests under ASan and UBSan
 	@mkdir -p build/debug
 	@find build/debug \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tcpcore/*/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
-		README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs | tar -xf - -C build/debug
-	@cd build/debug/tcpcore && for c in *.c */*.c; do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
-	cd build/debug && TCPCORE_DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
+		setup.py pyproject.toml LICENSE README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs \
+		| tar -xf - -C build/debug
+	@cd build/debug && for c in $(EXTENSION_DIRS:=/*.c); do \
+		test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
+	cd build/debug && TCPCORE_DEBUG=1 TCPCORE_TESTS=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
 
-# An hour by itself; `make live SECONDS=600` ten minutes, SEED=5 another beginning than the clock's.
+# SECONDS=600: ten minutes instead of an hour. SEED=5: a fixed seed instead of the clock.
 SECONDS ?= 3600
 SEED ?= $(shell date +%s)
-live: build  ## the engine against this host's own kernel (root), for SECONDS
+live: build  ## compare the engine with this host's kernel for SECONDS (root)
 	LIVE_SECONDS=$(SECONDS) LIVE_SEED=$(SEED) $(PY) -m pytest tests/live $(PYTEST_ARGS)
 
-theory: build  ## simulation against closed forms: the whole grid, about two minutes
+theory: build  ## compare the simulation with closed forms: all points, about two minutes
 	$(PY) -m tests.theory
 
-golden: build  ## print the golden tables again; review the diff
+golden: build  ## regenerate the golden tables; review the diff
 	$(PY) -m tests.golden
 	@git --no-pager diff --stat -- tests/golden
 
-conformance: build  ## print docs/conformance.md again from the requirement tests
+conformance: build  ## regenerate docs/conformance.md from the requirement tests
 	$(PY) -m tests.conformance
 	@git --no-pager diff --stat -- docs/conformance.md
 
-state-machine: build  ## learn the automaton and draw docs/state-machine.svg again
+state-machine: build  ## learn the automaton and regenerate docs/state-machine.svg
 	$(PY) -m tests.learning
 
-mutants: build  ## break the rules one by one; every one must be caught by a test that names it
+mutants: build  ## break each rule once; a test that names the rule must catch it
 	nice $(PY) -m tests.mutants
 
-lint: $(TOOLS)  ## ruff and cython-lint
+lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore $(wildcard tests/extensions) benchmarks
 
-types: build $(TOOLS)  ## mypy --strict on loadgen, stubtest on tcpcore
+types: build $(TOOLS_STAMP)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy
 	$(PY) -m mypy.stubtest tcpcore --mypy-config-file pyproject.toml --allowlist tests/stubtest.allow \
 		--ignore-unused-allowlist --concise
 
-# QUICK=1: at most 100k connections. HUGE=1: 50M, too. PEERS=1: the kernel and lwIP. RECORD=0: no entry in the history.
-bench: build  ## one table: every figure, its target, the memory floor
+# QUICK=1: at most 100k connections. HUGE=1: also 50M. PEERS=1: also the kernel and lwIP.
+# RECORD=0: no entry in benchmarks/history.jsonl.
+bench: build  ## print the table of all figures, with targets and the memory floor
 	$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PEERS),--peers) \
 		$(if $(filter 0,$(RECORD)),,--record) $(BENCH_ARGS)
 
-organs: build  ## pytest-benchmark: each organ and each end alone
+components: build  ## measure each component and each end alone, with pytest-benchmark
 	$(PY) -m pytest $(wildcard benchmarks/bench_*.py) --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
 
-compare: build  ## BASE=rev (default: the commit before) beside this tree, in the same minutes
+# BASE is a revision of git; without it HEAD if there are changes, else the commit before.
+compare: build  ## measure revision BASE and this tree by turns; fails if this tree is slower
 	$(PY) -m benchmarks.compare $(BASE) $(COMPARE_ARGS)
 
-instructions: build  ## instructions per connection, counted by callgrind
-	$(PY) -m benchmarks.instructions $(INSTRUCTIONS_ARGS)
+instructions: build  ## count instructions with callgrind; with BASE=rev fails if a phase costs 1 % more
+	$(PY) -m benchmarks.instructions $(if $(BASE),--against $(BASE)) $(INSTRUCTIONS_ARGS)
 
-page: $(RUNTIME)  ## the last recorded figures into docs/performance.md
+page: $(RUNTIME_STAMP)  ## print the last recorded figures into docs/performance.md
 	$(PY) -m benchmarks.page
 
-annotate: $(BASE)  ## Cython's reports in build/annotate/*.html; fails where the kernel talks to Python
+# The report of tcpcore/tcp/output.pyx is build/annotate/tcp.output.html.
+annotate: $(ENV_STAMP)  ## write Cython's reports to build/annotate; fails if nogil code uses Python
+	@rm -rf build/annotate
 	TCPCORE_ANNOTATE=1 $(PY) setup.py --quiet --version >/dev/null
-	@find build/annotate/tcpcore -name '*.html' -exec mv -t build/annotate {} + && rm -r build/annotate/tcpcore
+	@cd build/annotate/tcpcore && find . -name '*.html' | while read -r report; do \
+		mv "$$report" "../$$(echo "$${report#./}" | tr / .)"; done && cd .. && rm -r tcpcore
 	$(PY) -m benchmarks.annotated build/annotate
 
-demo: build  ## the workloads on the examples
+demo: build  ## run the workloads on examples/*.toml
 	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml
 	$(VENV)/bin/loadgen close --config examples/close.toml
 	$(VENV)/bin/loadgen flood --config examples/flood.toml
 
-sdist wheel: $(TOOLS)  ## distributions in dist/
+sdist wheel: $(TOOLS_STAMP)  ## build a distribution in dist/
 	$(PY) -m build --no-isolation --$@ --outdir dist
 
-check: lint types test  ## what CI runs
+check: lint types test  ## run what CI runs
 
-clean:  ## all that was built
-	rm -rf build dist *.egg-info tcpcore/*.so tcpcore/*.c tcpcore/*.html tcpcore/*/*.so tcpcore/*/*.c tcpcore/*/*.html $(BUILT)
+clean:  ## remove everything that was built
+	rm -rf build dist *.egg-info $(GENERATED) $(BUILT_STAMP)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean  ## and the environment
+distclean: clean  ## remove the environment, too
 	rm -rf $(VENV)

@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: one table of everything, each figure beside its target and the memory floor.
+"""`python -m benchmarks`: one table of all figures, each beside its target and the memory floor.
 
-Exit status 0 means that everything ran; a figure that misses its target is printed as BAD.
+Exit status 0 means that everything ran; a figure that misses its target is marked as BAD.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import load, pinned, provenance
-from benchmarks.measures import SECTIONS, Run
-from benchmarks.table import HEAD, Note, Row, count
-from loadgen.units import UnitError, parse_count
+from benchmarks.sections import SECTIONS, section
+from benchmarks.sections.run import Run
+from benchmarks.table import HEAD, Note, Row, count, parsed_count
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -23,21 +23,24 @@ SCHEMA = 2
 
 
 def result(made_by: dict[str, str], rows: list[Row], n: int, table: list[str]) -> dict[str, Any]:
-    told = [row.as_dict() for row in rows]
-    return {"schema": SCHEMA, "connections": n, **made_by, "rows": told, "table": table}
+    """The entry for the history: figures, printed table and where both come from."""
+    figures = [row.as_dict() for row in rows]
+    return {"schema": SCHEMA, "connections": n, **made_by, "rows": figures, "table": table}
 
 
 def sizes(text: str) -> tuple[int, ...]:
+    """Numbers of connections from a text like `10k,1M`, in increasing order."""
     try:
-        return tuple(sorted(parse_count(item) for item in text.split(",")))
-    except UnitError as error:
+        return tuple(sorted(parsed_count(item) for item in text.split(",")))
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def main(arguments: list[str] | None = None) -> int:
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line, with `wanted` sections in their order and the `sizes` that are left."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--sizes", type=sizes, default=SIZES, metavar="N,...", help="connections, like 10k,1M"
+        "--sizes", type=sizes, default=SIZES, metavar="N,...", help="connections, such as 10k,1M"
     )
     parser.add_argument("--quick", action="store_true", help=f"at most {count(QUICK)} connections")
     parser.add_argument("--huge", action="store_true", help=f"one end with {count(HUGE)}, too (14 GiB)")
@@ -55,33 +58,39 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = options.only.split(",") if options.only else [name for name in SECTIONS if name != "peers"]
     if options.peers and "peers" not in wanted:
         wanted.insert(-1, "peers")
+    options.wanted = wanted
     unknown = [name for name in wanted if name not in SECTIONS]
     if unknown:
         parser.error(f"--only: no section {unknown[0]!r}")
     for name in ("loadgen", "peers"):
         if name in wanted and "pair" not in wanted[: wanted.index(name)]:
             parser.error(f"--only: {name} is compared with pair, which must come first")
-    wanted_sizes = [size for size in options.sizes if size <= QUICK or not options.quick]
-    if not wanted_sizes:
+    options.sizes = tuple(size for size in options.sizes if size <= QUICK or not options.quick)
+    if not options.sizes:
         parser.error(f"--quick: no size up to {count(QUICK)} is left")
-    n = max((size for size in wanted_sizes if size <= FULL), default=min(wanted_sizes))
-    run = Run(tuple(wanted_sizes), n, options.cycles, options.phases, HUGE if options.huge else 0)
-    made_by = provenance()  # now: a commit made meanwhile is not what is measured
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parsed(arguments)
+    n = max((size for size in options.sizes if size <= FULL), default=min(options.sizes))
+    run = Run(options.sizes, n, options.cycles, options.phases, HUGE if options.huge else 0)
+    made_by = provenance()  # before the run: a commit made meanwhile is not what is measured
     rows, table = [], [HEAD.rstrip()]
     print(table[0])
     with pinned():
-        for name in wanted:
-            for line in SECTIONS[name](run):
+        for name in options.wanted:
+            for line in section(name)(run):
                 table.append(line.line())
                 print(table[-1], flush=True)
                 if not isinstance(line, Note):
                     rows.append(line)
-    told = json.dumps(result(made_by | {"load": load()}, rows, n, table))
+    entry = json.dumps(result(made_by | {"load": load()}, rows, n, table))
     if options.output:
-        options.output.write_text(told + "\n")
+        options.output.write_text(entry + "\n")
     if options.record:
         with HISTORY.open("a") as history:
-            history.write(told + "\n")
+            history.write(entry + "\n")
     return 0
 
 

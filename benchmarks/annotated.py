@@ -1,8 +1,10 @@
-"""`python -m benchmarks.annotated [DIRECTORY]`: is the hot loop white in Cython's reports?
+"""`python -m benchmarks.annotated [DIRECTORY]`: check that nogil functions are white in Cython's reports.
 
-A yellow line talks to Python. Inside of a function that says `nogil` there must be none: what `make annotate`
-wrote to DIRECTORY (build/annotate) is read beside the sources, and every such line is printed. Exit status 0
-means that there is none. Inline functions of a .pxd have no report of their own.
+A yellow line uses Python's C API. Inside of a function that says `nogil` there must be none: the reports that
+`make annotate` wrote to DIRECTORY (build/annotate) are read together with the sources, and each such line is
+printed. Exit status 0 means that there is none. Inline functions of a .pxd are in no report.
+
+The report of tcpcore/tcp/output.pyx is `tcp.output.html`: two folders may have modules of the same name.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ HEAD = re.compile(r"( *)cdef\b[^=]*\(")
 LINE = re.compile(r'<pre class="cython line score-(\d+)"[^>]*>[^<]*<span class="">(\d+)</span>')
 
 
-def kernel_functions(source: list[str]) -> Iterator[tuple[str, range]]:
-    """Name and lines (counted from 1) of every function that says nogil."""
+def nogil_functions(source: list[str]) -> Iterator[tuple[str, range]]:
+    """Name and line numbers, from 1, of each function that says nogil."""
     at = 0
     while at < len(source):
         found = HEAD.match(source[at])
@@ -28,7 +30,7 @@ def kernel_functions(source: list[str]) -> Iterator[tuple[str, range]]:
             at += 1
             continue
         end, opened = at, source[at].count("(") - source[at].count(")")
-        while opened > 0 and end + 1 < len(source):  # the signature goes on
+        while opened > 0 and end + 1 < len(source):  # the signature is longer
             end += 1
             opened += source[end].count("(") - source[end].count(")")
         head = " ".join(source[at : end + 1])
@@ -44,7 +46,7 @@ def kernel_functions(source: list[str]) -> Iterator[tuple[str, range]]:
 
 
 def yellow_lines(report: str) -> dict[int, int]:
-    """Score by line, of those that talk to Python."""
+    """The score of each line that uses Python's C API, by line number."""
     return {int(number): int(score) for score, number in LINE.findall(report) if score != "0"}
 
 
@@ -59,18 +61,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     functions = wrong = 0
     for report in reports:
-        path = options.sources / f"{report.stem}.pyx"
+        name_of_source = report.stem.replace(".", "/") + ".pyx"
+        path = options.sources / name_of_source
         source = path.read_text().splitlines()
         yellow = yellow_lines(report.read_text())
-        for name, lines in kernel_functions(source):
+        for name, lines in nogil_functions(source):
             functions += 1
             for number in lines:
                 if number in yellow:
                     wrong += 1
-                    print(
-                        f"{path.name}:{number}: {name}, score {yellow[number]}: {source[number - 1].strip()}"
-                    )
-    print(f"{functions} kernel functions in {len(reports)} modules, {wrong} yellow lines in them")
+                    text = source[number - 1].strip()
+                    print(f"{name_of_source}:{number}: {name}, score {yellow[number]}: {text}")
+    print(f"{functions} nogil functions in {len(reports)} modules, {wrong} yellow lines in them")
     return 1 if wrong else 0
 
 

@@ -1,13 +1,13 @@
-"""Hash-collision attack: tuples chosen to meet in one chain or one bucket, against tuples at random.
+"""Hash-collision attacks: tuples chosen to share a chain or a bucket, compared with random tuples.
 
 An attacker who knows the source but not the key can make tuples collide under a hash without a key (here
-xor-and-fold, as many stacks had it) or under another key of the same hash. Neither may cost more than random
-tuples do. The same attack with the key known is there to show what is being looked for.
+xor-and-fold, as in many stacks) or under another key of the same hash. Neither may cost more than random
+tuples do. As a control, the attack is also made with the key known.
 
     python -m benchmarks.bench_attack      prints the table of ratios
-    pytest benchmarks/bench_attack.py      the same, judged
+    pytest benchmarks/bench_attack.py      asserts them
 
-Times are CPU times of interleaved passes in one process, and only their ratios are told.
+Times are CPU times of interleaved passes in one process, and only their ratios are reported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOCAL = 0x0A000001
 
 
 def candidates(seed: int) -> Iterator[np.ndarray]:
-    """Endless random SYNs, 2**16 at a time."""
+    """Yield random SYNs without end, 2**16 at a time."""
     rng = np.random.Generator(np.random.PCG64(seed))
     while True:
         n = 1 << 16
@@ -49,7 +49,7 @@ def candidates(seed: int) -> Iterator[np.ndarray]:
 
 
 def chosen(hits: Callable[[np.ndarray], np.ndarray], seed: int) -> np.ndarray:
-    """The first N candidates that the attacker likes."""
+    """The first N candidates for which `hits` is true."""
     found: list[np.ndarray] = []
     for rows in candidates(seed):
         found.append(rows[hits(rows)])
@@ -66,7 +66,7 @@ def folded(rows: np.ndarray) -> np.ndarray:
 
 
 def attacks() -> dict[str, np.ndarray]:
-    """Sets of tuples; in each but the first all fall into N / FEW'th of the chains of its hash."""
+    """Sets of N tuples; all but the random ones fall into every N / FEW'th chain only, under their hash."""
     aim = np.uint32(N // FEW - 1)
     known, other = Table(N, seed=SEED), Table(N, seed=OTHER)
     return {
@@ -78,7 +78,7 @@ def attacks() -> dict[str, np.ndarray]:
 
 
 def bucket_attack() -> np.ndarray:
-    """All meet in one bucket of 512 under another key."""
+    """N tuples that fall into one of 512 buckets under another key."""
     return chosen(
         lambda rows: np.array(
             [bucket(OTHER, int(s), int(p), 80) == 0 for s, p in zip(rows["src"], rows["sport"], strict=True)]
@@ -88,7 +88,7 @@ def bucket_attack() -> np.ndarray:
 
 
 def table_ns(rows: np.ndarray) -> Callable[[], float]:
-    """ns per tuple: into an empty table, found, and out again."""
+    """A function that returns ns per tuple inserted into an empty table, found and removed."""
     table = Table(N, seed=SEED)
 
     def work() -> float:
@@ -102,7 +102,7 @@ def table_ns(rows: np.ndarray) -> Callable[[], float]:
 
 
 def engine_ns(rows: np.ndarray, policy: str) -> Callable[[], float]:
-    """ns per SYN at a listener: what is full or evicted included."""
+    """A function that returns ns per SYN at a listener; SYNs that are dropped or evict another count, too."""
 
     def work() -> float:
         eng = engine_after(rows[:0], policy)
@@ -115,6 +115,7 @@ def engine_ns(rows: np.ndarray, policy: str) -> Callable[[], float]:
 
 
 def engine_after(rows: np.ndarray, policy: str) -> Engine:
+    """An engine whose listener has received these SYNs."""
     eng = Engine(capacity=1 << 15, synq_policy=policy, tcp_syncookies=0, seed=SEED, somaxconn=N)
     eng.listen(LOCAL, 80, N)
     eng.receive(rows, 0)
@@ -122,13 +123,13 @@ def engine_after(rows: np.ndarray, policy: str) -> Engine:
 
 
 def ratios(works: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """Median time of each by that of the first; the passes take turns, so that a neighbour slows all."""
+    """Median time of each, divided by that of the first; passes take turns, so that a neighbour slows all."""
     times: dict[str, list[float]] = {name: [] for name in works}
     names = list(works)
     with pinned():
         for turn in range(PASSES + 1):
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                works[name]()  # its own memory is warm, whoever had the cache before
+                works[name]()  # to have its memory in the cache
                 times[name].append(works[name]())
     medians = {name: statistics.median(samples[1:]) for name, samples in times.items()}
     first = next(iter(medians.values()))
@@ -136,7 +137,7 @@ def ratios(works: dict[str, Callable[[], float]]) -> dict[str, float]:
 
 
 def measured() -> dict[str, dict[str, float]]:
-    """Ratios to random tuples, by what is attacked."""
+    """Ratios to random tuples, by the structure that is attacked."""
     sets = attacks()
     blind = {name: rows for name, rows in sets.items() if "control" not in name}
     buckets = {"random": sets["random"], "one bucket under another key": bucket_attack()}
@@ -148,6 +149,7 @@ def measured() -> dict[str, dict[str, float]]:
 
 
 def evicted(rows: np.ndarray) -> int:
+    """How many half-open connections these SYNs evict under the policy "freebsd"."""
     return int(engine_after(rows, "freebsd").counters["SynQueueEvicted"])
 
 
@@ -161,7 +163,7 @@ def test_chosen_tuples_cost_no_more_than_random_ones() -> None:
 
 
 def test_a_bucket_cannot_be_aimed_at() -> None:
-    """4096 SYNs in one bucket of 30 would evict 4066; spread over 512 buckets they evict none."""
+    """In one bucket of 30 the 4096 SYNs would evict 4066; spread over 512 buckets they evict none."""
     assert evicted(bucket_attack()) == evicted(attacks()["random"]) == 0
 
 

@@ -22,7 +22,7 @@ def flows(n):
 
 @pytest.fixture(params=SIZES)
 def filled(request):
-    """A table and its flows in an endless succession of random batches."""
+    """A table with N flows, and an endless iterator of random batches of them."""
     n = request.param
     rng = np.random.Generator(np.random.PCG64(7))
     rows = flows(n)[rng.permutation(n)]

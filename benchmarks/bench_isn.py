@@ -1,4 +1,4 @@
-"""pytest-benchmark: the keyed hashes, through the batch call of the flow table and one by one."""
+"""pytest-benchmark: initial sequence numbers by rule, alone and as part of an active open."""
 
 import time
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.benchmark(timer=time.process_time)
 
 @pytest.mark.parametrize("rule", ["rfc6528", "rfc793", "random"])
 def test_make(benchmark, rule):
-    """Python's call around each number is most of this: compare the rules, not the figures."""
+    """The Python call around each number is most of the time: compare the rules, not the figures."""
     sports = np.arange(1024, 1024 + BATCH, dtype=np.uint16)
     numbers = benchmark(make, rule, 64, 7, "10.0.0.1", 80, "10.1.0.1", sports, MS)
     assert len(numbers) == BATCH
@@ -24,7 +24,7 @@ def test_make(benchmark, rule):
 
 @pytest.mark.parametrize("rule", ["rfc6528", "rfc793", "random"])
 def test_connect_and_abort(benchmark, rule):
-    """What the rule costs an active open."""
+    """The share of the rule in an active open."""
     engine = Engine(capacity=BATCH, isn=rule, tcp_timestamps=0)
     sports = np.arange(1024, 1024 + BATCH, dtype=np.uint16)
 

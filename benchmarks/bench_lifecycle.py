@@ -1,6 +1,6 @@
-"""pytest-benchmark: a whole life of N pairs, engine and naive reference, without the shuffling between.
+"""pytest-benchmark: the lifecycle of N pairs, engine and naive reference; the shuffling is not timed.
 
-A round is all N together; extra_info has the median per pair.
+A round is all N pairs; extra_info has the median per pair.
 """
 
 import pytest

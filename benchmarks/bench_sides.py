@@ -1,14 +1,13 @@
 """pytest-benchmark: each end alone and the flood, by number of connections, batch size, timestamps.
 
-A round is all N together; extra_info has the median per segment (or step, or SYN).
+A round is all N connections; extra_info has the median per segment (or step, or SYN).
 """
 
 import pytest
 
 from benchmarks.harness import SIZES, Stopwatch, pinned
 from benchmarks.lifecycle import BATCH
-from benchmarks.measures import POLICIES
-from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
+from benchmarks.sides import POLICIES, ClientSide, Flood, Mixed, ServerSide
 
 WATCH = Stopwatch()
 

@@ -1,4 +1,4 @@
-"""pytest-benchmark: the timer wheel alone, N blocks, one step of 4096 random ones each."""
+"""pytest-benchmark: the timer wheel alone, with N slots, one step of 4096 random slots each."""
 
 import itertools
 import time
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.benchmark(timer=time.process_time)
 
 @pytest.fixture(params=SIZES)
 def slots(request):
-    """The number of blocks and an endless succession of random batches of them."""
+    """The number of slots and an endless iterator of random batches of them."""
     n = request.param
     order = np.random.Generator(np.random.PCG64(7)).permutation(n).astype(np.uint32)
     return n, itertools.cycle([order[at : at + BATCH] for at in range(0, n - BATCH + 1, BATCH)])
 
 
 def test_arm_and_cancel(benchmark, slots):
-    """A resend timer: armed, and cancelled before it fires; the clock follows."""
+    """Resend timers: armed, and cancelled before they fire; the clock moves by 1 ms."""
     n, batches = slots
     timers = Timers(n)
 
@@ -39,7 +39,7 @@ def test_arm_and_cancel(benchmark, slots):
 
 
 def test_time_wait(benchmark, slots):
-    """A TIME_WAIT: armed for a minute, fired; as many are waiting as there are blocks."""
+    """TIME_WAIT timers: armed for a minute, fired; as many are armed as there are slots."""
     n, batches = slots
     timers = Timers(n)
     step = max(1, TWO_MSL * BATCH // n)

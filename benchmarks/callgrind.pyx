@@ -1,4 +1,4 @@
-"""What callgrind counts, and when: its client requests. Outside of valgrind they do nothing."""
+"""Client requests of valgrind's callgrind: what it counts, and when. Outside of valgrind they do nothing."""
 
 cdef extern from *:
     """
@@ -6,29 +6,22 @@ cdef extern from *:
     static void counting_start(void) { CALLGRIND_START_INSTRUMENTATION; }
     static void counting_toggle(void) { CALLGRIND_TOGGLE_COLLECT; }
     static void counting_dump(const char* name) { CALLGRIND_DUMP_STATS_AT(name); }
-    static int counting_runs(void) { return RUNNING_ON_VALGRIND; }
     """
     void counting_start() nogil
     void counting_toggle() nogil
     void counting_dump(const char* name) nogil
-    int counting_runs() nogil
-
-
-def runs():
-    """Whether this process runs under valgrind."""
-    return counting_runs() != 0
 
 
 def start():
-    """From here on instructions are seen (before, the program runs several times faster)."""
+    """Start to instrument: until then the program runs several times faster, and nothing can be counted."""
     counting_start()
 
 
 def toggle():
-    """Begin to count, or stop."""
+    """Begin or stop to count."""
     counting_toggle()
 
 
 def dump(bytes name):
-    """Write what was counted since the last dump to a file that says `name`, and start from zero."""
+    """Write the counts since the last dump to a file that carries `name`, and reset them."""
     counting_dump(name)

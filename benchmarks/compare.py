@@ -1,9 +1,9 @@
 """`python -m benchmarks.compare [BASE [NEW]]`: two revisions side by side, with their noise.
 
-BASE and NEW are revisions of git; without NEW it is this tree as it is, without BASE the commit before it
-(HEAD if there are changes). Each revision is built in build/compare, outside of this tree, and gets this
-tree's benchmarks; then they are measured in the same minutes, by turns. Two JSON files of
-`python -m benchmarks --output` are compared as they are.
+BASE and NEW are revisions of git. NEW is this tree as it is unless given, BASE the commit before it (HEAD if
+there are changes). Each revision is built in build/compare, outside of this tree, and gets this tree's
+benchmarks; then both are measured in the same minutes, by turns. Two JSON files of `python -m benchmarks
+--output` can be compared, too.
 
 A row of the engine is worse when it went the wrong way by more than three times the spread of both, and by
 at least 3 %; where the memory floor was measured beside it, its ratio to the floor is what counts.
@@ -15,17 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
-import subprocess
 import sys
-import tarfile
 from collections import defaultdict
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measured
 from benchmarks.native import ROOT
+from benchmarks.revisions import RevisionError, built_tree, default_base, run_in
 
 LEAST, SPREADS = 0.03, 3
 SAME = ("schema", "connections", "cpu", "flags", "python")
@@ -35,82 +32,43 @@ Result = dict[str, Any]
 
 
 class Incomparable(Exception):
-    """No such result, or another workload or machine."""
+    """The results are of different workloads, machines or builds, or one of them is missing."""
 
 
 # --- measuring two revisions -------------------------------------------------------------------------
 
 
-def git(*arguments: str) -> bytes:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True)
-    if done.returncode:
-        raise Incomparable(done.stderr.decode().strip())
-    return done.stdout
-
-
-def before_this() -> str:
-    """What this tree is to be compared with: HEAD if it differs from it, else the commit before."""
-    return "HEAD" if git("status", "--porcelain", "--untracked-files=no").strip() else "HEAD~1"
-
-
-def built_tree(revision: str) -> Path:
-    """The revision, built out of this tree, with this tree's benchmarks: the same code measures both."""
-    commit = git("rev-parse", "--verify", f"{revision}^{{commit}}").decode().strip()
-    tree = ROOT / "build" / "compare" / commit[:12]
-    built = tree / ".built"
-    if not built.exists():
-        shutil.rmtree(tree, ignore_errors=True)
-        with tarfile.open(fileobj=BytesIO(git("archive", commit))) as archive:
-            archive.extractall(tree, filter="data")
-        print(f"building {revision} ({commit[:12]})", file=sys.stderr)
-        done = subprocess.run(
-            [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--parallel", "2"],
-            cwd=tree,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise Incomparable(f"{revision} does not build:\n{done.stderr[-2000:]}")
-        built.touch()
-    shutil.rmtree(tree / "benchmarks", ignore_errors=True)
-    shutil.copytree(ROOT / "benchmarks", tree / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
-    return tree
-
-
 def measured(tree: Path, arguments: list[str]) -> Result:
-    """One run of the benchmarks in a tree of its own."""
+    """The result of one run of the benchmarks in a tree."""
     output = tree / "build" / "result.json"
     output.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "benchmarks", *arguments, "--output", str(output)]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
-    if done.returncode:
-        raise Incomparable(f"the benchmarks do not run in {tree.name}:\n{done.stderr[-2000:]}")
+    run_in(tree, "benchmarks", *arguments, "--output", str(output))
     return dict(json.loads(output.read_text()))
 
 
 def merged(results: list[Result], name: str) -> Result:
-    """Several runs as one: medians of medians; the spread is that within or that between, the larger one."""
+    """Several runs as one: medians of medians, and the larger of the spreads within and between the runs."""
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         for key, row in named(result).items():
             rows[key].append(row)
 
-    def whole(values: list[dict[str, Any]]) -> dict[str, float]:
+    def combined(values: list[dict[str, Any]]) -> dict[str, float]:
         between = Measured.of(value["median"] for value in values)
         within = max(value["spread"] for value in values)
         return {"median": between.median, "spread": max(between.spread, within), "samples": len(values)}
 
-    told = []
+    merged_rows = []
     for key, same in rows.items():
-        row = same[0] | {"name": key, "value": whole([row["value"] for row in same])}
+        row = same[0] | {"name": key, "value": combined([row["value"] for row in same])}
         if "floors" in row:
-            row["floors"] = whole([row["floors"] for row in same])
-        told.append(row)
-    return results[0] | {"revision": name, "rows": told}
+            row["floors"] = combined([row["floors"] for row in same])
+        merged_rows.append(row)
+    return results[0] | {"revision": name, "rows": merged_rows}
 
 
 def by_turns(base: str, new: str | None, rounds: int, arguments: list[str]) -> tuple[Result, Result]:
-    """Both trees `rounds` times, the order changing each time."""
+    """Results of BASE and NEW, each measured `rounds` times; the order changes from round to round."""
     trees = [built_tree(base), built_tree(new) if new else ROOT]
     results: tuple[list[Result], list[Result]] = ([], [])
     for turn in range(rounds):
@@ -124,7 +82,7 @@ def by_turns(base: str, new: str | None, rounds: int, arguments: list[str]) -> t
 
 
 def named(result: Result) -> dict[str, dict[str, Any]]:
-    """Rows by name; an indented one carries the name of the row it belongs to."""
+    """The rows of a result by name; an indented row carries the name of the row it belongs to."""
     rows, above = {}, ""
     for row in result["rows"]:
         if row["name"].startswith(" "):
@@ -140,19 +98,19 @@ def figure(value: dict[str, Any]) -> str:
 
 
 def verdict(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, str]:
-    """The change in percent, and whether it is one."""
+    """The change in percent, and "better" or "WORSE" if it is more than noise."""
     key = "floors" if "floors" in old and "floors" in new else "value"
     before, after = old[key], new[key]
     noise = SPREADS * math.hypot(before["spread"], after["spread"])
     change = after["median"] - before["median"]
-    told = 100 * change / before["median"]
+    percent = 100 * change / before["median"]
     if not new["judged"] or abs(change) <= max(noise, LEAST * before["median"]):
-        return told, ""
-    return told, "better" if (change > 0) == bool(new.get("rising")) else "WORSE"
+        return percent, ""
+    return percent, "better" if (change > 0) == bool(new.get("rising")) else "WORSE"
 
 
 def compare(old: Result, new: Result) -> int:
-    """Print the table; how many rows are worse."""
+    """Print the table; return how many rows are worse."""
     for key in SAME:
         if old.get(key) != new.get(key):
             raise Incomparable(f"{key}: {old.get(key)!r} and {new.get(key)!r} cannot be compared")
@@ -161,11 +119,11 @@ def compare(old: Result, new: Result) -> int:
     for name, row in named(new).items():
         if name not in before:
             continue
-        change, told = verdict(before[name], row)
-        worse += told == "WORSE"
+        change, judgement = verdict(before[name], row)
+        worse += judgement == "WORSE"
         unit = "% in floors" if "floors" in row else "%"
         figures = figure(before[name]["value"]) + figure(row["value"])
-        print(f"{name:<66}{figures}{change:>+7.1f} {unit:<13}{told}".rstrip())
+        print(f"{name:<66}{figures}{change:>+7.1f} {unit:<13}{judgement}".rstrip())
     return worse
 
 
@@ -193,9 +151,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             wanted = ["--only", options.only, "--sizes", options.sizes, "--cycles", str(options.cycles)]
             base, other = (*names, None, None)[:2]
-            old, new = by_turns(base or before_this(), other, options.rounds, wanted)
+            old, new = by_turns(base or default_base(), other, options.rounds, wanted)
         return 1 if compare(old, new) else 0
-    except Incomparable as error:
+    except (Incomparable, RevisionError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
 

@@ -1,7 +1,7 @@
-"""What every benchmark shares: one CPU, its time, medians with their spread, the floor.
+"""Common tools of the benchmarks: CPU time on one CPU, medians with spread, touched memory, provenance.
 
-Time is that of the process, not of the wall: a neighbour on the same machine may slow the memory
-down, but being suspended for him is not counted.
+Time is CPU time of the process, not wall time: a neighbour on the same machine may slow the memory down, but
+the time in which the process is suspended is not counted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ cpu_ns = time.process_time_ns
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A median and how far the middle half of the samples lies from it; both in the samples' unit."""
+    """A median and half the interquartile range, both in the samples' unit."""
 
     median: float
     spread: float
@@ -50,10 +50,10 @@ class Measured:
 
 
 class Stopwatch:
-    """CPU time of named sections; called, it gives their total so far in seconds.
+    """CPU time of named sections; a call returns their total so far in seconds.
 
-    So it can be pytest-benchmark's timer, and what happens between the sections, such as
-    shuffling, is not measured.
+    It can therefore be pytest-benchmark's timer, and what happens between the sections, such as shuffling, is
+    not measured.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Stopwatch:
         self.sections[section] += spent
 
     def lap(self) -> dict[str, int]:
-        """ns by section since the last lap."""
+        """Return ns by section since the last lap."""
         done, self.sections = dict(self.sections), defaultdict(int)
         return done
 
@@ -79,7 +79,7 @@ class Stopwatch:
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """Stay on one of the CPUs this process may use, the last: the first ones serve interrupts."""
+    """Stay on the last of the CPUs this process may use: the first ones serve interrupts."""
     os.sched_setaffinity(0, {max(ALLOWED)})
     try:
         yield
@@ -89,7 +89,7 @@ def pinned() -> Iterator[None]:
 
 @contextmanager
 def unpinned() -> Iterator[None]:
-    """Within `pinned`, for what has more than one thread: all CPUs again."""
+    """Use all CPUs again, within `pinned`, for code with more than one thread."""
     pinned_to = os.sched_getaffinity(0)
     os.sched_setaffinity(0, ALLOWED)
     try:
@@ -100,7 +100,7 @@ def unpinned() -> Iterator[None]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the cycle collector: it finds nothing in the naive reference and would double its time."""
+    """Switch the cycle collector off: it finds nothing in the naive reference and would double its time."""
     gc.disable()
     try:
         yield
@@ -109,13 +109,13 @@ def uncollected() -> Iterator[None]:
 
 
 def batches(n: int, size: int) -> Iterator[slice]:
-    """0 .. n - 1 in slices of at most `size`."""
+    """Slices of at most `size` that cover 0 .. n - 1."""
     for start in range(0, n, size):
         yield slice(start, min(start + size, n))
 
 
 def touched(n: int, dtype: Any) -> np.ndarray:
-    """An array whose pages are there already: the first touch of a page costs more than a segment."""
+    """An array whose pages have been touched: the first touch of a page costs more than a segment."""
     array = np.empty(n, dtype)
     array.view(np.uint8)[:] = 0
     return array
@@ -128,9 +128,10 @@ _TRIM_USUALLY, _MMAP_USUALLY, _NEVER = 128 * 1024, 65536, 2**31 - 1
 
 
 def touch_mappings() -> None:
-    """Touch every page that this process may write to and that is no file's, the untouched ones of reserved
-    arrays included; no byte is changed. OSError where the system cannot do that (before Linux 5.14), or
-    must not: a sanitizer's shadow is terabytes.
+    """Touch every writable anonymous page of this process, those of reserved arrays included.
+
+    No byte is changed. OSError where the system cannot do that (before Linux 5.14), or must not: the shadow
+    memory of a sanitizer is terabytes.
     """
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -149,7 +150,7 @@ def touch_mappings() -> None:
 
 @contextmanager
 def memory_kept() -> Iterator[None]:
-    """What is freed stays with the allocator: numpy's next array finds pages that have been touched."""
+    """Keep freed memory in the allocator: numpy's next array gets pages that have been touched."""
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(_TRIM_THRESHOLD, _NEVER)
     mallopt(_MMAP_MAX, 0)
@@ -161,7 +162,7 @@ def memory_kept() -> Iterator[None]:
 
 
 def sampled(work: Callable[[], object], steps: int, passes: int) -> list[float]:
-    """ns per step of each of `passes` calls, after one to get warm."""
+    """ns per step of each of `passes` calls, after a call to get warm."""
     work()
     times = []
     for _ in range(passes):
@@ -172,7 +173,7 @@ def sampled(work: Callable[[], object], steps: int, passes: int) -> list[float]:
 
 
 def revision() -> str:
-    """The commit this tree is at, with a + if it has been changed; "unknown" outside of git."""
+    """The commit of this tree, with a + if there are changes; "unknown" outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -181,7 +182,7 @@ def revision() -> str:
 
 
 def provenance() -> dict[str, str]:
-    """Where and when figures come from: without it they cannot be compared."""
+    """Machine, versions, flags and time of a run: figures without them cannot be compared."""
     return {
         "revision": revision(),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -199,7 +200,7 @@ def provenance() -> dict[str, str]:
 
 
 def load() -> str:
-    """Processes that wanted a CPU in the last minute, ourselves included."""
+    """Load average of the last minute, this process included."""
     return f"{os.getloadavg()[0]:.2f}"
 
 
@@ -212,7 +213,7 @@ def _first_line(path: str, start: str) -> str:
 
 
 def _compiler() -> str:
-    """The first line of what it says about itself."""
+    """First line of the compiler's --version."""
     try:
         said = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -1,12 +1,12 @@
-"""The workload: N connections live at once through both ends, for the engine and for the naive reference.
+"""The lifecycle of N pairs of connections through two ends, for the engine and for the naive reference.
 
     connect -> SYN -> SYN-ACK -> ACK -> accept          all open
     close   -> FIN -> ACK ; close -> FIN -> ACK         client first, then server
     2 MSL later                                          both ends empty
 
-Each phase takes all N through one end in batches, in an order of its own, so that no phase finds
-the memory in the order in which another left it. Only the calls are timed; the rows of a batch
-are gathered just before, as if they had just arrived.
+Each phase takes all N through one end in batches, in a random order of its own, so that no phase finds the
+memory in the order in which the one before left it. Only the calls are timed; the rows of a batch are
+gathered just before, as if they had just arrived.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ PHASES = (
 
 
 def words(rows: np.ndarray) -> np.ndarray:
-    """Segments as rows of five words: numpy moves those faster, and does not squeeze the padding out."""
+    """A view of segments as rows of five words, which numpy copies faster and with their padding."""
     return rows.view(np.uint64).reshape(-1, 5)
 
 
 class EnginePair:
-    """Two engines of N blocks each."""
+    """Client and server, each an engine with a capacity of N connections."""
 
     def __init__(self, n: int, **knobs: Any) -> None:
         self.n = n
@@ -86,7 +86,7 @@ class EnginePair:
         self.server.advance(now, out=self.out)
 
     def left(self) -> int:
-        """Connections at either end."""
+        """The number of connections at both ends."""
         return sum(engine.gauges()["blocks_used"] for engine in (self.client, self.server))
 
     @staticmethod
@@ -109,7 +109,7 @@ class EnginePair:
 
 
 class NaivePair:
-    """Two hosts of the reference."""
+    """Client and server of the naive reference, with the methods of EnginePair."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -158,7 +158,7 @@ class NaivePair:
 
 
 class Lifecycle:
-    """Whole lives of all connections of a pair; `watch` takes the phases' CPU time."""
+    """Complete lifecycles of all connections of a pair of ends; `watch` takes the phases' CPU time."""
 
     def __init__(self, pair: Any, watch: Stopwatch | None = None, seed: int = 7) -> None:
         self.pair = pair
@@ -167,7 +167,7 @@ class Lifecycle:
         self.random = np.random.Generator(np.random.PCG64(seed))
 
     def each(self, phase: str, items: Any, call: Callable[[Any, int], Any]) -> Any:
-        """All items through `call`, shuffled; what it returns, joined."""
+        """Pass all items through `call` in random batches; return its results, joined."""
         pair, order, kept = self.pair, self.random.permutation(len(items)), []
         for part in batches(len(items), BATCH):
             batch = pair.gather(items, order[part])
@@ -178,7 +178,7 @@ class Lifecycle:
         return pair.join(kept)
 
     def connect(self) -> tuple[Any, Any]:
-        """Handles and SYNs of every client."""
+        """Open all clients; return their handles and SYNs."""
         handles: list[Any] = []
 
         def call(part: Any, now: int) -> Any:
@@ -199,7 +199,7 @@ class Lifecycle:
         return self.pair.join(kept)
 
     def open(self) -> tuple[Any, Any]:
-        """Establish and accept all; the handles of either end."""
+        """Establish and accept all connections; return the handles of both ends."""
         pair = self.pair
         clients, rows = self.connect()
         rows = self.each("SYN", rows, pair.to_server)
@@ -208,7 +208,7 @@ class Lifecycle:
         return clients, self.accept()
 
     def close(self, clients: Any, servers: Any) -> None:
-        """Close all, the client first, and let TIME_WAIT pass."""
+        """Close all connections, the client first, and let TIME_WAIT pass."""
         pair = self.pair
         rows = self.each("close", clients, pair.close_client)
         rows = self.each("FIN", rows, pair.to_server)
@@ -221,7 +221,7 @@ class Lifecycle:
             pair.advance(self.now)
 
     def cycle(self) -> dict[str, float]:
-        """One life of all N: ns per pair for each phase. A failure to empty both ends is an error."""
+        """Run one lifecycle of all N; return ns per pair by phase. Connections that are left are an error."""
         self.watch.lap()
         self.close(*self.open())
         left = self.pair.left()

@@ -1,8 +1,7 @@
-/* The flow table's lookup as one would write it in C: what does Cython cost?
+/* The flow table's lookup in C, to measure what Cython costs.
  *
- * The same loop as tcpcore/components/flow_table.pyx, by hand: SipHash-1-3 of a whole batch in vector lanes, then a
- * rolling prefetch of head, first and second block, then the walk along the chain. Same sizes, same flags, no
- * Python in it.
+ * The loop of tcpcore/components/flow_table.pyx: SipHash-1-3 of a batch in vector lanes, then a rolling prefetch
+ * of head, first and second TCB, then the walk along the chain. Same sizes and flags.
  */
 #include <stdint.h>
 #include <stdlib.h>

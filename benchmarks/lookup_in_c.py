@@ -1,7 +1,7 @@
-"""What Cython costs: the flow table's lookup loop beside the same loop written in C (`lookup.c`).
+"""The cost of Cython: the flow table's lookup loop and the same loop written in C (`lookup.c`).
 
-Both are called through Python once per batch, on the same rows, by turns. It says nothing about the rest of
-the engine, which has no reference in C; what Python's border costs is in `python -m benchmarks.instructions`.
+Both are called from Python once per batch, on the same rows, by turns. It says nothing about the rest of the
+engine, which has no counterpart in C; `benchmarks.instructions` shows the cost of calls from Python.
 """
 
 from __future__ import annotations

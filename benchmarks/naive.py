@@ -1,8 +1,8 @@
-"""The same connection life in plain Python: a dict of dataclasses, the yardstick beside the floor.
+"""The connection lifecycle in plain Python, a dict of dataclasses, for comparison with the engine.
 
-What one would write who needs the numbers and has an afternoon: both roles, SYN to last ACK,
-retransmission and TIME_WAIT timers, a backlog. It checks sequence and acknowledgment numbers, but
-knows no options, no data, no resets and no simultaneous open, so it does less than the engine.
+Both roles, SYN to last ACK, retransmission and TIME_WAIT timers, a backlog. It checks sequence and
+acknowledgment numbers, but has no options, no data, no resets and no simultaneous open, so it does less than
+the engine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WRAP = 0xFFFFFFFF
 RTO_NS = 1_000_000_000
 TIME_WAIT_NS = 60_000_000_000
 
-# plain ints: an Enum's members take Python 3.11 longer to look up than the rest of a test
+# plain ints: to look up an Enum's member takes Python 3.11 longer than the rest of a test
 CLOSED, SYN_SENT, SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT = range(7)
 CLOSING, LAST_ACK, TIME_WAIT = range(7, 10)
 RESENT = {SYN_SENT: SYN, SYN_RECEIVED: SYN | ACK} | dict.fromkeys((FIN_WAIT_1, CLOSING, LAST_ACK), FIN | ACK)
@@ -44,7 +44,7 @@ class Connection:
 
 
 class Host:
-    """One end; `port` is listened on, None for a client."""
+    """One end. A server listens on `port`; a client has None."""
 
     def __init__(self, port: int | None = None, backlog: int = 4096, seed: int = 0) -> None:
         self.port = port
@@ -83,7 +83,7 @@ class Host:
         return self.segment(conn, FIN | ACK, seq)
 
     def receive(self, seg: Segment, now: int) -> Segment | None:
-        """The answer to a segment, if it gets one."""
+        """Process a segment; return the answer, if there is one."""
         conn = self.connections.get((seg.src, seg.sport, seg.dst, seg.dport))
         if conn is None:
             return self.open(seg, now)
@@ -101,11 +101,11 @@ class Host:
         return None
 
     def advance(self, now: int) -> list[Segment]:
-        """What is resent; expired TIME_WAITs are forgotten."""
+        """Fire the timers: expired TIME_WAITs are removed; return the segments that are sent again."""
         while self.time_waits and self.time_waits[0][0] <= now:
             deadline, conn = self.time_waits.popleft()
             if conn.deadline == deadline:
-                self.forget(conn)
+                self.remove(conn)
         rows = []
         while self.resends and self.resends[0][0] <= now:
             deadline, conn = self.resends.popleft()
@@ -115,7 +115,7 @@ class Host:
         return rows
 
     def open(self, seg: Segment, now: int) -> Segment | None:
-        """LISTEN."""
+        """Process a segment in LISTEN."""
         if seg.flags != SYN or seg.dport != self.port or self.half_open > self.backlog:
             return None
         iss = self.random.getrandbits(32)
@@ -127,7 +127,7 @@ class Host:
         return self.segment(conn, SYN | ACK, iss)
 
     def opened(self, conn: Connection, seg: Segment) -> Segment | None:
-        """SYN-SENT."""
+        """Process a segment in SYN-SENT."""
         if seg.flags != SYN | ACK or seg.ack != conn.snd_nxt:
             return None
         conn.state = ESTABLISHED
@@ -150,10 +150,10 @@ class Host:
         elif conn.state == CLOSING:
             conn.state = TIME_WAIT
         elif conn.state == LAST_ACK:
-            self.forget(conn)
+            self.remove(conn)
 
     def finish(self, conn: Connection, now: int) -> Segment:
-        """The peer's FIN."""
+        """Process the peer's FIN."""
         conn.rcv_nxt = conn.rcv_nxt + 1 & WRAP
         if conn.state == ESTABLISHED:
             conn.state = CLOSE_WAIT
@@ -172,7 +172,7 @@ class Host:
         conn.deadline = now + RTO_NS
         self.resends.append((conn.deadline, conn))
 
-    def forget(self, conn: Connection) -> None:
+    def remove(self, conn: Connection) -> None:
         conn.state = CLOSED
         conn.deadline = 0
         del self.connections[conn.key]

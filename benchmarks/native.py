@@ -1,6 +1,10 @@
-"""Small Cython modules and C files of the benchmarks, compiled into build/ when they are first needed.
+"""Compile the Cython modules and C files of the benchmarks into build/benchmarks when they are first needed.
 
-They are no extensions of setup.py, which would install them along with the package.
+They are not extensions in setup.py, which would install them with the package. The modules that
+`benchmarks.compare` and `benchmarks.instructions` copy to another revision (floor, callgrind) cimport nothing
+from tcpcore, so that they compile against any of its layouts.
+
+    python -m benchmarks.native NAME...     compile these modules now, for example before valgrind runs them
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import hashlib
 import importlib.util
 import os
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 from types import ModuleType
@@ -22,12 +27,12 @@ DIRECTIVES = {"language_level": 3, "boundscheck": False, "wraparound": False, "c
 
 
 def native(name: str) -> ModuleType:
-    """The module made of `benchmarks/<name>.pyx`; compiled again when it or a header changed."""
+    """The module of `benchmarks/<name>.pyx`, compiled again when it or a header of tcpcore has changed."""
     source = ROOT / "benchmarks" / f"{name}.pyx"
-    made_of = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS}".encode())
+    digest = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS}".encode())
     for path in (source, *sorted((ROOT / "tcpcore").rglob("*.pxd"))):
-        made_of.update(path.read_bytes())
-    directory = ROOT / "build" / "benchmarks" / f"{name}-{made_of.hexdigest()[:16]}"
+        digest.update(path.read_bytes())
+    directory = ROOT / "build" / "benchmarks" / f"{name}-{digest.hexdigest()[:16]}"
     library = directory / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
     if not library.exists():
         compile_into(directory, source)
@@ -39,7 +44,7 @@ def native(name: str) -> ModuleType:
 
 
 def compile_into(directory: Path, source: Path) -> None:
-    """As setup.py compiles."""
+    """Compile one Cython module with the flags and directives of setup.py."""
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
@@ -60,15 +65,15 @@ def compile_into(directory: Path, source: Path) -> None:
 
 
 def compiler() -> list[str]:
-    """The C compiler with its first arguments: $CC, or the one Python was built with."""
+    """Command and first arguments of the C compiler: $CC, or the one that Python was built with."""
     return (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()
 
 
 def built(name: str, *flags: str, suffix: str = "") -> Path:
-    """`benchmarks/<name>.c`, compiled with `flags`."""
+    """Path of the program or library made of `benchmarks/<name>.c` with `flags`."""
     source = ROOT / "benchmarks" / f"{name}.c"
-    made_of = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS} {flags}".encode() + source.read_bytes())
-    target = ROOT / "build" / "benchmarks" / f"{name}-{made_of.hexdigest()[:16]}{suffix}"
+    digest = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS} {flags}".encode() + source.read_bytes())
+    target = ROOT / "build" / "benchmarks" / f"{name}-{digest.hexdigest()[:16]}{suffix}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         command = [*compiler(), *FLAGS, "-o", str(target), str(source), *flags]
@@ -79,5 +84,10 @@ def built(name: str, *flags: str, suffix: str = "") -> Path:
 
 
 def shared(name: str) -> ctypes.CDLL:
-    """`benchmarks/<name>.c` as a library."""
+    """Load `benchmarks/<name>.c` as a shared library."""
     return ctypes.CDLL(str(built(name, "-shared", "-fPIC", suffix=".so")))
+
+
+if __name__ == "__main__":
+    for module_name in sys.argv[1:]:
+        native(module_name)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.page`: the figures in docs/performance.md, from the last recorded entries.
+"""`python -m benchmarks.page`: print the last recorded figures into docs/performance.md.
 
-Between its marks the page has nothing that was typed: the table is that of the last entry of history.jsonl,
-the instructions are those of the last entry of instructions.jsonl, each with its machine. With --check
-nothing is written; exit status 1 means that a figure in the page is in no recorded entry.
+The text between its marks is generated: the table from the last entry of history.jsonl, the instructions from
+the last entry of instructions.jsonl, each with its machine. With --check nothing is written; exit status 1
+means that a figure in the page is in no recorded entry.
 """
 
 from __future__ import annotations
@@ -23,37 +23,40 @@ Entry = dict[str, Any]
 
 
 def entries(path: Path) -> list[Entry]:
+    """The recorded runs of a file, the last one last."""
     return [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
 
 
 def block(entry: Entry) -> str:
-    """What the page says of a recorded run."""
+    """The text of a recorded run: its table, its machine, its revision, and a note if there is one."""
     machine = f"{entry['cpu']}, {entry['cpus']} CPUs, load {entry['load']} when it ended"
     made = f"{entry['compiler']}, `{entry['flags']}`, Python {entry['python']}, numpy {entry['numpy']}"
     where = f"{machine}; {entry['system']}; {made}, Cython {entry['cython']}."
     lines = "\n".join(entry["table"])
-    return f"```\n{lines}\n```\n\n{where} Revision {entry['revision']}, {entry['at']}."
+    revision = f"Revision {entry['revision']}, {entry['at']}. {entry.get('note', '')}".rstrip()
+    return f"```\n{lines}\n```\n\n{where} {revision}"
 
 
 def marked(name: str) -> re.Pattern[str]:
+    """The pattern of a generated text between its marks."""
     return re.compile(rf"(<!-- {name}: begin[^>]*-->\n)(.*?)(\n<!-- {name}: end -->)", re.DOTALL)
 
 
 def written(page: str, recorded: dict[str, list[Entry]]) -> str:
     """The page with the last entry of each record."""
-    for name, told in recorded.items():
-        if told:
-            text = block(told[-1])
+    for name, runs in recorded.items():
+        if runs:
+            text = block(runs[-1])
             page = marked(name).sub(lambda found, text=text: found[1] + text + found[3], page)
     return page
 
 
 def invented(page: str, recorded: dict[str, list[Entry]]) -> list[str]:
-    """Names of the blocks that no recorded entry has printed."""
+    """Names of the generated texts that are those of no recorded entry."""
     wrong = []
-    for name, told in recorded.items():
+    for name, runs in recorded.items():
         found = marked(name).search(page)
-        if found is None or found[2] not in map(block, told):
+        if found is None or found[2] not in map(block, runs):
             wrong.append(name)
     return wrong
 
@@ -61,7 +64,7 @@ def invented(page: str, recorded: dict[str, list[Entry]]) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.page", description=__doc__)
     parser.add_argument(
-        "--check", action="store_true", help="only say whether the page tells what was recorded"
+        "--check", action="store_true", help="only check that the page has the recorded figures"
     )
     options = parser.parse_args(arguments)
     recorded = {name: entries(ROOT / "benchmarks" / file) for name, file in RECORDS.items()}

@@ -1,8 +1,8 @@
-/* The same life of a pair in the Linux kernel: one thread, loopback, a network namespace of its own.
+/* The lifecycle of a pair in the Linux kernel: one thread, loopback, a network namespace of its own.
  *
  * connect, accept, close by the client, close by the server: seven segments, no data, six system calls
- * (two sockets are made). What is printed is CPU time per life, system calls and soft interrupts included,
- * in ns, a line per sample. Exit status 3: no namespace to be had, the reason is on standard error.
+ * (two sockets are made). It prints CPU time per lifecycle in ns, system calls and soft interrupts included,
+ * a line per sample. Exit status 3: no namespace could be made; the reason is on standard error.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -1,9 +1,9 @@
-/* The same life of a pair in lwIP: raw API, one thread, two interfaces joined in memory.
+/* The lifecycle of a pair in lwIP: raw API, one thread, two interfaces joined in memory.
  *
- * Every packet is copied once on its way, as through lwIP's own loop interface; IP and TCP checksums are
- * made and checked; no timestamps (this build has none). TIME_WAIT is cut short by tcp_abort, since a list
- * of them would be walked for every segment. Arguments: samples, connections that stay open meanwhile.
- * Prints CPU time per life in ns, a line per sample; a life that is not seven segments is an error.
+ * Every packet is copied once, as through lwIP's own loop interface; IP and TCP checksums are
+ * made and checked; no timestamps (this build has none). TIME_WAIT is cut short by tcp_abort, since the list
+ * of them is walked for every segment. Arguments: samples, connections that stay open meanwhile.
+ * Prints CPU time per lifecycle in ns, a line per sample; a lifecycle that is not seven segments is an error.
  */
 #include <stdint.h>
 #include <stdio.h>

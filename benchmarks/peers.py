@@ -1,7 +1,7 @@
-"""Other TCPs on the same life of a pair, in processes of their own: the Linux kernel and lwIP.
+"""The lifecycle of a pair in other TCPs, the Linux kernel and lwIP, in processes of their own.
 
-Nothing is sent over a wire: the kernel's segments stay on the loopback interface of a namespace made for
-this, lwIP's in one process. Whatever is missing (root, headers) is said instead of a figure.
+No network is used: the kernel's segments stay on the loopback interface of a new network namespace, lwIP's in
+one process. Where root or headers are missing, the table has the reason instead of a figure.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ LWIP_HEADERS = Path("/usr/include/lwip")
 
 
 class Missing(Exception):
-    """Why there is no figure."""
+    """There is no figure; the message says why."""
 
 
 def sampled_by(program: Path, *arguments: object) -> Measured:
-    """What the program prints, ns per life."""
+    """The samples that the program prints, ns per lifecycle."""
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise Missing(done.stderr.strip() or f"exit status {done.returncode}")
@@ -29,12 +29,14 @@ def sampled_by(program: Path, *arguments: object) -> Measured:
 
 
 def linux(samples: int) -> Measured:
+    """ns per lifecycle over the kernel's loopback interface."""
     if sys.platform != "linux":
         raise Missing("this is not Linux")
     return sampled_by(built("peer_linux"), samples)
 
 
 def lwip(samples: int, established: int) -> Measured:
+    """ns per lifecycle in lwIP, with other connections established meanwhile."""
     if not (LWIP_HEADERS / "lwip" / "tcp.h").exists():
         raise Missing("no headers (Debian: liblwip-dev)")
     try:

@@ -1,12 +1,13 @@
-"""One end alone: an engine whose peer is computed, not kept.
+"""Workloads of one engine alone, whose peer is computed and keeps no state.
 
     server   SYN -> SYN-ACK, ACK, FIN -> FIN+ACK, last ACK           four segments per connection
     client   connect, SYN-ACK -> ACK, close, FIN+ACK -> ACK, 2 MSL   five steps per connection
-    mixed    the server's four segments, every batch a mixture of all four and of all ages
+    mixed    the server's four segments, each batch a mixture of all four, for connections of all ages
     flood    SYNs at a queue that is full
 
-An answer has the numbers of what it answers, so the peer needs no memory but the rows on their way. As in
-`lifecycle`, every phase has an order of its own and only the engine's calls are timed.
+A segment's sequence and acknowledgment numbers determine the answer's, so the peer needs no memory but the
+segments in flight. As in `lifecycle`, every phase has a random order of its own and only the engine's calls
+are timed.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ MSS, WSCALE, SACK_OK, TS = 1, 2, 4, 8
 PHASE_NS = 90 * MS  # two phases are over before a FIN is sent again (200 ms at the least)
 RTO_NS = 3000 * MS  # later than any resend timer
 
+POLICIES = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
+
 
 def tuples(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Address and port of n clients."""
+    """Addresses and ports of n clients."""
     place = np.arange(n, dtype=np.uint32)
     return FIRST_CLIENT + place // np.uint32(PORTS), (FIRST_PORT + place % np.uint32(PORTS)).astype(np.uint16)
 
@@ -53,7 +56,7 @@ def syns(n: int, timestamps: bool, seed: int = 7) -> np.ndarray:
 
 
 def answer(rows: np.ndarray, flags: int, out: np.ndarray) -> np.ndarray:
-    """What the peer answers to `rows`, each of which has a SYN or a FIN: the next number either way."""
+    """The peer's answers to `rows`, each of which has a SYN or a FIN, so that it acknowledges seq + 1."""
     out["src"], out["dst"] = rows["dst"], rows["src"]
     out["sport"], out["dport"] = rows["dport"], rows["sport"]
     out["seq"], out["ack"] = rows["ack"], rows["seq"] + np.uint32(1)
@@ -61,8 +64,8 @@ def answer(rows: np.ndarray, flags: int, out: np.ndarray) -> np.ndarray:
     out["flags"] = flags
     out["wnd"] = 65535
     out["payload_len"] = 0
-    stamps = rows["opts"] & np.uint8(TS)
-    out["opts"] = rows["opts"] if flags & Flag.SYN else stamps
+    timestamps = rows["opts"] & np.uint8(TS)
+    out["opts"] = rows["opts"] if flags & Flag.SYN else timestamps
     out["mss"], out["wscale"] = rows["mss"], rows["wscale"]
     return out
 
@@ -70,7 +73,7 @@ def answer(rows: np.ndarray, flags: int, out: np.ndarray) -> np.ndarray:
 class Side:
     """N connections at one engine; `watch` takes the phases' CPU time."""
 
-    segments: int  # that arrive, or steps, per connection
+    segments: int  # inbound segments, or steps, per connection
     engine: Engine
 
     def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, seed: int = 7) -> None:
@@ -84,7 +87,7 @@ class Side:
         self.batch_rows = touched(batch, SEGMENT)
 
     def shuffled(self, rows: np.ndarray) -> Any:
-        """`rows` in batches, in a new order; each is good until the next."""
+        """Yield `rows` in batches and in a new order; a batch is valid until the next one."""
         order = self.random.permutation(len(rows)).astype(np.uint32)
         table = words(rows)
         for part in batches(len(rows), self.batch):
@@ -94,7 +97,7 @@ class Side:
             yield part, batch
 
     def receive(self, phase: str, rows: np.ndarray, kept: np.ndarray | None, flags: int = 0) -> None:
-        """All rows through the engine; what the peer answers to its answers goes into `kept`."""
+        """Pass all rows to the engine; the peer's answers to what it sends go into `kept`."""
         for part, batch in self.shuffled(rows):
             with self.watch.timing(phase):
                 out = self.engine.receive(batch, self.now, out=self.out)
@@ -109,26 +112,26 @@ class Side:
             raise RuntimeError(f"{len(rows)} segments were sent again, the figures would include them")
 
     def finished(self) -> dict[str, float]:
-        """ns per connection by phase; connections that are left are an error."""
+        """Return ns per connection by phase; connections that are left are an error."""
         left = self.engine.gauges()["blocks_used"]
         if left:
             raise RuntimeError(f"{left} connections are left, no figure is worth anything")
         return {phase: ns / self.n for phase, ns in self.watch.lap().items()}
 
     def cycle(self) -> dict[str, float]:
-        """One life of all N: ns per connection for each phase."""
+        """Run one lifecycle of all N; return ns per connection by phase."""
         raise NotImplementedError
 
 
 def server_engine(n: int, **knobs: Any) -> Engine:
-    """Applications that accept at once, and answer a FIN with theirs."""
+    """An engine with a listener whose application accepts at once and closes when the peer does."""
     engine = Engine(capacity=n, seed=2, tcp_max_tw_buckets=None, somaxconn=n, **knobs)
     engine.listen(SERVER, PORT, backlog=n, auto_accept=True, auto_close=True)
     return engine
 
 
 class ServerSide(Side):
-    """SYN, ACK, FIN, last ACK from N clients at once; timers included."""
+    """The server of N clients at once: SYN, ACK, FIN, last ACK; timers included."""
 
     segments = 4
 
@@ -152,9 +155,9 @@ class ServerSide(Side):
 
 
 class Mixed(Side):
-    """The server's segments with every connection at an age of its own: each step moves a random batch on.
+    """The server with connections of all ages: each step delivers the next segment of a random batch of them.
 
-    A cycle is N segments for every stage of a life, in the mean: four times N.
+    A cycle delivers 4 N segments: in the mean N of each of the four kinds.
     """
 
     segments = 4
@@ -170,11 +173,11 @@ class Mixed(Side):
             self.move(order[: n * quarters // 4])
 
     def move(self, conns: np.ndarray) -> None:
-        """The next segment of each of `conns`, in batches."""
+        """Deliver the next segment of each of `conns`, in batches."""
         for part in batches(len(conns), self.batch):
-            self.step_on(conns[part])
+            self.deliver(conns[part])
 
-    def step_on(self, conns: np.ndarray) -> None:
+    def deliver(self, conns: np.ndarray) -> None:
         batch = self.batch_rows[: len(conns)]
         np.take(words(self.next), conns, axis=0, out=words(batch), mode="clip")
         self.now += self.step
@@ -195,7 +198,7 @@ class Mixed(Side):
         self.stage[conns] = (stage + 1) & 3
 
     def fire(self) -> None:
-        """Here a resend is no error: who is not drawn for long enough misses a timer."""
+        """Advance the timers. A resend is no error here: some connections are not drawn for long."""
         with self.watch.timing("timers"):
             self.engine.advance(self.now, out=self.out)
 
@@ -207,7 +210,7 @@ class Mixed(Side):
 
 
 class ClientSide(Side):
-    """N connections opened, closed and forgotten after TIME_WAIT; the server is computed."""
+    """The client of N connections: open, close, end of TIME_WAIT; the server is computed."""
 
     segments = 5  # steps: connect, SYN-ACK, close, FIN, the end of TIME_WAIT
 
@@ -252,7 +255,7 @@ class ClientSide(Side):
 
 
 class Flood:
-    """SYNs of strangers at a listener whose queue is full; nobody completes a handshake."""
+    """SYNs from spoofed addresses at a listener whose queue is full; no handshake is completed."""
 
     BACKLOG = 1024
     SYNS = 1 << 18
@@ -270,9 +273,9 @@ class Flood:
         self.now = 0
 
     def cycle(self) -> float:
-        """ns per SYN; a million of them per virtual second."""
+        """Deliver all SYNs, a million per virtual second; return ns per SYN."""
         self.watch.lap()
-        self.rows["src"] += np.uint32(1)  # nobody twice
+        self.rows["src"] += np.uint32(1)  # no address twice
         answered = 0
         for part in batches(self.SYNS, self.batch):
             self.now += (part.stop - part.start) * 1000

@@ -1,4 +1,4 @@
-"""The lines of the one table: figures, their floors, their targets, a mark."""
+"""The lines of the table of `python -m benchmarks`: figure, ratio to the floor, target, mark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAD = f"{'':<52}{'median':>12}     {'spread':<12}{'floors':>8}   {'target':<14}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A limit on the figure itself, or on its ratio to the memory floor measured in the same minutes."""
+    """A limit on a figure, or on its ratio to the memory floor measured in the same minutes."""
 
     limit: float
     floors: bool = False
@@ -27,7 +27,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line. `judged` rows are the engine's own: `compare` looks for regressions there."""
+    """One figure. `judged` rows are the engine's: `benchmarks.compare` looks for regressions there."""
 
     name: str
     value: Measured
@@ -41,8 +41,8 @@ class Row:
     def mark(self) -> str:
         if self.target is None:
             return ""
-        judged = self.floors if self.target.floors else self.value
-        return "ok" if judged is not None and self.target.met(judged.median) else "BAD"
+        limited = self.floors if self.target.floors else self.value
+        return "ok" if limited is not None and self.target.met(limited.median) else "BAD"
 
     def line(self) -> str:
         spread = f"+- {figure(self.value.spread)}" if self.value.samples > 1 else ""
@@ -53,16 +53,16 @@ class Row:
         return text.rstrip()
 
     def as_dict(self) -> dict[str, Any]:
-        def told(measured: Measured) -> dict[str, float | int]:
+        def rounded(measured: Measured) -> dict[str, float | int]:
             return {
                 "median": round(measured.median, 4),
                 "spread": round(measured.spread, 4),
                 "samples": measured.samples,
             }
 
-        row: dict[str, Any] = {"name": self.name, "value": told(self.value), "unit": self.unit}
+        row: dict[str, Any] = {"name": self.name, "value": rounded(self.value), "unit": self.unit}
         if self.floors:
-            row["floors"] = told(self.floors)
+            row["floors"] = rounded(self.floors)
         if self.target:
             row |= {"target": str(self.target), "mark": self.mark}
         return row | {"judged": self.judged, "rising": self.rising}
@@ -70,7 +70,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line that says why there is no figure, or what the next ones include."""
+    """A line of text: why there is no figure, or what the next ones include."""
 
     text: str
     judged: bool = field(default=False, init=False)
@@ -80,12 +80,24 @@ class Note:
 
 
 def figure(value: float) -> str:
-    """Three digits at least, no more than two behind the point."""
+    """The number with at least three digits, and at most two after the point."""
     return f"{value:,.0f}" if value >= 10_000 else f"{value:,.1f}" if value >= 10 else f"{value:,.2f}"
 
 
+UNITS = {"M": 1_000_000, "k": 1000}
+
+
 def count(n: int) -> str:
-    for size, letter in ((1_000_000, "M"), (1000, "k")):
+    """A number of connections in short, such as `10k`."""
+    for letter, size in UNITS.items():
         if n >= size and n % size == 0:
             return f"{n // size}{letter}"
     return str(n)
+
+
+def parsed_count(text: str) -> int:
+    """The inverse of `count`; ValueError for anything but a positive number with a unit or without."""
+    digits, size = (text[:-1], UNITS[text[-1]]) if text[-1:] in UNITS else (text, 1)
+    if not digits.isdecimal() or int(digits) == 0:
+        raise ValueError(f"expected connections, such as 10k or 1M, got {text!r}")
+    return int(digits) * size

@@ -1,34 +1,34 @@
-"""The benchmarks run, and say what they measured; how fast is not a test's business."""
+"""Tests that the benchmarks run and report what they measured; no test judges a time."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from benchmarks import compare as compare_module
-from benchmarks import page, peers
-from benchmarks.annotated import kernel_functions
+import tcpcore
+from benchmarks import instructions, page, peers, revisions
 from benchmarks.annotated import main as annotated
+from benchmarks.annotated import nogil_functions
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
-from benchmarks.compare import Incomparable, merged, named
+from benchmarks.compare import SECTIONS as COMPARED
 from benchmarks.compare import main as compare
+from benchmarks.compare import merged, named
 from benchmarks.harness import Measured, Stopwatch
-from benchmarks.instructions import readable, self_costs
+from benchmarks.instructions import compared, per_connection, readable, self_costs
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
-from benchmarks.measures import (
-    BYTES,
-    BYTES_PLAIN,
-    IN_THE_SYSTEM,
-    POLICIES,
-    Script,
-    bytes_per_connection,
-    together,
-)
-from benchmarks.reference import cython_against_c
-from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
-from benchmarks.table import Row, Target
+from benchmarks.lookup_in_c import cython_against_c
+from benchmarks.revisions import RevisionError
+from benchmarks.sections import SECTIONS, section
+from benchmarks.sections.pairs import BYTES, BYTES_PLAIN, bytes_per_connection
+from benchmarks.sections.threads import Script, together
+from benchmarks.sections.workloads import IN_THE_SYSTEM
+from benchmarks.sides import POLICIES, ClientSide, Flood, Mixed, ServerSide
+from benchmarks.table import Row, Target, count, parsed_count
 from tcpcore import State
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -213,6 +213,32 @@ def test_instructions_are_those_of_the_function_itself(tmp_path):
     assert costs == {"core.core_receive": 12, "transition.arrives": 100, "memcpy": 11}
 
 
+def test_phases_that_grow_by_more_than_a_percent_are_marked():
+    before = {"SYN": Counter(a=800_000, b=200_000), "FIN": Counter(a=1_000_000)}
+    after = {"SYN": Counter(a=1_010_001), "FIN": Counter(a=900_000), "accept": Counter(c=1)}
+    lines = dict(compared(per_connection(before, 1000), per_connection(after, 1000)))
+    assert list(lines.values()) == [True, False, True, False]
+    assert [line.split() for line in lines] == [
+        ["SYN", "500.0", "505.0", "+1.00", "%", "MORE"],
+        ["FIN", "500.0", "450.0", "-10.00", "%"],
+        ["accept", "0.0", "0.0", "+100.00", "%", "MORE"],
+        ["total", "1,000.0", "955.0", "-4.50", "%"],
+    ]
+
+
+def test_instructions_of_two_revisions_side_by_side(tmp_path, monkeypatch, capsys):
+    """Builds and valgrind are replaced; the exit status and the table are real."""
+    costs = {tmp_path: 1000, instructions.ROOT: 1000}
+    monkeypatch.setattr(instructions, "built_tree", lambda revision: tmp_path)
+    monkeypatch.setattr(instructions, "counted", lambda tree, *_: {"server": {"SYN": Counter(a=costs[tree])}})
+    monkeypatch.setattr(instructions.shutil, "which", str)
+    monkeypatch.setattr(instructions, "HEADER", tmp_path)
+    assert instructions.main(["--against", "v0", "server"]) == 0
+    costs[instructions.ROOT] = 1020
+    assert instructions.main(["--against", "v0", "server"]) == 1
+    assert "MORE" in capsys.readouterr().out
+
+
 def test_the_page_tells_what_was_recorded():
     assert page.main(["--check"]) == 0
 
@@ -245,11 +271,11 @@ cdef int slow(int a):
     return a
 
 
-cdef class Face:
+cdef class Owner:
     cdef int method(self) noexcept nogil:
         return 1
 
-    def face(self):
+    def call(self):
         with nogil:
             kernel(1, 2, 3)
 """
@@ -259,18 +285,19 @@ cdef class Face:
     ("yellow", "status"),
     [((), 0), ((10, 18, 19), 0), ((7,), 1), ((15,), 1)],  # lines, counted from 1
 )
-def test_yellow_lines_in_the_kernel_are_found(tmp_path, capsys, yellow, status):
-    (tmp_path / "m.pyx").write_text(SOURCE)
+def test_yellow_lines_in_nogil_functions_are_found(tmp_path, capsys, yellow, status):
+    (tmp_path / "tcp").mkdir()
+    (tmp_path / "tcp" / "m.pyx").write_text(SOURCE)
     lines = [
         f'<pre class="cython line score-{5 if n in yellow else 0}" >+<span class="">{n:03}</span>: </pre>'
         for n in range(1, 21)
     ]
-    (tmp_path / "m.html").write_text("\n".join(lines))
-    assert [name for name, _ in kernel_functions(SOURCE.splitlines())] == ["kernel", "method"]
+    (tmp_path / "tcp.m.html").write_text("\n".join(lines))
+    assert [name for name, _ in nogil_functions(SOURCE.splitlines())] == ["kernel", "method"]
     assert annotated([str(tmp_path), "--sources", str(tmp_path)]) == status
     out = capsys.readouterr().out
-    assert "2 kernel functions in 1 modules" in out
-    assert all((f"m.pyx:{n}:" in out) == bool(status) for n in yellow)
+    assert "2 nogil functions in 1 modules" in out
+    assert all((f"tcp/m.pyx:{n}:" in out) == bool(status) for n in yellow)
 
 
 @pytest.mark.parametrize(
@@ -278,6 +305,8 @@ def test_yellow_lines_in_the_kernel_are_found(tmp_path, capsys, yellow, status):
     [
         ("__pyx_pw_7tcpcore_6engine_6Engine_25receive", "engine.Engine.receive"),
         ("__pyx_f_7tcpcore_9flowtable_flow_find", "flowtable.flow_find"),
+        ("__pyx_f_7tcpcore_10components_10flow_table_flow_find", "components.flow_table.flow_find"),
+        ("__pyx_f_7tcpcore_3tcp_6output_write_row.isra.0", "tcp.output.write_row"),
         ("_PyEval_EvalFrameDefault'2", "_PyEval_EvalFrameDefault"),
     ],
 )
@@ -352,19 +381,64 @@ def test_several_runs_are_one_with_the_larger_spread(tmp_path):
 
 def test_compare_builds_the_base_out_of_tree_with_these_benchmarks(tmp_path, monkeypatch):
     """Git and the copying are real, the compiler is not asked."""
-    monkeypatch.setattr(compare_module, "ROOT", tmp_path)
+    monkeypatch.setattr(revisions, "ROOT", tmp_path)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "__init__.py").write_text("# old\n")
     (tmp_path / "setup.py").write_text("open('compiled', 'w')\n")
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run(["git", "-C", tmp_path, *IDENTITY, *command], check=True)
     (tmp_path / "benchmarks" / "__init__.py").write_text("# new\n")
-    assert compare_module.before_this() == "HEAD"
-    tree = compare_module.built_tree("HEAD")
+    assert revisions.default_base() == "HEAD"
+    tree = revisions.built_tree("HEAD")
     assert (tree / "compiled").exists()
     assert (tree / "benchmarks" / "__init__.py").read_text() == "# new\n"
-    with pytest.raises(Incomparable):
-        compare_module.built_tree("nothing")
+    (tree / "kept").touch()
+    (tmp_path / "benchmarks" / "__init__.py").write_text("# newer\n")
+    assert revisions.built_tree("HEAD") == tree and (tree / "kept").exists()
+    assert (tree / "benchmarks" / "__init__.py").read_text() == "# newer\n"
+    with pytest.raises(RevisionError, match="no such revision: 'nothing'"):
+        revisions.built_tree("nothing")
+
+
+def imported(module):
+    """Module and names of each import in a benchmark, of every benchmark that it imports, too."""
+    found, left = {}, [module]
+    while left:
+        name = left.pop()
+        path = ROOT.joinpath(*name.split("."))
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        found[name] = []
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found[name] += [(alias.name, None) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found[name] += [(node.module, alias.name) for alias in node.names]
+        left += {other for other, _ in found[name] if other.startswith("benchmarks") and other not in found}
+    return [pair for pairs in found.values() for pair in pairs]
+
+
+def test_what_runs_in_other_revisions_needs_public_names_only():
+    """Their tcpcore has the same public API as this one, but not the same modules."""
+    compared_modules = [f"benchmarks.sections.{SECTIONS[name][0]}" for name in COMPARED.split(",")]
+    for start in ["benchmarks.__main__", "benchmarks.instructions", *compared_modules]:
+        for module, name in imported(start):
+            top = module.partition(".")[0]
+            assert top not in ("loadgen", "tests"), f"{start} imports {module}"
+            assert top != "tcpcore" or (module == "tcpcore" and name in tcpcore.__all__), f"{module}: {name}"
+    for source in ("floor.pyx", "callgrind.pyx"):
+        assert not re.search(r"^\s*(from|c?import) tcpcore", (ROOT / "benchmarks" / source).read_text(), re.M)
+
+
+def test_every_section_can_be_imported():
+    assert all(callable(section(name)) for name in SECTIONS)
+
+
+def test_counts_are_read_as_they_are_printed():
+    for n in (1, 999, 1000, 1500, 10_000, 1_000_000, 50_000_000):
+        assert parsed_count(count(n)) == n
+    for text in ("", "k", "0", "-1", "1.5M", "10 k", "1e4", "10kM"):
+        with pytest.raises(ValueError, match="such as 10k"):
+            parsed_count(text)
 
 
 def test_tuples_chosen_to_collide_do_not():
