@@ -40,7 +40,7 @@ ERLANG_B: Final = Form(
     "Erlang B",
     "B(0) = 1, B(k) = a B(k-1) / (k + a B(k-1))",
     "SYNs come as a Poisson process, a full queue refuses, who was refused does not come again",
-    "Erlang 1917; any law of the time in the queue (Sevastyanov 1957)",
+    "Erlang 1917; any distribution of the time in the queue (Sevastyanov 1957)",
 )
 POISSON_TAIL: Final = Form(
     "Poisson tail",
