@@ -39,8 +39,7 @@ from tcpcore.components.ports cimport (
 )
 from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT, SYNCACHE_BUCKETS
 from tcpcore.components.syn_policy cimport (
-    ROOM_BACKLOG, ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room,
-    policy_half_open_room,
+    ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
 from tcpcore.components.timer_wheel cimport wheel_next, wheel_start
@@ -356,7 +355,7 @@ cdef class Engine:
 
     @property
     def blocks(self):
-        """The TCBs themselves, BLOCK[capacity], read-only and not copied; half-open entries are among them."""
+        """The TCBs themselves, BLOCK[capacity], read-only and not copied, half-open entries included."""
         # built at each access: an engine that kept the view, which keeps the engine, would never die
         return _array(self, self.eng.pool.blocks, self.config.capacity, BLOCK)
 
@@ -447,7 +446,7 @@ cdef class Engine:
         size = 0 if rcv_buf is None else _integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
         self.state()
         id = listener_open(&self.eng.listeners, address, port, limit,
-                          policy_accept_room(limit, &self.eng.knobs))
+                           policy_accept_room(limit, &self.eng.knobs))
         if id == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         if id < 0:
@@ -758,7 +757,7 @@ cdef class Engine:
     def info(self, conns):
         """Status of connections, INFO[n], one row per handle: STATUS, RFC 9293 3.10.6.
 
-        The row of a stale handle is all zeros (CLOSED). Reading ``error``, unlike SO_ERROR, does not clear it.
+        The row of a stale handle is all zeros (CLOSED). Unlike SO_ERROR, reading ``error`` does not clear it.
         """
         cdef Py_ssize_t i
         cdef Info* infos
@@ -818,7 +817,7 @@ cdef class Engine:
         return row[()]
 
     def state_counts(self):
-        """Number of connections by state, uint64[11], indexed by State; LISTEN counts listeners, CLOSED is 0."""
+        """Connections by state, uint64[11], indexed by State; LISTEN counts listeners, CLOSED is 0."""
         cdef Py_ssize_t i
         self.state()
         counts = np.zeros(N_STATES, np.uint64)
@@ -827,7 +826,7 @@ cdef class Engine:
         return counts
 
     def gauges(self):
-        """Counts of what there is now, and the touched bytes of every array, which take a while to find out."""
+        """Counts of what there is now, and the touched bytes of all arrays, which take a while to find."""
         cdef EngineState* eng = self.state()
         total = state_bytes(eng)
         used = eng.pool.used

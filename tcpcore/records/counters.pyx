@@ -15,9 +15,9 @@ Cause = IntEnum("Cause", {
     "NONE" if name == "NoCause" else name.removeprefix("Cause"): value
     for name, value in _members(CauseCode, N_CAUSES).items()
 }, module=__name__)
-Cause.__doc__ = """Why a connection was refused or lost, the values of ``EVENT['cause']``; NONE where it was neither.
+Cause.__doc__ = """Why a connection was refused or lost, the values of ``EVENT['cause']``.
 
-The other names are the keys of ``Engine.causes``.
+NONE stands for neither; the other names are the keys of ``Engine.causes``.
 """
 
 #: Counter names in the order of their index.

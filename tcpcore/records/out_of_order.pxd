@@ -1,5 +1,5 @@
-# What arrived ahead of a gap: up to four ranges of sequence numbers, and where the FIN is. One record per
-# connection that has such text, with its arithmetic; the pool that records come from is components.range_pool.
+# What arrived ahead of a gap: up to four ranges of sequence numbers, and where the FIN is. One record for
+# each connection that has such text, with its arithmetic; components.range_pool has the pool of records.
 #
 #       rcv_nxt      left[0]   right[0]      left[1]   right[1]
 #   ------|============|#########|=============|#########|=======>   n = 2

@@ -8,9 +8,6 @@ from enum import IntFlag
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.string cimport memcpy
-
 from tcpcore.records.dtypes import struct_dtype
 
 assert sizeof(Segment) == 40
@@ -59,7 +56,6 @@ def to_address(value, name="address"):
     return to_uint(value, name, 32)
 
 
-_PACKED = (sizeof(Segment),)                 # strides of a contiguous vector
 _UNSIGNED = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
 
 
@@ -143,6 +139,9 @@ def as_segments(array, name="segs"):
     return array
 
 
+cdef object _ndarray = np.ndarray             # a C variable: looked up for each part
+
+
 def join(parts):
     """Arrays of segments, one after the other, in one new array.
 
@@ -166,28 +165,22 @@ def join(parts):
     ValueError
         One of them has not one dimension, or is not contiguous.
     """
-    cdef Py_ssize_t rows = 0, i
-    cdef char* to
-    cdef Py_buffer view
+    cdef Py_ssize_t i
     try:
         arrays = list(parts)
     except TypeError:
         raise TypeError(f"parts: expected a sequence of SEGMENT arrays, got {type(parts).__name__}") from None
-    for i, part in enumerate(arrays):
-        if not (type(part) is np.ndarray and part.dtype is SEGMENT and part.strides == _PACKED):
-            # as a plain array, because a subclass could define a length of its own
-            arrays[i] = part = np.asarray(as_segments(part, f"parts[{i}]"))
-        rows += len(part)
-    out = np.empty(rows, SEGMENT)
-    PyObject_GetBuffer(out, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
-    to = <char*>view.buf
-    PyBuffer_Release(&view)
-    for part in arrays:
-        PyObject_GetBuffer(part, &view, PyBUF_SIMPLE)
-        memcpy(to, view.buf, view.len)
-        to += view.len
-        PyBuffer_Release(&view)
-    return out
+    for i in range(len(arrays)):
+        part = arrays[i]
+        if type(part) is not _ndarray or part.dtype is not SEGMENT or part.ndim != 1:
+            as_segments(part, f"parts[{i}]")
+    try:
+        whole = bytearray().join(arrays)
+    except TypeError:                         # one is not contiguous
+        for i in range(len(arrays)):
+            as_segments(arrays[i], f"parts[{i}]")
+        raise
+    return np.frombuffer(whole, SEGMENT) if whole else np.empty(0, SEGMENT)
 
 
 # In tcpdump's order.
