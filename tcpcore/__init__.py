@@ -1,8 +1,8 @@
 """A TCP connection-state engine in virtual time: RFC 9293 for millions of connections at once.
 
-`Engine` runs them, `Config` has the knobs, SEGMENT arrays go in and out. The other names are the dtypes of what
-the engine answers, the numbers in them (`State`, `Flag`, `Option`, `Cause`, `EventKind`), and functions for
-arrays of segments and of handles.
+`Engine` runs them, `Config` has the knobs, SEGMENT arrays go in and out. The other names are the dtypes of
+what the engine answers, the numbers in them (`State`, `Flag`, `Option`, `Cause`, `EventKind`), and functions
+for arrays of segments and of handles.
 """
 
 from tcpcore.components.events import EVENT, EventKind

@@ -120,9 +120,9 @@ cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
 cdef HalfOpenRoom policy_half_open_room(uint32_t backlog, uint32_t cache, const Knobs* knobs) noexcept nogil:
     """How many half-open entries policy_admit lets a listener with this backlog have, and what sets that.
 
-    It is the number of entries at which a SYN is refused, answered by a cookie or let in by an eviction. A full
-    accept queue refuses SYNs at any number of entries and is left out here, and so is a SYN that reopens a
-    TIME-WAIT, which a full queue does not refuse. `cache`: the entries that FreeBSD's buckets hold together.
+    It is the number of entries at which a SYN is refused, answered by a cookie or let in by an eviction. A
+    full accept queue refuses SYNs at any number of entries and is left out here, and so is a SYN that reopens
+    a TIME-WAIT, which a full queue does not refuse. `cache`: entries that FreeBSD's buckets hold together.
     """
     cdef HalfOpenRoom room
     room.places = backlog + 1

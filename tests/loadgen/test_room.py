@@ -67,7 +67,8 @@ def test_the_reserve_of_linux_is_no_room():
 
 
 @pytest.mark.parametrize(("backlog", "somaxconn", "effective", "set_by"), [
-    (None, 16, 16, "somaxconn"), (8, 16, 8, "--backlog"), (16, 16, 16, "--backlog"), (20, 16, 16, "somaxconn"),
+    (None, 16, 16, "somaxconn"), (8, 16, 8, "--backlog"), (16, 16, 16, "--backlog"),
+    (20, 16, 16, "somaxconn"),
 ])
 def test_the_effective_backlog_and_what_sets_it(backlog, somaxconn, effective, set_by):
     settings = dataclasses.replace(flood("drop-new", 0, somaxconn=somaxconn), backlog=backlog)
