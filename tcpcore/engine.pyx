@@ -194,7 +194,7 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
 
 
 cdef uintptr_t _address(array, bint writable) except? 0:
-    """Where a contiguous array's bytes are; the array must outlive the use."""
+    """Address of a contiguous array's bytes; the array must outlive its use."""
     cdef Py_buffer view
     cdef uintptr_t base
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | (PyBUF_WRITABLE if writable else 0))
@@ -362,7 +362,7 @@ cdef class Engine:
     # --- what every method does first -------------------------------------------------------
 
     cdef int64_t enter(self, now) except -1:
-        """Check the clock and keep other threads out. Whoever enters must leave()."""
+        """Check and set the clock, and keep other threads out until leave() is called."""
         cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
         if at < self.now:
             raise ValueError(f"now: expected at least {self.now} (the clock never goes back), got {at}")
@@ -371,7 +371,7 @@ cdef class Engine:
         self.busy = True
         self.now = at
         if self.eng.wheel.live == 0:
-            # deadlines are kept as distances from the wheel's clock: do not let it fall behind
+            # deadlines are stored relative to the wheel's clock, which must not fall behind
             wheel_start(&self.eng.wheel, at // TICK_NS)
         return at
 
@@ -410,7 +410,7 @@ cdef class Engine:
     # --- 3.10.1 OPEN -------------------------------------------------------------------------
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
-        """Passive OPEN (RFC 9293 3.10.1).
+        """Listen on an address and port: passive OPEN, RFC 9293 3.10.1.
 
         Parameters
         ----------
@@ -460,7 +460,7 @@ cdef class Engine:
         return id
 
     def unlisten(self, listener, now, out=None):
-        """CLOSE of a LISTEN (RFC 9293 3.10.4): unaccepted connections are reset.
+        """Stop listening and reset unaccepted connections: CLOSE of a LISTEN, RFC 9293 3.10.4.
 
         Half-open entries send nothing more; a late ACK gets a RST. They disappear at their next timer, or at
         once with ``unlisten_forgets``. Returns SEGMENT[m], at most one row per unaccepted connection.
@@ -479,7 +479,7 @@ cdef class Engine:
         return out[:written]
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
-        """Active OPEN (RFC 9293 3.10.1) of one or many connections.
+        """Open one or many connections: active OPEN, RFC 9293 3.10.1.
 
         Parameters
         ----------
@@ -663,7 +663,7 @@ cdef class Engine:
         Parameters
         ----------
         segs : SEGMENT[n]
-            Any bytes at all: a bad segment gets a verdict and a counter, never an exception.
+            Any bytes at all: a bad segment is judged and counted and never raises an exception.
         now : int
             ns.
         out : SEGMENT[>= 2 n], optional
@@ -737,7 +737,10 @@ cdef class Engine:
     # --- 3.10.6 STATUS, and everything else that only looks ----------------------------------------
 
     def lookup(self, raddr, rport, laddr, lport):
-        """Handles by 4-tuple (scalars or arrays, broadcast), 0 where none. Listeners are not found."""
+        """Handles of connections by 4-tuple (scalars or arrays, broadcast), 0 where there is none.
+
+        Half-open entries and TIME-WAIT are found, listeners are not.
+        """
         arrays = _broadcast(None, {
             "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
             "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
