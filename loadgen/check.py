@@ -24,6 +24,7 @@ from loadgen.link import Kind
 from loadgen.metrics import Result
 from loadgen.streams import Purpose, Stream
 from loadgen.theory import Form
+from loadgen.workload import room_of
 
 SEEDS: Final = 10
 _FEW_SEEDS: Final = 4  # of what gets no verdict
@@ -31,8 +32,7 @@ _LIVES: Final = 5  # of warm-up
 _SECOND: Final = 1_000_000_000
 _FEW_CLIENTS: Final = 100  # spoofed SYNs for each client's, at least, where entries are evicted
 _ONCE: Final = 0.9  # of the first SYN's timeout: so long a client waits that is to try once
-_BUCKETS: Final = 512  # of FreeBSD
-_BUCKET: Final = 30  # places of one
+_BUCKETS: Final = 512  # of FreeBSD; they share the places evenly
 _PRUNED: Final = 2  # retries from which on Linux prunes none
 
 #: Nobody is refused, and each is answered whatever the queue holds.
@@ -78,14 +78,9 @@ class Queue:
     @classmethod
     def of(cls, settings: FloodSettings) -> Queue:
         knobs = settings.knobs
-        backlog = knobs.somaxconn if settings.backlog is None else min(settings.backlog, knobs.somaxconn)
-        places = backlog + 1
-        if knobs.synq_policy == "linux" and not knobs.tcp_syncookies:
-            limit = knobs.tcp_max_syn_backlog
-            places = min(places, limit - limit // 4 + 1)
         first = knobs.rto_initial_ms / 1000
         return cls(
-            places,
+            int(room_of(settings)["half_open_max"]),
             settings.flood_rate / 1000,
             settings.rate / 1000,
             settings.path.rtt_ns / _SECOND,
@@ -125,7 +120,7 @@ def questions(settings: FloodSettings) -> list[Question]:
         loss = theory.poisson_tail(queue.per_rtt, queue.places)
         return [Question("clients_lost", theory.POISSON_TAIL, loss, "once", "lost")]
     if knobs.synq_policy == "freebsd":
-        loss = theory.poisson_tail(queue.per_rtt / _BUCKETS, _BUCKET)
+        loss = theory.poisson_tail(queue.per_rtt / _BUCKETS, queue.places // _BUCKETS)
         return [Question("clients_lost", theory.BUCKET_TAIL, loss, "once", "lost")]
     return _refusing(settings, queue)
 
@@ -210,21 +205,17 @@ def _require(settings: FloodSettings) -> None:
     if path.rtt_ns >= _ONCE * knobs.rto_initial_ms * 1_000_000:
         raise NoForm(f"--rtt: expected less than {_ONCE} of rto_initial_ms, or clients try twice")
     if _evicts(settings):
-        places = _places_to_fill(settings)
-        if (queue.rate + queue.clients) * queue.life < 2 * places:
+        least = 2 * queue.places / queue.life
+        if queue.rate + queue.clients < least:
             raise NoForm(
-                f"--rate: expected more than {2 * places / queue.life:.0f}/s, or entries time out before "
-                "the queue is full and evicts"
+                f"--rate: expected more than {least:.0f}/s, or entries time out before the queue is full "
+                "and evicts"
             )
 
 
 def _evicts(settings: FloodSettings) -> bool:
     knobs = settings.knobs
     return not knobs.tcp_syncookies and knobs.synq_policy in ("evict-oldest", "evict-random", "freebsd")
-
-
-def _places_to_fill(settings: FloodSettings) -> int:
-    return _BUCKETS * _BUCKET if settings.knobs.synq_policy == "freebsd" else Queue.of(settings).places
 
 
 # -- the runs -----------------------------------------------------------------------------------------
@@ -237,7 +228,7 @@ def warm_up_ns(settings: FloodSettings) -> int:
     if settings.kind == "ack" or cookies == 2:
         memory = queue.rtt
     elif _evicts(settings) or (cookies and not _keeps(settings)):
-        memory = min(memory, _places_to_fill(settings) / queue.rate)
+        memory = min(memory, queue.places / queue.rate)
     return int(_LIVES * max(memory, queue.rtt) * _SECOND)
 
 

@@ -28,7 +28,7 @@ from loadgen.shell import (
 )
 from loadgen.spoof import KINDS, MAX_RATE, SPACINGS, SourceError, Sources
 from loadgen.units import UnitError, ZeroRate, format_count, parse_count, parse_rate
-from loadgen.workload import CLIENT_BASE, SERVER_ADDRESS
+from loadgen.workload import CLIENT_BASE, SERVER_ADDRESS, room_of
 
 COOKIES: Final = ("off", "overflow", "always")
 
@@ -338,8 +338,7 @@ def _check(settings: FloodSettings) -> None:
         refuse("--count", "expected at least 1")
     backlog, knobs = settings.backlog, settings.knobs
     if "capacity" in settings.knobs_set and backlog is not None:
-        room = min(backlog, knobs.somaxconn)
-        if room >= knobs.capacity:
+        if room_of(settings)["backlog"] >= knobs.capacity:
             refuse(
                 "--backlog",
                 f"expected less than the knob capacity ({knobs.capacity} blocks), got {backlog}",

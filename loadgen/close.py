@@ -25,11 +25,10 @@ from loadgen.workload import (
     Workload,
     has_fin_or_text,
     is_quiet,
-    slots_of,
     states_of,
     tuples_of,
 )
-from tcpcore import Engine, Flag, State
+from tcpcore import Engine, Flag, State, slots_of
 
 _CHUNK: Final = 1 << 12
 

@@ -39,16 +39,15 @@ from loadgen.workload import (
     Settings,
     Workload,
     blocks_of,
-    slots_of,
+    room_of,
     tuples_of,
 )
-from tcpcore import BLOCK, State
+from tcpcore import BLOCK, State, slots_of
 
 _DENSE: Final = 64_000_000  # segments per 1000 s
 _EVICTING: Final = ("evict-oldest", "evict-random", "freebsd")
 _IDLE_NS: Final = 10 * TICK_NS  # the longest time without a look at the queues
 _SERIES: Final = 240  # rows of the occupancy series in the result, at most
-_BUCKETS_HOLD: Final = 512 * 30  # half-open entries that the freebsd policy can hold
 _NEVER: Final = -1
 
 
@@ -144,22 +143,12 @@ class Flood(Workload[FloodSettings]):
         return min(TICK_NS // 2, self.settings.path.one_way_ns)
 
     def _strangers(self) -> int:
-        knobs, backlog = self.settings.knobs, self.settings.backlog
-        room = knobs.somaxconn if backlog is None else min(backlog, knobs.somaxconn)
-        return (_BUCKETS_HOLD if knobs.synq_policy == "freebsd" else room) + 1
-
-    @property
-    def backlog(self) -> int:
-        """Of the listener, as far as somaxconn lets it."""
-        asked = self.settings.backlog
-        return self.knobs.somaxconn if asked is None else min(asked, self.knobs.somaxconn)
+        return int(room_of(self.settings)["half_open_max"]) + 1
 
     @property
     def room(self) -> int:
-        """Half-open entries that the policy holds at most."""
-        if self.knobs.tcp_syncookies == 2:
-            return 0
-        return _BUCKETS_HOLD if self.knobs.synq_policy == "freebsd" else self.backlog + 1
+        """Half-open entries that the listener has at most."""
+        return int(self.server.room(self.listener)["half_open_max"])
 
     def progress(self) -> int:
         return self.runner.now // TICK_NS
@@ -317,6 +306,18 @@ class Flood(Workload[FloodSettings]):
     def _added(self) -> int:
         return int(self.server.counters["SynQueueAdded"])
 
+    def _overflows(self) -> int:
+        """SYNs that found no place in the half-open queue, by the server's counters.
+
+        Without cookies each was refused or let in by an eviction. With cookies each was answered by one; then
+        an eviction is an entry that FreeBSD's pause ended, and no SYN.
+        """
+        counters, causes = self.server.counters, self.server.causes
+        refused = causes["SynQueueFull"] + causes["SynQueueReserve"]
+        if self.knobs.tcp_syncookies:
+            return int(refused + counters["TCPReqQFullDoCookies"])
+        return int(refused + counters["SynQueueEvicted"])
+
     def _own_results(self) -> dict[str, Any]:
         counters, causes = self.server.counters, self.server.causes
         outside, sent, watch = self.link.outside, self.spoofer.sent, self.watch
@@ -331,6 +332,7 @@ class Flood(Workload[FloodSettings]):
             "flood": {"kind": self.settings.kind, "sent": sent, "sources": self.settings.sources.name},
             "half_open": {
                 "room": self.room,
+                "overflows": self._overflows(),
                 "mean": mean_half_open,
                 "peak": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]),
                 "peak_bytes": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]) * BLOCK.itemsize,
@@ -414,8 +416,7 @@ def false_alarms(settings: FloodSettings) -> dict[str, int]:
 
     To make it hard each client is shown to it under an address of its own, as random as a flood's.
     """
-    backlog = settings.knobs.somaxconn if settings.backlog is None else settings.backlog
-    size = min(max(3 * min(backlog, settings.knobs.somaxconn) // 2, 64), 8192)
+    size = min(max(3 * int(room_of(settings)["backlog"]) // 2, 64), 8192)
     bursts = settings.check_bursts
     crowd = dataclasses.replace(
         settings,

@@ -206,7 +206,7 @@ def _why(settings: FloodSettings, row: dict[str, Any]) -> str:
     """What decides without cookies: how long a place lasts against the round trip, or when one is free."""
     room, stay = row["half_open"]["room"], row["residence_unanswered_ms"]["p50"]
     places = f"{format_count(room)} places"
-    if row["half_open"]["peak"] < room and row["policy"] != "freebsd":
+    if not row["half_open"]["overflows"] and row["half_open"]["peak"] < room:
         return f"its {places} were never full"
     rate, rtt = settings.flood_rate, settings.path.rtt_ns
     turnover, answer = room * 10**12 / rate, format_duration(rtt)

@@ -15,8 +15,7 @@ from loadgen.detect import Window
 from loadgen.metrics import spread_ms
 from loadgen.runner import Handles
 from loadgen.streams import Times
-from loadgen.workload import slots_of
-from tcpcore import Engine, EventKind, State
+from tcpcore import Engine, EventKind, State, slots_of
 
 TICK_NS: Final = 1_000_000
 _WINDOW_NS: Final = 100 * TICK_NS

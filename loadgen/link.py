@@ -39,13 +39,6 @@ def pick(table: npt.NDArray[np.void], rows: Mask | npt.NDArray[np.intp]) -> npt.
     return table.view(_RAW[table.dtype])[rows].view(table.dtype)
 
 
-def join(batches: list[Segments]) -> Segments:
-    """The batches one after the other in one array."""
-    if len(batches) == 1:
-        return batches[0]
-    return np.concatenate([segs.view(_RAW[SEGMENT]) for segs in batches]).view(SEGMENT)
-
-
 class Kind(IntEnum):
     """What a segment is to the link; every segment is exactly one of these."""
 

@@ -18,9 +18,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.link import CLIENT, SERVER, Link, Segments, join
+from loadgen.link import CLIENT, SERVER, Link, Segments
 from loadgen.stateless import StatelessClient
-from tcpcore import SEGMENT, Engine, State
+from tcpcore import SEGMENT, Engine, State, join
 
 Handles = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.uint64]
@@ -307,7 +307,7 @@ class Runner:
         yield from self._joined(group)
 
     def _joined(self, group: list[Segments]) -> Iterator[Segments]:
-        segs = join(group)
+        segs = group[0] if len(group) == 1 else join(group)
         group.clear()
         return (segs[part] for part in self.parts(len(segs)))
 

@@ -6,7 +6,8 @@ that does not. An exact form is what a simulation must meet within its confidenc
 one has a known bias, which is printed too.
 
 Notation: c places, a offered load in erlangs (arrivals per second times mean time in the queue), R a client's
-round trip, T the life of an entry that nobody answers. A backlog of B has c = B + 1 places.
+round trip, T the life of an entry that nobody answers. `Engine.room` says how many places a queue has: mostly
+one more than the backlog.
 """
 
 from __future__ import annotations

@@ -23,23 +23,15 @@ from loadgen.metrics import Result, Tally, share, spread_ms
 from loadgen.runner import Counts, End, Handles, Runner
 from loadgen.stateless import StatelessClient
 from loadgen.streams import Purpose, Stream, Times
-from tcpcore import BLOCK, SEGMENT, Config, Engine, Flag, State
+from tcpcore import BLOCK, SEGMENT, Config, Engine, Flag, State, slots_of
 
 SERVER_ADDRESS: Final = int(IPv4Address("10.0.0.1"))
 SERVER_PORT: Final = 80
 CLIENT_BASE: Final = int(IPv4Address("10.1.0.1"))
 MAX_CLIENTS: Final = 1 << 20
 
-_SLOT: Final = np.uint64(0xFFFF_FFFF)
 _AUDIT_ROWS: Final = 1 << 16
 _CLOSING_STATES: Final = slice(State.SYN_SENT, State.TIME_WAIT)  # alive and not yet in TIME_WAIT
-
-Rows = npt.NDArray[np.intp]
-
-
-def slots_of(conns: Handles) -> Rows:
-    """The row of `engine.blocks` each handle stands for."""
-    return (conns & _SLOT).astype(np.intp)
 
 
 def blocks_of(engine: Engine, conns: Handles) -> npt.NDArray[np.void]:
@@ -149,6 +141,12 @@ class Arrivals:
         if not self._rate:
             return self._n
         return min(self._n, -(-(now + 1) * self._rate // 10**12))
+
+
+def room_of(settings: Settings) -> np.void:
+    """The queues of the server's listener, as the engine says (tcpcore.ROOM), before there is a server."""
+    engine = Engine(settings.knobs.replace(capacity=1))
+    return engine.room(engine.listen(SERVER_ADDRESS, SERVER_PORT, settings.backlog))
 
 
 S = TypeVar("S", bound=Settings)
@@ -389,9 +387,7 @@ class Workload(Generic[S]):
         runner.series.close(runner.now, *runner.populations())
         wall = self._wall(elapsed_s)  # before the audit reads pages nobody has touched
         pending = int(self.client.state_counts()[State.SYN_SENT])
-        somaxconn = self.knobs.somaxconn
-        backlog = somaxconn if self.settings.backlog is None else min(self.settings.backlog, somaxconn)
-        asked = self.settings.backlog is not None and self.settings.backlog <= somaxconn
+        backlog = int(self.server.room(self.listener)["backlog"])
         results: dict[str, Any] = {
             "attempted": self.attempted,
             "connected": self.connected,
@@ -402,7 +398,10 @@ class Workload(Generic[S]):
             "success_ratio": share(self.served, self.attempted),
             "handshake_ms": spread_ms(*self._waits.counted()),
             "peak_half_open": int(runner.peaks[SERVER][State.SYN_RECEIVED]),
-            "backlog": {"effective": backlog, "set_by": "--backlog" if asked else "somaxconn"},
+            "backlog": {
+                "effective": backlog,
+                "set_by": "--backlog" if backlog == self.settings.backlog else "somaxconn",
+            },
             "retransmissions": {
                 name: int(engine.counters["RetransSegs"])
                 for name, engine in zip(SIDES, runner.engines, strict=True)

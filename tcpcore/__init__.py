@@ -1,11 +1,16 @@
 """A TCP connection-state engine in virtual time: RFC 9293 for millions of connections at once.
 
-`Engine` runs them, `Config` has the knobs, SEGMENT arrays go in and out.
+`Engine` runs them, `Config` has the knobs, SEGMENT arrays go in and out. The other names are the dtypes of
+what the engine answers, the numbers in them (`State`, `Flag`, `Option`, `Cause`, `EventKind`), and functions
+for arrays of segments and of handles.
 """
 
 from tcpcore.components.events import EVENT, EventKind
-from tcpcore.engine import INFO, Engine
-from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, segments
+from tcpcore.engine import Engine
+from tcpcore.records.counters import Cause
+from tcpcore.records.handle import slots_of
+from tcpcore.records.info import INFO, ROOM
+from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, join, segments
 from tcpcore.records.tcb import BLOCK, State
 from tcpcore.sysctl import Config
 
@@ -15,7 +20,9 @@ __all__ = [
     "BLOCK",
     "EVENT",
     "INFO",
+    "ROOM",
     "SEGMENT",
+    "Cause",
     "Config",
     "Engine",
     "EventKind",
@@ -23,5 +30,7 @@ __all__ = [
     "Option",
     "State",
     "format_segments",
+    "join",
     "segments",
+    "slots_of",
 ]

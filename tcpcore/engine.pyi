@@ -5,14 +5,15 @@ import numpy.typing as npt
 
 from tcpcore.records.counters import CAUSE_NAMES as CAUSE_NAMES
 from tcpcore.records.counters import MIB_NAMES as MIB_NAMES
+from tcpcore.records.handle import as_handles as as_handles
+from tcpcore.records.info import INFO as INFO
+from tcpcore.records.info import ROOM as ROOM
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
 from tcpcore.records.tcb import BLOCK as BLOCK
 from tcpcore.sysctl import Config
 
 _Handles: TypeAlias = npt.NDArray[np.uint64]
-
-INFO: np.dtype[np.void]
 
 @final
 class Engine:
@@ -64,6 +65,7 @@ class Engine:
         self, raddr: _Addresses, rport: _Integers, laddr: _Addresses, lport: _Integers
     ) -> _Handles: ...
     def info(self, conns: _Integers) -> npt.NDArray[np.void]: ...
+    def room(self, listener: SupportsIndex) -> np.void: ...
     def state_counts(self) -> npt.NDArray[np.uint64]: ...
     def gauges(self) -> dict[str, int | float]: ...
     @property

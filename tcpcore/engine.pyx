@@ -1,7 +1,8 @@
-"""The engine: Python's face of `eng`.
+"""Engine, the public Python class: it checks arguments and calls the batch loops.
 
-Everything here is the border: arguments are checked once, before any state changes and before
-the GIL goes; then one call into the kernel does the whole batch.
+Arguments are checked once, before any state changes and before the GIL is released; then one call into
+`loops` does the whole batch without Python. No TCP rule is here. Source: RFC 9293 3.9.1 and 3.10.1 to 3.10.6
+for the calls.
 """
 
 import errno
@@ -19,13 +20,16 @@ from libc.stdlib cimport calloc, free
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.records.connect_args cimport ConnectArgs
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
+from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport (
     ACCEPT_LINUX, ACCEPT_RFC, ACCEPT_TRIM, HALF_OPEN_LINUX, HALF_OPEN_RFC, HALF_OPEN_SYNCACHE,
     PAWS_ANSWER_ALL, PAWS_ANSWER_TEXT, PAWS_SPARE_ACKS, SYN_TEXT_CLIENT, SYN_TEXT_DROPPED, SYN_TEXT_KEPT,
     TIME_WAIT_FREEBSD, TIME_WAIT_LINUX, TIME_WAIT_RFC, Knobs,
 )
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
-from tcpcore.records.tcb cimport B_COLD, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb
+from tcpcore.records.tcb cimport (
+    B_COLD, CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb,
+)
 from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
 from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at, listener_open
@@ -33,7 +37,10 @@ from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
     ports_init,
 )
-from tcpcore.components.syn_policy cimport policy_accept_room
+from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT, SYNCACHE_BUCKETS
+from tcpcore.components.syn_policy cimport (
+    ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
+)
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
 from tcpcore.components.timer_wheel cimport wheel_next, wheel_start
 from tcpcore.loops.advance cimport advance_to
@@ -52,6 +59,8 @@ from tcpcore.loops.timers cimport full_tick
 
 from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
+from tcpcore.records.handle import as_handles
+from tcpcore.records.info import INFO, ROOM
 from tcpcore.components.events import event_mask
 from tcpcore.components.syn_policy import POLICIES as _SYNQ_POLICIES
 from tcpcore.records.segment import SEGMENT, as_segments, to_address, to_uint
@@ -60,15 +69,12 @@ from tcpcore.sysctl import Config
 cdef enum:
     FIRST_ROWS = 1024         # advance() without out=: first guess at the rows
     MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
-
-#: One row per handle of Engine.info: addresses of nothing, only what RFC 9293 3.10.6 STATUS would tell.
-#: ``error`` is an errno; ``deadline`` is the next timer in ns, 0 for none.
-INFO = np.dtype([
-    ("state", "u1"), ("retries", "u1"), ("error", "u2"), ("listener", "u4"), ("snd_una", "u4"),
-    ("snd_nxt", "u4"), ("rcv_nxt", "u4"), ("unread", "u4"), ("deadline", "i8"),
-])
+    MAX_RCV_BUF = 65535 << 14     # bytes: the largest window that a header can tell
 
 _LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
+_HALF_OPEN_SET_BY = {
+    ROOM_RESERVE: "tcp_max_syn_backlog", ROOM_SYNCACHE: "syncache", ROOM_COOKIES: "tcp_syncookies",
+}
 _COOKIE_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
 _ACCEPTANCE = {"linux": ACCEPT_LINUX, "rfc": ACCEPT_RFC, "trim": ACCEPT_TRIM}
 _HALF_OPEN_RULES = {"linux": HALF_OPEN_LINUX, "rfc": HALF_OPEN_RFC, "syncache": HALF_OPEN_SYNCACHE}
@@ -185,6 +191,7 @@ cdef class _Memory:
 
 
 cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
+    """`count` records of the engine's memory as a read-only array."""
     cdef _Memory memory = _Memory.__new__(_Memory)
     memory.owner = owner
     memory.base = base
@@ -193,7 +200,7 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
 
 
 cdef uintptr_t _address(array, bint writable) except? 0:
-    """Where a contiguous array's bytes are; the array must outlive the use."""
+    """Address of a contiguous array's bytes; the array must outlive its use."""
     cdef Py_buffer view
     cdef uintptr_t base
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | (PyBUF_WRITABLE if writable else 0))
@@ -202,7 +209,7 @@ cdef uintptr_t _address(array, bint writable) except? 0:
     return base
 
 
-def _whole(value, name, low, high):
+def _integer(value, name, low, high):
     """`value` as an int of low .. high; TypeError or ValueError naming it."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
@@ -216,29 +223,23 @@ def _whole(value, name, low, high):
     return value
 
 
-def _handles(conns):
-    """Handles as a contiguous uint64 vector."""
-    array = np.asarray(conns)
-    if array.dtype != np.uint64:
-        array = np.asarray(to_uint(conns, "conns", 64))
-    return np.ascontiguousarray(np.atleast_1d(array).ravel())
+def _broadcast(n, fields, bint scalars_too=True):
+    """The named arrays as vectors of one length, in order; that length is `n` unless n is None.
 
-
-def _together(n, fields, bint spread=True):
-    """The named arrays broadcast to one vector length; n, when given, is that length. Unless they are to be
-    spread, scalars may come back as vectors of one."""
+    Without `scalars_too` a scalar may stay a vector of one element.
+    """
     shapes = {name: np.shape(value) for name, value in fields.items()}
     lengths = {shape for shape in shapes.values() if shape}
     if n is None and len(lengths) == 1 and len(length := lengths.pop()) == 1:
-        # the common case, spared numpy's general one: scalars and vectors of one length
-        return [np.ascontiguousarray(value) if shapes[name] else np.full(length if spread else 1, value)
+        # the common case, scalars and vectors of one length, without numpy's general and slow way
+        return [np.ascontiguousarray(value) if shapes[name] else np.full(length if scalars_too else 1, value)
                 for name, value in fields.items()]
     try:
         shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
     except ValueError:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"{'n, ' if n is not None else ''}{', '.join(fields)}: "
-                         f"expected shapes that broadcast, got {told}"
+                         f"expected shapes that broadcast, got {got}"
                          + (f", n {n}" if n is not None else "")) from None
     if n is not None and int(np.prod(shape)) != n:
         raise ValueError(f"n: expected the common length {int(np.prod(shape))}, got {n}")
@@ -246,12 +247,47 @@ def _together(n, fields, bint spread=True):
 
 
 def _unicast(array, name):
-    """MUST-46: no connection to this-host, multicast or broadcast addresses."""
+    """`array` if all its addresses are unicast; ValueError naming it otherwise (RFC 9293 MUST-46)."""
     wrong = np.subtract(array, np.uint32(1)) >= 0xDFFFFFFF
     if np.any(wrong):
         bad = np.asarray(array)[wrong]
         raise ValueError(f"{name}: expected unicast addresses, got {bad.flat[0]:#010x}")
     return array
+
+
+cdef void _fill_connect_args(ConnectArgs* args, list columns, Py_ssize_t count) except *:
+    """Point `args` at the columns, which must outlive it; a column of one element is for all `count` rows."""
+    cdef Py_ssize_t i
+    for i in range(6):
+        args.steps[i] = 1 if len(columns[i]) == count else 0
+    args.dst = <const uint32_t*>_address(columns[0], False)
+    args.dport = <const uint16_t*>_address(columns[1], False)
+    args.src = <const uint32_t*>_address(columns[2], False)
+    args.sport = <const int32_t*>_address(columns[3], False)
+    args.isn = <const int64_t*>_address(columns[4], False)
+    args.rcv_buf = <const uint32_t*>_address(columns[5], False)
+
+
+cdef void _fill_info(Info* info, const EngineState* eng, uint64_t conn) noexcept nogil:
+    """STATUS of one connection; `info`, all zeros, stays so for a stale handle."""
+    cdef uint32_t ref = resolve_handle(eng, conn)
+    cdef const Tcb* tcb
+    cdef const Cold* cold
+    if ref == 0:
+        return
+    tcb = &eng.pool.blocks[ref - 1]
+    info.state = tcb.state
+    info.retries = tcb.retries
+    info.listener = tcb.listener
+    info.snd_una = tcb.snd_una
+    info.snd_nxt = tcb.snd_nxt
+    info.rcv_nxt = tcb.rcv_nxt
+    if tcb.bits & B_COLD:
+        cold = &eng.pool.colds[ref - 1]
+        info.error = cold.error
+        info.unread = cold.unread
+    if tcb.timer:
+        info.deadline = full_tick(eng, tcb.deadline) * TICK_NS
 
 
 @cython.final
@@ -325,15 +361,15 @@ cdef class Engine:
 
     @property
     def blocks(self):
-        """BLOCK[capacity]: the connections themselves, read-only and not copied; half-open ones too."""
+        """The TCBs themselves, BLOCK[capacity], read-only and not copied, half-open entries included."""
         # built at each access: an engine that kept the view, which keeps the engine, would never die
         return _array(self, self.eng.pool.blocks, self.config.capacity, BLOCK)
 
-    # --- border helpers --------------------------------------------------------------------
+    # --- what every method does first -------------------------------------------------------
 
     cdef int64_t enter(self, now) except -1:
-        """Check the clock and keep other threads out. Whoever enters must leave()."""
-        cdef int64_t at = _whole(now, "now", 0, _LAST_NOW)
+        """Check and set the clock, and keep other threads out until leave() is called."""
+        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
         if at < self.now:
             raise ValueError(f"now: expected at least {self.now} (the clock never goes back), got {at}")
         if self.busy:
@@ -341,22 +377,23 @@ cdef class Engine:
         self.busy = True
         self.now = at
         if self.eng.wheel.live == 0:
-            # deadlines are kept as distances from the wheel's clock: do not let it fall behind
+            # deadlines are stored relative to the wheel's clock, which must not fall behind
             wheel_start(&self.eng.wheel, at // TICK_NS)
         return at
 
     cdef void leave(self) noexcept:
+        """Let other threads in again."""
         self.busy = False
 
-    cdef EngineState* idle(self) except NULL:
-        """The kernel, for a look at it while no other thread is inside."""
+    cdef EngineState* state(self) except NULL:
+        """The engine's state, to be read or changed while the GIL keeps other threads out."""
         if self.busy:
             raise RuntimeError("another thread is inside this engine")
         return self.eng
 
     cdef rows(self, out, Py_ssize_t need, what):
-        """The SEGMENT array to write to: `out` when it is good for `need` rows, else a new one."""
-        self.idle()
+        """The SEGMENT array to write to: a new one, or `out` after a check that it takes `need` rows."""
+        self.state()
         if out is None:
             return np.empty(need, SEGMENT)
         as_segments(out, "out")
@@ -367,8 +404,9 @@ cdef class Engine:
         return out
 
     cdef Listener* listener(self, id) except NULL:
+        """The open listener with this id; TypeError or ValueError otherwise."""
         cdef Listener* fields
-        number = _whole(id, "listener", 0, 2**63 - 1)
+        number = _integer(id, "listener", 0, 2**63 - 1)
         if 0 < number <= self.eng.listeners.fresh:
             fields = listener_at(&self.eng.listeners, number)
             if fields.state == LISTENER_OPEN:
@@ -378,7 +416,7 @@ cdef class Engine:
     # --- 3.10.1 OPEN -------------------------------------------------------------------------
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
-        """Passive OPEN (RFC 9293 3.10.1).
+        """Listen on an address and port: passive OPEN, RFC 9293 3.10.1.
 
         Parameters
         ----------
@@ -398,24 +436,23 @@ cdef class Engine:
         Returns
         -------
         int
-            Listener id.
+            Listener id. `room` says how many places its queues have.
 
         Raises
         ------
         OSError
-            EADDRINUSE: somebody listens there. ENFILE: all 65535 ids are in use.
+            EADDRINUSE: the address and port have a listener. ENFILE: all 65535 ids are in use.
         """
         address = to_address(addr, "addr")
         if np.ndim(address):
             raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
-        port = _whole(port, "port", 1, 65535)
-        limit = self.config.somaxconn
-        if backlog is not None:
-            limit = min(limit, _whole(backlog, "backlog", 0, 2**63 - 1))
-        size = 0 if rcv_buf is None else _whole(rcv_buf, "rcv_buf", 1, 65535 << 14)
-        self.idle()
+        port = _integer(port, "port", 1, 65535)
+        asked = None if backlog is None else _integer(backlog, "backlog", 0, 2**63 - 1)
+        limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
+        size = 0 if rcv_buf is None else _integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
+        self.state()
         id = listener_open(&self.eng.listeners, address, port, limit,
-                          policy_accept_room(limit, &self.eng.knobs))
+                           policy_accept_room(limit, &self.eng.knobs))
         if id == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         if id < 0:
@@ -424,11 +461,12 @@ cdef class Engine:
         fields.auto_accept = bool(auto_accept)
         fields.auto_close = bool(auto_close)
         fields.rcv_buf = size
+        fields.backlog_capped = limit != asked
         self.eng.counts[LISTEN] += 1
         return id
 
     def unlisten(self, listener, now, out=None):
-        """CLOSE of a LISTEN (RFC 9293 3.10.4): unaccepted connections are reset.
+        """Stop listening and reset unaccepted connections: CLOSE of a LISTEN, RFC 9293 3.10.4.
 
         Half-open entries send nothing more; a late ACK gets a RST. They disappear at their next timer, or at
         once with ``unlisten_forgets``. Returns SEGMENT[m], at most one row per unaccepted connection.
@@ -447,7 +485,7 @@ cdef class Engine:
         return out[:written]
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
-        """Active OPEN (RFC 9293 3.10.1) of one or many connections.
+        """Open one or many connections: active OPEN, RFC 9293 3.10.1.
 
         Parameters
         ----------
@@ -467,62 +505,61 @@ cdef class Engine:
         rows : SEGMENT[m]
             The SYNs.
         """
-        cdef Py_ssize_t count, written, i
+        cdef Py_ssize_t count, written
         cdef Segment* rows
         cdef uint64_t* handles
-        cdef ConnectArgs wanted
+        cdef ConnectArgs args
         cdef int64_t at
+        columns = self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
+        count = max(len(column) for column in columns) if all(len(column) for column in columns) else 0
+        _fill_connect_args(&args, columns, count)
+        out = self.rows(out, count, "one per connection")
+        conns = np.zeros(count, np.uint64)
+        rows = <Segment*>_address(out, True)
+        handles = <uint64_t*>_address(conns, True)
+        at = self.enter(now)
+        with nogil:
+            written = connect_batch(self.eng, &args, count, at, handles, rows)
+        self.leave()
+        return conns, out[:written]
+
+    cdef list connect_columns(self, dst, dport, src, sport, n, isn, rcv_buf):
+        """The arguments of connect(), checked, in the order and of the types of ConnectArgs."""
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
             "dport": to_uint(dport, "dport", 16),
             "src": self.local_addr if src is None else _unicast(to_address(src, "src"), "src"),
             "sport": np.int32(-1) if sport is None else to_uint(sport, "sport", 16).astype(np.int32),
             "isn": np.int64(-1) if isn is None else to_uint(isn, "isn", 32).astype(np.int64),
-            "rcv_buf": np.uint32(0) if rcv_buf is None else self.buffers(rcv_buf),
+            "rcv_buf": np.uint32(0) if rcv_buf is None else self.windows_of(rcv_buf),
         }
         for name in ("dport", "sport"):
             if not np.all(fields[name]):
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        columns = _together(None if n is None else _whole(n, "n", 0, 2**63 - 1), fields, spread=False)
-        count = max(len(column) for column in columns) if all(len(column) for column in columns) else 0
-        for i in range(6):
-            wanted.steps[i] = 1 if len(columns[i]) == count else 0
-        out = self.rows(out, count, "one per connection")
-        conns = np.zeros(count, np.uint64)
-        rows = <Segment*>_address(out, True)
-        handles = <uint64_t*>_address(conns, True)
-        wanted.dst = <const uint32_t*>_address(columns[0], False)
-        wanted.dport = <const uint16_t*>_address(columns[1], False)
-        wanted.src = <const uint32_t*>_address(columns[2], False)
-        wanted.sport = <const int32_t*>_address(columns[3], False)
-        wanted.isn = <const int64_t*>_address(columns[4], False)
-        wanted.rcv_buf = <const uint32_t*>_address(columns[5], False)
-        at = self.enter(now)
-        with nogil:
-            written = connect_batch(self.eng, &wanted, count, at, handles, rows)
-        self.leave()
-        return conns, out[:written]
+        length = None if n is None else _integer(n, "n", 0, 2**63 - 1)
+        return _broadcast(length, fields, scalars_too=False)
 
-    cdef buffers(self, rcv_buf):
-        """Receive buffers as the windows they give."""
+    cdef windows_of(self, rcv_buf):
+        """The windows that receive buffers of these sizes give, in bytes."""
         wanted = to_uint(rcv_buf, "rcv_buf", 32)
-        if np.size(wanted) and (np.min(wanted) == 0 or np.max(wanted) > 65535 << 14):
-            raise ValueError(f"rcv_buf: expected 1 .. {65535 << 14}, "
+        if np.size(wanted) and (np.min(wanted) == 0 or np.max(wanted) > MAX_RCV_BUF):
+            raise ValueError(f"rcv_buf: expected 1 .. {MAX_RCV_BUF}, "
                              f"got {np.min(wanted)} .. {np.max(wanted)}")
         sizes, which = np.unique(wanted, return_inverse=True)
         windows = np.array([self.config.window(int(size)) for size in sizes], np.uint32)
         return windows[which].reshape(np.shape(wanted))
 
     def accept(self, listener, limit=None):
-        """Unaccepted connections of a listener, oldest first, whatever state they are in by now.
+        """Take unaccepted connections of a listener, oldest first, whatever state they are in by now.
 
-        `limit` bounds their number. Returns uint64[k]; they are held until `close` or `abort`.
+        `limit` bounds their number; None: all. Returns handles, uint64[k]; the application holds these
+        connections until `close` or `abort`.
         """
         cdef Listener* fields = self.listener(listener)
         cdef Py_ssize_t i, count = fields.ring_len
         cdef uint16_t id = listener
         if limit is not None:
-            count = min(count, _whole(limit, "limit", 0, 2**63 - 1))
+            count = min(count, _integer(limit, "limit", 0, 2**63 - 1))
         self.enter(self.now)
         conns = np.zeros(count, np.uint64)
         cdef uint64_t[::1] handles = conns
@@ -531,17 +568,17 @@ cdef class Engine:
         self.leave()
         return conns
 
-    # --- 3.10.2 - 3.10.5 -----------------------------------------------------------------------
+    # --- 3.10.2 SEND, 3.10.3 RECEIVE, 3.10.4 CLOSE, 3.10.5 ABORT ---------------------------------
 
     cdef call(self, Call what, conns, now, out, taken=None, amounts=None):
-        """One call on each handle in order; at most one row each, but for SEND."""
+        """Do one call on each handle in order: at most one row each, except for SEND."""
         cdef Py_ssize_t count, written, need
         cdef uint64_t* handles
         cdef uint32_t* bytes_in = NULL
         cdef uint32_t* bytes_out = NULL
         cdef Segment* rows
         cdef int64_t at
-        conns = _handles(conns)
+        conns = as_handles(conns)
         count = len(conns)
         if amounts is not None:
             if np.size(amounts) not in (1, count):
@@ -577,7 +614,7 @@ cdef class Engine:
             most = max(most, queued + sizes[i])
             need += rows_due_with(self.eng, handles[i], sizes[i])
         if len(conns) > 1 and most + amounts.sum(dtype=np.uint64) > MAX_QUEUED:
-            # only now it matters whether a handle comes more than once
+            # over the limit only if a handle is given more than once: add up what each is to send
             known, which = np.unique(conns, return_inverse=True)
             for handle, size in zip(known, np.bincount(which, amounts)):
                 most = max(most, bytes_queued(self.eng, handle) + <uint64_t>size)
@@ -587,47 +624,52 @@ cdef class Engine:
         return need
 
     def send(self, conns, nbytes, now, out=None):
-        """SEND (RFC 9293 3.10.2): queue `nbytes` (lengths; scalar or one per handle), send what may go.
+        """Queue `nbytes` of text (scalar or one per handle) and send what may go: SEND, RFC 9293 3.10.2.
 
-        Closed senders are ignored, stale handles counted. Returns SEGMENT[m].
+        Connections whose sending side is closed are ignored, stale handles counted. Returns SEGMENT[m].
         """
         return self.call(CALL_SEND, conns, now, out, None, to_uint(nbytes, "nbytes", 32))
 
     def recv(self, conns, nbytes, now, out=None):
-        """RECEIVE (RFC 9293 3.10.3): take up to `nbytes` (None: all) out of each receive buffer.
+        """Take up to `nbytes` (None: all) out of each receive buffer: RECEIVE, RFC 9293 3.10.3.
 
         Returns
         -------
         taken : uint32[n]
+            Bytes, per handle.
         rows : SEGMENT[m]
-            The window updates that makes due.
+            The window updates that are due because of it.
         """
-        conns = _handles(conns)
+        conns = as_handles(conns)
         taken = np.zeros(len(conns), np.uint32)
         amounts = np.uint32(0xFFFFFFFF) if nbytes is None else to_uint(nbytes, "nbytes", 32)
         return taken, self.call(CALL_RECV, conns, now, out, taken, amounts)
 
     def shutdown(self, conns, now, out=None):
-        """CLOSE as the RFC means it (3.10.4): half-close, a FIN after queued data. Returns SEGMENT[m]."""
+        """Half-close: a FIN after all queued data, CLOSE of RFC 9293 3.10.4. Returns SEGMENT[m]."""
         return self.call(CALL_SHUTDOWN, conns, now, out)
 
     def close(self, conns, now, out=None):
-        """The application goes away: FIN, later data gets RST, FIN-WAIT-2 is bounded. Returns SEGMENT[m]."""
+        """Close and let go of the connections, as close(2) does. Returns SEGMENT[m].
+
+        A FIN is sent after all queued data; data that arrives later is answered by RST; FIN-WAIT-2 ends
+        after ``tcp_fin_timeout``.
+        """
         return self.call(CALL_CLOSE, conns, now, out)
 
     def abort(self, conns, now, out=None):
-        """ABORT (RFC 9293 3.10.5): RST. Returns SEGMENT[m]."""
+        """Reset the connections and let go of them: ABORT, RFC 9293 3.10.5. Returns SEGMENT[m]."""
         return self.call(CALL_ABORT, conns, now, out)
 
-    # --- 3.10.7, 3.10.8 --------------------------------------------------------------------------
+    # --- 3.10.7 SEGMENT ARRIVES, 3.10.8 timeouts -------------------------------------------------
 
     def receive(self, segs, now, out=None):
-        """SEGMENT ARRIVES (RFC 9293 3.10.7) for each of `segs`, in order.
+        """Take in segments, in order: SEGMENT ARRIVES, RFC 9293 3.10.7.
 
         Parameters
         ----------
         segs : SEGMENT[n]
-            Any bytes at all: a bad segment gets a verdict and a counter, never an exception.
+            Any bytes at all: a bad segment is judged and counted and never raises an exception.
         now : int
             ns.
         out : SEGMENT[>= 2 n], optional
@@ -662,19 +704,19 @@ cdef class Engine:
     def advance(self, now, out=None):
         """Fire every timer due at or before `now` (ns), in order, each as if `now` were its deadline.
 
-        With ``out=`` it fills `out` and stops there: ``next_timer() <= now`` says there is more.
+        With ``out=`` it stops when `out` is full: ``next_timer() <= now`` then says that there is more.
         Returns SEGMENT[m].
         """
         cdef Segment* rows
-        cdef Py_ssize_t written = 0, room
+        cdef Py_ssize_t written = 0, size
         cdef int64_t at
         if out is not None:
             out = self.rows(out, 1, "to get on")
             rows = <Segment*>_address(out, True)
-            room = len(out)
+            size = len(out)
             at = self.enter(now)
             with nogil:
-                written = advance_to(self.eng, at, rows, room)
+                written = advance_to(self.eng, at, rows, size)
             self.leave()
             return out[:written]
         out = self.rows(None, FIRST_ROWS, "")
@@ -682,27 +724,30 @@ cdef class Engine:
         try:
             while True:
                 rows = <Segment*>_address(out, True)
-                room = len(out)
+                size = len(out)
                 with nogil:
-                    written += advance_to(self.eng, at, rows + written, room - written)
-                if written < room:
+                    written += advance_to(self.eng, at, rows + written, size - written)
+                if written < size:
                     return out[:written]
-                wider = np.empty(2 * room, SEGMENT)
-                wider.view(np.uint8)[:room * sizeof(Segment)] = out.view(np.uint8)
+                wider = np.empty(2 * size, SEGMENT)
+                wider.view(np.uint8)[:size * sizeof(Segment)] = out.view(np.uint8)
                 out = wider
         finally:
             self.leave()
 
     def next_timer(self):
-        """The next deadline in absolute ns, or None. Never later than the earliest live one."""
-        cdef int64_t tick = wheel_next(&self.idle().wheel)
+        """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""
+        cdef int64_t tick = wheel_next(&self.state().wheel)
         return None if tick < 0 else tick * TICK_NS
 
-    # --- 3.10.6 STATUS and the rest of the view ----------------------------------------------------
+    # --- 3.10.6 STATUS, and everything else that only looks ----------------------------------------
 
     def lookup(self, raddr, rport, laddr, lport):
-        """Handles by 4-tuple (scalars or arrays, broadcast), 0 where none. Listeners are not found."""
-        arrays = _together(None, {
+        """Handles of connections by 4-tuple (scalars or arrays, broadcast), 0 where there is none.
+
+        Half-open entries and TIME-WAIT are found, listeners are not.
+        """
+        arrays = _broadcast(None, {
             "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
             "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
         })
@@ -713,47 +758,85 @@ cdef class Engine:
         cdef Py_ssize_t i
         conns = np.zeros(len(arrays[0]), np.uint64)
         cdef uint64_t[::1] handles = conns
-        cdef EngineState* eng = self.idle()
+        cdef EngineState* eng = self.state()
         for i in range(len(conns)):
             handles[i] = lookup_handle(eng, raddrs[i], rports[i], laddrs[i], lports[i])
         return conns
 
     def info(self, conns):
-        """STATUS (RFC 9293 3.10.6): INFO[n], one row per handle, zeros (CLOSED) for a stale one.
+        """Status of connections, INFO[n], one row per handle: STATUS, RFC 9293 3.10.6.
 
-        Reading ``error`` (as SO_ERROR) does not clear it.
+        The row of a stale handle is all zeros (CLOSED). Unlike SO_ERROR, reading ``error`` does not clear it.
         """
         cdef Py_ssize_t i
-        cdef uint32_t ref
-        cdef Tcb* tcb
-        cdef Cold* cold
-        self.idle()
-        conns = _handles(conns)
+        cdef Info* infos
+        self.state()
+        conns = as_handles(conns)
         cdef const uint64_t[::1] handles = conns
-        told = np.zeros(len(conns), INFO)
+        rows = np.zeros(len(conns), INFO)
+        infos = <Info*>_address(rows, True)
         for i in range(len(conns)):
-            ref = resolve_handle(self.eng, handles[i])
-            if ref == 0:
-                continue
-            tcb = &self.eng.pool.blocks[ref - 1]
-            cold = &self.eng.pool.colds[ref - 1]
-            told[i] = (tcb.state, tcb.retries, cold.error if tcb.bits & B_COLD else 0, tcb.listener,
-                       tcb.snd_una, tcb.snd_nxt, tcb.rcv_nxt, cold.unread if tcb.bits & B_COLD else 0,
-                       full_tick(self.eng, tcb.deadline) * TICK_NS if tcb.timer else 0)
-        return told
+            _fill_info(&infos[i], self.eng, handles[i])
+        return rows
+
+    def room(self, listener):
+        """Places of a listener's two queues, how many are taken, and what sets their number.
+
+        Parameters
+        ----------
+        listener : int
+            Id of an open listener.
+
+        Returns
+        -------
+        ROOM
+            One structured row. ``half_open_max`` is the number of half-open entries at which `synq_policy`
+            admits the next SYN no longer without a cookie or an eviction; ``half_open_set_by`` is
+
+            - "backlog" or "somaxconn", whichever is the effective backlog: backlog + 1 places;
+            - "tcp_max_syn_backlog": policy "linux" with ``tcp_syncookies=0``, whose last quarter is kept for
+              proven peers, when that leaves fewer places;
+            - "syncache": policy "freebsd", 512 buckets of 30 for all listeners together, and ``half_open``
+              counts the entries of all; one full bucket can overflow long before the whole cache is full;
+            - "tcp_syncookies": 0 places with ``tcp_syncookies=2``, as there are no entries.
+
+            ``accept_max`` is the number of unaccepted connections at which the accept queue is full,
+            ``accept_set_by`` "backlog" or "somaxconn"; 0 and "auto_accept" with ``auto_accept``, where no
+            connection ever waits. ``backlog`` is the effective one. All this holds as long as there are free
+            blocks (``capacity``), and a SYN that reopens a TIME-WAIT is let in even when the queue is full.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `listener` is not the id of an open listener.
+        """
+        cdef EngineState* eng = self.state()
+        cdef const Listener* fields = self.listener(listener)
+        cdef HalfOpenRoom half_open = policy_half_open_room(
+            fields.backlog, SYNCACHE_BUCKETS * SYNCACHE_BUCKET_LIMIT, &eng.knobs)
+        backlog_set_by = "somaxconn" if fields.backlog_capped else "backlog"
+        row = np.zeros((), ROOM)
+        row["half_open"] = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
+        row["half_open_max"] = half_open.places
+        row["half_open_set_by"] = _HALF_OPEN_SET_BY.get(half_open.limit, backlog_set_by)
+        row["accept"] = fields.ring_len
+        row["accept_max"] = 0 if fields.auto_accept else fields.accept_room
+        row["accept_set_by"] = "auto_accept" if fields.auto_accept else backlog_set_by
+        row["backlog"] = fields.backlog
+        return row[()]
 
     def state_counts(self):
-        """Connections by state, uint64[11] indexed by `State`; LISTEN counts listeners, CLOSED is 0."""
+        """Connections by state, uint64[11], indexed by State; LISTEN counts listeners, CLOSED is 0."""
         cdef Py_ssize_t i
-        self.idle()
+        self.state()
         counts = np.zeros(N_STATES, np.uint64)
         for i in range(N_STATES):
             counts[i] = self.eng.counts[i]
         return counts
 
     def gauges(self):
-        """What there is now: counts, and the touched bytes of every array (asked of the kernel: slow)."""
-        cdef EngineState* eng = self.idle()
+        """Counts of what there is now, and the touched bytes of all arrays, which take a while to find."""
+        cdef EngineState* eng = self.state()
         total = state_bytes(eng)
         used = eng.pool.used
         return {
@@ -769,28 +852,28 @@ cdef class Engine:
 
     @property
     def counters(self):
-        """Counts since the start, by name; CurrEstab is a gauge under its MIB name."""
+        """Counts since the start, by name; CurrEstab is the number of connections now, as in the MIB."""
         cdef Py_ssize_t i
-        self.idle()
-        told = {MIB_NAMES[i]: self.eng.counters.mib[i] for i in range(N_MIB)}
-        told["CurrEstab"] = self.eng.counts[4] + self.eng.counts[7]
-        told["EventsLost"] = self.eng.events.lost
-        return told
+        self.state()
+        counts = {MIB_NAMES[i]: self.eng.counters.mib[i] for i in range(N_MIB)}
+        counts["CurrEstab"] = self.eng.counts[ESTABLISHED] + self.eng.counts[CLOSE_WAIT]
+        counts["EventsLost"] = self.eng.events.lost
+        return counts
 
     @property
     def causes(self):
-        """Refused and lost connections, each under exactly one cause."""
+        """Refused and lost connections by cause, each counted once; the names are those of Cause."""
         cdef Py_ssize_t i
-        self.idle()
+        self.state()
         return {CAUSE_NAMES[i]: self.eng.counters.causes[i] for i in range(1, N_CAUSES)}
 
     def events(self):
-        """EVENT[k]: what happened since the last call, of the kinds ``Config(events=...)`` subscribed to."""
-        return events_drain(&self.idle().events)
+        """Events since the last call, EVENT[k], of the kinds that ``Config(events=...)`` subscribed to."""
+        return events_drain(&self.state().events)
 
     @property
     def _predicting(self):
-        # off: the law judges every segment and call itself; tests compare the two
+        # off: every segment goes to the state machine, none takes the fast path; tests compare the two
         return self.eng.predicting
 
     @_predicting.setter
@@ -802,5 +885,5 @@ cdef class Engine:
         return self.eng.predicted
 
     def check(self):
-        """Walk every invariant; a list of what is wrong, empty when sound. Slow and complete."""
-        return check_invariants(self.idle())
+        """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""
+        return check_invariants(self.state())

@@ -9,7 +9,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
-from tcpcore.records.tcb cimport CLOSED, ESTABLISHED, TIME_WAIT
+from tcpcore.records.dtypes import struct_dtype
 
 assert sizeof(Event) == 24
 
@@ -30,19 +30,9 @@ class EventKind(IntEnum):
 
 
 cdef Event _event
-_event_view = <Event[:1]>&_event
-_full = np.asarray(_event_view).dtype
-del _event_view
-_names = [name for name in _full.names if not name.startswith("_")]
 
 #: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields.
-#: Aligned, so that numpy.concatenate keeps the layout.
-EVENT = np.dtype({
-    "names": _names,
-    "formats": [_full.fields[name][0] for name in _names],
-    "offsets": [_full.fields[name][1] for name in _names],
-    "itemsize": sizeof(Event),
-}, align=True)
+EVENT = struct_dtype(<Event[:1]>&_event, sizeof(Event))
 
 
 cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept nogil:

@@ -22,6 +22,7 @@ cdef struct Listener:
     uint8_t state             # ListenerState
     uint8_t auto_accept       # the application accepts at once: nothing queues
     uint8_t auto_close        # it answers the peer's FIN with its own
+    uint8_t backlog_capped    # backlog is somaxconn: listen() asked for more, or for no number
     uint16_t next_free        # id freed after this one, 0 none
     uint32_t backlog          # effective, min(backlog, somaxconn)
     uint32_t accept_room      # so many may wait for accept()

@@ -45,6 +45,17 @@ cdef struct Pressure:
     bint paused
     bint proven               # this peer has completed a connection before
 
+cdef enum RoomLimit:
+    # what decides how many half-open entries a listener may have
+    ROOM_BACKLOG = 0
+    ROOM_RESERVE = 1          # Linux without cookies: tcp_max_syn_backlog, its last quarter left out
+    ROOM_SYNCACHE = 2         # FreeBSD: a cache for all listeners
+    ROOM_COOKIES = 3          # tcp_syncookies=2: there are no entries
+
+cdef struct HalfOpenRoom:
+    uint32_t places           # so many half-open entries, at most
+    RoomLimit limit
+
 cdef struct Pause:
     int64_t until             # ns
     uint32_t doublings        # of the last pause
@@ -52,6 +63,7 @@ cdef struct Pause:
 cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept nogil
 cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs) noexcept nogil
 cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil
+cdef HalfOpenRoom policy_half_open_room(uint32_t backlog, uint32_t cache, const Knobs* knobs) noexcept nogil
 cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept nogil
 cdef EvictionScope policy_eviction_scope(const Knobs* knobs) noexcept nogil
 

@@ -21,12 +21,17 @@ cdef enum:
 
 # ---- may a SYN have an entry?
 
+cdef inline uint32_t unreserved(const Knobs* knobs) noexcept nogil:
+    """Entries that a Linux listener without cookies has when it begins to refuse who is not proven: the first
+    number that leaves less than a quarter of tcp_max_syn_backlog."""
+    return knobs.tcp_max_syn_backlog - (knobs.tcp_max_syn_backlog >> 2) + 1
+
+
 cdef Verdict admit_linux(const Pressure* pressure, const Knobs* knobs) noexcept nogil:
     """Cookies when the queue is full; without cookies its last quarter is kept for proven peers."""
-    cdef int64_t limit = knobs.tcp_max_syn_backlog
     if pressure.half_open > pressure.backlog:
         return ADMIT_COOKIE if knobs.tcp_syncookies else REFUSE_QUEUE_FULL
-    if not knobs.tcp_syncookies and not pressure.proven and limit - pressure.half_open < limit >> 2:
+    if not knobs.tcp_syncookies and not pressure.proven and pressure.half_open >= unreserved(knobs):
         return REFUSE_RESERVE
     return ADMIT
 
@@ -111,6 +116,28 @@ cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
 
 
 # ---- what else a policy brings with it
+
+cdef HalfOpenRoom policy_half_open_room(uint32_t backlog, uint32_t cache, const Knobs* knobs) noexcept nogil:
+    """How many half-open entries policy_admit lets a listener with this backlog have, and what sets that.
+
+    It is the number of entries at which a SYN is refused, answered by a cookie or let in by an eviction. A
+    full accept queue refuses SYNs at any number of entries and is left out here, and so is a SYN that reopens
+    a TIME-WAIT, which a full queue does not refuse. `cache`: entries that FreeBSD's buckets hold together.
+    """
+    cdef HalfOpenRoom room
+    room.places = backlog + 1
+    room.limit = ROOM_BACKLOG
+    if knobs.tcp_syncookies == 2:
+        room.places = 0
+        room.limit = ROOM_COOKIES
+    elif knobs.synq_policy == SYNQ_FREEBSD:
+        room.places = cache
+        room.limit = ROOM_SYNCACHE
+    elif knobs.synq_policy == SYNQ_LINUX and not knobs.tcp_syncookies and unreserved(knobs) < room.places:
+        room.places = unreserved(knobs)
+        room.limit = ROOM_RESERVE
+    return room
+
 
 cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept nogil:
     """How many connections may wait for accept() at a listener with this backlog; one may always."""

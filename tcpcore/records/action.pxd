@@ -1,4 +1,5 @@
-# What the law asks the conductor to do. A noun: transition fills it, eng applies it.
+# What the TCP state machine asks of the batch loops: tcp fills an Action, loops applies it. The fields marked
+# "in" are set before the state machine is called; it never looks anything up itself.
 from libc.stdint cimport uint8_t, uint32_t
 
 from tcpcore.records.counters cimport Counters
@@ -16,23 +17,23 @@ cdef enum Effect:
     E_OPENED = 0x02           # an active open became ESTABLISHED
     E_DEAD = 0x04             # the connection is over; `cause`, `error` say how
     E_REOPEN = 0x08           # TIME-WAIT ends, the SYN goes to the listener with ISS = `iss`
-    E_START_OVER = 0x10       # TIME-WAIT ends, the SYN is looked at as if it had never been
+    E_START_OVER = 0x10       # TIME-WAIT ends, the SYN is judged as if there had been no connection
 
 cdef struct Action:
-    # in: what the law must know and the block does not hold
+    # in: what the state machine must know and the TCB does not hold
     bint accept_full          # the listener's accept queue
     bint auto_accept          # the listener's application accepts at once
-    bint listening            # somebody listens on this port (asked for TIME-WAIT and SYN only)
+    bint listening            # a listener has this port (asked for TIME-WAIT and SYN only)
     bint tw_full              # tcp_max_tw_buckets reached
     Ranges* ranges            # in out: out-of-order text, possibly empty, never NULL for data states
-    Timestamps* stamp              # in out: the block's timestamps
+    Timestamps* stamp         # in out: the connection's timestamps
     Counters* counters        # in out
     # out
-    Segment* rows             # room for as many rows as the call may emit
+    Segment* rows             # space for as many rows as the call may emit
     uint32_t n_rows
-    bint challenge            # the row is a challenge ACK: the engine-wide limit has a say
-    bint ack_owed             # between steps: whatever follows, an ACK is due
-    uint32_t sample           # between steps: a round trip in ticks for which no cold line was made
+    bint challenge            # the row is a challenge ACK: subject to tcp_challenge_ack_limit
+    bint ack_owed             # between steps: an ACK is due, whatever follows
+    uint32_t sample           # between steps: an RTT sample in ticks, while there is no cold line
     uint8_t main_op           # TimerOp for the main timer
     uint8_t main_kind
     uint8_t side_op           # TimerOp for the side timer (T_DELACK, T_OUTPUT)

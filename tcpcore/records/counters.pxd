@@ -1,6 +1,7 @@
-# Every drop and every event has a name. Linux MIB names where Linux has one, ours in
-# the same style otherwise. `mib` follows Linux and may count one loss twice
-# (ListenOverflows and ListenDrops); `causes` has exactly one entry per refused or lost connection.
+# Every drop and every event has a name: that of the Linux MIB where Linux has one, else one of ours in the
+# same style. `mib` follows Linux and may count one loss twice (ListenOverflows and ListenDrops); `causes`
+# counts each refused or lost connection exactly once. The names and numbers that Python sees, tcpcore.Cause
+# and the keys of Engine.counters and Engine.causes, are made of these two enums.
 from libc.stdint cimport uint64_t
 
 cpdef enum Mib:
@@ -65,7 +66,7 @@ cpdef enum Mib:
     ConnectionsClosed             # connections that ended by the close handshake
     N_MIB
 
-cpdef enum Cause:
+cpdef enum CauseCode:
     NoCause
     # refused
     CauseAcceptQueueFull

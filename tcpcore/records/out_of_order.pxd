@@ -1,12 +1,12 @@
-# What arrived ahead of a gap: up to four ranges of sequence numbers and where the FIN is.
-# A noun with its arithmetic, cdef inline only; the pool these live in is `ranges`.
+# What arrived ahead of a gap: up to four ranges of sequence numbers, and where the FIN is. One record for
+# each connection that has such text, with its arithmetic; components.range_pool has the pool of records.
 #
 #       rcv_nxt      left[0]   right[0]      left[1]   right[1]
 #   ------|============|#########|=============|#########|=======>   n = 2
 #            missing     received    missing     received
 #
 # Invariant: the n ranges are [left, right), not empty, in order, and neither overlap nor
-# touch. All numbers lie within one window, so any two of them compare. RFC 9293 3.10.7.4.
+# touch. All numbers lie within one window, so any two of them compare. Source: RFC 9293 3.10.7.4.
 from libc.stdint cimport uint8_t, uint32_t
 
 from tcpcore.base.seq cimport seq_le, seq_lt, seq_max, seq_min
@@ -23,7 +23,7 @@ cdef struct Ranges:
 
 
 cdef inline bint ranges_add(Ranges* ranges, uint32_t left, uint32_t right) noexcept nogil:
-    """Remember [left, right), left < right; False, and nothing changed, if that takes a fifth range."""
+    """Remember [left, right), left < right; returns False and changes nothing if that takes a fifth range."""
     cdef int first = 0, behind, i, n = ranges.n
     while first < n and seq_lt(ranges.right[first], left):
         first += 1
@@ -50,7 +50,7 @@ cdef inline bint ranges_add(Ranges* ranges, uint32_t left, uint32_t right) noexc
 
 
 cdef inline uint32_t ranges_take(Ranges* ranges, uint32_t rcv_nxt) noexcept nogil:
-    """Forget every range that RCV.NXT has reached; RCV.NXT after them."""
+    """Forget every range that RCV.NXT has reached; returns RCV.NXT behind them."""
     cdef int i, gone = 0
     while gone < ranges.n and seq_le(ranges.left[gone], rcv_nxt):
         rcv_nxt = seq_max(rcv_nxt, ranges.right[gone])
@@ -60,22 +60,22 @@ cdef inline uint32_t ranges_take(Ranges* ranges, uint32_t rcv_nxt) noexcept nogi
         ranges.right[i - gone] = ranges.right[i]
     ranges.n = <uint8_t>(ranges.n - gone)
     if ranges.has_fin and seq_lt(ranges.fin_seq, rcv_nxt):
-        ranges.has_fin = False                # text where the FIN was said to be: it was none
+        ranges.has_fin = False                # text where the FIN was announced: it was none
     return rcv_nxt
 
 
 cdef inline void ranges_set_fin(Ranges* ranges, uint32_t fin_seq) noexcept nogil:
-    """Remember where the peer's FIN is; the first one told stands."""
+    """Remember where the peer's FIN is; if it was known already, the first number stays."""
     if not ranges.has_fin:
         ranges.has_fin = True
         ranges.fin_seq = fin_seq
 
 
 cdef inline bint ranges_fin_next(const Ranges* ranges, uint32_t rcv_nxt) noexcept nogil:
-    """Everything before the FIN has come: RCV.NXT may step over it."""
+    """Whether RCV.NXT is at the FIN: everything before it has arrived."""
     return ranges.has_fin and ranges.fin_seq == rcv_nxt
 
 
 cdef inline bint ranges_empty(const Ranges* ranges) noexcept nogil:
-    """Nothing is remembered: the record can go back to the pool."""
+    """Whether nothing is remembered, so that the record can go back to the pool."""
     return ranges.n == 0 and not ranges.has_fin

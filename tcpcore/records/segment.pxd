@@ -1,5 +1,5 @@
-# The segment: what one TCP header says, 40 bytes, host byte order, no payload
-# bytes (only their number). SEGMENT, the numpy dtype, is derived from this struct.
+# The segment: what one TCP header says, 40 bytes, host byte order, no payload bytes (only their number).
+# SEGMENT, the numpy dtype, is derived from this struct; Flag and Option in Python are made of the enums.
 #
 #   0    4    8     10    12   16   20   22          24    25   26     28   32    36   40
 #   |src |dst |sport|dport|seq |ack |wnd |payload_len|flags|opts|wscale|mss |tsval|tsecr|
@@ -48,7 +48,7 @@ cdef enum OptBit:
 
 
 cdef inline uint32_t seg_len(const Segment* seg) noexcept nogil:
-    """SEG.LEN: payload, SYN and FIN count (RFC 9293 3.4)."""
+    """SEG.LEN: the payload bytes, one more for SYN and one for FIN (RFC 9293 3.4)."""
     return <uint32_t>seg.payload_len + (seg.flags & FIN) + ((seg.flags & SYN) >> 1)
 
 

@@ -1,6 +1,6 @@
-# The connection block: one 64-byte cache line per connection; 16 bytes of timestamps, four to a line, which
-# only those that agreed on them touch; and a cold line that only data, RTT, persist and errors touch.
-# BLOCK, the numpy dtype, is derived from the struct.
+# The TCB (RFC 9293 3.3.1): one 64-byte cache line per connection. Beside it, in arrays of their own: 16
+# bytes of timestamps, touched only by connections that agreed on them, and a cold line, touched only by
+# data, RTT samples, persist timers and errors. BLOCK, the numpy dtype, is derived from the struct.
 #
 #       0       4       8     10    12      16
 #    0  | raddr | laddr | rport|lport| next  |
@@ -8,7 +8,7 @@
 #   32  | iss   |snd_wl1| deadline   |timer_pos|
 #   48  |generation|listener|mss|bits|state|retries|timer|wscale|rtt|
 #
-# Invariant: a block in state CLOSED without HELD is free, and its timer is T_NONE.
+# Invariant: a TCB in state CLOSED without B_HELD is free, and its timer is T_NONE.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
@@ -22,7 +22,7 @@ cdef struct Tcb:
     uint32_t laddr
     uint16_t rport
     uint16_t lport
-    uint32_t next             # flow table: next reference (slot + 1) of the chain, 0 ends
+    uint32_t next             # flow table: next reference (slot + 1) of the chain, 0 at its end
     uint32_t snd_una
     uint32_t snd_nxt          # highest number sent + 1 (never pulled back)
     uint32_t rcv_nxt
@@ -31,24 +31,24 @@ cdef struct Tcb:
     uint32_t snd_wl1          # until an active open is ESTABLISHED: tick of the first SYN
     uint32_t deadline         # low 32 bits of the absolute tick, while timer != T_NONE
     uint32_t timer_pos        # wheel: where our entry is, 0 none
-    uint32_t generation       # counts owners of the slot, from 1
+    uint32_t generation       # counts the connections that have had the slot, from 1
     uint16_t listener         # listener id, 0 for active opens
     uint16_t mss              # what the peer's MSS option allows us to send
     uint16_t bits             # TcbBit
-    uint8_t state             # StateId
+    uint8_t state             # State
     uint8_t retries           # resends (or probes) since the last progress
     uint8_t timer             # TimerKind of `deadline`
     uint8_t wscale            # low nibble: shift for the peer's windows; high: for ours
     uint16_t rtt              # first RTT sample in ticks, 0 none (Karn)
 
-# RFC 7323. Valid only while the block has B_TS.
+# RFC 7323. Valid only while the TCB has B_TS.
 cdef struct Timestamps:
     uint32_t recent           # TS.Recent
     uint32_t recent_at        # tick of its last update
     uint32_t offset           # added to our clock in TSval
     uint32_t first            # TSval of our first SYN
 
-# The cold line. Valid only while the block has B_COLD.
+# The cold line. Valid only while the TCB has B_COLD.
 cdef struct Cold:
     uint32_t srtt_us
     uint32_t rttvar_us
@@ -68,7 +68,8 @@ cdef struct Cold:
     uint8_t backoff           # doublings of the RTO since the last sample (Karn)
     uint32_t _spare[3]        # one line
 
-# RFC 9293 3.3.2; the values of tcpcore.State.
+# RFC 9293 3.3.2. The numbers are public: tcpcore.State is made of them. (Without a name, so that a state
+# can be an index.)
 cdef enum:
     CLOSED = 0
     LISTEN = 1
@@ -95,7 +96,7 @@ cdef enum StateSet:
     PEER_FIN = 0x780          # the peer's FIN is behind RCV.NXT: CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT
 
 cdef enum TcbBit:
-    B_HELD = 0x0001           # the application holds it: the block survives the connection
+    B_HELD = 0x0001           # the application holds it: the TCB outlives the connection
     B_QUEUED = 0x0002         # in a listener's accept queue
     B_PASSIVE = 0x0004        # SYN-RECEIVED came from LISTEN (MUST-11)
     B_ORPHAN = 0x0008         # the application is gone (close)
@@ -105,13 +106,13 @@ cdef enum TcbBit:
     B_WSCALE = 0x0080         # window scaling negotiated
     B_FIN_SENT = 0x0100       # our FIN has been on the wire
     B_AUTO_CLOSE = 0x0200     # the application answers FIN with FIN (listen(auto_close))
-    B_EPHEMERAL = 0x0400      # counts in the port organ
+    B_EPHEMERAL = 0x0400      # counted by the port allocator
     B_RECOVER = 0x0800        # resending after a timeout until cold.rtt_seq is acknowledged
     B_TIMING = 0x1000         # cold.rtt_seq is being timed
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
     B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
     B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN
-    B_FULL_SOCKET = 0x2000          # orphan in FIN-WAIT-2: a connection still, no TIME-WAIT (Linux)
+    B_FULL_SOCKET = 0x2000    # orphan in FIN-WAIT-2: a connection still, no TIME-WAIT (Linux)
     B_WINDOW = 0x4000         # own rcv_buf or unread data: the window is in the cold line
     B_RESEND_SYN = 0x8000     # opening: our SYN went, or will go, twice before its timer: no RTT sample
 

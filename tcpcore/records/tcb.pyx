@@ -1,16 +1,14 @@
-"""The connection block: its numpy dtype, its states, and the pool it comes from.
+"""The TCB as Python sees it: the states of a connection, and the dtypes of the structs in tcb.pxd.
 
-Not the law that changes it (`transition`). Source: RFC 9293 3.3.1 for the names.
+Not what changes a TCB (`tcp`) nor where one is allocated (`components.tcb_pool`).
+Source: RFC 9293 3.3.1 (names), 3.3.2 (states).
 """
 
-# Invariant of the pool: a slot is either on the stack, at or above `fresh`, or in use;
-# `used` counts the last kind. A freed block keeps its generation and is CLOSED.
 from enum import IntEnum
 
-import numpy as np
+from tcpcore.records cimport tcb
 
-from libc.string cimport memset
-
+from tcpcore.records.dtypes import struct_dtype
 
 assert sizeof(Tcb) == 64 and sizeof(Cold) == 64 and sizeof(Timestamps) == 16
 
@@ -18,31 +16,26 @@ assert sizeof(Tcb) == 64 and sizeof(Cold) == 64 and sizeof(Timestamps) == 16
 class State(IntEnum):
     """Connection states (RFC 9293 3.3.2), the values of ``BLOCK['state']``."""
 
-    CLOSED = 0
-    LISTEN = 1
-    SYN_SENT = 2
-    SYN_RECEIVED = 3
-    ESTABLISHED = 4
-    FIN_WAIT_1 = 5
-    FIN_WAIT_2 = 6
-    CLOSE_WAIT = 7
-    CLOSING = 8
-    LAST_ACK = 9
-    TIME_WAIT = 10
+    CLOSED = tcb.CLOSED
+    LISTEN = tcb.LISTEN
+    SYN_SENT = tcb.SYN_SENT
+    SYN_RECEIVED = tcb.SYN_RECEIVED
+    ESTABLISHED = tcb.ESTABLISHED
+    FIN_WAIT_1 = tcb.FIN_WAIT_1
+    FIN_WAIT_2 = tcb.FIN_WAIT_2
+    CLOSE_WAIT = tcb.CLOSE_WAIT
+    CLOSING = tcb.CLOSING
+    LAST_ACK = tcb.LAST_ACK
+    TIME_WAIT = tcb.TIME_WAIT
 
 
-cdef Tcb _block
-_block_view = <Tcb[:1]>&_block
+cdef Tcb _tcb
+cdef Cold _cold
 
 #: One connection, 64 bytes. Addresses and ports are host-order integers; ``deadline`` counts ticks of
 #: 1 ms (``tick_ns`` = 1_000_000): the low 32 bits of the absolute tick, meaningful while ``timer`` is not 0;
 #: ``snd_wnd`` is scaled (bytes); ``rtt`` is the first round trip in ticks, 0 when it could not be measured.
-BLOCK = np.asarray(_block_view).dtype
-del _block_view
+BLOCK = struct_dtype(<Tcb[:1]>&_tcb, sizeof(Tcb))
 
-cdef Cold _cold
-_cold_view = <Cold[:1]>&_cold
-
-#: The cold line that goes with a block, 64 bytes, valid while the block has B_COLD. Internal.
-COLD = np.asarray(_cold_view).dtype
-del _cold_view
+#: The cold line of a TCB, 64 bytes, valid while the TCB has B_COLD. Internal.
+COLD = struct_dtype(<Cold[:1]>&_cold, sizeof(Cold))

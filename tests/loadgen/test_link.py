@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from loadgen.link import CLIENT, SERVER, Calendar, Kind, Link, Names, Path, Rates, Tracker, join
+from loadgen.link import CLIENT, SERVER, Calendar, Kind, Link, Names, Path, Rates, Tracker
 from loadgen.streams import Purpose, Stream
-from tcpcore import Flag, segments
+from tcpcore import Flag, join, segments
 
 MS = 1_000_000
 BASE = 0x0A010001
