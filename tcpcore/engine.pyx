@@ -37,7 +37,7 @@ from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
     ports_init,
 )
-from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT, SYNCACHE_BUCKETS
+from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS, SYNCACHE_BUCKET_LIMIT
 from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )

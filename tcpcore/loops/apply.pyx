@@ -24,7 +24,7 @@ from tcpcore.components.listeners cimport (
 from tcpcore.components.ports cimport ports_released
 from tcpcore.components.range_pool cimport range_pool_give, range_pool_take
 from tcpcore.components.tcb_pool cimport pool_give
-from tcpcore.loops.state cimport challenge_allowed, handle_of, tcb_hash
+from tcpcore.loops.state cimport challenge_allowed, handle_at, tcb_hash
 from tcpcore.loops.timers cimport disarm, stop_timer
 
 
@@ -57,7 +57,7 @@ cdef void enqueue(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:
     if not listener.auto_accept and accept_queue_push(&eng.listeners, tcb.listener, slot + 1):
         tcb.bits |= B_QUEUED
         eng.accept_queued += 1
-    events_add(&eng.events, handle_of(eng, slot), now, tcb.listener, EV_ESTABLISHED, 0, tcb.state)
+    events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_ESTABLISHED, 0, tcb.state)
 
 
 cdef void join_accept_queue(EngineState* eng, uint32_t slot, const PriorState* prior,
@@ -92,7 +92,7 @@ cdef void destroy(EngineState* eng, uint32_t slot, const PriorState* prior, uint
         count(&eng.counters, Mib.EstabResets)
     if cause != NoCause:
         eng.counters.causes[cause] += 1
-    events_add(&eng.events, handle_of(eng, slot), now, tcb.listener,
+    events_add(&eng.events, handle_at(eng, slot), now, tcb.listener,
                EV_LOST if cause != NoCause else EV_CLOSED, cause, CLOSED)
     tcb.state = CLOSED
     if tcb.bits & (B_HELD | B_QUEUED):
@@ -147,10 +147,10 @@ cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior
         elif tcb.bits & B_MATURE and not prior.bits & B_MATURE:
             half_open_matured(listener_at(&eng.listeners, tcb.listener))
     elif act.effects & E_OPENED:
-        events_add(&eng.events, handle_of(eng, slot), now, 0, EV_ESTABLISHED, 0, tcb.state)
+        events_add(&eng.events, handle_at(eng, slot), now, 0, EV_ESTABLISHED, 0, tcb.state)
     update_live(eng, slot, prior, act, now)
     if tcb.state == TIME_WAIT and prior.state != TIME_WAIT:
-        events_add(&eng.events, handle_of(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
+        events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
 
 
 cdef void remove_connection(EngineState* eng, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil:

@@ -8,6 +8,7 @@ Invariant: a stale handle is skipped and counted, never an error: the peer may h
 from tcpcore.base.prefetch cimport prefetch
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
+from tcpcore.records.handle cimport handle_slot
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, SYN_RECEIVED,
@@ -27,7 +28,7 @@ from tcpcore.components.tcb_pool cimport pool_give
 from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, count_change, remove_connection, save_state,
 )
-from tcpcore.loops.state cimport handle_of, resolve_handle
+from tcpcore.loops.state cimport handle_at, resolve_handle
 from tcpcore.loops.timers cimport arm
 
 cdef enum:
@@ -99,7 +100,7 @@ cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, P
     cdef uint32_t more, got, slot
     for i in range(n):
         if i + AHEAD < n:
-            slot = <uint32_t>conns[i + AHEAD]
+            slot = handle_slot(conns[i + AHEAD])
             if slot < eng.pool.capacity:
                 prefetch(&eng.pool.blocks[slot])
                 if eng.knobs.tcp_timestamps:
@@ -155,8 +156,8 @@ cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexc
     tcb = &eng.pool.blocks[slot]
     tcb.bits = (tcb.bits & ~B_QUEUED) | B_HELD
     eng.accept_queued -= 1
-    events_add(&eng.events, handle_of(eng, slot), now, listener, EV_ACCEPTED, 0, tcb.state)
-    return handle_of(eng, slot)
+    events_add(&eng.events, handle_at(eng, slot), now, listener, EV_ACCEPTED, 0, tcb.state)
+    return handle_at(eng, slot)
 
 
 cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, Segment* rows) noexcept nogil:

@@ -25,7 +25,7 @@ from tcpcore.components.tcb_pool cimport pool_ahead, pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
 from tcpcore.loops.isn_batch cimport isn_batch_fill
 from tcpcore.loops.pipeline cimport least
-from tcpcore.loops.state cimport STRIDE, handle_of
+from tcpcore.loops.state cimport STRIDE, handle_at
 from tcpcore.loops.timers cimport arm
 
 cdef struct ConnectRequest:
@@ -134,8 +134,8 @@ cdef uint64_t open_at(EngineState* eng, const ConnectRequest* request, const Por
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_SENT] += 1
     n_rows[0] = 1
-    events_add(&eng.events, handle_of(eng, ref - 1), now, 0, EV_OPENED, 0, SYN_SENT)
-    return handle_of(eng, ref - 1)
+    events_add(&eng.events, handle_at(eng, ref - 1), now, 0, EV_OPENED, 0, SYN_SENT)
+    return handle_at(eng, ref - 1)
 
 
 cdef uint64_t connect_one(EngineState* eng, const ConnectRequest* request, Py_ssize_t i, int64_t now,

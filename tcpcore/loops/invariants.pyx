@@ -21,7 +21,7 @@ from tcpcore.components.range_pool cimport range_pool_check
 from tcpcore.components.syn_eviction cimport eviction_check, eviction_count
 from tcpcore.components.syn_policy cimport EVICT_PER_BUCKET, EVICT_PER_LISTENER
 from tcpcore.components.timer_wheel cimport wheel_check
-from tcpcore.loops.state cimport lookup_handle
+from tcpcore.loops.state cimport handle_at, lookup_handle
 
 
 cdef str timer_fault(const Tcb* tcb, const Cold* cold):
@@ -56,8 +56,7 @@ cdef list tcb_faults(const EngineState* eng, uint32_t slot):
         return faults
     if tcb.state == LISTEN or tcb.state >= N_STATES:
         faults.append(f"slot {slot}: state {tcb.state} is none for a TCB")
-    if (lookup_handle(eng, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
-            != (<uint64_t>tcb.generation << 32 | slot)):
+    if lookup_handle(eng, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport) != handle_at(eng, slot):
         faults.append(f"slot {slot}: not found by its 4-tuple")
     if seq_lt(tcb.snd_nxt, tcb.snd_una):
         faults.append(f"slot {slot}: SND.UNA {tcb.snd_una} is beyond SND.NXT {tcb.snd_nxt}")

@@ -36,7 +36,7 @@ from tcpcore.components.tcb_pool cimport pool_take
 from tcpcore.loops.apply cimport begin_action, keep_ranges, refuse, remove_connection
 from tcpcore.loops.cookies cimport expect_cookies, send_cookie
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
-from tcpcore.loops.state cimport KEY_RANDOM, handle_of
+from tcpcore.loops.state cimport KEY_RANDOM, handle_at
 from tcpcore.loops.timers cimport arm
 
 
@@ -188,7 +188,7 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     if eng.eviction_scope != EVICT_NEVER:
         eviction_add(&eng.eviction, queue, ref)
     count(&eng.counters, Mib.SynQueueAdded)
-    events_add(&eng.events, handle_of(eng, ref - 1), now, id, EV_OPENED, 0, SYN_RECEIVED)
+    events_add(&eng.events, handle_at(eng, ref - 1), now, id, EV_OPENED, 0, SYN_RECEIVED)
     return 1
 
 

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 
 from tcpcore.records.counters cimport Counters
+from tcpcore.records.handle cimport handle_generation, handle_of, handle_slot
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED, N_STATES, Tcb
@@ -84,9 +85,9 @@ cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rpo
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil
 
 
-cdef inline uint64_t handle_of(const EngineState* eng, uint32_t slot) noexcept nogil:
-    """The handle of the connection in this slot: generation << 32 | slot."""
-    return <uint64_t>eng.pool.blocks[slot].generation << 32 | slot
+cdef inline uint64_t handle_at(const EngineState* eng, uint32_t slot) noexcept nogil:
+    """The handle of the connection in this slot."""
+    return handle_of(eng.pool.blocks[slot].generation, slot)
 
 
 cdef inline uint32_t tcb_hash(const EngineState* eng, const Tcb* tcb) noexcept nogil:
@@ -96,11 +97,11 @@ cdef inline uint32_t tcb_hash(const EngineState* eng, const Tcb* tcb) noexcept n
 
 cdef inline uint32_t resolve_handle(const EngineState* eng, uint64_t conn) noexcept nogil:
     """Slot + 1 of a live handle, 0 for a stale one: another generation, or a TCB that nobody holds."""
-    cdef uint32_t slot = <uint32_t>conn
+    cdef uint32_t slot = handle_slot(conn), generation = handle_generation(conn)
     cdef const Tcb* tcb
     if slot >= eng.pool.capacity:
         return 0
     tcb = &eng.pool.blocks[slot]
-    if conn >> 32 == 0 or tcb.generation != conn >> 32:
+    if generation == 0 or tcb.generation != generation:
         return 0
     return slot + 1 if tcb.state != CLOSED or tcb.bits & (B_HELD | B_QUEUED) else 0

@@ -68,7 +68,7 @@ cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rpo
     """Handle of the connection with this 4-tuple, 0 when there is none; half-open and TIME-WAIT count."""
     cdef uint32_t hash = flow_hash(&eng.flows, raddr, rport, laddr, lport)
     cdef uint32_t ref = flow_find(&eng.flows, hash, raddr, rport, laddr, lport)
-    return handle_of(eng, ref - 1) if ref else 0
+    return handle_at(eng, ref - 1) if ref else 0
 
 
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil:
