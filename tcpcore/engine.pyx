@@ -80,7 +80,7 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     """The Config as the kernel reads it."""
     knobs.synq_policy = _SYNQ_POLICIES[config.synq_policy]
     knobs.accept_full_drops_syn = config.accept_full_drops_syn
-    knobs.accept_half_more = config.accept_queue_rule == "half-more"
+    knobs.accept_queue_rule = config.accept_queue_rule == "half-more"
     knobs.dup_syn_restarts = config.dup_syn_restarts
     knobs.tcp_syncookies = config.tcp_syncookies
     knobs.tcp_abort_on_overflow = config.tcp_abort_on_overflow
@@ -92,13 +92,13 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.tcp_retries2 = config.tcp_retries2
     knobs.tcp_orphan_retries = config.tcp_orphan_retries
     knobs.rto_min_rule = config.rto_min_rule == "rto"
-    knobs.rto_initial = config.rto_initial_ms
-    knobs.rto_slop = config.rto_slop_ms
-    knobs.rto_min_us = config.tcp_rto_min_us
-    knobs.rto_max = config.tcp_rto_max_ms
-    knobs.keepinit = config.keepinit_ms or 0
-    knobs.fin_timeout = config.tcp_fin_timeout * 1000
-    knobs.time_wait = config.time_wait_ms
+    knobs.rto_initial_ms = config.rto_initial_ms
+    knobs.rto_slop_ms = config.rto_slop_ms
+    knobs.tcp_rto_min_us = config.tcp_rto_min_us
+    knobs.tcp_rto_max_ms = config.tcp_rto_max_ms
+    knobs.keepinit_ms = config.keepinit_ms or 0
+    knobs.fin_timeout_ms = config.tcp_fin_timeout * 1000
+    knobs.time_wait_ms = config.time_wait_ms
     knobs.tcp_rfc1337 = config.tcp_rfc1337
     knobs.tcp_tw_reuse = config.tcp_tw_reuse
     knobs.tcp_tw_reuse_delay = config.tcp_tw_reuse_delay
@@ -117,8 +117,8 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.rcv_buf = config.window()
     knobs.rcv_buf_stamped = config.window(stamped=True)
     knobs.rcv_buf_whole = config.rcv_buf
-    knobs.window_rounding = ("none", "mss-down", "mss-up").index(config.window_rounding)
-    knobs.delack = config.delack_ms
+    knobs.window_rounding = ("mss-down", "mss-up", "none").index(config.window_rounding)
+    knobs.delack_ms = config.delack_ms
     knobs.auto_read = config.auto_read
     knobs.acceptance = _ACCEPTANCE[config.acceptance]
     linux = config.acceptance == "linux"        # eight behaviours, knobs of their own next
@@ -132,9 +132,9 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.fin_freezes_window = linux
     knobs.half_open_rules = _HALF_OPEN_RULES[config.half_open_rules]
     knobs.time_wait_rules = _TIME_WAIT_RULES[config.time_wait_rules]
-    knobs.paws_rule = _PAWS_RULES[config.paws_answers]
+    knobs.paws_answers = _PAWS_RULES[config.paws_answers]
     knobs.syn_text = _SYN_TEXT[config.syn_text]
-    knobs.ack_range_793 = config.ack_range == "rfc793"
+    knobs.ack_range = config.ack_range == "rfc793"
     knobs.tsecr_checked = config.tsecr_checked
     knobs.tolerate_missing_ts = config.tolerate_missing_ts
     knobs.window_by_buffer = config.window_by_buffer
@@ -145,8 +145,8 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
     knobs.listen_answers_synack = config.listen_answers_synack
     knobs.bad_ack_ends_half_open = config.bad_ack_ends_half_open
     knobs.listen_drops_synfin = config.listen_drops_synfin
-    knobs.early_syn_resend = config.early_syn_resend_ms
-    knobs.retries_by_count = config.retries_rule == "count"
+    knobs.early_syn_resend_ms = config.early_syn_resend_ms
+    knobs.retries_rule = config.retries_rule == "count"
     knobs.epipe_in_close_wait = config.epipe_in_close_wait
     knobs.rst_before_fin = config.rst_before_fin
     knobs.refused_in_syn_received = config.refused_in_syn_received

@@ -19,7 +19,7 @@ from tcpcore.records.counters cimport (
     CauseListenerClosed, CausePortsExhausted, CauseSynQueueEvicted, CauseSynQueueExpired,
     CauseSynQueueFull, CauseSynQueueReserve, Mib, NoCause, count, count_n,
 )
-from tcpcore.records.knobs cimport ROUND_DOWN
+from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport ACK, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN
 from tcpcore.records.tcb cimport (
@@ -592,7 +592,7 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
     """The same where a cookie came back: Linux then rounds to the MSS it tells, timestamps or not."""
     cdef uint32_t size = listener.rcv_buf if listener.rcv_buf else eng.knobs.rcv_buf_whole
     cdef bint stamped = told.opts & OPT_TS
-    if eng.knobs.window_rounding != ROUND_DOWN:
+    if eng.knobs.window_rounding != ROUND_MSS_DOWN:
         return buffer_for(eng, listener, stamped)
     return own_buffer(eng, rounded(&eng.knobs, size, told.mss, False), stamped)
 
