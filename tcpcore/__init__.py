@@ -4,10 +4,10 @@
 """
 
 from tcpcore.components.events import EVENT, EventKind
+from tcpcore.config import Config
 from tcpcore.engine import INFO, Engine
 from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, segments
 from tcpcore.records.tcb import BLOCK, State
-from tcpcore.sysctl import Config
 
 __version__ = "0.1.0"
 
