@@ -86,7 +86,7 @@ cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) n
     if tcb.rtt:
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
-        return knobs.rto_initial_ms                      # our SYN is still being resent
+        return knobs.rto_initial_ms                   # our SYN is still being resent
     return RTO_UNKNOWN if RTO_UNKNOWN < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
 
 
@@ -97,8 +97,8 @@ cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil
 
 cdef inline uint32_t rexmt_wait(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
-    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms), knobs.rto_slop_ms,
-                   knobs.tcp_rto_max_ms)
+    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms),
+                   knobs.rto_slop_ms, knobs.tcp_rto_max_ms)
 
 
 cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
@@ -117,8 +117,8 @@ cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* kn
 cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
     """The wait after the SYN (SYN-ACK) number `resends`, 0 the first: the slop is for resends only."""
     cdef uint32_t doublings = resends - linear if resends > linear else 0
-    return slopped(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms), knobs.rto_slop_ms if resends else 0,
-                   knobs.tcp_rto_max_ms)
+    return slopped(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms),
+                   knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
 
 
 cdef inline uint32_t first_wait(const Tcb* tcb, const Knobs* knobs) noexcept nogil:

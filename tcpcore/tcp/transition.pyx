@@ -1250,8 +1250,8 @@ cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     cdef uint32_t elapsed = <uint32_t>tick_up(now) - tcb.snd_wl1
     count(act.counters, Mib.TCPTimeouts)
     if tcb.retries >= most or (knobs.keepinit_ms and elapsed >= knobs.keepinit_ms) or (
-            knobs.retries_rule == RETRIES_TIME and tcb.retries
-            and elapsed >= backoff_sum(knobs.rto_initial_ms, 0, knobs.tcp_syn_retries, 0, knobs.tcp_rto_max_ms)):
+            knobs.retries_rule == RETRIES_TIME and tcb.retries and elapsed >= backoff_sum(
+                knobs.rto_initial_ms, 0, knobs.tcp_syn_retries, 0, knobs.tcp_rto_max_ms)):
         count(act.counters, Mib.AttemptFails)
         count(act.counters, Mib.TCPAbortOnTimeout)
         die(act, CauseConnectTimedOut, ETIMEDOUT)
