@@ -489,6 +489,8 @@ cdef bint in_syncache(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             tcb.bits &= ~B_TS
         synack_again(tcb, cold, knobs, now, act)
     elif seg.flags & (SYN | ACK) == ACK:
+        if stamp_missing(tcb, seg, knobs):
+            return False
         if older(tcb, act.stamp, seg):
             count(act.counters, Mib.PAWSEstab)
             return False
