@@ -90,7 +90,7 @@ class Knobs:
     rto_initial_ms: int = number(1000, 1, _MAX_MS, "RTO before there is a sample", unit="ms")
     rto_slop_ms: int = number(
         0, 0, _MAX_MS, "added to every RTO but the first of a SYN, after doubling, within the maximum",
-        unit="ms", freebsd=200,
+        unit="ms", freebsd=200, rfc="RFC 6298 has none",
     )  # fmt: skip
     tcp_rto_min_us: int = number(
         200_000, 1, UNLIMITED, "the minimum of `rto_min_rule`", unit="us",
@@ -113,7 +113,7 @@ class Knobs:
         freebsd=12, rfc="MUST-20: R2, in resends or in time",
     )  # fmt: skip
     tcp_orphan_retries: int = number(
-        0, 0, 255, "the same once the application is gone; 0 acts as 8",
+        0, 0, 255, "`tcp_retries2` once the application is gone; 0 acts as 8",
         freebsd=12, strict=15, rfc="3.8.3 knows one R2, whoever holds the connection",
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ class Knobs:
         2, 0, 2, "`connect` over TIME-WAIT: 0 no, 1 yes, 2 on loopback only",
         freebsd=0, strict=0, rfc="MUST-13: the closer lingers; RFC 6191 speaks of SYNs that arrive",
     )  # fmt: skip
-    tcp_tw_reuse_delay: int = number(1000, 0, _MAX_MS, "before `connect` may", unit="ms")
+    tcp_tw_reuse_delay: int = number(1000, 0, _MAX_MS, "age from which `connect` reuses TIME-WAIT", unit="ms")
     tcp_rfc1337: int = switch(
         0, "1: a RST does not end TIME-WAIT", freebsd=1, rfc="3.10.7.4, second: it does; RFC 1337 is advice"
     )
