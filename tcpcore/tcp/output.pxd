@@ -71,7 +71,7 @@ cdef inline void forget_limit(const Tcb* tcb, Cold* cold) noexcept nogil:
 
 
 cdef inline uint32_t rounded(const Knobs* knobs, uint32_t size, uint32_t mss, bint stamped) noexcept nogil:
-    """The window that a buffer gives: sysctl.Config.window says the same."""
+    """The window that a buffer gives: Config.window says the same."""
     if knobs.window_rounding == ROUND_MSS_DOWN:
         if stamped:
             mss = mss - TS_BYTES if mss > TS_BYTES else 1
