@@ -1,7 +1,7 @@
 """`loadgen profiles`: what linux, freebsd and strict set differently, knob by knob.
 
 With --sysctl, --profile, -o or a file's [knobs] there is a fourth column, "yours": the settings a workload
-given the same options would run with. Not here: what a knob does (docs/semantics.md).
+given the same options would run with. What a knob does is said by its declaration in tcpcore, not here.
 """
 
 from __future__ import annotations
@@ -40,6 +40,15 @@ def rows(side_by_side: Mapping[str, Config]) -> dict[str, dict[str, Any]]:
     return {name: {key: getattr(c, name) for key, c in side_by_side.items()} for name in names}
 
 
+def documentation() -> dict[str, str]:
+    """Knob -> what it does, its values and their unit, as declared."""
+    said = {knob.name: knob.metadata["knob"] for knob in fields(Config) if knob.name not in _OURS}
+    return {
+        name: f"{knob.doc} [{', '.join(filter(None, [knob.domain, knob.unit]))}]"
+        for name, knob in said.items()
+    }
+
+
 def differs(values: Mapping[str, Any]) -> bool:
     """Whether the columns disagree."""
     return len(set(values.values())) > 1
@@ -54,22 +63,25 @@ def say(value: Any) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def as_table(table: Mapping[str, Mapping[str, Any]], *, colour: bool) -> str:
+def as_table(table: Mapping[str, Mapping[str, Any]], *, colour: bool, explain: bool = False) -> str:
     """One row per knob; `*` before the name of one on which the columns disagree, and after each value
-    that is not linux's."""
+    that is not linux's. With `explain` a last column says what the knob does."""
     names = list(next(iter(table.values())))
-    grid = Table("", "knob", *names, box=None, pad_edge=False)
+    grid = Table("", "knob", *names, *["what it does"] * explain, box=None, pad_edge=False)
+    does = documentation()
     for knob, values in table.items():
         odd = differs(values)
         cells = [
             Text(say(value) + (" *" if value != values["linux"] else ""), style="bold" if odd else "dim")
             for value in values.values()
         ]
-        grid.add_row("*" if odd else "", Text(knob, style="bold" if odd else "dim"), *cells)
+        name = Text(knob, style="bold" if odd else "dim")
+        grid.add_row("*" if odd else "", name, *cells, *[Text(does[knob])] * explain)
     text = io.StringIO()
     # wide enough for every name: a wrapped knob cannot be copied
+    width = 160 + explain * max(map(len, does.values()))
     Console(
-        file=text, force_terminal=colour, no_color=not colour, width=160, highlight=False, markup=False
+        file=text, force_terminal=colour, no_color=not colour, width=width, highlight=False, markup=False
     ).print(grid)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     odd_ones, all_of_them = sum(map(differs, table.values())), len(fields(Config)) - len(_OURS)
@@ -77,20 +89,25 @@ def as_table(table: Mapping[str, Mapping[str, Any]], *, colour: bool) -> str:
 
 
 def as_json(table: Mapping[str, Mapping[str, Any]]) -> str:
-    """One document: schema, command, the columns' names, and per knob the values and whether they differ."""
-    knobs = {knob: {"differs": differs(values), **values} for knob, values in table.items()}
+    """One document: schema, command, the columns' names, and per knob the values, whether they differ, and
+    what it does."""
+    does = documentation()
+    knobs = {
+        knob: {"differs": differs(values), **values, "doc": does[knob]} for knob, values in table.items()
+    }
     names = list(next(iter(table.values())))
     document = {"schema": SCHEMA, "command": "profiles", "profiles": names, "knobs": knobs}
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def as_csv(table: Mapping[str, Mapping[str, Any]]) -> str:
-    """knob,differs,linux,freebsd,strict[,yours]: values as `-o` takes them."""
+    """knob,differs,linux,freebsd,strict[,yours],doc: values as `-o` takes them."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["knob", "differs", *next(iter(table.values()))])
+    does = documentation()
+    writer.writerow(["knob", "differs", *next(iter(table.values())), "doc"])
     for knob, values in table.items():
-        writer.writerow([knob, int(differs(values)), *map(say, values.values())])
+        writer.writerow([knob, int(differs(values)), *map(say, values.values()), does[knob]])
     return text.getvalue()
 
 
@@ -101,6 +118,8 @@ EXAMPLES
 \b
   Where the three part:
     loadgen profiles --differing
+  What each of them does, a line a knob:
+    loadgen profiles --differing --explain
   What this host does, beside them:
     sysctl -a 2>/dev/null >host.sysctl; loadgen profiles --sysctl host.sysctl
   A FreeBSD host that answers as RFC 793 wants, for a program to read:
@@ -109,6 +128,7 @@ EXAMPLES
 )
 @opt.knob_options
 @click.option("--differing", is_flag=True, help="Only the knobs on which the columns disagree.")
+@click.option("--explain", is_flag=True, help="In the table, what each knob does and the values it takes.")
 @click.option(
     "--format",
     "format_",
@@ -127,6 +147,7 @@ def profiles(
     knobs: tuple[str, ...],
     verbose: bool,
     differing: bool,
+    explain: bool,
     format_: str | None,
     output: Path | None,
 ) -> None:
@@ -143,7 +164,7 @@ def profiles(
         table = {knob: values for knob, values in table.items() if differs(values)}
     present(
         {"json": lambda: as_json(table), "csv": lambda: as_csv(table)},
-        lambda colour, width: as_table(table, colour=colour),
+        lambda colour, width: as_table(table, colour=colour, explain=explain),
         format_,
         output,
     )

@@ -6,13 +6,13 @@ for arrays of segments and of handles.
 """
 
 from tcpcore.components.events import EVENT, EventKind
+from tcpcore.config import Config
 from tcpcore.engine import Engine
 from tcpcore.records.counters import Cause
 from tcpcore.records.handle import slots_of
 from tcpcore.records.info import INFO, ROOM
 from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, join, segments
 from tcpcore.records.tcb import BLOCK, State
-from tcpcore.sysctl import Config
 
 __version__ = "0.1.0"
 

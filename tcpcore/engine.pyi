@@ -3,6 +3,7 @@ from typing import Any, Self, SupportsIndex, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from tcpcore.config import Config
 from tcpcore.records.counters import CAUSE_NAMES as CAUSE_NAMES
 from tcpcore.records.counters import MIB_NAMES as MIB_NAMES
 from tcpcore.records.handle import as_handles as as_handles
@@ -11,7 +12,6 @@ from tcpcore.records.info import ROOM as ROOM
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
 from tcpcore.records.tcb import BLOCK as BLOCK
-from tcpcore.sysctl import Config
 
 _Handles: TypeAlias = npt.NDArray[np.uint64]
 

@@ -21,11 +21,7 @@ from tcpcore.base.siphash cimport derive_key
 from tcpcore.records.connect_args cimport ConnectArgs
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
 from tcpcore.records.info cimport Info
-from tcpcore.records.knobs cimport (
-    ACCEPT_LINUX, ACCEPT_RFC, ACCEPT_TRIM, HALF_OPEN_LINUX, HALF_OPEN_RFC, HALF_OPEN_SYNCACHE,
-    PAWS_ANSWER_ALL, PAWS_ANSWER_TEXT, PAWS_SPARE_ACKS, SYN_TEXT_CLIENT, SYN_TEXT_DROPPED, SYN_TEXT_KEPT,
-    TIME_WAIT_FREEBSD, TIME_WAIT_LINUX, TIME_WAIT_RFC, Knobs,
-)
+from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.records.tcb cimport (
     B_COLD, CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb,
@@ -62,9 +58,8 @@ from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
 from tcpcore.records.info import INFO, ROOM
 from tcpcore.components.events import event_mask
-from tcpcore.components.syn_policy import POLICIES as _SYNQ_POLICIES
 from tcpcore.records.segment import SEGMENT, as_segments, to_address, to_uint
-from tcpcore.sysctl import Config
+from tcpcore.config import Config, engine_value
 
 cdef enum:
     FIRST_ROWS = 1024         # advance() without out=: first guess at the rows
@@ -76,11 +71,6 @@ _HALF_OPEN_SET_BY = {
     ROOM_RESERVE: "tcp_max_syn_backlog", ROOM_SYNCACHE: "syncache", ROOM_COOKIES: "tcp_syncookies",
 }
 _COOKIE_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
-_ACCEPTANCE = {"linux": ACCEPT_LINUX, "rfc": ACCEPT_RFC, "trim": ACCEPT_TRIM}
-_HALF_OPEN_RULES = {"linux": HALF_OPEN_LINUX, "rfc": HALF_OPEN_RFC, "syncache": HALF_OPEN_SYNCACHE}
-_TIME_WAIT_RULES = {"linux": TIME_WAIT_LINUX, "rfc": TIME_WAIT_RFC, "freebsd": TIME_WAIT_FREEBSD}
-_PAWS_RULES = {"spare-acks": PAWS_SPARE_ACKS, "all": PAWS_ANSWER_ALL, "text": PAWS_ANSWER_TEXT}
-_SYN_TEXT = {"dropped": SYN_TEXT_DROPPED, "kept": SYN_TEXT_KEPT, "client": SYN_TEXT_CLIENT}
 _ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
 _PORT_RULES = {
     "linux": PORTS_LINUX, "random": PORTS_RANDOM, "random-retry": PORTS_RANDOM_RETRY, "hash": PORTS_HASH,
@@ -89,87 +79,10 @@ _PORT_RULES = {
 
 
 cdef void fill_knobs(Knobs* knobs, config) except *:
-    """The Config as the kernel reads it."""
-    knobs.synq_policy = _SYNQ_POLICIES[config.synq_policy]
-    knobs.accept_full_drops_syn = config.accept_full_drops_syn
-    knobs.accept_half_more = config.accept_queue_rule == "half-more"
-    knobs.dup_syn_restarts = config.dup_syn_restarts
-    knobs.tcp_syncookies = config.tcp_syncookies
-    knobs.tcp_abort_on_overflow = config.tcp_abort_on_overflow
-    knobs.tcp_max_syn_backlog = config.tcp_max_syn_backlog
-    knobs.tcp_max_tw_buckets = config.tcp_max_tw_buckets
-    knobs.tcp_synack_retries = config.tcp_synack_retries
-    knobs.tcp_syn_retries = config.tcp_syn_retries
-    knobs.tcp_syn_linear_timeouts = config.tcp_syn_linear_timeouts
-    knobs.tcp_retries2 = config.tcp_retries2
-    knobs.tcp_orphan_retries = config.tcp_orphan_retries
-    knobs.rto_min_rule = config.rto_min_rule == "rto"
-    knobs.rto_initial = config.rto_initial_ms
-    knobs.rto_slop = config.rto_slop_ms
-    knobs.rto_min_us = config.tcp_rto_min_us
-    knobs.rto_max = config.tcp_rto_max_ms
-    knobs.keepinit = config.keepinit_ms or 0
-    knobs.fin_timeout = config.tcp_fin_timeout * 1000
-    knobs.time_wait = config.time_wait_ms
-    knobs.tcp_rfc1337 = config.tcp_rfc1337
-    knobs.tcp_tw_reuse = config.tcp_tw_reuse
-    knobs.tcp_tw_reuse_delay = config.tcp_tw_reuse_delay
-    knobs.tcp_invalid_ratelimit = config.tcp_invalid_ratelimit
-    knobs.tcp_challenge_ack_limit = config.tcp_challenge_ack_limit
-    knobs.insecure_rst = config.insecure_rst
-    knobs.insecure_syn = config.insecure_syn
-    knobs.drop_synfin = config.drop_synfin
-    knobs.blackhole = config.blackhole
-    knobs.tcp_timestamps = config.tcp_timestamps
-    knobs.tcp_window_scaling = config.tcp_window_scaling
-    knobs.tcp_sack = config.tcp_sack
-    knobs.rcv_wscale = config.rcv_wscale
-    knobs.rcv_wscale_min = config.rcv_wscale_min
-    knobs.mss = config.mss
-    knobs.rcv_buf = config.window()
-    knobs.rcv_buf_stamped = config.window(stamped=True)
-    knobs.rcv_buf_whole = config.rcv_buf
-    knobs.window_rounding = ("none", "mss-down", "mss-up").index(config.window_rounding)
-    knobs.delack = config.delack_ms
-    knobs.auto_read = config.auto_read
-    knobs.acceptance = _ACCEPTANCE[config.acceptance]
-    linux = config.acceptance == "linux"        # eight behaviours, knobs of their own next
-    knobs.paws_tolerance_ticks = linux
-    knobs.paws_ignores_old_acks = linux
-    knobs.ts_recent_needs_good_ack = linux
-    knobs.rst_seq_in_window = not linux
-    knobs.fin_fills_buffer = linux
-    knobs.fin_acked_at_once = linux
-    knobs.flagless_dropped = linux
-    knobs.fin_freezes_window = linux
-    knobs.half_open_rules = _HALF_OPEN_RULES[config.half_open_rules]
-    knobs.time_wait_rules = _TIME_WAIT_RULES[config.time_wait_rules]
-    knobs.paws_rule = _PAWS_RULES[config.paws_answers]
-    knobs.syn_text = _SYN_TEXT[config.syn_text]
-    knobs.ack_range_793 = config.ack_range == "rfc793"
-    knobs.tsecr_checked = config.tsecr_checked
-    knobs.tolerate_missing_ts = config.tolerate_missing_ts
-    knobs.window_by_buffer = config.window_by_buffer
-    knobs.ack_repeats_control = config.ack_repeats_control
-    knobs.seq_within_window = config.seq_within_window
-    knobs.abort_rst_has_ack = config.abort_rst_has_ack
-    knobs.crossed_syn_restarts = config.crossed_syn_restarts
-    knobs.listen_answers_synack = config.listen_answers_synack
-    knobs.bad_ack_ends_half_open = config.bad_ack_ends_half_open
-    knobs.listen_drops_synfin = config.listen_drops_synfin
-    knobs.early_syn_resend = config.early_syn_resend_ms
-    knobs.retries_by_count = config.retries_rule == "count"
-    knobs.epipe_in_close_wait = config.epipe_in_close_wait
-    knobs.rst_before_fin = config.rst_before_fin
-    knobs.refused_in_syn_received = config.refused_in_syn_received
-    knobs.wrong_ack_first = config.wrong_ack_first
-    knobs.unlisten_forgets = config.unlisten_forgets
-    knobs.orphan_fin_wait_2_brief = config.orphan_fin_wait_2_brief
-    knobs.shutdown_waits = config.shutdown_waits
-    knobs.text_over_fin_resets = config.text_over_fin_resets
-    knobs.time_wait_outlives = config.time_wait_outlives
-    knobs.persist_restarts = config.persist_restarts
-    knobs.ack_of_iss_opens = config.ack_of_iss_opens
+    """The Config as the TCP state machine and the components read it: each field by its name."""
+    record = np.asarray(<Knobs[:1]>knobs)
+    for name in record.dtype.names:
+        record[name] = engine_value(config, name)
 
 
 cdef uint8_t offers(config) except *:

@@ -139,6 +139,23 @@ def test_a_profile_is_its_table_and_the_table_holds_only_differences(make, table
     assert all(getattr(make(), name) == value != getattr(Config(), name) for name, value in table.items())
 
 
+BESIDE_ACCEPTANCE = {
+    "paws_tolerance_ticks": (1, 0, 0), "paws_ignores_old_acks": (1, 0, 0),
+    "ts_recent_needs_good_ack": (1, 0, 0), "rst_seq_in_window": (0, 1, 1), "fin_fills_buffer": (1, 0, 0),
+    "fin_acked_at_once": (1, 0, 0), "flagless_dropped": (1, 0, 0), "fin_freezes_window": (1, 0, 0),
+}  # fmt: skip
+
+
+def test_acceptance_is_one_knob_and_its_companions_are_their_own():
+    profiles = Config(), Config.freebsd(), Config.strict()
+    assert {name: tuple(getattr(config, name) for config in profiles)
+            for name in BESIDE_ACCEPTANCE} == BESIDE_ACCEPTANCE  # fmt: skip
+    for config in profiles:
+        for acceptance in ("linux", "rfc", "trim"):
+            other = dataclasses.asdict(config.replace(acceptance=acceptance))
+            assert other == dataclasses.asdict(config) | {"acceptance": acceptance}
+
+
 def test_freebsd_numbers():
     config = Config.freebsd()
     assert config.window() == 65700 == 45 * 1460

@@ -9,6 +9,8 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
+from tcpcore.records.tcb cimport CLOSED, ESTABLISHED, TIME_WAIT
+
 from tcpcore.records.dtypes import struct_dtype
 
 assert sizeof(Event) == 24

@@ -8,7 +8,8 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from tcpcore.records.knobs cimport (
-    SYNQ_DROP_NEW, SYNQ_EVICT_OLDEST, SYNQ_EVICT_RANDOM, SYNQ_LINUX, SYNQ_SHORT_TIMER,
+    ACCEPT_QUEUE_ONE_MORE, SYNQ_DROP_NEW, SYNQ_EVICT_OLDEST, SYNQ_EVICT_RANDOM, SYNQ_LINUX,
+    SYNQ_SHORT_TIMER,
 )
 
 cdef enum:
@@ -141,7 +142,7 @@ cdef HalfOpenRoom policy_half_open_room(uint32_t backlog, uint32_t cache, const 
 
 cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept nogil:
     """How many connections may wait for accept() at a listener with this backlog; one may always."""
-    if not knobs.accept_half_more:
+    if knobs.accept_queue_rule == ACCEPT_QUEUE_ONE_MORE:
         return limit + 1
     return limit + limit // 2 if limit else 1
 
@@ -224,7 +225,7 @@ def accept_room(uint32_t limit, bint half_more):
     """How many may wait for accept() at a listener with this backlog."""
     cdef Knobs knobs
     memset(&knobs, 0, sizeof(Knobs))
-    knobs.accept_half_more = half_more
+    knobs.accept_queue_rule = half_more
     return policy_accept_room(limit, &knobs)
 
 

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
-from tcpcore.records.knobs cimport ROUND_DOWN
+from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
 from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
@@ -44,7 +44,7 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
     """
     cdef uint32_t size = listener.rcv_buf if listener.rcv_buf else eng.knobs.rcv_buf_whole
     cdef bint stamped = told.opts & OPT_TS
-    if eng.knobs.window_rounding != ROUND_DOWN:
+    if eng.knobs.window_rounding != ROUND_MSS_DOWN:
         return buffer_for(eng, listener, stamped)
     return own_buffer(eng, rounded(&eng.knobs, size, told.mss, False), stamped)
 

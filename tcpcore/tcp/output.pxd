@@ -7,7 +7,7 @@ from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.seq cimport seq_lt
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport Counters, Mib, count
-from tcpcore.records.knobs cimport ROUND_DOWN, ROUND_UP, Knobs
+from tcpcore.records.knobs cimport ROUND_MSS_DOWN, ROUND_MSS_UP, Knobs
 from tcpcore.records.segment cimport (
     ACK, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN, Segment, seg_end,
 )
@@ -71,12 +71,12 @@ cdef inline void forget_limit(const Tcb* tcb, Cold* cold) noexcept nogil:
 
 
 cdef inline uint32_t rounded(const Knobs* knobs, uint32_t size, uint32_t mss, bint stamped) noexcept nogil:
-    """The window that a buffer gives: sysctl.Config.window says the same."""
-    if knobs.window_rounding == ROUND_DOWN:
+    """The window that a buffer gives: Config.window says the same."""
+    if knobs.window_rounding == ROUND_MSS_DOWN:
         if stamped:
             mss = mss - TS_BYTES if mss > TS_BYTES else 1
         return size - size % mss if size > mss else size
-    if knobs.window_rounding == ROUND_UP:
+    if knobs.window_rounding == ROUND_MSS_UP:
         size += (mss - size % mss) % mss
         return size if size < WINDOW_MAX else WINDOW_MAX
     return size

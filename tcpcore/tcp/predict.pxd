@@ -169,15 +169,15 @@ cdef inline Predicted into_fin_wait_2(Tcb* tcb, Cold* cold, Timestamps* stamp, c
 cdef inline Predicted into_time_wait(Tcb* tcb, Cold* cold, Timestamps* stamp, const Segment* seg,
                                      const Knobs* knobs, int64_t now, Counters* counters, Segment* row,
                                      uint32_t* timeout) noexcept nogil:
-    if (seg.flags != FIN | ACK or not is_time_wait_like(FIN_WAIT_2, tcb.bits, knobs) or knobs.time_wait == 0
-            or not undisturbed(tcb, cold, T_FIN_WAIT_2)):
+    if (seg.flags != FIN | ACK or not is_time_wait_like(FIN_WAIT_2, tcb.bits, knobs)
+            or knobs.time_wait_ms == 0 or not undisturbed(tcb, cold, T_FIN_WAIT_2)):
         return PREDICT_NOT
     tcb.rcv_nxt += 1
     note_timestamp(tcb, stamp, seg, now)
     write_row(row, tcb, cold, stamp, knobs, now, ACK, tcb.snd_nxt)
     count(counters, Mib.ConnectionsClosed)
     tcb.state = TIME_WAIT
-    timeout[0] = knobs.time_wait
+    timeout[0] = knobs.time_wait_ms
     return PREDICT_TIME_WAIT
 
 

@@ -2,7 +2,7 @@
 # numbers out; ticks of 1 ms unless the name says _us.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tcpcore.records.knobs cimport Knobs
+from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
 from tcpcore.records.tcb cimport B_COLD, B_PASSIVE, B_SYN_UNACKED, TICK_NS, Cold, Tcb
 
 cdef enum:
@@ -69,14 +69,14 @@ cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
 cdef inline uint32_t rto_of(uint64_t srtt, uint64_t variance, const Knobs* knobs) noexcept nogil:
     """RFC 6298 2.2-2.5: SRTT and 4 RTTVAR, in us, with the profile's least."""
     cdef uint64_t us
-    if knobs.rto_min_rule == 0:
-        us = srtt + (variance if variance > knobs.rto_min_us else knobs.rto_min_us)
+    if knobs.rto_min_rule == RTO_MIN_VARIANCE:
+        us = srtt + (variance if variance > knobs.tcp_rto_min_us else knobs.tcp_rto_min_us)
     else:
         us = srtt + variance
-        if us < knobs.rto_min_us:
-            us = knobs.rto_min_us
+        if us < knobs.tcp_rto_min_us:
+            us = knobs.tcp_rto_min_us
     us = (us + 999) // 1000
-    return <uint32_t>us if us < knobs.rto_max else knobs.rto_max
+    return <uint32_t>us if us < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
 
 
 cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
@@ -86,8 +86,8 @@ cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) n
     if tcb.rtt:
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
-        return knobs.rto_initial                      # our SYN is still being resent
-    return RTO_UNKNOWN if RTO_UNKNOWN < knobs.rto_max else knobs.rto_max
+        return knobs.rto_initial_ms                   # our SYN is still being resent
+    return RTO_UNKNOWN if RTO_UNKNOWN < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
 
 
 cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -97,8 +97,8 @@ cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil
 
 cdef inline uint32_t rexmt_wait(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
-    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max), knobs.rto_slop,
-                   knobs.rto_max)
+    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms),
+                   knobs.rto_slop_ms, knobs.tcp_rto_max_ms)
 
 
 cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
@@ -106,32 +106,32 @@ cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* kn
     """R2 (RFC 9293 3.8.3): the peer has had its time."""
     cdef uint32_t shift = backoff_of(tcb, cold)
     cdef uint32_t before
-    if knobs.retries_by_count or tcb.retries == 0:
+    if knobs.retries_rule == RETRIES_COUNT or tcb.retries == 0:
         return tcb.retries >= limit
     # since the first resend, which came with `before` doublings behind it
     before = shift - tcb.retries
-    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_slop, knobs.rto_max)
-            >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.rto_max))
+    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_slop_ms, knobs.tcp_rto_max_ms)
+            >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.tcp_rto_max_ms))
 
 
 cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
     """The wait after the SYN (SYN-ACK) number `resends`, 0 the first: the slop is for resends only."""
     cdef uint32_t doublings = resends - linear if resends > linear else 0
-    return slopped(backed_off(knobs.rto_initial, doublings, knobs.rto_max), knobs.rto_slop if resends else 0,
-                   knobs.rto_max)
+    return slopped(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms),
+                   knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
 
 
 cdef inline uint32_t first_wait(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
     """What the timer of a first SYN or SYN-ACK was set to; keepinit may have cut the SYN's short."""
     cdef uint32_t wait = syn_interval(knobs, 0, 0)
-    if knobs.keepinit and knobs.keepinit < wait and not tcb.bits & B_PASSIVE:
-        return knobs.keepinit
+    if knobs.keepinit_ms and knobs.keepinit_ms < wait and not tcb.bits & B_PASSIVE:
+        return knobs.keepinit_ms
     return wait
 
 
 cdef inline bint keeps_full_socket(const Knobs* knobs) noexcept nogil:
     """What tcp_fin_timeout has above a minute an orphan in FIN-WAIT-2 spends as a connection (Linux)."""
-    return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout > TW_FULL_MS
+    return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout_ms > TW_FULL_MS
 
 
 cdef inline uint32_t rto_with(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
@@ -151,14 +151,14 @@ cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sampl
     """3.5 RTO are certainly less than `wait`: with both round trips at most M, neither SRTT nor 1.6 RTTVAR is
     more, and the RTO at most 3.5 M, the least variance and a tick. It saves working it out."""
     cdef uint32_t most = sample if sample > tcb.rtt else tcb.rtt
-    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.rto_min_us // 1000 + 2) < wait
+    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.tcp_rto_min_us // 1000 + 2) < wait
 
 
 cdef inline uint32_t fin_wait_2_time(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                      uint32_t sample) noexcept nogil:
     """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
     what is above a minute a second time. sample: see rto_with."""
-    cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
+    cdef uint32_t wait = knobs.fin_timeout_ms - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
     if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, wait):
         return wait
     least = rto_with(tcb, cold, knobs, sample)

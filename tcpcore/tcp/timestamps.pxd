@@ -43,7 +43,7 @@ cdef inline bint rtt_serves(const Tcb* tcb, const Segment* seg, const Knobs* kno
     nothing is resent; only Linux's PAWS asks, where FIN-WAIT-2 stays a connection."""
     if not in_set(tcb.state, OUR_FIN) or tcb.snd_una != tcb.snd_nxt:
         return True
-    if tcb.state != FIN_WAIT_1 or knobs.paws_rule != PAWS_SPARE_ACKS:
+    if tcb.state != FIN_WAIT_1 or knobs.paws_answers != PAWS_SPARE_ACKS:
         return False
     return (not tcb.bits & B_ORPHAN or not knobs.orphan_fin_wait_2_brief or keeps_full_socket(knobs)
             or (seg.flags & FIN and seg_end(seg) != tcb.rcv_nxt + 1))

@@ -15,8 +15,9 @@ from tcpcore.records.counters cimport (
     NoCause, count, count_n,
 )
 from tcpcore.records.knobs cimport (
-    ACCEPT_LINUX, ACCEPT_RFC, ACCEPT_TRIM, HALF_OPEN_LINUX, HALF_OPEN_SYNCACHE, PAWS_ANSWER_TEXT,
-    PAWS_SPARE_ACKS, SYN_TEXT_DROPPED, SYN_TEXT_KEPT, TIME_WAIT_LINUX, TIME_WAIT_RFC,
+    ACCEPT_LINUX, ACCEPT_RFC, ACCEPT_TRIM, ACK_RANGE_RFC793, HALF_OPEN_LINUX, HALF_OPEN_SYNCACHE,
+    PAWS_ANSWER_TEXT, PAWS_SPARE_ACKS, RETRIES_COUNT, RETRIES_TIME, SYN_TEXT_DROPPED, SYN_TEXT_KEPT,
+    TIME_WAIT_LINUX, TIME_WAIT_RFC,
 )
 from tcpcore.records.out_of_order cimport (
     ranges_add, ranges_empty, ranges_fin_next, ranges_set_fin, ranges_take,
@@ -120,7 +121,7 @@ cdef void orphan_fin_wait_2(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* ac
     """In FIN-WAIT-2 without an application."""
     if keeps_full_socket(knobs):
         tcb.bits |= B_FULL_SOCKET
-        set_main(tcb, act, T_FIN_WAIT_2, knobs.fin_timeout - TW_FULL_MS)
+        set_main(tcb, act, T_FIN_WAIT_2, knobs.fin_timeout_ms - TW_FULL_MS)
     else:
         await_fin(tcb, cold, knobs, act)
 
@@ -146,7 +147,7 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
     act.ranges.n = 0
     act.ranges.has_fin = 0
     count(act.counters, Mib.ConnectionsClosed)
-    if knobs.time_wait == 0:
+    if knobs.time_wait_ms == 0:
         die(act, NoCause, 0)
         return
     if act.tw_full and not counted:
@@ -155,9 +156,9 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
         return
     if not counted:
         forget_limit(tcb, cold)
-        count_time_wait(act.counters, knobs.time_wait)
+        count_time_wait(act.counters, knobs.time_wait_ms)
     tcb.state = TIME_WAIT
-    set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
+    set_main(tcb, act, T_TIME_WAIT, knobs.time_wait_ms)
 
 
 # --- 3.10.1 OPEN Call --------------------------------------------------------------------
@@ -166,8 +167,8 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
 cdef void arm_syn(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act, uint32_t wait) noexcept nogil:
     """The timer of our own SYN; an attempt that is bounded ends with its bound (keepinit)."""
     cdef uint32_t left
-    if knobs.keepinit:
-        left = tcb.snd_wl1 + knobs.keepinit - <uint32_t>tick_up(now)
+    if knobs.keepinit_ms:
+        left = tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now)
         wait = left if left < wait else wait
     set_main(tcb, act, T_REXMT, wait)
 
@@ -340,10 +341,10 @@ cdef void in_syn_sent(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     # first, check the ACK bit
     if seg.flags & ACK and (seq_le(seg.ack, tcb.snd_una) or seq_lt(tcb.snd_nxt, seg.ack)):
         put_answering_rst(seg, act)
-        if knobs.early_syn_resend and tcb.retries == 0:
+        if knobs.early_syn_resend_ms and tcb.retries == 0:
             # the RST may have cleared the way: do not wait the whole second
             tcb.bits |= B_RESEND_SYN
-            arm_syn(tcb, knobs, now, act, knobs.early_syn_resend)
+            arm_syn(tcb, knobs, now, act, knobs.early_syn_resend_ms)
         return
     if (knobs.tsecr_checked and seg.flags & ACK and seg.opts & OPT_TS and tcb.bits & B_TS and seg.tsecr
             and not echoes_syn(act.stamp, seg, now)):
@@ -488,6 +489,8 @@ cdef bint in_syncache(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kno
             tcb.bits &= ~B_TS
         synack_again(tcb, cold, knobs, now, act)
     elif seg.flags & (SYN | ACK) == ACK:
+        if stamp_missing(tcb, seg, knobs):
+            return False
         if older(tcb, act.stamp, seg):
             count(act.counters, Mib.PAWSEstab)
             return False
@@ -567,7 +570,7 @@ cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* stamp
         return False
     if stamp.recent - seg.tsval <= knobs.paws_tolerance_ticks:
         return False
-    if (knobs.paws_rule == PAWS_SPARE_ACKS and seg_len(seg) == 0 and seg.flags & ACK
+    if (knobs.paws_answers == PAWS_SPARE_ACKS and seg_len(seg) == 0 and seg.flags & ACK
             and seg.seq == tcb.rcv_nxt and seg.ack == tcb.snd_una
             and not moves_window(tcb, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))):
         return stamp.recent - seg.tsval > rto(tcb, cold, knobs)
@@ -667,7 +670,7 @@ cdef bint first_trimmed(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
         return True
     if paws_rejects(tcb, cold, act.stamp, cut, knobs, now):
         count(act.counters, Mib.PAWSEstab)
-        if cut.payload_len or knobs.paws_rule != PAWS_ANSWER_TEXT:
+        if cut.payload_len or knobs.paws_answers != PAWS_ANSWER_TEXT:
             duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedPAWS)
         return False
     if tcb.state == SYN_RECEIVED and seq_lt(cut.seq, tcb.rcv_nxt - 1):
@@ -765,12 +768,12 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
             pump(tcb, cold, knobs, now, act, 1)
         return True
     if seq_lt(tcb.snd_nxt, seg.ack):
-        if knobs.ack_range_793:
+        if knobs.ack_range == ACK_RANGE_RFC793:
             put_ack(tcb, cold, knobs, now, act)
         else:
             challenge(tcb, cold, seg, knobs, now, act)
         return False
-    if seq_lt(seg.ack, tcb.snd_una) and not knobs.ack_range_793:
+    if seq_lt(seg.ack, tcb.snd_una) and knobs.ack_range != ACK_RANGE_RFC793:
         # RFC 5961 5.2: how old may an ACK be? no older than the largest window, or than all it acknowledged,
         # to which the SYN belongs where we opened
         reach = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
@@ -945,7 +948,7 @@ cdef void deliver(Tcb* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes, bin
 
 cdef bint owes_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """Delayed ACK (RFC 9293 3.8.6.3): at once without delack_ms, on every second segment, or for a gap."""
-    if knobs.delack == 0:
+    if knobs.delack_ms == 0:
         return True
     use_cold(tcb, cold)
     cold.delayed += 1
@@ -953,7 +956,7 @@ cdef bint owes_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexce
         return True
     act.side_op = OP_ARM
     act.side_kind = T_DELACK
-    act.side_timeout = knobs.delack
+    act.side_timeout = knobs.delack_ms
     return False
 
 
@@ -1130,7 +1133,7 @@ cdef void in_time_wait_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
         if tcb.bits & B_TS and seg.opts & OPT_TS:
             take_timestamp(act.stamp, seg, now)
         if not seg.flags & RST:
-            set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
+            set_main(tcb, act, T_TIME_WAIT, knobs.time_wait_ms)
         return
     if reopens(tcb, cold, seg, act):
         if not act.listening:
@@ -1140,7 +1143,7 @@ cdef void in_time_wait_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
     if seg.flags & RST:
         return
     if paws or seg.flags & ACK:
-        set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
+        set_main(tcb, act, T_TIME_WAIT, knobs.time_wait_ms)
     duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedTimeWait)
 
 
@@ -1167,7 +1170,7 @@ cdef void in_time_wait_rfc(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs
             return
         count_n(act.counters, Mib.PAWSTimewait, paws)
         if fin and not paws:
-            set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)
+            set_main(tcb, act, T_TIME_WAIT, knobs.time_wait_ms)
         duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedTimeWait)
 
 
@@ -1184,7 +1187,7 @@ cdef void in_time_wait_freebsd(Tcb* tcb, Cold* cold, const Segment* seg, const K
     if not seg.flags & ACK or stamp_missing(tcb, seg, knobs):
         return
     if seg.flags & FIN and seg_end(seg) == tcb.rcv_nxt:
-        set_main(tcb, act, T_TIME_WAIT, knobs.time_wait)      # the peer's FIN again
+        set_main(tcb, act, T_TIME_WAIT, knobs.time_wait_ms)      # the peer's FIN again
     if seg.flags != ACK or seg.payload_len or seg.seq != tcb.rcv_nxt or seg.ack != tcb.snd_nxt:
         put_ack(tcb, cold, knobs, now, act)
 
@@ -1248,9 +1251,9 @@ cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     cdef uint32_t most = knobs.tcp_syn_retries + (linear if tcb.state == SYN_SENT else 0)
     cdef uint32_t elapsed = <uint32_t>tick_up(now) - tcb.snd_wl1
     count(act.counters, Mib.TCPTimeouts)
-    if tcb.retries >= most or (knobs.keepinit and elapsed >= knobs.keepinit) or (
-            not knobs.retries_by_count and tcb.retries
-            and elapsed >= backoff_sum(knobs.rto_initial, 0, knobs.tcp_syn_retries, 0, knobs.rto_max)):
+    if tcb.retries >= most or (knobs.keepinit_ms and elapsed >= knobs.keepinit_ms) or (
+            knobs.retries_rule == RETRIES_TIME and tcb.retries and elapsed >= backoff_sum(
+                knobs.rto_initial_ms, 0, knobs.tcp_syn_retries, 0, knobs.tcp_rto_max_ms)):
         count(act.counters, Mib.AttemptFails)
         count(act.counters, Mib.TCPAbortOnTimeout)
         die(act, CauseConnectTimedOut, ETIMEDOUT)
@@ -1308,7 +1311,7 @@ cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
         give_up(act)
         return
     tcb.retries += 1
-    if cold.backoff < 31 and (knobs.retries_by_count or cold.backoff < knobs.tcp_retries2):
+    if cold.backoff < 31 and (knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
         cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
     set_main(tcb, act, T_PERSIST, rexmt_wait(tcb, cold, knobs))
     probe(tcb, cold, knobs, now, act)

@@ -167,3 +167,15 @@ def test_the_entry_goes_with_its_listener(syn_received):
     assert syn_received.state == State.CLOSED
     syn_received.arrives("A")
     syn_received.expects("R", seq=1)
+
+
+@pytest.mark.knobs(tcp_timestamps=2)
+@pytest.mark.parametrize("ack", [1, 5])
+def test_an_ack_without_the_timestamp_that_was_agreed_is_dropped(syn_received, ack):
+    syn_received.timestamps = False
+    syn_received.arrives("A", ack=ack)
+    syn_received.expects(SILENCE)
+    assert syn_received.state == State.SYN_RECEIVED
+    syn_received.timestamps = True
+    syn_received.arrives("A")
+    assert syn_received.state == State.ESTABLISHED

@@ -47,15 +47,15 @@ def test_listener_resets_an_acknowledgement_of_nothing(listening, flags):
     assert listening.state == State.CLOSED
 
 
-@pytest.mark.parametrize("acceptance", ["linux", "rfc"])
+@pytest.mark.parametrize("dropped", [1, 0])
 @pytest.mark.parametrize("flags, length", [("", 0), ("F", 0), ("P", 20), ("FPU", 0)])
-def test_what_acknowledges_nothing_is_not_even_told_that_it_is_old(request, host, flags, length, acceptance):
+def test_what_acknowledges_nothing_is_not_even_told_that_it_is_old(request, host, flags, length, dropped):
     """Linux; by the letter it is unacceptable and answered."""
-    if host.stack.config.acceptance != acceptance:
-        host.stack = type(host.stack)(configuration(acceptance=acceptance))
+    if host.stack.config.flagless_dropped != dropped:
+        host.stack = type(host.stack)(configuration(flagless_dropped=dropped))
     established = request.getfixturevalue("established")
     established.arrives(flags, seq=-30, length=length)
-    established.expects(*(["A"] if acceptance == "rfc" else [SILENCE]))
+    established.expects(*([SILENCE] if dropped else ["A"]))
     established.arrives(flags, seq=1, length=length)
     established.expects(SILENCE)
     assert established.state == State.ESTABLISHED

@@ -76,6 +76,19 @@ def test_differing_leaves_out_what_is_the_same(loadgen):
     assert "tcp_window_scaling" not in rows
 
 
+def test_every_knob_says_what_it_does(loadgen):
+    rows = document(loadgen("profiles", "--format", "json"))["knobs"]
+    assert rows["time_wait_ms"]["doc"] == "2 MSL [0 to 1073741823, ms]"
+    assert all(row["doc"] for row in rows.values())
+    plain, explained = (loadgen("profiles", *args).stdout.splitlines() for args in ([], ["--explain"]))
+    assert len(plain) == len(explained)
+    for knob, row in rows.items():
+        (line,) = (line for line in explained if line.removeprefix("*").split()[:1] == [knob])
+        assert line.endswith(row["doc"])
+    table = csv.DictReader(io.StringIO(loadgen("profiles", "--format", "csv").stdout))
+    assert {row["knob"]: row["doc"] for row in table} == {knob: row["doc"] for knob, row in rows.items()}
+
+
 @pytest.mark.parametrize("profile", ["linux", "freebsd", "strict"])
 def test_every_cell_is_a_value_that_o_takes(loadgen, profile):
     """A column, given knob by knob to another profile, is that column again."""

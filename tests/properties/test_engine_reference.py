@@ -60,6 +60,16 @@ NAMES = st.sampled_from(["linux", "freebsd", "strict"]).flatmap(lambda profile: 
     sorted(name for name in CONFIGS if name.split(",")[0] == profile
            or (profile == "linux" and name.split(",")[0] not in ("freebsd", "strict")))))
 
+#: What `acceptance` does not say: drawn one by one, on top of any profile, as is `acceptance` itself.
+BESIDE_ACCEPTANCE = {
+    "acceptance": st.sampled_from(["linux", "rfc", "trim"]),
+    "paws_tolerance_ticks": st.sampled_from([0, 1, 5]),
+    **dict.fromkeys(
+        ["paws_ignores_old_acks", "ts_recent_needs_good_ack", "rst_seq_in_window", "fin_fills_buffer",
+         "fin_acked_at_once", "flagless_dropped", "fin_freezes_window"], st.integers(0, 1)),
+}
+MIXED = st.one_of(st.just({}), st.fixed_dictionaries({}, optional=BESIDE_ACCEPTANCE))
+
 FIN, SYN, RST, PSH, ACK = Flag.FIN, Flag.SYN, Flag.RST, Flag.PSH, Flag.ACK
 flags = st.one_of(
     st.sampled_from([SYN, ACK, ACK, ACK | PSH, ACK | PSH, ACK | FIN, ACK | FIN]),
@@ -105,9 +115,10 @@ def plain(counts):
 
 
 class EngineAndReference(RuleBasedStateMachine):
-    @initialize(name=NAMES, later=st.sampled_from([0, 0, 1, 999_999]))
-    def start(self, name, later):
-        self.engine, self.reference = Engine(CONFIGS[name]), ReferenceEngine(CONFIGS[name])
+    @initialize(name=NAMES, mixed=MIXED, later=st.sampled_from([0, 0, 1, 999_999]))
+    def start(self, name, mixed, later):
+        config = CONFIGS[name].replace(**mixed)
+        self.engine, self.reference = Engine(config), ReferenceEngine(config)
         self.now = EDGE * MS + later
         self.listeners = []            # (the engine's id, the reference's)
         self.conns = []                # handles ever given

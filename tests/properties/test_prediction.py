@@ -6,10 +6,11 @@ from hypothesis import given, settings
 
 from tcpcore import Config, Engine, segments
 from tests.properties.test_batches import CLIENT, MS, SERVER, conversations, retell, seen, told_alike
+from tests.properties.test_engine_reference import BESIDE_ACCEPTANCE
 
 
 @settings(max_examples=300)
-@given(conversations(profiles=(Config.linux, Config.freebsd, Config.strict)))
+@given(conversations(profiles=(Config.linux, Config.freebsd, Config.strict), knobs=BESIDE_ACCEPTANCE))
 def test_fast_is_slow(conversation):
     config, *recorders = conversation
     for recorder in recorders:

@@ -204,7 +204,7 @@ class Arrival(HalfOpen, TimeWait):
             return
         if conn.orphan and conn.state == State.FIN_WAIT_2 and self.brief and not conn.whole:
             return self.in_orphaned_fin_wait_2(conn, seg, now)
-        if self.linux and not (seg.syn or seg.rst or seg.has_ack):
+        if self.config.flagless_dropped and not (seg.syn or seg.rst or seg.has_ack):
             return
         owed = None
         if self.trims:
@@ -246,7 +246,8 @@ class Arrival(HalfOpen, TimeWait):
         if seg is None:
             return None, None if self.limited(conn, probe, now, "TCPACKSkippedSeq") else self.ordinary_ack(
                 conn, now)
-        conn.update_timestamp(seg, now)
+        if not self.config.ts_recent_needs_good_ack:
+            conn.update_timestamp(seg, now)
         return seg, "ack" if again or probe else None
 
     def without_old(self, conn, seg):
@@ -276,27 +277,23 @@ class Arrival(HalfOpen, TimeWait):
     def too_old(self, conn, seg, now):
         """PAWS, with its 24 days."""
         young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
-        late = self.linux and seg.has_ts and conn.ts_recent == add(seg.tsval, 1)
+        late = (conn.ts_recent - seg.tsval) % SPACE <= self.config.paws_tolerance_ticks
         return (conn.older(seg) and young and not late and not seg.rst
                 and not self.harmless_replay(conn, seg))
 
     def first_sequence(self, conn, seg, now):
         if self.too_old(conn, seg, now):
-            if self.linux and seg.has_ack and seg.len == 0 and before(seg.seq, conn.rcv_nxt):
+            if (self.config.paws_ignores_old_acks and seg.has_ack and seg.len == 0
+                    and before(seg.seq, conn.rcv_nxt)):
                 self.count("PAWSOldAck")
                 return False
             self.count("PAWSEstab")
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedPAWS")
         if not (self.acceptable(conn, seg) or self.exact_rst(conn, seg) or self.crossed_syn_ack(conn, seg)):
             return self.not_acceptable(conn, seg, now, "TCPACKSkippedSeq")
-        if not self.linux:
+        if not self.config.ts_recent_needs_good_ack:
             conn.update_timestamp(seg, now)
         return True
-
-    @property
-    def linux(self):
-        """Linux's idea of an acceptable segment."""
-        return self.config.acceptance == "linux"
 
     def harmless_replay(self, conn, seg):
         """A pure ACK that says nothing new may be up to one RTO old."""
@@ -346,7 +343,7 @@ class Arrival(HalfOpen, TimeWait):
     def second_rst(self, conn, seg, now):
         if not seg.rst:
             return True
-        if self.config.acceptance != "linux" and not self.seq_in_window(conn, seg):
+        if self.config.rst_seq_in_window and not self.seq_in_window(conn, seg):
             return False
         if conn.half_open:
             return self.rst_for_half_open(conn, seg, now)
@@ -400,7 +397,7 @@ class Arrival(HalfOpen, TimeWait):
             return self.challenge_ack(conn, now)
         room = AT_ONCE
         if not before(seg.ack, conn.snd_una):
-            if self.linux:
+            if self.config.ts_recent_needs_good_ack:
                 conn.update_timestamp(seg, now)
             if conn.main and conn.main[1] == PERSIST:
                 conn.retries = 0
@@ -514,7 +511,7 @@ class Arrival(HalfOpen, TimeWait):
             owed = "ack" if "ack" in (owed, due) else due
             if conn.peer_done and not self.eighth_fin(conn, now):
                 return
-            if conn.state == State.CLOSING and self.linux and self.waiting(conn):
+            if conn.state == State.CLOSING and self.config.fin_acked_at_once and self.waiting(conn):
                 self.ordinary_ack(conn, now)
                 owed, room = None, room - 1
         elif conn.state in BEHIND_FIN and seg.len:

@@ -138,7 +138,7 @@ class Sending:
 
     def next_window(self, conn):
         whole = self.whole_window(conn)
-        if conn.peer_done and self.told(conn) and self.config.acceptance == "linux":
+        if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
         if not conn.unread:
             return whole
@@ -452,7 +452,7 @@ class Sending:
         self.count("BytesReceived", taken)
         if not self.config.auto_read:
             conn.unread += taken
-            conn.had_unread |= taken > 0 or (bool(fin) and self.config.acceptance == "linux")
+            conn.had_unread |= taken > 0 or (bool(fin) and bool(self.config.fin_fills_buffer))
 
     def settle(self, conn, now, owed, room=AT_ONCE):
         """After all steps: queued data, else the ACK that is owed."""

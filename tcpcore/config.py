@@ -1,0 +1,212 @@
+"""`Config`: the settings of an engine, one frozen, validated record under the names a host uses.
+
+Every behaviour on which Linux, FreeBSD and the RFCs differ is a knob, and a profile is nothing but a table of
+values: the engine never asks which one it runs. The knobs are declared in `knobs`, a host's `sysctl -a` is
+read by `sysctl`. Not here: what a knob does (whoever reads it).
+
+Invariant: a `Config` that exists is valid, and equal settings compare equal (values are normalised: `True` to
+1, "10.0.0.1" and 0x0A000001 to "10.0.0.1", port algorithm 4 to "double-hash").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, Self
+
+from tcpcore.knob_types import AS_LINUX, Knob, UnknownKnob, hint, wrong
+from tcpcore.knobs import MAX_WINDOW, Knobs
+
+__all__ = ["DECLARED", "DERIVED", "FREEBSD", "STRICT", "Config", "engine_value"]
+
+#: The declaration of each knob by its name, in the order of `Config`.
+DECLARED: Final[Mapping[str, Knob]] = {knob.name: knob.metadata["knob"] for knob in dataclasses.fields(Knobs)}
+
+#: What FreeBSD 14 does otherwise than Linux.
+FREEBSD: Final[Mapping[str, Any]] = {
+    name: knob.freebsd for name, knob in DECLARED.items() if knob.freebsd is not AS_LINUX
+}
+#: What the RFCs ask otherwise than Linux; `Knob.rfc` says why.
+STRICT: Final[Mapping[str, Any]] = {
+    name: knob.strict for name, knob in DECLARED.items() if knob.strict is not AS_LINUX
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Knobs):
+    """Every knob of an `Engine`; the defaults are those of a Linux 6.18 host.
+
+    `Config(tcp_syncookies=2)` is `Config.linux(tcp_syncookies=2)`. `dataclasses.fields`,
+    `asdict` and `replace` work; so do `config.replace(...)`, TOML and a host's `sysctl -a`.
+
+    Raises
+    ------
+    UnknownKnob
+        A `TypeError` and a `ValueError`; names the knob and the nearest known one.
+    TypeError, ValueError
+        Wrong type or value: "name: expected ..., got ...".
+
+    Notes
+    -----
+    Switches are 0 or 1 and take bool. `None` is "no limit" (kept as 2147483647) for
+    `tcp_challenge_ack_limit` and `tcp_max_tw_buckets`, and "no bound" for `keepinit_ms`.
+    docs/knobs.md lists what each knob does, its range and its value in each profile.
+    """
+
+    # provenance, no knobs: neither compared nor written
+    sysctl_taken: ClassVar[tuple[str, ...]] = ()  # what `from_sysctl` took
+    sysctl_ignored: ClassVar[int] = 0  # how many keys it did not know
+    sysctl_unknown: ClassVar[tuple[str, ...]] = ()  # and their names
+
+    def __new__(cls, **knobs: object) -> Self:
+        # Before the generated __init__, so that its bare TypeError never speaks first.
+        for name in knobs:
+            if name not in DECLARED:
+                raise UnknownKnob(f"unknown knob {name!r}{hint(name, DECLARED)}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        for name, knob in DECLARED.items():
+            object.__setattr__(self, name, knob.check(name, getattr(self, name)))
+        if self.tcp_rto_min_us > self.tcp_rto_max_ms * 1000:
+            expected = f"at most tcp_rto_max_ms ({self.tcp_rto_max_ms} ms)"
+            raise wrong(ValueError, "tcp_rto_min_us", expected, self.tcp_rto_min_us)
+        if self.rto_initial_ms > self.tcp_rto_max_ms:
+            expected = f"at most tcp_rto_max_ms ({self.tcp_rto_max_ms} ms)"
+            raise wrong(ValueError, "rto_initial_ms", expected, self.rto_initial_ms)
+
+    # -- profiles --------------------------------------------------------------------------
+
+    @classmethod
+    def linux(cls, **knobs: Any) -> Self:
+        """What a Linux 6.18 host does: the defaults."""
+        return cls(**knobs)
+
+    @classmethod
+    def freebsd(cls, **knobs: Any) -> Self:
+        """What a FreeBSD 14 host does."""
+        return cls(**{**FREEBSD, **knobs})
+
+    @classmethod
+    def strict(cls, **knobs: Any) -> Self:
+        """RFC 9293, 5961 and 6298 to the letter; docs/knobs.md says why, value by value.
+
+        `tcp_rfc1337` is 0: by RFC 9293 3.10.7.4 (2nd) an exact RST ends TIME-WAIT, and RFC 1337
+        is advice. Where the letter leaves a number open, the Linux value stays. What the letter does not
+        know at all, an application that is gone (`close`), keeps Linux's `tcp_fin_timeout`;
+        the RFC's CLOSE is `shutdown`, which is unbounded. SHLD-18 asks for delayed ACKs and
+        gives no delay, so they are sent at once; `delack_ms` below 500 delays them.
+        """
+        return cls(**{**STRICT, **knobs})
+
+    def replace(self, **knobs: Any) -> Self:
+        """A copy with other values; where it came from (`sysctl_taken`) stays known."""
+        copy = dataclasses.replace(self, **knobs)
+        copy._remember(self.sysctl_taken, self.sysctl_unknown)
+        return copy
+
+    def _remember(self, taken: tuple[str, ...], unknown: tuple[str, ...]) -> None:
+        object.__setattr__(self, "sysctl_taken", taken)
+        object.__setattr__(self, "sysctl_unknown", unknown)
+        object.__setattr__(self, "sysctl_ignored", len(unknown))
+
+    # -- derived -----------------------------------------------------------------------------
+
+    def window(self, rcv_buf: int | None = None, mss: int | None = None, *, stamped: bool = False) -> int:
+        """The receive window in bytes that a buffer gives, rounded as `window_rounding` says.
+
+        A buffer below one MSS is never rounded down: Linux does not either. Where it knows that segments
+        will carry timestamps (`stamped`: it has the peer's SYN), it rounds to what is left for text.
+        """
+        size = self.rcv_buf if rcv_buf is None else rcv_buf
+        unit = self.mss if mss is None else mss
+        if stamped and self.window_rounding == "mss-down":
+            unit = max(1, unit - 12)
+        if self.window_rounding == "mss-down" and size > unit:
+            return size - size % unit
+        if self.window_rounding == "mss-up":
+            return min(size + -size % unit, MAX_WINDOW)
+        return size
+
+    def wscale(self, rcv_buf: int | None = None, mss: int | None = None) -> int:
+        """The window shift offered for a buffer: the smallest that lets 16 bits tell its
+        window (RFC 7323 2.2), at least `rcv_wscale_min`."""
+        size = max(self.rcv_buf if rcv_buf is None else rcv_buf, self.window(rcv_buf, mss))
+        shift = self.rcv_wscale_min
+        while shift < 14 and 65535 << shift < size:
+            shift += 1
+        return shift
+
+    @property
+    def rcv_wscale(self) -> int:
+        """`wscale()` of `rcv_buf`."""
+        return self.wscale()
+
+    # -- files ---------------------------------------------------------------------------------
+
+    @classmethod
+    def from_toml(cls, source: str | os.PathLike[str], **knobs: Any) -> Self:
+        """From a flat TOML document, given as a path or as its text; `knobs` override it.
+
+        A string with a newline or "=" in it is text, any other a path. Knobs that the
+        document leaves out have their Linux values.
+        """
+        if isinstance(source, str) and (not source.strip() or "\n" in source or "=" in source):
+            text = source
+        elif isinstance(source, (str, os.PathLike)):
+            text = Path(source).read_text(encoding="utf-8")
+        else:
+            raise wrong(TypeError, "source", "a path or TOML text", source)
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"source: expected TOML, got an error: {error}") from error
+        return cls(**{**document, **knobs})
+
+    def to_toml(self) -> str:
+        """Every knob as flat TOML; `from_toml` of it is equal. A knob that is None is left
+        out, as TOML has no word for it."""
+        lines = []
+        for name in DECLARED:
+            value = getattr(self, name)
+            if value is not None:  # on our values JSON's notation is TOML's
+                lines.append(f"{name} = {json.dumps(value)}\n")
+        return "".join(lines)
+
+    @classmethod
+    def from_sysctl(cls, text: str, **knobs: Any) -> Self:
+        """From the output of `sysctl -a` on a Linux host; `knobs` override it.
+
+        What it knows is taken and listed in `sysctl_taken` (in the order of the text), the other keys
+        are counted in `sysctl_ignored` and listed in `sysctl_unknown`. `/etc/sysctl.conf` reads as well.
+        """
+        from tcpcore.sysctl import parse  # here, because that module exports Config under its old name
+
+        found, unknown = parse(text)
+        config = cls(**{**found, **knobs})
+        config._remember(tuple(found), tuple(unknown))
+        return config
+
+
+# -- the engine's struct ---------------------------------------------------------------------------
+
+#: The fields of the engine's struct (records/knobs.pxd) that are made from a knob: all others are knobs.
+DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
+    "rcv_wscale": lambda config: config.wscale(),
+    "rcv_buf": lambda config: config.window(),
+    "rcv_buf_stamped": lambda config: config.window(stamped=True),
+    "rcv_buf_whole": lambda config: config.rcv_buf,
+    "fin_timeout_ms": lambda config: config.tcp_fin_timeout * 1000,
+}
+
+
+def engine_value(config: Config, field: str) -> int:
+    """The value of a field of the engine's struct: a knob as a number, or what is derived."""
+    if field in DERIVED:
+        return DERIVED[field](config)
+    return DECLARED[field].number(getattr(config, field))

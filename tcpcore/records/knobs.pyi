@@ -1,0 +1,59 @@
+from enum import IntEnum
+
+import numpy as np
+
+KNOBS: np.dtype[np.void]
+
+class SynqPolicy(IntEnum):
+    SYNQ_LINUX = 0
+    SYNQ_FREEBSD = 1
+    SYNQ_DROP_NEW = 2
+    SYNQ_EVICT_OLDEST = 3
+    SYNQ_EVICT_RANDOM = 4
+    SYNQ_SHORT_TIMER = 5
+
+class AcceptQueueRule(IntEnum):
+    ACCEPT_QUEUE_ONE_MORE = 0
+    ACCEPT_QUEUE_HALF_MORE = 1
+
+class RtoMinRule(IntEnum):
+    RTO_MIN_VARIANCE = 0
+    RTO_MIN_RTO = 1
+
+class RetriesRule(IntEnum):
+    RETRIES_TIME = 0
+    RETRIES_COUNT = 1
+
+class WindowRounding(IntEnum):
+    ROUND_MSS_DOWN = 0
+    ROUND_MSS_UP = 1
+    ROUND_NONE = 2
+
+class Acceptance(IntEnum):
+    ACCEPT_LINUX = 0
+    ACCEPT_RFC = 1
+    ACCEPT_TRIM = 2
+
+class HalfOpenRules(IntEnum):
+    HALF_OPEN_LINUX = 0
+    HALF_OPEN_RFC = 1
+    HALF_OPEN_SYNCACHE = 2
+
+class TimeWaitRules(IntEnum):
+    TIME_WAIT_LINUX = 0
+    TIME_WAIT_RFC = 1
+    TIME_WAIT_FREEBSD = 2
+
+class PawsAnswers(IntEnum):
+    PAWS_SPARE_ACKS = 0
+    PAWS_ANSWER_ALL = 1
+    PAWS_ANSWER_TEXT = 2
+
+class AckRange(IntEnum):
+    ACK_RANGE_RFC5961 = 0
+    ACK_RANGE_RFC793 = 1
+
+class SynText(IntEnum):
+    SYN_TEXT_DROPPED = 0
+    SYN_TEXT_KEPT = 1
+    SYN_TEXT_CLIENT = 2
