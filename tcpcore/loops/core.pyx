@@ -28,18 +28,19 @@ from tcpcore.records.tcb cimport (
     OPENING, SYN_RECEIVED, SYN_SENT, TICK_NS, TIME_WAIT, T_DELACK, T_FIN_WAIT_2, T_NONE, T_OUTPUT, T_REXMT,
     T_TIME_WAIT, Cold, Tcb, Timestamps, in_set, is_side,
 )
-from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_listen
-from tcpcore.tcp.opens cimport open_active, open_passive
-from tcpcore.tcp.output cimport is_time_wait_like, put_answering_rst, rounded, rows_due, use_cold
+from tcpcore.tcp.calls cimport abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call
+from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
+from tcpcore.tcp.opens cimport open_active, open_cookie, open_passive, open_text
+from tcpcore.tcp.output cimport emit_answering_rst, rows_due, use_cold
 from tcpcore.tcp.predict cimport (
     PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
     PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_close, predict_segment,
 )
+from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.tcp.rto cimport clock_ms, tick_up
-from tcpcore.tcp.transition cimport (
-    abandon_call, abort_call, close_call, in_closed, open_cookie, open_text, receive_call, segment_arrives,
-    send_call, shutdown_call, timer_expired,
-)
+from tcpcore.tcp.steps cimport segment_arrives
+from tcpcore.tcp.time_wait cimport is_time_wait_like
+from tcpcore.tcp.timeouts cimport timer_expired
 from tcpcore.components.events cimport (
     EV_ACCEPTED, EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_REFUSED, EV_TIME_WAIT, events_add,
     events_bytes, events_free,
@@ -584,7 +585,7 @@ cdef inline uint32_t buffer_for(const EngineState* eng, const Listener* listener
     if listener.rcv_buf == 0:
         return 0
     stamped = stamped and eng.knobs.tcp_timestamps
-    return own_buffer(eng, rounded(&eng.knobs, listener.rcv_buf, eng.knobs.mss, stamped), stamped)
+    return own_buffer(eng, round_window(&eng.knobs, listener.rcv_buf, eng.knobs.mss, stamped), stamped)
 
 
 cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
@@ -594,7 +595,7 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
     cdef bint stamped = told.opts & OPT_TS
     if eng.knobs.window_rounding != ROUND_DOWN:
         return buffer_for(eng, listener, stamped)
-    return own_buffer(eng, rounded(&eng.knobs, size, told.mss, False), stamped)
+    return own_buffer(eng, round_window(&eng.knobs, size, told.mss, False), stamped)
 
 
 cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
@@ -838,7 +839,7 @@ cdef uint32_t has_no_connection(EngineState* eng, const Segment* seg, uint32_t h
     if id == 0:
         in_closed(seg, &eng.knobs, &act)
     else:
-        put_answering_rst(seg, &act)
+        emit_answering_rst(seg, &act)
     return act.n_rows
 
 

@@ -2,13 +2,22 @@
 #
 # Only the verdict: whether a SYN becomes a half-open entry is the queue's to decide (loops/passive),
 # and the row of a reset is put_answering_rst. Inline, as every SYN of a flood asks.
+from tcpcore.records.action cimport Action
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, Segment
+from tcpcore.tcp.output cimport emit_answering_rst
 
 cdef enum ListenVerdict:
     LISTEN_DROP = 0
     LISTEN_RESET = 1
     LISTEN_OPEN = 2
+
+
+cdef inline void in_closed(const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+    """Nobody owns the segment: reset it, unless it is a reset (or FreeBSD's blackhole swallows it)."""
+    if knobs.blackhole >= 2 or (knobs.blackhole == 1 and seg.flags & SYN):
+        return
+    emit_answering_rst(seg, act)
 
 
 cdef inline ListenVerdict in_listen(const Segment* seg, const Knobs* knobs) noexcept nogil:

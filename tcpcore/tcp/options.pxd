@@ -11,12 +11,13 @@ from tcpcore.records.segment cimport (
 from tcpcore.records.tcb cimport (
     B_COLD, B_MATURE, B_RESEND_SYN, B_SACK, B_TS, B_WINDOW, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps,
 )
-from tcpcore.tcp.output cimport MSS_MIN, full_window, use_cold
-from tcpcore.tcp.rto cimport first_wait, rtt_sample, rtt_update, tick_up
-from tcpcore.tcp.timestamps cimport echoed_sample, take_timestamp
+from tcpcore.tcp.output cimport MSS_MIN, use_cold
+from tcpcore.tcp.receive_window cimport full_window
+from tcpcore.tcp.rto cimport first_syn_timeout, rtt_sample, rtt_update, tick_up
+from tcpcore.tcp.timestamps cimport echoed_sample, set_ts_recent
 
 
-cdef inline void read_options(Tcb* tcb, Timestamps* stamp, const Segment* seg, const Knobs* knobs,
+cdef inline void read_options(Tcb* tcb, Timestamps* ts, const Segment* seg, const Knobs* knobs,
                               int64_t now) noexcept nogil:
     """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
@@ -32,7 +33,7 @@ cdef inline void read_options(Tcb* tcb, Timestamps* stamp, const Segment* seg, c
     if not seg.opts & OPT_SACK_OK:
         bits &= ~B_SACK
     if seg.opts & OPT_TS and bits & B_TS:
-        take_timestamp(stamp, seg, now)
+        set_ts_recent(ts, seg, now)
     else:
         bits &= ~B_TS
     tcb.wscale = shifts
@@ -63,14 +64,14 @@ cdef inline void open_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept 
         cold.rcv_adv = tcb.rcv_nxt + (space if space < 65535 else 65535)
 
 
-cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* stamp, const Segment* seg, const Knobs* knobs,
+cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* ts, const Segment* seg, const Knobs* knobs,
                            int64_t now) noexcept nogil:
     """The handshake is complete: first RTT sample. Where something was resent only an echo can tell which of
     them this answers (Karn)."""
     if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
-        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - first_wait(tcb, knobs)))
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - first_syn_timeout(tcb, knobs)))
     elif tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
-        tcb.rtt = <uint16_t>echoed_sample(stamp, seg, now)
+        tcb.rtt = <uint16_t>echoed_sample(ts, seg, now)
     if tcb.bits & B_COLD and tcb.rtt:
         cold.srtt_us = 0
         rtt_update(cold, tcb.rtt)

@@ -29,7 +29,7 @@ cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap)
     return <uint32_t>doubled if doubled < cap else cap
 
 
-cdef inline uint32_t slopped(uint32_t interval, uint32_t slop, uint32_t cap) noexcept nogil:
+cdef inline uint32_t with_slop(uint32_t interval, uint32_t slop, uint32_t cap) noexcept nogil:
     """interval and FreeBSD's allowance for slow peers on top, which is never doubled; at most cap."""
     cdef uint64_t whole = <uint64_t>interval + slop
     return <uint32_t>whole if whole < cap else cap
@@ -41,7 +41,7 @@ cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t las
     cdef uint64_t total = 0
     cdef uint32_t shift
     for shift in range(first, last + 1):
-        total += slopped(backed_off(interval, shift, cap), slop, cap)
+        total += with_slop(backed_off(interval, shift, cap), slop, cap)
     return total
 
 
@@ -95,13 +95,13 @@ cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil
     return cold.backoff if tcb.bits & B_COLD else tcb.retries
 
 
-cdef inline uint32_t rexmt_wait(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+cdef inline uint32_t rexmt_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
-    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max), knobs.rto_slop,
+    return with_slop(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.rto_max), knobs.rto_slop,
                    knobs.rto_max)
 
 
-cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+cdef inline bint r2_reached(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                uint32_t limit) noexcept nogil:
     """R2 (RFC 9293 3.8.3): the peer has had its time."""
     cdef uint32_t shift = backoff_of(tcb, cold)
@@ -114,16 +114,16 @@ cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* kn
             >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.rto_max))
 
 
-cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
+cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
     """The wait after the SYN (SYN-ACK) number `resends`, 0 the first: the slop is for resends only."""
     cdef uint32_t doublings = resends - linear if resends > linear else 0
-    return slopped(backed_off(knobs.rto_initial, doublings, knobs.rto_max), knobs.rto_slop if resends else 0,
+    return with_slop(backed_off(knobs.rto_initial, doublings, knobs.rto_max), knobs.rto_slop if resends else 0,
                    knobs.rto_max)
 
 
-cdef inline uint32_t first_wait(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+cdef inline uint32_t first_syn_timeout(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
     """What the timer of a first SYN or SYN-ACK was set to; keepinit may have cut the SYN's short."""
-    cdef uint32_t wait = syn_interval(knobs, 0, 0)
+    cdef uint32_t wait = syn_timeout(knobs, 0, 0)
     if knobs.keepinit and knobs.keepinit < wait and not tcb.bits & B_PASSIVE:
         return knobs.keepinit
     return wait
@@ -154,7 +154,7 @@ cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sampl
     return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.rto_min_us // 1000 + 2) < wait
 
 
-cdef inline uint32_t fin_wait_2_time(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                      uint32_t sample) noexcept nogil:
     """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
     what is above a minute a second time. sample: see rto_with."""
