@@ -29,9 +29,10 @@ from tcpcore.records.tcb cimport (
     T_TIME_WAIT, Cold, Tcb, Timestamps, in_set, is_side,
 )
 from tcpcore.tcp.calls cimport abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
 from tcpcore.tcp.opens cimport open_active, open_cookie, open_passive, open_text
-from tcpcore.tcp.output cimport emit_answering_rst, rows_due, use_cold
+from tcpcore.tcp.output cimport emit_answering_rst, rows_due
 from tcpcore.tcp.predict cimport (
     PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
     PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_close, predict_segment,

@@ -1,7 +1,8 @@
 # RFC 9293 3.10.7.4, the fifth step: check the ACK field.
 #
-# In SYN-RECEIVED the ACK completes the handshake; else it is checked for its range (RFC 5961 5.2), moves SND.UNA
-# and SND.WND, and if it covers our FIN, the state. A function returns False when the segment is dealt with.
+# In SYN-RECEIVED the ACK completes the handshake; else it is checked for its range (RFC 5961 5.2), moves
+# SND.UNA and SND.WND, and if it covers our FIN, the state. A function returns False when the segment is
+# dealt with.
 # Invariant: SND.UNA only moves forward, and never beyond SND.NXT.
 from libc.stdint cimport uint32_t
 from tcpcore.base.seq cimport seq_le, seq_lt
@@ -43,7 +44,7 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
     if main_kind(tcb, cold) == T_PERSIST:
         tcb.retries = 0                               # the probes are being answered
         if knobs.persist_restarts:
-            arm_main_timer(tcb, act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
     if moves_window(tcb, seg, wnd):
         take_window(tcb, cold, seg, wnd)
     if advanced:
@@ -55,8 +56,8 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
 
 cdef bint without_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                       Action* act) noexcept nogil:
-    """A segment without ACK is dropped. With acceptance "trim" (FreeBSD: tcp_do_segment) the ACK that trimming
-    came to owe is sent nevertheless, and SYN-RECEIVED keeps the text of a repeated SYN."""
+    """A segment without ACK is dropped. With acceptance "trim" (FreeBSD: tcp_do_segment) the ACK that
+    trimming came to owe is sent nevertheless, and SYN-RECEIVED keeps the text of a repeated SYN."""
     if knobs.acceptance == ACCEPT_TRIM:
         if tcb.state == SYN_RECEIVED and (seg.payload_len or seg.flags & FIN):
             act.ack_owed = True
@@ -100,8 +101,9 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
 
 cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        Action* act) noexcept nogil:
-    """RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, else a challenge ACK. RFC 793 lets every old ACK
-    pass, which is half of all numbers and a help to whoever injects text blindly (ack_range_793)."""
+    """RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, else a challenge ACK. RFC 793 lets every
+    old ACK pass, which is half of all numbers and a help to whoever injects text blindly
+    (ack_range_793)."""
     cdef uint32_t reach, first
     if seq_lt(tcb.snd_nxt, seg.ack):
         if knobs.ack_range_793:
@@ -110,8 +112,8 @@ cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
             challenge_ack(tcb, cold, knobs, now, act)
         return False
     if seq_lt(seg.ack, tcb.snd_una) and not knobs.ack_range_793:
-        # no older than the largest window, nor (Linux: tcp_ack, bytes_acked) than all that was ever acknowledged,
-        # to which the SYN belongs where we opened
+        # no older than the largest window, nor (Linux: tcp_ack, bytes_acked) than all that was ever
+        # acknowledged, to which the SYN belongs where we opened
         reach = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
         first = tcb.iss + (1 if tcb.bits & B_PASSIVE else 0)
         if reach > tcb.snd_una - first:
@@ -141,7 +143,7 @@ cdef void acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     if tcb.snd_una == tcb.snd_nxt:
         cancel_main_timer(act)
         return
-    arm_main_timer(tcb, act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
+    arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
     if tcb.bits & B_RECOVER:
         resend_first(tcb, cold, knobs, now, act)
 
@@ -155,9 +157,9 @@ cdef bint fin_acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs
         tcb.state = FIN_WAIT_2
         if (tcb.bits & B_ORPHAN and seg.flags & FIN
                 and knobs.orphan_fin_wait_2_brief and not keeps_full_socket(knobs)):
-            # in order the FIN leads straight on to TIME-WAIT; if it is old, Linux (tcp_rcv_state_process: th->fin)
-            # keeps the full socket too
-            arm_main_timer(tcb, act, T_FIN_WAIT_2, fin_wait_2_timeout(tcb, cold, knobs, act.sample))
+            # in order the FIN leads straight on to TIME-WAIT; if it is old, Linux (tcp_rcv_state_process:
+            # th->fin) keeps the full socket too
+            arm_main_timer(act, T_FIN_WAIT_2, fin_wait_2_timeout(tcb, cold, knobs, act.sample))
             tcb.bits |= B_FULL_SOCKET
         elif tcb.bits & B_ORPHAN:
             enter_orphan_fin_wait_2(tcb, cold, knobs, act)
@@ -176,8 +178,8 @@ cdef bint fin_acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs
 
 
 cdef bint text_after_close(Tcb* tcb, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
-    """Reset a peer whose new text is for an application that is gone (RFC 9293 3.6.1, RFC 2525 2.17), on Linux
-    also one whose text reaches over its own FIN. True: so it was."""
+    """Reset a peer whose new text is for an application that is gone (RFC 9293 3.6.1, RFC 2525 2.17), on
+    Linux also one whose text reaches over its own FIN. True: so it was."""
     if knobs.acceptance == ACCEPT_TRIM:
         return False                                  # has been looked at while trimming
     if seg_len(seg) == 0 or not seq_lt(tcb.rcv_nxt, seg_end(seg) - (seg.flags & FIN)):

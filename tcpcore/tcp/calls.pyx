@@ -12,8 +12,9 @@ from tcpcore.records.tcb cimport (
     ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_SHUT, CAN_RECEIVE, CAN_SEND, CLOSED, CLOSE_WAIT,
     ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, OPENING, SYN_RECEIVED, SYN_SENT, TIME_WAIT, in_set,
 )
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.outcomes cimport ECONNRESET, die, mark_syn_unacked
-from tcpcore.tcp.output cimport emit_abort_rst, emit_ack, send_queued, use_cold
+from tcpcore.tcp.output cimport emit_abort_rst, emit_ack, send_queued
 from tcpcore.tcp.receive_window cimport advertised_window, full_window, unread, window_to_advertise
 from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2
 
@@ -37,8 +38,9 @@ cdef void send_call(Tcb* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, i
 
 cdef uint32_t receive_call(Tcb* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now,
                            Action* act) noexcept nogil:
-    """Take up to nbytes out of the receive buffer; returns the bytes taken. A window update goes out when that
-    at least doubles a window of at most half the buffer (RFC 9293 3.8.6.2.2; Linux: tcp_cleanup_rbuf)."""
+    """Take up to nbytes out of the receive buffer; returns the bytes taken. A window update goes out when
+    that at least doubles a window of at most half the buffer (RFC 9293 3.8.6.2.2; Linux:
+    tcp_cleanup_rbuf)."""
     cdef uint32_t taken, was
     if not tcb.bits & B_COLD or cold.unread == 0:
         return 0

@@ -1,7 +1,7 @@
 # SYN-RECEIVED that came from LISTEN, the half-open entry: what a listener's peer can make of it.
 #
-# Three knobs' worth of rules judge a segment for it (Knobs.half_open_rules): Linux's and FreeBSD's are here,
-# those of RFC 9293 3.10.7.4 are the ordinary steps, which call the outcomes below.
+# Knobs.half_open_rules chooses by whose rules a segment is judged: Linux's and FreeBSD's are here, those of
+# RFC 9293 are the ordinary steps of 3.10.7.4, which call the four outcomes below.
 from libc.stdint cimport int64_t, uint8_t
 
 from tcpcore.records.action cimport Action

@@ -1,9 +1,10 @@
 # SYN-RECEIVED that came from LISTEN (RFC 9293 MUST-11), the half-open entry.
 #
-# It has no application, a flood makes millions of it, and both stacks keep it small: Linux a request socket with
-# a stricter order of the same steps (tcp_check_req), FreeBSD a cache that looks for a SYN, a RST or an ACK and for
-# nothing else (syncache_add, syncache_expand, syncache_chkrst). By the letter of the RFC the entry goes through
-# the ordinary steps (steps.pyx, ack.pyx), which use the outcomes at the end of this file.
+# It has no application, a flood makes millions of it, and both stacks keep it small: Linux a request socket
+# with a stricter order of the same steps (tcp_check_req), FreeBSD a cache that looks for a SYN, a RST or an
+# ACK and for nothing else (syncache_add, syncache_expand, syncache_chkrst). By the letter of the RFC the
+# entry goes through the ordinary steps (steps.pyx, ack.pyx), which use the outcomes at the end of this
+# file.
 from libc.stdint cimport uint32_t
 from tcpcore.records.action cimport E_ACCEPT
 from tcpcore.records.counters cimport (
@@ -11,11 +12,12 @@ from tcpcore.records.counters cimport (
 )
 from tcpcore.records.segment cimport ACK, OPT_TS, RST, SYN
 from tcpcore.records.tcb cimport B_PASSIVE, B_RESEND_SYN, B_TS, T_REXMT
+from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.options cimport take_window
 from tcpcore.tcp.outcomes cimport (
     challenge_ack, complete_handshake, die, duplicate_ack, oow_rate_limited, resend_synack,
 )
-from tcpcore.tcp.output cimport arm_main_timer, emit_answering_rst, forget_limit
+from tcpcore.tcp.output cimport arm_main_timer, emit_answering_rst
 from tcpcore.tcp.receive_window cimport in_window_linux, rcv_wnd
 from tcpcore.tcp.rto cimport syn_timeout
 from tcpcore.tcp.timestamps cimport echoes_synack, set_ts_recent, ts_before_recent, update_ts_recent
@@ -23,8 +25,8 @@ from tcpcore.tcp.timestamps cimport echoes_synack, set_ts_recent, ts_before_rece
 
 cdef bint half_open_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                           Action* act) noexcept nogil:
-    """Judge a segment as Linux's tcp_check_req does. True: the handshake is complete, and the segment goes on to
-    its text and FIN."""
+    """Judge a segment as Linux's tcp_check_req does. True: the handshake is complete, and the segment goes
+    on to its text and FIN."""
     cdef uint8_t flags = seg.flags
     cdef bint paws = ts_before_recent(tcb, act.stamp, seg)
     cdef bint ecr_bad = (knobs.tsecr_checked and tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr
@@ -127,8 +129,8 @@ cdef bint complete_half_open(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
 
 
 cdef void refuse_ack(const Tcb* tcb, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
-    """SYN-RECEIVED: an acknowledgment of something else is reset (RFC 9293 3.10.7.4, fifth). The entry stays, as
-    anybody can send such a segment; FreeBSD gives it up (syncache_expand)."""
+    """SYN-RECEIVED: an acknowledgment of something else is reset (RFC 9293 3.10.7.4, fifth). The entry
+    stays, as anybody can send such a segment; FreeBSD gives it up (syncache_expand)."""
     emit_answering_rst(seg, act)
     if knobs.bad_ack_ends_half_open and tcb.bits & B_PASSIVE:
         end_half_open(act, CauseEmbryonicAborted)
@@ -136,7 +138,8 @@ cdef void refuse_ack(const Tcb* tcb, const Segment* seg, const Knobs* knobs, Act
 
 cdef void rst_for_half_open(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                             Action* act) noexcept nogil:
-    """A RST in the window of a half-open entry: it ends if SEG.SEQ is exact, else it challenges (RFC 5961 3.2)."""
+    """A RST in the window of a half-open entry: it ends if SEG.SEQ is exact, else it challenges (RFC 5961
+    3.2)."""
     if seg.seq == tcb.rcv_nxt or knobs.insecure_rst:
         end_half_open(act, CauseEmbryonicReset)
     else:
@@ -150,10 +153,11 @@ cdef void end_half_open(Action* act, uint8_t cause) noexcept nogil:
     die(act, cause, 0)
 
 
-cdef void answer_repeated_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+cdef void answer_repeated_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                              Action* act) noexcept nogil:
     """The peer's SYN again, so our SYN-ACK was lost: it goes again at once, and its timer starts over."""
     if knobs.dup_syn_restarts:
         tcb.retries = 0
     resend_synack(tcb, cold, knobs, now, act)
     tcb.bits |= B_RESEND_SYN
-    arm_main_timer(tcb, act, T_REXMT, syn_timeout(knobs, tcb.retries, 0))
+    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, 0))

@@ -12,8 +12,9 @@ from tcpcore.tcp.timestamps cimport set_ts_recent
 
 cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
                     Action* act) noexcept nogil:
-    """What else came with the SYN of a half-open entry. RFC 9293 3.10.7.2 (third) queues it until ESTABLISHED;
-    Linux and FreeBSD do not take it, and the peer sends it again. It is not acknowledged either way."""
+    """What else came with the SYN of a half-open entry. RFC 9293 3.10.7.2 (third) queues it until
+    ESTABLISHED; Linux and FreeBSD do not take it, and the peer sends it again. It is not acknowledged
+    either way."""
     if knobs.syn_text == SYN_TEXT_KEPT:
         keep_syn_text(tcb, cold, seg, knobs, act, seg.flags & FIN)
     else:

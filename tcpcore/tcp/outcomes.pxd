@@ -21,7 +21,8 @@ cdef uint8_t reset_error(const Tcb* tcb, const Knobs* knobs) noexcept nogil
 cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* knobs,
                             Action* act) noexcept nogil
 # it opens
-cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act, uint32_t timeout) noexcept nogil
+cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
+                        uint32_t timeout) noexcept nogil
 cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void mark_syn_unacked(Tcb* tcb, Cold* cold) noexcept nogil
 cdef void complete_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,

@@ -1,13 +1,14 @@
-# What calls, segments and timers have in common. The head of outcomes.pxd says what is here and what is not.
+# Outcomes that calls, segments and timers share; outcomes.pxd is their list.
 #
 # Invariant: each function leaves the TCB either with E_DEAD or with the timer that its state needs.
 from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
 from tcpcore.records.tcb cimport B_COLD, B_SYN_UNACKED, B_TS, CLOSE_WAIT, T_REXMT
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport establish
 from tcpcore.tcp.output cimport (
-    arm_main_timer, cancel_main_timer, emit_ack, emit_answering_rst, emit_bare_ack, emit_syn, use_cold,
+    arm_main_timer, cancel_main_timer, emit_ack, emit_answering_rst, emit_bare_ack, emit_syn,
 )
 from tcpcore.tcp.rto cimport clock_ms, tick_up
 
@@ -36,13 +37,14 @@ cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* kno
 
 # --- it opens ----------------------------------------------------------------------------
 
-cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act, uint32_t timeout) noexcept nogil:
+cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
+                        uint32_t timeout) noexcept nogil:
     """Arm the timer of our own SYN, cut at the end of the whole attempt (FreeBSD's keepinit)."""
     cdef uint32_t left
     if knobs.keepinit:
         left = tcb.snd_wl1 + knobs.keepinit - <uint32_t>tick_up(now)
         timeout = left if left < timeout else timeout
-    arm_main_timer(tcb, act, T_REXMT, timeout)
+    arm_main_timer(act, T_REXMT, timeout)
 
 
 cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:

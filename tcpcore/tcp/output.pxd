@@ -1,11 +1,15 @@
-# Rows of the output: how a block speaks. Ground of the law: writes rows, decides nothing,
-# changes nothing but the window it advertised and the delayed-ACK count.
+# Output: which segments go out, as rows (struct Segment) in the buffer that the Action points to.
+#
+# Inline: writing one row. In output.pyx: what may be sent now, resending, probing. A row is written from
+# the TCB as it stands; nothing here changes the state. write_row and write_syn also keep the advertised
+# window and the delayed-ACK count, so every ACK of ours passes through them.
+# Source: RFC 9293 3.8, 3.10.2, 3.5.2 for resets.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.seq cimport seq_lt
-from tcpcore.records.action cimport Action
+from tcpcore.records.action cimport OP_ARM, OP_CANCEL, Action
 from tcpcore.records.counters cimport Mib, count
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport (
@@ -22,47 +26,29 @@ cdef enum:
 
 
 cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                   uint32_t limit) noexcept nogil
+                          uint32_t limit) noexcept nogil
 cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil
 cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
-cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
+cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                             Action* act) noexcept nogil
 cdef uint32_t unsent(const Tcb* tcb, const Cold* cold) noexcept nogil
-cdef void arm_main_timer(Tcb* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil
-cdef void cancel_main_timer(Action* act) noexcept nogil
 
 
-cdef inline void start_cold(Tcb* tcb, Cold* cold) noexcept nogil:
-    """The cold line of a block that has sent nothing but its SYN."""
-    memset(cold, 0, sizeof(Cold))
-    tcb.bits |= B_COLD
-    cold.snd_end = tcb.snd_nxt
+cdef inline void arm_main_timer(Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
+    """Ask for the main timer, `timeout` ticks from now."""
+    act.main_op = OP_ARM
+    act.main_kind = kind
+    act.main_timeout = timeout
 
 
-cdef inline void use_cold(Tcb* tcb, Cold* cold) noexcept nogil:
-    """Make the cold line valid, filled with what the block itself knows."""
-    if tcb.bits & B_COLD:
-        return
-    start_cold(tcb, cold)
-    cold.snd_end -= 1 if tcb.bits & B_FIN_SENT else 0
-    cold.max_snd_wnd = tcb.snd_wnd
-    cold.backoff = tcb.retries
-    cold.srtt_us = 1000 * <uint32_t>tcb.rtt
-    cold.rttvar_us = 500 * <uint32_t>tcb.rtt
-
-
-cdef inline void forget_limit(const Tcb* tcb, Cold* cold) noexcept nogil:
-    """A new keeper of the connection knows nothing of what was limited before (Linux keeps a half-open entry,
-    a connection and a TIME-WAIT in different records)."""
-    if tcb.bits & B_COLD:
-        cold.oow_at = 0
-
-
-
-
+cdef inline void cancel_main_timer(Action* act) noexcept nogil:
+    """Ask for the main timer to be stopped."""
+    act.main_op = OP_CANCEL
 
 
 cdef inline uint32_t send_seq(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
-    """SEG.SEQ of a segment without text: SND.NXT, or (Linux) the edge of a window that shrank below it."""
+    """SEG.SEQ of a segment without text: SND.NXT, or on Linux (tcp_acceptable_seq) the edge of a window that
+    shrank below it, so that the peer finds the segment acceptable."""
     cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
     if knobs.seq_within_window and seq_lt(edge, tcb.snd_nxt) and not (
             tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
@@ -71,7 +57,7 @@ cdef inline uint32_t send_seq(const Tcb* tcb, const Knobs* knobs) noexcept nogil
 
 
 cdef inline void start_row(Segment* row, const Tcb* tcb, uint8_t flags, uint32_t seq) noexcept nogil:
-    """A row from this block without window and options, ack = RCV.NXT when flags have ACK."""
+    """Begin a row from this TCB, without window and options; SEG.ACK is RCV.NXT if flags have ACK."""
     memset(row, 0, sizeof(Segment))
     row.src = tcb.laddr
     row.dst = tcb.raddr
@@ -84,8 +70,8 @@ cdef inline void start_row(Segment* row, const Tcb* tcb, uint8_t flags, uint32_t
 
 
 cdef inline uint8_t write_ts(Segment* row, const Tcb* tcb, const Timestamps* ts, int64_t now,
-                              uint8_t flags) noexcept nogil:
-    """The timestamps option, if it was agreed on; what it adds to row.opts."""
+                             uint8_t flags) noexcept nogil:
+    """Write the timestamps option, if it was agreed on; returns what it adds to row.opts."""
     if not tcb.bits & B_TS:
         return 0
     row.tsval = clock_ms(now) + ts.offset
@@ -95,7 +81,7 @@ cdef inline uint8_t write_ts(Segment* row, const Tcb* tcb, const Timestamps* ts,
 
 cdef inline void write_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
                            int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
-    """A whole row."""
+    """Write a row without text: numbers, window and timestamps."""
     start_row(row, tcb, flags, seq)
     row.wnd = advertise_window(tcb, cold, knobs)
     row.opts = write_ts(row, tcb, ts, now, flags)
@@ -105,13 +91,13 @@ cdef inline void write_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
 
 cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
                            int64_t now, uint8_t flags) noexcept nogil:
-    """A SYN or SYN-ACK with the options the block stands for (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
+    """Write a SYN or SYN-ACK with the options that tcb.bits offer (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
     cdef uint32_t space = full_window(tcb, cold, knobs)
     cdef uint16_t bits = tcb.bits
     cdef uint8_t opts = OPT_MSS
     start_row(row, tcb, flags, tcb.iss)
     if unlikely(bits & B_WINDOW):
-        advertise_window(tcb, cold, knobs)                   # its window may go further than a SYN can say
+        advertise_window(tcb, cold, knobs)            # its window may go further than a SYN can say
     row.wnd = <uint16_t>(space if space < 65535 else 65535)
     row.mss = knobs.mss
     if bits & B_SACK:
@@ -122,9 +108,9 @@ cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
     row.opts = opts | write_ts(row, tcb, ts, now, flags)
 
 
-cdef inline Segment* emit(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                         uint8_t flags, uint32_t seq) noexcept nogil:
-    """One more row of the action."""
+cdef inline Segment* emit(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint8_t flags,
+                          uint32_t seq) noexcept nogil:
+    """Add a row to the action; the caller may add text to it."""
     cdef Segment* row = &act.rows[act.n_rows]
     act.n_rows += 1
     write_row(row, tcb, cold, act.stamp, knobs, now, flags, seq)
@@ -132,13 +118,15 @@ cdef inline Segment* emit(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 
 
 cdef inline void emit_bare_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
-                              Action* act) noexcept nogil:
-    """<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>."""
+                               Action* act) noexcept nogil:
+    """Add <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>."""
     emit(tcb, cold, knobs, now, act, ACK, send_seq(tcb, knobs))
 
 
-cdef inline void emit_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """An ordinary ACK; FreeBSD's repeats our SYN or FIN while the peer has not acknowledged it."""
+cdef inline void emit_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                          Action* act) noexcept nogil:
+    """Add an ordinary ACK; FreeBSD's (tcp_output with TF_ACKNOW) repeats our SYN or FIN while it is
+    unacknowledged."""
     if knobs.ack_repeats_control and tcb.snd_una != tcb.snd_nxt:
         if tcb.state == SYN_RECEIVED:
             emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
@@ -151,13 +139,13 @@ cdef inline void emit_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 
 cdef inline void emit_abort_rst(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                                 Action* act) noexcept nogil:
-    """RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>, by knob with the ACK that lets RFC 5961 peers trust it."""
+    """Add the RST of an ABORT (RFC 9293 3.10.5): <SEQ=SND.NXT><CTL=RST>. Both stacks set ACK on it, too."""
     emit(tcb, cold, knobs, now, act, RST | (ACK if knobs.abort_rst_has_ack else 0), send_seq(tcb, knobs))
     count(act.counters, Mib.OutRsts)
 
 
 cdef inline void emit_answering_rst(const Segment* seg, Action* act) noexcept nogil:
-    """RFC 9293 3.5.2 group 1: the reset that fits the segment; none in answer to a reset."""
+    """Add the RST that answers this segment (RFC 9293 3.5.2, group 1); none answers a RST."""
     cdef Segment* row
     if seg.flags & RST:
         return
@@ -178,8 +166,8 @@ cdef inline void emit_answering_rst(const Segment* seg, Action* act) noexcept no
 
 
 cdef inline void emit_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                         uint8_t flags) noexcept nogil:
-    """One more row of the action, a SYN or SYN-ACK."""
+                          uint8_t flags) noexcept nogil:
+    """Add a SYN or SYN-ACK to the action."""
     write_syn(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now, flags)
     act.n_rows += 1
     if tcb.bits & B_COLD:

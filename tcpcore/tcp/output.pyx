@@ -1,30 +1,21 @@
-# Sending as lengths: there are no bytes, no Nagle and no congestion control.
+# What may be sent now, resent, or sent as a probe. Sending is lengths: there are no bytes, no Nagle
+# algorithm and no congestion control.
 #
-# The unit is a row of at most eff_mss() bytes; it goes when it fits the peer's window whole,
-# the last one together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
-# Invariant: numbers in flight imply the resend timer; something queued, nothing in
-# flight and no room imply the persist timer.
-from tcpcore.records.action cimport OP_ARM, OP_CANCEL
+# The unit is a row of at most eff_mss() bytes; it goes when the peer's window holds all of it, the last one
+# together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
+# Invariant: numbers in flight imply the resend timer; something queued, nothing in flight and no window for
+# it imply the persist timer.
 from tcpcore.records.segment cimport MSS_DEFAULT, PSH
 from tcpcore.records.tcb cimport (
     B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_NONE, T_OUTPUT, T_PERSIST, T_REXMT, in_set, main_kind,
 )
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.receive_window cimport TS_BYTES
 from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
 
-cdef void arm_main_timer(Tcb* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
-    """Ask for the main timer, `timeout` ticks from now."""
-    act.main_op = OP_ARM
-    act.main_kind = kind
-    act.main_timeout = timeout
-
-
-cdef void cancel_main_timer(Action* act) noexcept nogil:
-    act.main_op = OP_CANCEL
-
 
 cdef uint32_t queued_end(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """The number after the last byte the application queued; our FIN's number."""
+    """The number after the last byte that the application queued; it is our FIN's."""
     if tcb.bits & B_COLD:
         return cold.snd_end
     return tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)
@@ -36,14 +27,16 @@ cdef bint fin_unsent(const Tcb* tcb) noexcept nogil:
 
 
 cdef uint32_t unsent(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """Numbers queued and never sent, the FIN's included."""
+    """How many numbers are queued and were never sent, the FIN's included."""
     if tcb.bits & B_FIN_SENT:
         return 0
     return queued_end(tcb, cold) - tcb.snd_nxt + fin_unsent(tcb)
 
 
 cdef uint32_t eff_mss(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """Bytes of text a row may carry (RFC 9293 3.7.1): MSS less options, at most half the largest window."""
+    """Bytes of text that a row may carry (RFC 9293 3.7.1): MSS less options, but at most half the largest
+    window, as a peer whose buffer is that small would else never open it by a whole row (Linux:
+    tcp_bound_to_half_wnd)."""
     cdef uint32_t largest = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
     cdef uint32_t half = largest // 2 if largest > MSS_DEFAULT else largest
     cdef uint32_t ts_bytes = TS_BYTES if tcb.bits & B_TS else 0
@@ -71,16 +64,17 @@ cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept
     return left
 
 
-cdef void emit_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                   uint32_t seq, uint32_t length, uint32_t fin) noexcept nogil:
+cdef void emit_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t seq,
+                    uint32_t length, uint32_t fin) noexcept nogil:
+    """Add a row with text, with our FIN, or with both."""
     cdef Segment* row = emit(tcb, cold, knobs, now, act,
-                            (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
+                             (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
     row.payload_len = <uint16_t>length
 
 
 cdef void time_row(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
-    """Time the row that ends at SND.NXT, one at a time and none while anything resent is in flight (Karn).
-    A bare FIN is not timed: nothing follows it that a sample could serve."""
+    """Time the row that ends at SND.NXT: one at a time, and none while anything resent is in flight (Karn,
+    RFC 6298 3). A bare FIN is not timed: nothing follows it that a sample could serve."""
     if not tcb.bits & (B_TIMING | B_RECOVER):
         tcb.bits |= B_TIMING
         cold.rtt_seq = tcb.snd_nxt
@@ -88,21 +82,21 @@ cdef void time_row(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
 
 
 cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
-    """Uphold the invariant of this file after something was queued, sent or refused."""
+    """Arm the resend or the persist timer if this file's invariant asks for one and it does not run."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
             if main_kind(tcb, cold) == T_PERSIST:
-                cold.backoff = 0                      # that was the probes', not the text's
-            arm_main_timer(tcb, act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
+                cold.backoff = 0                      # the probes' doublings are not the text's
+            arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
     elif unsent(tcb, cold):
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
             use_cold(tcb, cold)
-            arm_main_timer(tcb, act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
 
 
 cdef uint32_t send_bare_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                             Action* act) noexcept nogil:
-    """send_queued() when only the FIN is left to send: what nearly every close is."""
+    """Send our FIN, with nothing queued before it: what nearly every close is. Returns rows sent."""
     cdef uint32_t sent = 0
     if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):
         emit(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt)
@@ -114,7 +108,7 @@ cdef uint32_t send_bare_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t no
 
 
 cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                   uint32_t limit) noexcept nogil:
+                          uint32_t limit) noexcept nogil:
     """Send what may go, at most `limit` rows; the rest falls due at once (T_OUTPUT). Returns rows sent."""
     cdef uint32_t sent = 0, length, fin
     if fin_unsent(tcb) and unsent(tcb, cold) == 1 and limit:
@@ -140,7 +134,7 @@ cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 
 
 cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """How many rows send_queued() would send without a limit."""
+    """The number of rows that send_queued() would send without a limit."""
     cdef Tcb trial = tcb[0]
     cdef uint32_t rows = 0, length, fin
     while True:
@@ -154,7 +148,7 @@ cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil:
 
 
 cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """The first unacknowledged numbers again, in one row; nothing is timed meanwhile (Karn)."""
+    """Resend the first unacknowledged numbers, in one row; nothing is timed meanwhile (Karn)."""
     cdef uint32_t fin = 1 if tcb.bits & B_FIN_SENT else 0
     cdef uint32_t length = tcb.snd_nxt - fin - tcb.snd_una
     cdef uint32_t mss = eff_mss(tcb, cold)
@@ -177,8 +171,10 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
         cold.rtt_seq = goal
 
 
-cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """Persist (RFC 9293 3.8.6.1): what fits into a small window, else an old number to be answered."""
+cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                             Action* act) noexcept nogil:
+    """Send what fits into a small window, else (RFC 9293 3.8.6.1) a probe: an old number, which must be
+    answered."""
     cdef uint32_t length = unsent(tcb, cold) - fin_unsent(tcb)
     if tcb.snd_wnd and length:
         if length > tcb.snd_wnd:

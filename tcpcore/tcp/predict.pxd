@@ -1,5 +1,4 @@
-# Header prediction: the segments of an undisturbed life, in order and with nothing else going on.
-# What is said here is what `transition` would have done, in fewer steps; whoever is not sure asks it.
+# Header prediction: the fast path for the segments that a connection which only opens and closes gets.
 #
 #   state          arrives    becomes                  row       timer
 #   SYN-SENT       SYN,ACK    PREDICT_OPENED           ACK
@@ -10,11 +9,11 @@
 #   FIN-WAIT-2     FIN,ACK    PREDICT_TIME_WAIT        ACK       TIME-WAIT     (an orphan's)
 #   LAST-ACK       ACK        PREDICT_CLOSED
 #
-# Invariant: same block, same row, same counters as the law's; tests/properties/test_prediction.py.
-# The idea is Van Jacobson's (RFC 1323 and his 1990 mail to tcp-ip), there for data.
-#
-# Every condition under which the law could do anything else leads back to it: another flag, text, a hole,
-# something queued, timed, delayed or being resent, a window of its own, a second timer.
+# Invariant: same TCB, same row and same counters as segment_arrives and close_call would give, in fewer
+# steps; tests/properties/test_prediction.py compares them, TCPCORE_PREDICTION=0 builds without it. Whatever
+# could make the state machine do anything else gives PREDICT_NOT: another flag, text, a hole, something
+# queued, timed, delayed or being resent, a window of its own, a second timer. The idea is Van Jacobson's
+# (his mail to tcp-ip of 1990; BSD), who had it for data.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from tcpcore.base.seq cimport seq_lt
@@ -26,8 +25,9 @@ from tcpcore.records.tcb cimport (
     CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_RECEIVED, SYN_SENT, TIME_WAIT,
     T_FIN_WAIT_2, T_NONE, T_REXMT, Cold, Tcb, Timestamps,
 )
+from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.options cimport establish, moves_window, read_options, take_window
-from tcpcore.tcp.output cimport forget_limit, write_row
+from tcpcore.tcp.output cimport write_row
 from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rexmt_timeout
 from tcpcore.tcp.time_wait cimport count_time_wait, is_time_wait_like
 from tcpcore.tcp.timestamps cimport (
@@ -41,7 +41,7 @@ cdef enum Predicted:
     PREDICT_PEER_CLOSED = 3
     PREDICT_FIN_ACKED = 4
     PREDICT_TIME_WAIT = 5
-    PREDICT_CLOSED = 6          # the block is the conductor's to free
+    PREDICT_CLOSED = 6        # the connection is over: the batch loops destroy the TCB
     PREDICT_BOTH_CLOSED = 7
 
 cdef enum:
@@ -49,7 +49,7 @@ cdef enum:
 
 
 cdef inline bint nothing_pending(const Tcb* tcb, const Cold* cold, uint8_t timer) noexcept nogil:
-    """This timer and no other, nothing out of order, nothing queued."""
+    """True if this timer runs and no other, nothing came out of order and nothing is queued."""
     if tcb.timer != timer or tcb.bits & BUSY:
         return False
     if not tcb.bits & B_COLD:
@@ -59,13 +59,14 @@ cdef inline bint nothing_pending(const Tcb* tcb, const Cold* cold, uint8_t timer
 
 
 cdef inline bint ts_acceptable(const Tcb* tcb, const Timestamps* ts, const Segment* seg) noexcept nogil:
-    """Has the timestamp that was agreed on, and not an old one."""
+    """True if the segment has the timestamp that was agreed on, and not an old one."""
     return not tcb.bits & B_TS or (seg.opts & OPT_TS and not ts_before_recent(tcb, ts, seg))
 
 
 cdef inline uint32_t take_ack_of_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
-                                   const Knobs* knobs, int64_t now) noexcept nogil:
-    """Fifth step: SND.UNA moves over the FIN, and nothing is in flight any more. The sample not kept."""
+                                     const Knobs* knobs, int64_t now) noexcept nogil:
+    """Fifth step: SND.UNA moves over our FIN, and nothing is in flight any more. Returns a sample that no
+    cold line keeps, as store_sample does."""
     if tcb.bits & B_TS:
         set_ts_recent(ts, seg, now)
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
@@ -76,8 +77,9 @@ cdef inline uint32_t take_ack_of_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const
     return 0
 
 
-cdef inline Predicted predict_synack(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg, const Knobs* knobs,
-                             int64_t now, Segment* row) noexcept nogil:
+cdef inline Predicted predict_synack(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
+                                     const Knobs* knobs, int64_t now, Segment* row) noexcept nogil:
+    """SYN-SENT: the SYN-ACK that completes an active open."""
     if (seg.flags != SYN | ACK or seg.ack != tcb.snd_nxt or seg.payload_len
             or not nothing_pending(tcb, cold, T_REXMT)):
         return PREDICT_NOT
@@ -93,7 +95,9 @@ cdef inline Predicted predict_synack(Tcb* tcb, Cold* cold, Timestamps* ts, const
 
 
 cdef inline Predicted predict_handshake_ack(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
-                                    const Knobs* knobs, int64_t now, Counters* counters) noexcept nogil:
+                                            const Knobs* knobs, int64_t now,
+                                            Counters* counters) noexcept nogil:
+    """SYN-RECEIVED: the ACK that completes a passive open."""
     if seg.flags != ACK or not tcb.bits & B_PASSIVE or not nothing_pending(tcb, cold, T_REXMT):
         return PREDICT_NOT
     if tcb.bits & B_TS and seg.tsecr and not echoes_synack(tcb, cold, ts, seg):
@@ -109,16 +113,18 @@ cdef inline Predicted predict_handshake_ack(Tcb* tcb, Cold* cold, Timestamps* ts
 
 
 cdef inline void write_fin(Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs, int64_t now,
-                         Segment* row, uint32_t* timeout) noexcept nogil:
-    """Our FIN and the timer that goes with it."""
+                           Segment* row, uint32_t* timeout) noexcept nogil:
+    """Write our FIN into `row`, and the ticks that its timer runs into `timeout`."""
     tcb.bits |= B_FIN_SENT
     write_row(row, tcb, cold, ts, knobs, now, FIN | ACK, tcb.snd_nxt)
     tcb.snd_nxt += 1
     timeout[0] = rexmt_timeout(tcb, cold, knobs)
 
 
-cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg, const Knobs* knobs,
-                                int64_t now, Segment* row, uint32_t* timeout) noexcept nogil:
+cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
+                                       const Knobs* knobs, int64_t now, Segment* row,
+                                       uint32_t* timeout) noexcept nogil:
+    """ESTABLISHED: the peer's FIN, which with auto_close is answered by ours."""
     cdef uint32_t wnd = <uint32_t>seg.wnd << (tcb.wscale & 15)
     cdef bint moves = moves_window(tcb, seg, wnd)
     if seg.flags != FIN | ACK or not nothing_pending(tcb, cold, T_NONE):
@@ -126,7 +132,7 @@ cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, con
     if knobs.fin_fills_buffer and not knobs.auto_read:
         return PREDICT_NOT                            # the FIN waits in the buffer, at the window's edge
     if tcb.bits & B_AUTO_CLOSE and (wnd if moves else tcb.snd_wnd) == 0:
-        return PREDICT_NOT                            # no room for the answer
+        return PREDICT_NOT                            # a closed window for the answer
     if tcb.bits & B_TS:
         set_ts_recent(ts, seg, now)
     if moves:
@@ -142,14 +148,15 @@ cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, con
 
 
 cdef inline bint acks_our_fin(const Tcb* tcb, const Cold* cold, const Segment* seg) noexcept nogil:
-    """Nothing but the ACK of the FIN, and nothing but the FIN was in flight."""
+    """True for the bare ACK of our FIN, when nothing but the FIN was in flight."""
     return (seg.flags == ACK and tcb.bits & B_FIN_SENT and tcb.snd_una + 1 == tcb.snd_nxt
             and not tcb.bits & B_SYN_UNACKED and nothing_pending(tcb, cold, T_REXMT))
 
 
 cdef inline Predicted predict_ack_of_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
-                                      const Knobs* knobs, int64_t now, Counters* counters,
-                                      uint32_t* timeout) noexcept nogil:
+                                         const Knobs* knobs, int64_t now, Counters* counters,
+                                         uint32_t* timeout) noexcept nogil:
+    """FIN-WAIT-1: the ACK of our FIN."""
     cdef uint32_t sample
     if not acks_our_fin(tcb, cold, seg) or (tcb.bits & B_ORPHAN and keeps_full_socket(knobs)):
         return PREDICT_NOT
@@ -165,8 +172,9 @@ cdef inline Predicted predict_ack_of_fin(Tcb* tcb, Cold* cold, Timestamps* ts, c
 
 
 cdef inline Predicted predict_time_wait(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
-                                     const Knobs* knobs, int64_t now, Counters* counters, Segment* row,
-                                     uint32_t* timeout) noexcept nogil:
+                                        const Knobs* knobs, int64_t now, Counters* counters, Segment* row,
+                                        uint32_t* timeout) noexcept nogil:
+    """FIN-WAIT-2 of an orphan: the peer's FIN."""
     if (seg.flags != FIN | ACK or not is_time_wait_like(FIN_WAIT_2, tcb.bits, knobs) or knobs.time_wait == 0
             or not nothing_pending(tcb, cold, T_FIN_WAIT_2)):
         return PREDICT_NOT
@@ -183,8 +191,8 @@ cdef inline Predicted predict_time_wait(Tcb* tcb, Cold* cold, Timestamps* ts, co
 cdef inline Predicted predict_segment(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
                                       const Knobs* knobs, int64_t now, Counters* counters, Segment* row,
                                       uint32_t* timeout) noexcept nogil:
-    """What the segment does to the block, if it is the one that was to be expected; `row` is written where
-    the table above says so, `timeout` (ticks) where it has a timer."""
+    """Let the segment do to the TCB what it must, if it is the one to be expected in this state; `row` is
+    written where the table at the head of the file has one, `timeout` (ticks) where it has a timer."""
     cdef uint8_t state = tcb.state
     if state == SYN_SENT:
         return predict_synack(tcb, cold, ts, seg, knobs, now, row)
@@ -208,8 +216,8 @@ cdef inline Predicted predict_segment(Tcb* tcb, Cold* cold, Timestamps* ts, cons
 
 cdef inline bint predict_close(Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs, int64_t now,
                                Segment* row, uint32_t* timeout) noexcept nogil:
-    """close() where all is said and read: the FIN goes in `row`, its timer runs `timeout` ticks. False: not
-    so, and nothing was touched."""
+    """close() where nothing is queued and all was read: the FIN goes in `row`, its timer runs `timeout`
+    ticks. False: it is not so, and nothing was touched."""
     if not (tcb.state == ESTABLISHED or tcb.state == CLOSE_WAIT) or not nothing_pending(tcb, cold, T_NONE):
         return False
     if tcb.bits & B_ORPHAN or not seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):

@@ -1,4 +1,13 @@
-# RCV.WND: which window
+# The receive window (RCV.WND): how large it is, what of it is advertised, and which segments it accepts.
+#
+#     RCV.NXT                       cold.rcv_adv           RCV.NXT + free buffer
+#   ------|===========================|------------------------|------
+#           advertised_window()           window_to_advertise() may move the edge up to here
+#
+# Inline, as every segment asks.
+# Invariant: the right edge that was advertised never moves back (RFC 9293 3.8.6). Without B_WINDOW the
+# buffer is empty and the window the knobs' own.
+# Source: RFC 9293 3.4, 3.8.6.2.2, 3.10.7.4 first.
 from libc.stdint cimport int32_t, uint16_t, uint32_t
 
 from tcpcore.base.seq cimport seq_le, seq_lt
@@ -13,8 +22,10 @@ cdef enum:
     WINDOW_MAX = 65535 << 14  # RFC 7323 2.3
 
 
-cdef inline uint32_t round_window(const Knobs* knobs, uint32_t size, uint32_t mss, bint stamped) noexcept nogil:
-    """The window that a buffer gives: sysctl.Config.window says the same."""
+cdef inline uint32_t round_window(const Knobs* knobs, uint32_t size, uint32_t mss,
+                                  bint stamped) noexcept nogil:
+    """Round a buffer of `size` bytes to a window as knobs.window_rounding says; Config.window is the same
+    in Python. stamped: timestamps were agreed on, and take their bytes from each segment."""
     if knobs.window_rounding == ROUND_DOWN:
         if stamped:
             mss = mss - TS_BYTES if mss > TS_BYTES else 1
@@ -26,7 +37,7 @@ cdef inline uint32_t round_window(const Knobs* knobs, uint32_t size, uint32_t ms
 
 
 cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """The window with an empty buffer: what the buffer holds, as far as the header can say it."""
+    """The window while the buffer is empty: what the buffer holds, as far as the header can say it."""
     cdef uint32_t space = knobs.rcv_buf
     if tcb.bits & B_WINDOW:
         space = cold.rcv_buf
@@ -38,7 +49,7 @@ cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* 
 
 
 cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """From RCV.NXT to the right edge we last advertised."""
+    """What is left of the window that we last advertised: from RCV.NXT to its right edge."""
     cdef int32_t left
     if tcb.bits & B_WINDOW:
         left = <int32_t>(cold.rcv_adv - tcb.rcv_nxt)
@@ -47,56 +58,59 @@ cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const K
 
 
 cdef inline uint32_t rcv_wnd(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """RCV.WND, by which segments are judged: what was offered, or (FreeBSD) more if the buffer has it."""
-    cdef uint32_t open_now = advertised_window(tcb, cold, knobs)
+    """RCV.WND, by which segments are judged: what was advertised, or on FreeBSD what the buffer has, if
+    more."""
+    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
     cdef uint32_t space
     if not knobs.window_by_buffer:
-        return open_now
+        return advertised
     space = knobs.rcv_buf
     if tcb.bits & B_WINDOW:
         space = cold.rcv_buf - cold.unread if cold.unread < cold.rcv_buf else 0
-    return space if space > open_now else open_now
+    return space if space > advertised else advertised
 
 
-cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """The window we would advertise now: whole segments, never less than was offered (RFC 9293 3.8.6.2.2)."""
+cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
+                                         const Knobs* knobs) noexcept nogil:
+    """The window that we would advertise now: never less than before, and none that is small (RFC 9293
+    3.8.6.2.2; Linux: __tcp_select_window)."""
     cdef uint32_t full = full_window(tcb, cold, knobs)
-    cdef uint32_t now_open = advertised_window(tcb, cold, knobs)
+    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
     cdef uint32_t free = full - cold.unread if cold.unread < full else 0
     cdef uint32_t shift = tcb.wscale >> 4
     if in_set(tcb.state, PEER_FIN) and knobs.fin_freezes_window:
-        return now_open                               # nothing more can come
+        return advertised                             # nothing more can come
     if free < full and (free < knobs.mss or free < full // 16):
         free = 0
     elif shift:
         free = free >> shift << shift
     elif free != full:
         free -= free % knobs.mss
-    return free if free > now_open else now_open
+    return free if free > advertised else advertised
 
 
 cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
-    """SEG.WND for a segment that leaves now."""
-    cdef uint32_t open_now
+    """SEG.WND for a segment that leaves now; the edge that it tells is remembered."""
+    cdef uint32_t wnd
     cdef uint32_t shift = tcb.wscale >> 4
     if not tcb.bits & B_WINDOW:
         return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
-    open_now = window_to_advertise(tcb, cold, knobs) >> shift
-    if open_now > 65535:
-        open_now = 65535
+    wnd = window_to_advertise(tcb, cold, knobs) >> shift
+    if wnd > 65535:
+        wnd = 65535
     # a right edge that only the rounding of the shift would pull back stays where it is
-    if seq_lt(cold.rcv_adv, tcb.rcv_nxt + (open_now << shift)):
-        cold.rcv_adv = tcb.rcv_nxt + (open_now << shift)
-    return <uint16_t>open_now
+    if seq_lt(cold.rcv_adv, tcb.rcv_nxt + (wnd << shift)):
+        cold.rcv_adv = tcb.rcv_nxt + (wnd << shift)
+    return <uint16_t>wnd
 
 
 cdef inline uint32_t unread(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """Bytes in order that the application has not taken."""
+    """Bytes in order that the application has not taken yet."""
     return cold.unread if tcb.bits & B_COLD else 0
 
 
 cdef inline bint something_unread(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """Text, or the peer's FIN, waits for the application."""
+    """True while text or the peer's FIN waits for the application."""
     if unread(tcb, cold):
         return True
     if knobs.auto_read or not in_set(tcb.state, PEER_FIN):
@@ -105,8 +119,10 @@ cdef inline bint something_unread(const Tcb* tcb, const Cold* cold, const Knobs*
 
 
 cdef inline bint acceptable(const Tcb* tcb, const Cold* cold, const Segment* seg,
-                     const Knobs* knobs) noexcept nogil:
-    """The four cases of the RFC, or Linux's more lenient right edge."""
+                            const Knobs* knobs) noexcept nogil:
+    """The first step's test of SEG.SEQ: the four cases of RFC 9293 3.4 (table 6), or Linux's
+    (tcp_sequence), which is more lenient at both edges: a segment may end at RCV.NXT or begin at the right
+    edge, and text may reach over that edge while nothing is unread."""
     cdef uint32_t wnd = rcv_wnd(tcb, cold, knobs)
     cdef uint32_t length = seg_len(seg)
     cdef uint32_t edge = tcb.rcv_nxt + wnd
@@ -121,14 +137,15 @@ cdef inline bint acceptable(const Tcb* tcb, const Cold* cold, const Segment* seg
 
 
 cdef inline bint seq_in_window(const Tcb* tcb, const Cold* cold, const Segment* seg,
-                        const Knobs* knobs) noexcept nogil:
-    """RFC 5961 3.2, 4.2: SEG.SEQ itself lies in the window, or at the edge of a closed one."""
+                               const Knobs* knobs) noexcept nogil:
+    """True if SEG.SEQ itself lies in the window, or at the edge of a closed one (RFC 5961 3.2, 4.2)."""
     return seg.seq == tcb.rcv_nxt or seg.seq - tcb.rcv_nxt < rcv_wnd(tcb, cold, knobs)
 
 
 cdef inline bint in_window_linux(const Tcb* tcb, const Cold* cold, const Segment* seg,
-                    const Knobs* knobs) noexcept nogil:
-    """Linux's test where no text is kept: some new number, or nothing at one of the edges."""
+                                 const Knobs* knobs) noexcept nogil:
+    """Linux's test where no text is kept (tcp_in_window, half-open and TIME-WAIT): some number of the
+    segment is new, or it is empty and lies at one of the edges."""
     cdef uint32_t edge = tcb.rcv_nxt + rcv_wnd(tcb, cold, knobs)
     cdef uint32_t end = seg_end(seg)
     if seg.seq == tcb.rcv_nxt:

@@ -125,8 +125,8 @@ cdef void text_after_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const K
 
 cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, const Segment* seg,
                        const Knobs* knobs, int64_t now) noexcept nogil:
-    """PAWS (RFC 7323 5.3 R1) with its 24 days. Linux lets pass what is one tick too old (tcp_paws_check) and a
-    pure ACK that was merely overtaken, unless it is more than an RTO old (tcp_disordered_ack)."""
+    """PAWS (RFC 7323 5.3 R1) with its 24 days. Linux lets pass what is one tick too old (tcp_paws_check)
+    and a pure ACK that was merely overtaken, unless it is more than an RTO old (tcp_disordered_ack)."""
     if seg.flags & RST or not ts_before_recent(tcb, ts, seg) or clock_ms(now) - ts.recent_at > PAWS_IDLE_MS:
         return False
     if ts.recent - seg.tsval <= knobs.paws_tolerance_ticks:
@@ -139,8 +139,8 @@ cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, c
 
 
 cdef bint crossed_synack(const Tcb* tcb, const Segment* seg) noexcept nogil:
-    """Simultaneous open: the SYN-ACK that answers our SYN-ACK repeats a SYN we already took. By the letter it is
-    not acceptable, and neither side would ever be acknowledged (RFC 9293 figure 8 needs it taken)."""
+    """Simultaneous open: the SYN-ACK that answers our SYN-ACK repeats a SYN we already took. By the letter
+    it is not acceptable, and neither side would ever be acknowledged (RFC 9293 figure 8 needs it taken)."""
     return (tcb.state == SYN_RECEIVED and not tcb.bits & B_PASSIVE and seg.flags & ACK
             and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1 and seg.ack == tcb.snd_nxt)
 
@@ -156,8 +156,8 @@ cdef bint exact_rst(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noex
 
 cdef bint first_sequence(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                          Action* act) noexcept nogil:
-    """RFC 9293 3.10.7.4, first: PAWS and the window; an ACK in answer to what is not acceptable. A SYN is answered
-    by a challenge ACK instead (RFC 5961 4.2; Linux: tcp_validate_incoming)."""
+    """RFC 9293 3.10.7.4, first: PAWS and the window; an ACK in answer to what is not acceptable. A SYN is
+    answered by a challenge ACK instead (RFC 5961 4.2; Linux: tcp_validate_incoming)."""
     cdef Mib counter = Mib.TCPACKSkippedSeq
     cdef bint bad = paws_rejects(tcb, cold, act.stamp, seg, knobs, now)
     if bad:
@@ -223,8 +223,9 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
 
 cdef bint second_rst(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                      Action* act) noexcept nogil:
-    """RFC 9293 3.10.7.4, second: a RST at RCV.NXT ends the connection, one elsewhere in the window is challenged
-    (RFC 5961 3.2): whoever cannot see the connection may guess a window, hardly the one number."""
+    """RFC 9293 3.10.7.4, second: a RST at RCV.NXT ends the connection, one elsewhere in the window is
+    challenged (RFC 5961 3.2): whoever cannot see the connection may guess a window, hardly the one
+    number."""
     if not seg.flags & RST:
         return True
     if knobs.rst_seq_in_window and not seq_in_window(tcb, cold, seg, knobs):
@@ -247,8 +248,9 @@ cdef bint second_rst(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knob
 
 cdef bint fourth_syn(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                      Action* act) noexcept nogil:
-    """RFC 9293 3.10.7.4, fourth: a SYN is challenged, wherever it lies (RFC 5961 4.2): a peer that has restarted
-    answers the challenge with a RST that is exact. RFC 793 reset the connection (insecure_syn)."""
+    """RFC 9293 3.10.7.4, fourth: a SYN is challenged, wherever it lies (RFC 5961 4.2): a peer that has
+    restarted answers the challenge with a RST that is exact. RFC 793 reset the connection
+    (insecure_syn)."""
     if not seg.flags & SYN or crossed_synack(tcb, seg):
         return True
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:

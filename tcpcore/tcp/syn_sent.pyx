@@ -1,4 +1,4 @@
-# SEGMENT ARRIVES in SYN-SENT: RFC 9293 3.10.7.3, whose five steps are one function, in its order.
+# SEGMENT ARRIVES in SYN-SENT: RFC 9293 3.10.7.3, whose five steps in_syn_sent takes in their order.
 #
 # Header prediction (predict.pxd) takes the plain SYN-ACK; everything else of this state comes here.
 # Sources: RFC 9293; Linux tcp_rcv_synsent_state_process for the echo and for the SYN that goes again early.
@@ -25,7 +25,8 @@ cdef bint wrong_ack_resets(Tcb* tcb, const Segment* seg, const Knobs* knobs, int
     if seq_le(seg.ack, tcb.snd_una) or seq_lt(tcb.snd_nxt, seg.ack):
         emit_answering_rst(seg, act)
         if knobs.early_syn_resend and tcb.retries == 0:
-            # the RST may have ended the old connection that is in the way: do not wait the whole second (Linux)
+            # the RST may have ended the old connection that is in the way: do not wait the whole second
+            # (Linux)
             tcb.bits |= B_RESEND_SYN
             arm_syn_timer(tcb, knobs, now, act, knobs.early_syn_resend)
         return True

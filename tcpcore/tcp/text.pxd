@@ -1,4 +1,5 @@
-# RFC 9293 3.10.7.4, the seventh and eighth step: the segment's text and its FIN; and text that came with a SYN.
+# RFC 9293 3.10.7.4, the seventh and eighth step: the segment's text and its FIN; and text that came with a
+# SYN.
 from libc.stdint cimport int64_t, uint32_t
 
 from tcpcore.records.action cimport Action

@@ -1,7 +1,8 @@
 # RFC 9293 3.10.7.4, the seventh and the eighth step, and the output that follows them.
 #
-# Text is lengths: what is in order goes to the application (or its buffer), what is ahead of a gap is kept as at
-# most four ranges. Not here: the range pool that the ranges live in, and SACK blocks, which are not sent.
+# Text is lengths: what is in order goes to the application (or its buffer), what is ahead of a gap is kept
+# as at most four ranges.
+# Not here: the range pool that the ranges live in, and SACK blocks, which are not sent.
 # Invariant: whatever was taken or is owed an answer leaves with an ACK or a delayed-ACK timer.
 from tcpcore.base.seq cimport seq_le, seq_lt, seq_min
 from tcpcore.records.action cimport E_ACCEPT, E_OPENED, OP_ARM, OP_CANCEL
@@ -15,7 +16,8 @@ from tcpcore.records.tcb cimport (
     B_AUTO_CLOSE, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2,
     LAST_ACK, T_DELACK, in_set,
 )
-from tcpcore.tcp.output cimport emit_ack, send_queued, unsent, use_cold
+from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.output cimport emit_ack, send_queued, unsent
 from tcpcore.tcp.receive_window cimport full_window, rcv_wnd
 from tcpcore.tcp.time_wait cimport enter_time_wait
 
@@ -46,8 +48,8 @@ cdef inline void cancel_delayed_ack(Action* act) noexcept nogil:
 
 cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        Action* act) noexcept nogil:
-    """RFC 9293 3.10.7.4, seventh: take the text (and see the FIN) that is in order, keep what is ahead. True: an
-    ACK is owed."""
+    """RFC 9293 3.10.7.4, seventh: take the text (and see the FIN) that is in order, keep what is ahead.
+    True: an ACK is owed."""
     cdef uint32_t wnd = rcv_wnd(tcb, cold, knobs)
     cdef uint32_t left = seg.seq + (1 if seg.flags & SYN else 0)
     cdef uint32_t right = left + seg.payload_len
@@ -57,8 +59,8 @@ cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     if seq_le(right + fin, tcb.rcv_nxt):
         return True                                   # old: say where we are
     if not in_set(tcb.state, CAN_RECEIVE):
-        # after the peer's FIN: should not occur, is ignored; but Linux (tcp_data_queue) takes another FIN right
-        # behind it
+        # after the peer's FIN: should not occur, is ignored; but Linux (tcp_data_queue) takes another FIN
+        # right behind it
         if knobs.text_over_fin_resets and fin and right == tcb.rcv_nxt and seq_lt(seg.seq, right):
             tcb.rcv_nxt += 1
             return True
@@ -75,8 +77,8 @@ cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     return take_in_order(tcb, cold, knobs, now, act, right, fin)
 
 
-cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                        uint32_t right, bint fin) noexcept nogil:
+cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t right,
+                        bint fin) noexcept nogil:
     """Text from RCV.NXT up to `right`, and what was kept behind it. True: an ACK is owed."""
     cdef uint32_t was = tcb.rcv_nxt
     cdef bint gap = not ranges_empty(act.ranges)
@@ -102,8 +104,8 @@ cdef void keep_out_of_order(uint32_t left, uint32_t right, bint fin, Action* act
 
 
 cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes, bint fin) noexcept nogil:
-    """Text in order: to the application at once, or into the buffer, whose window it narrows. On Linux a FIN in
-    the buffer keeps the window's right edge where it is."""
+    """Text in order: to the application at once, or into the buffer, whose window it narrows. On Linux a
+    FIN in the buffer keeps the window's right edge where it is."""
     if knobs.auto_read or not (nbytes or (fin and knobs.fin_fills_buffer)):
         return
     use_cold(tcb, cold)
@@ -115,8 +117,8 @@ cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes
 
 
 cdef bint ack_due_now(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
-    """Delayed ACK (RFC 9293 3.8.6.3): True at once without delack_ms and on every second segment, else the timer
-    is asked for."""
+    """Delayed ACK (RFC 9293 3.8.6.3): True at once without delack_ms and on every second segment, else the
+    timer is asked for."""
     if knobs.delack == 0:
         return True
     use_cold(tcb, cold)
@@ -132,8 +134,8 @@ cdef bint ack_due_now(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noe
 # --- eighth, check the FIN bit -----------------------------------------------------------
 
 cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """RFC 9293 3.10.7.4, eighth: the peer sends no more. True: an ACK is owed, which the caller sends (or, with
-    auto_close, our FIN)."""
+    """RFC 9293 3.10.7.4, eighth: the peer sends no more. True: an ACK is owed, which the caller sends (or,
+    with auto_close, our FIN)."""
     tcb.rcv_nxt += 1
     act.ranges.n = 0
     act.ranges.has_fin = 0
@@ -142,7 +144,8 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
     elif tcb.state == FIN_WAIT_1:
         tcb.state = CLOSING
         if knobs.fin_acked_at_once and unsent(tcb, cold):
-            emit_ack(tcb, cold, knobs, now, act)      # Linux (tcp_fin) does not wait for what may go out with it
+            # Linux (tcp_fin) does not wait for what may go out with it
+            emit_ack(tcb, cold, knobs, now, act)
             return False
     elif tcb.state == FIN_WAIT_2:
         enter_time_wait(tcb, cold, knobs, act)
@@ -153,7 +156,8 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
 
 cdef void keep_syn_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, Action* act,
                         bint fin) noexcept nogil:
-    """What came with a SYN waits for ESTABLISHED, as far as the window goes; it is not acknowledged before."""
+    """What came with a SYN waits for ESTABLISHED, as far as the window goes; it is not acknowledged
+    before."""
     cdef uint32_t length = seg.payload_len
     cdef uint32_t wnd = rcv_wnd(tcb, cold, knobs)
     if length > wnd:

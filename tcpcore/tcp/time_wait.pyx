@@ -1,17 +1,19 @@
 # TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191, RFC 1337), and the orphan in FIN-WAIT-2 that Linux keeps like one.
 #
-# All eight steps in one function, as each has little left to say here; there are three such functions, as the
-# stacks differ in what they look at: Linux (tcp_timewait_state_process) at the window and the timestamp, the
-# RFC at the peer's FIN, FreeBSD (tcp_twcheck) at the numbers alone. A new connection out of TIME-WAIT is MAY-2 of
-# RFC 9293 3.6.1. TIME-WAIT ends by the timer (timeouts.pyx), by a RST unless tcp_rfc1337, or by that SYN.
+# All eight steps in one function, as each has little left to say here; there are three such functions, as
+# the stacks differ in what they look at: Linux (tcp_timewait_state_process) at the window and the
+# timestamp, the RFC at the peer's FIN, FreeBSD (tcp_twcheck) at the numbers alone. A new connection out of
+# TIME-WAIT is MAY-2 of RFC 9293 3.6.1. TIME-WAIT ends by the timer (timeouts.pyx), by a RST unless
+# tcp_rfc1337, or by that SYN.
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_REOPEN, E_START_OVER, OP_CANCEL
 from tcpcore.records.counters cimport CauseResetByPeer, NoCause, count_n
 from tcpcore.records.knobs cimport TIME_WAIT_LINUX, TIME_WAIT_RFC
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, RST, SYN, seg_end, seg_len
 from tcpcore.records.tcb cimport B_TS, TIME_WAIT, T_FIN_WAIT_2, T_TIME_WAIT, main_kind
+from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.outcomes cimport ECONNRESET, challenge_ack, die, duplicate_ack, reset_after_close
-from tcpcore.tcp.output cimport arm_main_timer, emit_ack, emit_answering_rst, forget_limit
+from tcpcore.tcp.output cimport arm_main_timer, emit_ack, emit_answering_rst
 from tcpcore.tcp.receive_window cimport acceptable, in_window_linux, seq_in_window
 from tcpcore.tcp.rto cimport TW_FULL_MS, fin_wait_2_timeout, keeps_full_socket
 from tcpcore.tcp.timestamps cimport set_ts_recent, ts_before_recent, ts_missing
@@ -20,11 +22,11 @@ from tcpcore.tcp.timestamps cimport set_ts_recent, ts_before_recent, ts_missing
 # --- how a connection gets there ---------------------------------------------------------
 
 cdef void enter_orphan_fin_wait_2(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
-    """FIN-WAIT-2 without an application. Linux (tcp_rcv_state_process, tcp_close): of a tcp_fin_timeout above a
-    minute, what exceeds it is spent as a full socket first."""
+    """FIN-WAIT-2 without an application. Linux (tcp_rcv_state_process, tcp_close): of a tcp_fin_timeout
+    above a minute, what exceeds it is spent as a full socket first."""
     if keeps_full_socket(knobs):
         tcb.bits |= B_FULL_SOCKET
-        arm_main_timer(tcb, act, T_FIN_WAIT_2, knobs.fin_timeout - TW_FULL_MS)
+        arm_main_timer(act, T_FIN_WAIT_2, knobs.fin_timeout - TW_FULL_MS)
     else:
         await_fin(tcb, cold, knobs, act)
 
@@ -40,7 +42,7 @@ cdef void await_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexc
             return
         count_time_wait(act.counters, timeout)
         forget_limit(tcb, cold)
-    arm_main_timer(tcb, act, T_FIN_WAIT_2, timeout)
+    arm_main_timer(act, T_FIN_WAIT_2, timeout)
 
 
 cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
@@ -62,7 +64,7 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
         forget_limit(tcb, cold)
         count_time_wait(act.counters, knobs.time_wait)
     tcb.state = TIME_WAIT
-    arm_main_timer(tcb, act, T_TIME_WAIT, knobs.time_wait)
+    arm_main_timer(act, T_TIME_WAIT, knobs.time_wait)
 
 
 # --- TIME-WAIT ---------------------------------------------------------------------------
@@ -79,8 +81,8 @@ cdef void in_time_wait(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 
 
 cdef bint syn_reopens(Tcb* tcb, Cold* cold, const Segment* seg, Action* act) noexcept nogil:
-    """True for a SYN that is newer by number or by timestamp (RFC 6191): the listener, if there is one, gets it
-    with an ISS beyond all we sent, as Linux chooses it (tcp_timewait_state_process)."""
+    """True for a SYN that is newer by number or by timestamp (RFC 6191): the listener, if there is one,
+    gets it with an ISS beyond all we sent, as Linux chooses it (tcp_timewait_state_process)."""
     cdef bint newer = tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(act.stamp.recent, seg.tsval)
     if (seg.flags & (SYN | RST | ACK)) != SYN or ts_before_recent(tcb, act.stamp, seg) or not (
             newer or seq_lt(tcb.rcv_nxt, seg.seq)):
@@ -95,8 +97,8 @@ cdef bint syn_reopens(Tcb* tcb, Cold* cold, const Segment* seg, Action* act) noe
 
 cdef void in_time_wait_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
-    """TIME-WAIT as Linux has it: any segment with an ACK outside the window restarts 2 MSL, and any in-order one
-    without text."""
+    """TIME-WAIT as Linux has it: any segment with an ACK outside the window restarts 2 MSL, and any
+    in-order one without text."""
     cdef bint paws = ts_before_recent(tcb, act.stamp, seg)
     if not paws and seg.seq == tcb.rcv_nxt and (seg_len(seg) == 0 or seg.flags & RST):
         if seg.flags & RST and not knobs.tcp_rfc1337:
@@ -105,7 +107,7 @@ cdef void in_time_wait_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
         if tcb.bits & B_TS and seg.opts & OPT_TS:
             set_ts_recent(act.stamp, seg, now)
         if not seg.flags & RST:
-            arm_main_timer(tcb, act, T_TIME_WAIT, knobs.time_wait)
+            arm_main_timer(act, T_TIME_WAIT, knobs.time_wait)
         return
     if syn_reopens(tcb, cold, seg, act):
         if not act.listening:
@@ -115,13 +117,14 @@ cdef void in_time_wait_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
     if seg.flags & RST:
         return
     if paws or seg.flags & ACK:
-        arm_main_timer(tcb, act, T_TIME_WAIT, knobs.time_wait)
+        arm_main_timer(act, T_TIME_WAIT, knobs.time_wait)
     duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedTimeWait)
 
 
 cdef void in_time_wait_rfc(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                            Action* act) noexcept nogil:
-    """TIME-WAIT by the letter: only the peer's FIN can still be expected, it is acknowledged and restarts 2 MSL."""
+    """TIME-WAIT by the letter: only the peer's FIN can still be expected, it is acknowledged and restarts 2
+    MSL."""
     cdef bint paws = ts_before_recent(tcb, act.stamp, seg)
     cdef bint fits, fin
     if seg.flags & RST:
@@ -142,7 +145,7 @@ cdef void in_time_wait_rfc(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs
             return
         count_n(act.counters, Mib.PAWSTimewait, paws)
         if fin and not paws:
-            arm_main_timer(tcb, act, T_TIME_WAIT, knobs.time_wait)
+            arm_main_timer(act, T_TIME_WAIT, knobs.time_wait)
         duplicate_ack(tcb, cold, seg, knobs, now, act, Mib.TCPACKSkippedTimeWait)
 
 
@@ -160,7 +163,7 @@ cdef void in_time_wait_freebsd(Tcb* tcb, Cold* cold, const Segment* seg, const K
     if not seg.flags & ACK or ts_missing(tcb, seg, knobs):
         return
     if seg.flags & FIN and seg_end(seg) == tcb.rcv_nxt:
-        arm_main_timer(tcb, act, T_TIME_WAIT, knobs.time_wait)    # the peer's FIN again
+        arm_main_timer(act, T_TIME_WAIT, knobs.time_wait)    # the peer's FIN again
     if seg.flags != ACK or seg.payload_len or seg.seq != tcb.rcv_nxt or seg.ack != tcb.snd_nxt:
         emit_ack(tcb, cold, knobs, now, act)
 
@@ -170,8 +173,8 @@ cdef void in_time_wait_freebsd(Tcb* tcb, Cold* cold, const Segment* seg, const K
 cdef void in_time_wait_like(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                             Action* act) noexcept nogil:
     """FIN-WAIT-2 of an orphan that is kept like a TIME-WAIT: only the peer's FIN is still awaited.
-    DEVIATES: RFC 9293 has the ordinary steps here; Linux keeps such a connection as a TIME-WAIT entry and judges
-    by its short rules (tcp_timewait_state_process, ADR 5)."""
+    DEVIATES: RFC 9293 has the ordinary steps here; Linux keeps such a connection as a TIME-WAIT entry and
+    judges by its short rules (tcp_timewait_state_process, ADR 5)."""
     cdef bint paws = ts_before_recent(tcb, act.stamp, seg)
     if paws or not in_window_linux(tcb, cold, seg, knobs):
         count_n(act.counters, Mib.PAWSEstab, paws)

@@ -1,7 +1,7 @@
 # TIMEOUTS: RFC 9293 3.10.8, with the times of RFC 6298 (rto.pxd) and the limits of RFC 9293 3.8.3 (R1, R2).
 #
-# Not here: which timer a state runs (the function that enters the state arms it) and the wheel that keeps them.
-# The USER TIMEOUT of the RFC is R2, as in Linux and FreeBSD.
+# Not here: which timer a state runs (the function that enters the state arms it) and the wheel that keeps
+# them. The USER TIMEOUT of the RFC is R2, as in Linux and FreeBSD.
 from libc.stdint cimport uint32_t
 from tcpcore.records.counters cimport (
     CauseConnectTimedOut, CauseFinWait2TimedOut, CauseSynQueueExpired, CauseTimedOut, Mib, NoCause, count,
@@ -84,7 +84,7 @@ cdef void half_open_timeout(Tcb* tcb, Cold* cold, uint8_t most, const Knobs* kno
     tcb.retries += 1
     tcb.bits |= B_MATURE
     resend_synack(tcb, cold, knobs, now, act)
-    arm_main_timer(tcb, act, T_REXMT, syn_timeout(knobs, tcb.retries, 0))
+    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, 0))
 
 
 cdef uint32_t retries_allowed(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
@@ -111,17 +111,18 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
         cold.backoff += cold.backoff < 31
     tcb.bits &= ~B_RECOVER
     resend_first(tcb, cold, knobs, now, act)
-    arm_main_timer(tcb, act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
+    arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
 
 
 cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                           Action* act) noexcept nogil:
-    """Zero-window probe (RFC 9293 3.8.6.1); only silence, not a closed window, ends the connection (MUST-37)."""
+    """Zero-window probe (RFC 9293 3.8.6.1); only silence, not a closed window, ends the connection
+    (MUST-37)."""
     if tcb.retries >= retries_allowed(tcb, knobs):
         give_up(act)
         return
     tcb.retries += 1
     if cold.backoff < 31 and (knobs.retries_by_count or cold.backoff < knobs.tcp_retries2):
         cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
-    arm_main_timer(tcb, act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+    arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
     send_persist_probe(tcb, cold, knobs, now, act)

@@ -1,5 +1,6 @@
-# FreeBSD's first step (acceptance "trim"): a segment is cut to the window instead of being judged
-# whole, so that what is old still brings its acknowledgment. Pure arithmetic on a copy of the segment.
+# FreeBSD's first step (acceptance "trim", tcp_do_segment): a segment is cut to the window instead of being
+# judged as it is, so that even one that is all old brings its ACK. Pure arithmetic on a copy of the
+# segment.
 #
 #            rcv_nxt                      rcv_nxt + wnd
 #   |##########|============================|##########|
@@ -10,9 +11,9 @@ from tcpcore.base.seq cimport seq_lt
 from tcpcore.records.segment cimport FIN, PSH, SYN, Segment
 
 cdef enum Trim:
-    TRIM_PROCEED                # nothing of it was missing
-    TRIM_PROCEED_ACK_OWED                # goes on, and our ACK is owed: all of it is old, or text met a closed window
-    TRIM_NOTHING_LEFT              # nothing of it lies in the window
+    TRIM_PROCEED              # goes on with what is left
+    TRIM_PROCEED_ACK_OWED     # goes on, and our ACK is owed: all of it is old, or text met a closed window
+    TRIM_NOTHING_LEFT         # nothing of it lies in the window
 
 
 cdef inline Trim trim_old(Segment* cut, uint32_t rcv_nxt) noexcept nogil:
