@@ -17,6 +17,11 @@ from tcpcore.tcp.options cimport open_window, read_options, take_window
 from tcpcore.tcp.output cimport write_syn
 from tcpcore.tcp.rto cimport clock_ms, first_syn_timeout, tick_up
 
+cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                    Action* act) noexcept nogil
+cdef void open_cookie(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
+
 
 cdef inline void init_tcb(Tcb* tcb, Cold* cold, Timestamps* ts, const Knobs* knobs, int64_t now,
                           uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
@@ -78,9 +83,3 @@ cdef inline uint32_t open_passive(Tcb* tcb, Cold* cold, Timestamps* ts, const Se
     open_window(tcb, cold, knobs)
     write_syn(row, tcb, cold, ts, knobs, now, SYN | ACK)
     return first_syn_timeout(tcb, knobs)
-
-
-cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
-                    Action* act) noexcept nogil
-cdef void open_cookie(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
-                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil

@@ -1,8 +1,8 @@
 # Output: which segments go out, as rows (struct Segment) in the buffer that the Action points to.
 #
 # Inline: writing one row. In output.pyx: what may be sent now, resending, probing. A row is written from
-# the TCB as it stands; nothing here changes the state. write_row and write_syn also keep the advertised
-# window and the delayed-ACK count, so every ACK of ours passes through them.
+# the TCB as it stands; nothing here changes the state. Whatever writes an ACK also remembers the window
+# that it advertised, and that no delayed ACK is owed any more.
 # Source: RFC 9293 3.8, 3.10.2, 3.5.2 for resets.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset

@@ -46,7 +46,7 @@ cdef uint32_t eff_mss(const Tcb* tcb, const Cold* cold) noexcept nogil:
 
 
 cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept nogil:
-    """Bytes of the next row, and whether the FIN rides on it; both 0 if nothing may go now."""
+    """Bytes of the next row, and in `fin` (out) 1 if our FIN rides on it; both 0 if nothing may go now."""
     cdef uint32_t left = unsent(tcb, cold)
     cdef uint32_t mss
     fin[0] = 0

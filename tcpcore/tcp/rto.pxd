@@ -130,10 +130,10 @@ cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t 
 
 cdef inline uint32_t first_syn_timeout(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
     """The timeout of a first SYN or SYN-ACK; keepinit may cut the SYN's short."""
-    cdef uint32_t wait = syn_timeout(knobs, 0, 0)
-    if knobs.keepinit and knobs.keepinit < wait and not tcb.bits & B_PASSIVE:
+    cdef uint32_t timeout = syn_timeout(knobs, 0, 0)
+    if knobs.keepinit and knobs.keepinit < timeout and not tcb.bits & B_PASSIVE:
         return knobs.keepinit
-    return wait
+    return timeout
 
 
 cdef inline bint keeps_full_socket(const Knobs* knobs) noexcept nogil:
@@ -155,21 +155,21 @@ cdef inline uint32_t rto_with(const Tcb* tcb, const Cold* cold, const Knobs* kno
 
 
 cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sample,
-                              uint32_t wait) noexcept nogil:
-    """True if 3.5 RTO are certainly less than `wait`, which saves working the RTO out: with both round
+                              uint32_t limit) noexcept nogil:
+    """True if 3.5 RTO are certainly less than `limit`, which saves working the RTO out: with both round
     trips at most M, neither SRTT nor 1.6 RTTVAR is more, and the RTO at most 3.5 M, the least variance and
     a tick."""
     cdef uint32_t most = sample if sample > tcb.rtt else tcb.rtt
-    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.rto_min_us // 1000 + 2) < wait
+    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.rto_min_us // 1000 + 2) < limit
 
 
 cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                         uint32_t sample) noexcept nogil:
     """How long an orphan in FIN-WAIT-2 waits for the peer's FIN: tcp_fin_timeout, on Linux 3.5 RTO at least
     (tcp_time_wait) and without what it spent as a full socket before. sample: see rto_with."""
-    cdef uint32_t wait = knobs.fin_timeout - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
-    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, wait):
-        return wait
+    cdef uint32_t timeout = knobs.fin_timeout - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
+    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, timeout):
+        return timeout
     least = rto_with(tcb, cold, knobs, sample)
     least = (least << 2) - (least >> 1)
-    return wait if wait > least else least
+    return timeout if timeout > least else least

@@ -10,14 +10,14 @@ from tcpcore.tcp.rto cimport TW_SHORT_MS
 
 
 cdef inline bint is_time_wait_like(uint8_t state, uint16_t bits, const Knobs* knobs) noexcept nogil:
-    """An orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and holds one of its buckets."""
+    """True for an orphan in FIN-WAIT-2 that is kept like a TIME-WAIT and takes one of tcp_max_tw_buckets."""
     return (state == FIN_WAIT_2 and (bits & (B_ORPHAN | B_FULL_SOCKET)) == B_ORPHAN
             and knobs.orphan_fin_wait_2_brief)
 
 
-cdef inline void count_time_wait(Counters* counters, uint32_t wait) noexcept nogil:
-    """One more connection kept for `wait` ticks as a TIME-WAIT is."""
-    count(counters, Mib.TWKilled if wait <= TW_SHORT_MS else Mib.TW)
+cdef inline void count_time_wait(Counters* counters, uint32_t timeout) noexcept nogil:
+    """Count a connection that is kept like a TIME-WAIT for `timeout` ticks; Linux tells short ones apart."""
+    count(counters, Mib.TWKilled if timeout <= TW_SHORT_MS else Mib.TW)
 
 
 # how a connection gets there
