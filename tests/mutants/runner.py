@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 import os
 import queue
 import re
@@ -67,11 +68,13 @@ class Stale(Exception):
 
 @dataclass
 class Mutant:
-    """One rule, broken: `old` becomes `new`, in whichever `file` of tcpcore it stands."""
+    """One rule, broken: `old` becomes `new`, in whichever `file` of tcpcore it stands. `cimports`: what `new`
+    needs and the file does not have."""
 
     behaviour: str
     old: str
     new: str
+    cimports: str = ""
 
     @cached_property
     def file(self) -> str:
@@ -83,7 +86,20 @@ class Mutant:
     @property
     def source(self) -> str:
         """The whole file, mutated."""
-        return sources()[self.file].replace(self.old, self.new)
+        mutated = sources()[self.file].replace(self.old, self.new)
+        return f"{self.cimports}\n{mutated}" if self.cimports else mutated
+
+    def unknown_names(self) -> set[str]:
+        """What `new` names and nothing in the file's code does: such a mutant would not compile."""
+        outline = sources().get(self.file.replace(".pyx", ".pxd"), "")
+        known = names_in(sources()[self.file] + outline + self.cimports)
+        return names_in(self.new) - known - set(keyword.kwlist)
+
+
+def names_in(text: str) -> set[str]:
+    """The names in Cython code, but not those behind a dot, in comments and in docstrings."""
+    code = re.sub(r"#.*", "", re.sub(r"\"{3}.*?\"{3}", "", text, flags=re.S))
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", code))
 
 
 @dataclass(frozen=True)
@@ -269,5 +285,5 @@ def main(patterns: list[str]) -> int:
     print(f"\n{len(verdicts)} mutants, {len(verdicts) - len(survivors)} caught, {len(survivors)} survived; "
           f"{max(v.seconds for v in verdicts):.0f} s the slowest")
     for verdict in survivors:
-        print(f"SURVIVED {verdict.mutant.behaviour}: {verdict.mutant.old!r} -> {verdict.mutant.new!r}")
+        print(f"{'NO VERDICT' if verdict.trouble else 'SURVIVED'} {verdict.mutant.behaviour}: {verdict.mutant.old!r} -> {verdict.mutant.new!r}")
     return 1 if survivors or not verdicts else 0

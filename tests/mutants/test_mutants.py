@@ -35,6 +35,11 @@ def test_each_applies_exactly_once():
     assert not offenders, "\n".join(offenders)
 
 
+def test_each_names_only_what_its_file_knows():
+    unknown = {mutant.behaviour: names for mutant in MUTANTS if (names := mutant.unknown_names())}
+    assert unknown == {}
+
+
 @pytest.mark.parametrize("text", ["no such text anywhere", "cdef"])
 def test_text_that_is_missing_or_ambiguous_is_an_error(text):
     with pytest.raises(Stale, match="a rule: (0|[0-9]{2,}) places"):
