@@ -285,5 +285,6 @@ def main(patterns: list[str]) -> int:
     print(f"\n{len(verdicts)} mutants, {len(verdicts) - len(survivors)} caught, {len(survivors)} survived; "
           f"{max(v.seconds for v in verdicts):.0f} s the slowest")
     for verdict in survivors:
-        print(f"{'NO VERDICT' if verdict.trouble else 'SURVIVED'} {verdict.mutant.behaviour}: {verdict.mutant.old!r} -> {verdict.mutant.new!r}")
+        word = "NO VERDICT" if verdict.trouble else "SURVIVED"
+        print(f"{word} {verdict.mutant.behaviour}: {verdict.mutant.old!r} -> {verdict.mutant.new!r}")
     return 1 if survivors or not verdicts else 0
