@@ -14,7 +14,7 @@ from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
     B_COLD, B_MATURE, B_PASSIVE, SYN_RECEIVED, TICK_NS, TIME_WAIT, T_NONE, T_TIME_WAIT, Cold, Tcb,
 )
-from tcpcore.tcp.transition cimport timer_expired
+from tcpcore.tcp.timeouts cimport timer_expired
 from tcpcore.components.flow_table cimport flow_ahead_first, flow_ahead_head
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, Burst, Listener, burst_update, listener_at, listener_burst,

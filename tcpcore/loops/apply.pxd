@@ -16,7 +16,7 @@ from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
     B_COLD, B_FULL_SOCKET, B_ORPHAN, LINGERING, SYN_RECEIVED, TIME_WAIT, Cold, Tcb, in_set,
 )
-from tcpcore.tcp.output cimport is_time_wait_like
+from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.range_pool cimport range_pool_at
 from tcpcore.loops.state cimport EngineState
 from tcpcore.loops.timers cimport set_timers

@@ -13,7 +13,7 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.tcb cimport (
     B_EPHEMERAL, B_HELD, B_MATURE, B_PASSIVE, B_QUEUED, CLOSED, CLOSE_WAIT, ESTABLISHED,
 )
-from tcpcore.tcp.output cimport use_cold
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.components.events cimport (
     EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_REFUSED, EV_TIME_WAIT, events_add,
 )

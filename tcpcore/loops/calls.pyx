@@ -14,12 +14,11 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, SYN_RECEIVED,
     T_REXMT, Cold, Tcb, in_set,
 )
-from tcpcore.tcp.output cimport rows_due, use_cold
+from tcpcore.tcp.calls cimport abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call
+from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.output cimport rows_due
 from tcpcore.tcp.predict cimport predict_close
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.tcp.transition cimport (
-    abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call,
-)
 from tcpcore.components.events cimport EV_ACCEPTED, events_add
 from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
 from tcpcore.components.syn_eviction cimport eviction_forget

@@ -13,10 +13,9 @@ from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
 from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
-from tcpcore.tcp.opens cimport open_passive
-from tcpcore.tcp.output cimport rounded
+from tcpcore.tcp.opens cimport open_cookie, open_passive
+from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.tcp.rto cimport clock_ms
-from tcpcore.tcp.transition cimport open_cookie
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.listeners cimport accept_queue_full, listener_at
 from tcpcore.components.syncookie cimport (
@@ -46,7 +45,7 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
     cdef bint stamped = told.opts & OPT_TS
     if eng.knobs.window_rounding != ROUND_MSS_DOWN:
         return buffer_for(eng, listener, stamped)
-    return own_buffer(eng, rounded(&eng.knobs, size, told.mss, False), stamped)
+    return own_buffer(eng, round_window(&eng.knobs, size, told.mss, False), stamped)
 
 
 cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int64_t now,

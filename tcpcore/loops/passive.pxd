@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t
 
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport B_AUTO_CLOSE, Tcb
-from tcpcore.tcp.output cimport rounded
+from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.components.listeners cimport Listener
 from tcpcore.components.syn_policy cimport Pressure
 from tcpcore.loops.state cimport EngineState
@@ -39,4 +39,4 @@ cdef inline uint32_t buffer_for(const EngineState* eng, const Listener* listener
     if listener.rcv_buf == 0:
         return 0
     stamped = stamped and eng.knobs.tcp_timestamps
-    return own_buffer(eng, rounded(&eng.knobs, listener.rcv_buf, eng.knobs.mss, stamped), stamped)
+    return own_buffer(eng, round_window(&eng.knobs, listener.rcv_buf, eng.knobs.mss, stamped), stamped)

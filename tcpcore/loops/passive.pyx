@@ -15,9 +15,8 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport FIN, OPT_TS
 from tcpcore.records.tcb cimport SYN_RECEIVED, T_REXMT
-from tcpcore.tcp.opens cimport open_passive
+from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.tcp.transition cimport open_text
 from tcpcore.components.events cimport EV_OPENED, events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make

@@ -18,14 +18,14 @@ from tcpcore.records.tcb cimport (
     B_ORPHAN, B_PASSIVE, CLOSED, ESTABLISHED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
     T_TIME_WAIT, Tcb,
 )
-from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_listen
-from tcpcore.tcp.output cimport put_answering_rst
+from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
+from tcpcore.tcp.output cimport emit_answering_rst
 from tcpcore.tcp.predict cimport (
     PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
     PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_segment,
 )
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.tcp.transition cimport in_closed, segment_arrives
+from tcpcore.tcp.steps cimport segment_arrives
 from tcpcore.components.events cimport EV_ESTABLISHED, EV_TIME_WAIT, events_add
 from tcpcore.components.flow_table cimport flow_differs, flow_find_segment, flow_hash_batch
 from tcpcore.components.listeners cimport (
@@ -87,7 +87,7 @@ cdef uint32_t arrives_unconnected(EngineState* eng, const Segment* seg, uint32_t
     if id == 0:
         in_closed(seg, &eng.knobs, &act)
     else:
-        put_answering_rst(seg, &act)
+        emit_answering_rst(seg, &act)
     return act.n_rows
 
 

@@ -1,7 +1,7 @@
 """The rarer timer operations: both timers of a TCB at once, and none of them any more."""
 
 from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_OUTPUT
-from tcpcore.tcp.output cimport use_cold
+from tcpcore.tcp.cold cimport use_cold
 
 
 cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil:

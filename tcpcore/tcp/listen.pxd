@@ -1,9 +1,11 @@
-# SEGMENT ARRIVES in LISTEN (RFC 9293 3.10.7.2): what becomes of a segment that a listener gets.
+# SEGMENT ARRIVES where there is no TCB: in CLOSED (RFC 9293 3.10.7.1) and in LISTEN (3.10.7.2).
 #
-# Only the verdict: whether a SYN becomes a half-open entry is the queue's to decide (loops/passive),
-# and the row of a reset is put_answering_rst. Inline, as every SYN of a flood asks.
+# Only the verdict on a segment for a listener: whether a SYN becomes a half-open entry is for the queue to
+# decide (loops), and the RST is written with emit_answering_rst. Inline, as every SYN of a flood asks.
+from tcpcore.records.action cimport Action
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, Segment
+from tcpcore.tcp.output cimport emit_answering_rst
 
 cdef enum ListenVerdict:
     LISTEN_DROP = 0
@@ -11,8 +13,17 @@ cdef enum ListenVerdict:
     LISTEN_OPEN = 2
 
 
+cdef inline void in_closed(const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:
+    """Reset a segment that no connection and no listener owns, unless it is a RST (RFC 9293 3.10.7.1) or
+    FreeBSD's net.inet.tcp.blackhole swallows it: 1 SYNs, 2 everything."""
+    if knobs.blackhole >= 2 or (knobs.blackhole == 1 and seg.flags & SYN):
+        return
+    emit_answering_rst(seg, act)
+
+
 cdef inline ListenVerdict in_listen(const Segment* seg, const Knobs* knobs) noexcept nogil:
-    """First RST, second ACK, third SYN, fourth other."""
+    """RFC 9293 3.10.7.2: first RST, second ACK, third SYN, fourth other. Linux (tcp_rcv_state_process) also
+    drops SYN+FIN here, FreeBSD by drop_synfin."""
     if seg.flags & (SYN | ACK | RST | FIN) == SYN:
         return LISTEN_OPEN                            # what nearly all are
     if seg.flags & RST:

@@ -1,21 +1,32 @@
-# How a connection begins: the block and the first row of both opens (RFC 9293 3.10.1, 3.10.7.2 third).
-# Ground of the law, below the grain of a call, as there is one of each per connection.
+# OPEN (RFC 9293 3.10.1, and 3.10.7.2 third): how a TCB begins, and its first row.
+#
+# The two ordinary opens are inline: there is one of each per connection, and a flood makes millions. What
+# may arrive with a SYN or instead of a half-open entry is in opens.pyx.
+# Not here: ISN, port, queue, flow table (loops).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from tcpcore.base.prefetch cimport unlikely
+from tcpcore.records.action cimport Action
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport ACK, SYN, WSCALE_MAX, Segment
 from tcpcore.records.tcb cimport (
     B_HELD, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, SYN_SENT, Cold, Tcb, Timestamps,
 )
+from tcpcore.tcp.cold cimport start_cold
 from tcpcore.tcp.options cimport open_window, read_options, take_window
-from tcpcore.tcp.output cimport start_cold, write_syn
-from tcpcore.tcp.rto cimport clock_ms, first_wait, tick_up
+from tcpcore.tcp.output cimport write_syn
+from tcpcore.tcp.rto cimport clock_ms, first_syn_timeout, tick_up
+
+cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                    Action* act) noexcept nogil
+cdef void open_cookie(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                      uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil
 
 
-cdef inline void prepare(Tcb* tcb, Cold* cold, Timestamps* stamp, const Knobs* knobs, int64_t now, uint32_t iss,
-                         uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
-    """A fresh block, offering what the knobs allow."""
+cdef inline void init_tcb(Tcb* tcb, Cold* cold, Timestamps* ts, const Knobs* knobs, int64_t now,
+                          uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf) noexcept nogil:
+    """Fill in a new TCB that offers the options which the knobs allow. rcv_buf: bytes, 0 for the knobs'
+    own."""
     cdef uint32_t shift = knobs.rcv_wscale
     cdef uint16_t bits = 0
     tcb.iss = iss
@@ -39,36 +50,36 @@ cdef inline void prepare(Tcb* tcb, Cold* cold, Timestamps* stamp, const Knobs* k
         start_cold(tcb, cold)
         cold.rcv_buf = rcv_buf
     if bits & B_TS:
-        stamp.recent = stamp.recent_at = 0
-        stamp.offset = ts_offset
-        stamp.first = clock_ms(now) + ts_offset
+        ts.recent = ts.recent_at = 0
+        ts.offset = ts_offset
+        ts.first = clock_ms(now) + ts_offset
 
 
-cdef inline uint32_t open_active(Tcb* tcb, Cold* cold, Timestamps* stamp, const Knobs* knobs, int64_t now,
+cdef inline uint32_t open_active(Tcb* tcb, Cold* cold, Timestamps* ts, const Knobs* knobs, int64_t now,
                                  uint32_t iss, uint32_t ts_offset, uint32_t rcv_buf,
                                  Segment* row) noexcept nogil:
-    """CLOSED -> SYN-SENT; the tuple is already in the block. The SYN goes in `row`, its timer (T_REXMT) runs
-    as many ticks as are returned."""
-    prepare(tcb, cold, stamp, knobs, now, iss, ts_offset, rcv_buf)
+    """CLOSED to SYN-SENT (RFC 9293 3.10.1); the 4-tuple is in the TCB already. The SYN goes in `row`, its
+    timer (T_REXMT) runs as many ticks as are returned."""
+    init_tcb(tcb, cold, ts, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_SENT
     tcb.bits |= B_HELD
     tcb.mss = knobs.mss
     tcb.snd_wl1 = <uint32_t>tick_up(now)
-    write_syn(row, tcb, cold, stamp, knobs, now, SYN)
-    return first_wait(tcb, knobs)
+    write_syn(row, tcb, cold, ts, knobs, now, SYN)
+    return first_syn_timeout(tcb, knobs)
 
 
-cdef inline uint32_t open_passive(Tcb* tcb, Cold* cold, Timestamps* stamp, const Segment* seg,
+cdef inline uint32_t open_passive(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
                                   const Knobs* knobs, int64_t now, uint32_t iss, uint32_t ts_offset,
                                   uint32_t rcv_buf, Segment* row) noexcept nogil:
-    """LISTEN -> SYN-RECEIVED (3.10.7.2, third): a half-open entry, and its SYN-ACK in `row`, whose timer
-    (T_REXMT) runs as many ticks as are returned."""
-    prepare(tcb, cold, stamp, knobs, now, iss, ts_offset, rcv_buf)
+    """LISTEN to SYN-RECEIVED (RFC 9293 3.10.7.2, third): a half-open entry. The SYN-ACK goes in `row`, its
+    timer (T_REXMT) runs as many ticks as are returned."""
+    init_tcb(tcb, cold, ts, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_RECEIVED
     tcb.bits |= B_PASSIVE
     tcb.rcv_nxt = seg.seq + 1
-    read_options(tcb, stamp, seg, knobs, now)
+    read_options(tcb, ts, seg, knobs, now)
     take_window(tcb, cold, seg, seg.wnd)
     open_window(tcb, cold, knobs)
-    write_syn(row, tcb, cold, stamp, knobs, now, SYN | ACK)
-    return first_wait(tcb, knobs)
+    write_syn(row, tcb, cold, ts, knobs, now, SYN | ACK)
+    return first_syn_timeout(tcb, knobs)

@@ -1,6 +1,9 @@
-# What the law does to one block in more than one place, and its prediction with it: reading a
-# peer's options, window and timestamp, and the moment a handshake is complete. Ground of the law:
-# cdef inline only, decides nothing.
+# What a segment of the peer's tells a TCB: the options of its SYN, its window, and that the handshake is
+# complete.
+#
+# Inline, as the state machine and header prediction both call it, once per segment at most. Nothing is
+# decided here: whether the segment is any good was judged before.
+# Source: RFC 9293 3.7.1, 3.10.7.4 (fifth), RFC 7323 2, 6298 2, 3.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from tcpcore.base.seq cimport seq_lt
@@ -11,14 +14,17 @@ from tcpcore.records.segment cimport (
 from tcpcore.records.tcb cimport (
     B_COLD, B_MATURE, B_RESEND_SYN, B_SACK, B_TS, B_WINDOW, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps,
 )
-from tcpcore.tcp.output cimport MSS_MIN, full_window, use_cold
-from tcpcore.tcp.rto cimport first_wait, rtt_sample, rtt_update, tick_up
-from tcpcore.tcp.timestamps cimport echoed_sample, take_timestamp
+from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.output cimport MSS_MIN
+from tcpcore.tcp.receive_window cimport full_window
+from tcpcore.tcp.rto cimport first_syn_timeout, rtt_sample, rtt_update, tick_up
+from tcpcore.tcp.timestamps cimport echoed_sample, set_ts_recent
 
 
-cdef inline void read_options(Tcb* tcb, Timestamps* stamp, const Segment* seg, const Knobs* knobs,
+cdef inline void read_options(Tcb* tcb, Timestamps* ts, const Segment* seg, const Knobs* knobs,
                               int64_t now) noexcept nogil:
-    """What the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2 and 3.2); bits hold what we offer."""
+    """Take over what the peer's SYN agrees to (RFC 9293 3.7.1, RFC 7323 2.2, 3.2); tcb.bits hold what we
+    offer."""
     cdef uint32_t mss = seg.mss if seg.opts & OPT_MSS and seg.mss else MSS_DEFAULT
     cdef uint16_t bits = tcb.bits
     cdef uint8_t shifts = 0
@@ -32,7 +38,7 @@ cdef inline void read_options(Tcb* tcb, Timestamps* stamp, const Segment* seg, c
     if not seg.opts & OPT_SACK_OK:
         bits &= ~B_SACK
     if seg.opts & OPT_TS and bits & B_TS:
-        take_timestamp(stamp, seg, now)
+        set_ts_recent(ts, seg, now)
     else:
         bits &= ~B_TS
     tcb.wscale = shifts
@@ -40,7 +46,8 @@ cdef inline void read_options(Tcb* tcb, Timestamps* stamp, const Segment* seg, c
 
 
 cdef inline void take_window(Tcb* tcb, Cold* cold, const Segment* seg, uint32_t wnd) noexcept nogil:
-    """SND.WND := wnd; the largest one is remembered, in the cold line once it differs."""
+    """SND.WND := wnd, SND.WL1 := SEG.SEQ; the largest window is remembered, in the cold line once it
+    differs."""
     if wnd < tcb.snd_wnd:
         use_cold(tcb, cold)
     tcb.snd_wnd = wnd
@@ -50,27 +57,30 @@ cdef inline void take_window(Tcb* tcb, Cold* cold, const Segment* seg, uint32_t 
 
 
 cdef inline bint moves_window(const Tcb* tcb, const Segment* seg, uint32_t wnd) noexcept nogil:
-    """RFC 9293 3.10.7.4 (5th): the segment is newer than the one SND.WND came from, or opens it."""
+    """True if the segment is newer than the one that SND.WND came from (RFC 9293 3.10.7.4, fifth). At the
+    same number a larger window or a closed one counts, as Linux has it (tcp_may_update_window): SND.WL2 is
+    not kept."""
     return seq_lt(tcb.snd_una, seg.ack) or seq_lt(tcb.snd_wl1, seg.seq) or (
         tcb.snd_wl1 == seg.seq and (wnd > tcb.snd_wnd or wnd == 0))
 
 
 cdef inline void open_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
-    """Our SYN's window becomes an edge, now that the peer's numbers are known."""
+    """Turn the window that our SYN told into a right edge, now that the peer's numbers are known."""
     cdef uint32_t space
     if tcb.bits & B_WINDOW:
         space = full_window(tcb, cold, knobs)
         cold.rcv_adv = tcb.rcv_nxt + (space if space < 65535 else 65535)
 
 
-cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* stamp, const Segment* seg, const Knobs* knobs,
-                           int64_t now) noexcept nogil:
-    """The handshake is complete: first RTT sample. Where something was resent only an echo can tell which of
-    them this answers (Karn)."""
+cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* ts, const Segment* seg,
+                           const Knobs* knobs, int64_t now) noexcept nogil:
+    """Enter ESTABLISHED, with a first RTT sample. Where something was resent only an echo of our timestamp
+    can tell which of them this answers (Karn, RFC 6298 3)."""
     if tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
-        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - (tcb.deadline - first_wait(tcb, knobs)))
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now)
+                                       - (tcb.deadline - first_syn_timeout(tcb, knobs)))
     elif tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
-        tcb.rtt = <uint16_t>echoed_sample(stamp, seg, now)
+        tcb.rtt = <uint16_t>echoed_sample(ts, seg, now)
     if tcb.bits & B_COLD and tcb.rtt:
         cold.srtt_us = 0
         rtt_update(cold, tcb.rtt)

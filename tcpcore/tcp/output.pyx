@@ -1,65 +1,59 @@
-# Sending as lengths: there are no bytes, no Nagle and no congestion control.
+# What may be sent now, resent, or sent as a probe. Sending is lengths: there are no bytes, no Nagle
+# algorithm and no congestion control.
 #
-# The unit is a row of at most eff_mss() bytes; it goes when it fits the peer's window whole,
-# the last one together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
-# Invariant: numbers in flight imply the resend timer; something queued, nothing in
-# flight and no room imply the persist timer.
-from tcpcore.records.action cimport OP_ARM, OP_CANCEL
+# The unit is a row of at most eff_mss() bytes; it goes when the peer's window holds all of it, the last one
+# together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
+# Invariant: numbers in flight imply the resend timer; something queued, nothing in flight and no window for
+# it imply the persist timer.
 from tcpcore.records.segment cimport MSS_DEFAULT, PSH
 from tcpcore.records.tcb cimport (
-    B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_NONE, T_OUTPUT, T_PERSIST, T_REXMT, main_kind,
+    B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_NONE, T_OUTPUT, T_PERSIST, T_REXMT, in_set, main_kind,
 )
-from tcpcore.tcp.rto cimport rexmt_wait, tick_up
-
-cdef void set_main(Tcb* tcb, Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
-    """Ask for the main timer, `timeout` ticks from now."""
-    act.main_op = OP_ARM
-    act.main_kind = kind
-    act.main_timeout = timeout
-
-
-cdef void stop_main(Action* act) noexcept nogil:
-    act.main_op = OP_CANCEL
+from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.receive_window cimport TS_BYTES
+from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
 
 
 cdef uint32_t queued_end(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """The number after the last byte the application queued; our FIN's number."""
+    """The number after the last byte that the application queued; it is our FIN's."""
     if tcb.bits & B_COLD:
         return cold.snd_end
     return tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)
 
 
-cdef bint fin_waits(const Tcb* tcb) noexcept nogil:
+cdef bint fin_unsent(const Tcb* tcb) noexcept nogil:
     """The application closed and the FIN has not been sent yet."""
     return in_set(tcb.state, OUR_FIN) and not tcb.bits & B_FIN_SENT
 
 
 cdef uint32_t unsent(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """Numbers queued and never sent, the FIN's included."""
+    """How many numbers are queued and were never sent, the FIN's included."""
     if tcb.bits & B_FIN_SENT:
         return 0
-    return queued_end(tcb, cold) - tcb.snd_nxt + fin_waits(tcb)
+    return queued_end(tcb, cold) - tcb.snd_nxt + fin_unsent(tcb)
 
 
 cdef uint32_t eff_mss(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """Bytes of text a row may carry (RFC 9293 3.7.1): MSS less options, at most half the largest window."""
+    """Bytes of text that a row may carry (RFC 9293 3.7.1): MSS less options, but at most half the largest
+    window, as a peer whose buffer is that small would else never open it by a whole row (Linux:
+    tcp_bound_to_half_wnd)."""
     cdef uint32_t largest = cold.max_snd_wnd if tcb.bits & B_COLD else tcb.snd_wnd
     cdef uint32_t half = largest // 2 if largest > MSS_DEFAULT else largest
-    cdef uint32_t stamp = TS_BYTES if tcb.bits & B_TS else 0
-    if half and half < tcb.mss - stamp:
-        return half if half > MSS_MIN - stamp else MSS_MIN - stamp
-    return tcb.mss - stamp
+    cdef uint32_t ts_bytes = TS_BYTES if tcb.bits & B_TS else 0
+    if half and half < tcb.mss - ts_bytes:
+        return half if half > MSS_MIN - ts_bytes else MSS_MIN - ts_bytes
+    return tcb.mss - ts_bytes
 
 
 cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept nogil:
-    """Bytes of the next row, and whether the FIN rides on it; both 0 if nothing may go now."""
+    """Bytes of the next row, and in `fin` (out) 1 if our FIN rides on it; both 0 if nothing may go now."""
     cdef uint32_t left = unsent(tcb, cold)
     cdef uint32_t mss
     fin[0] = 0
     if left == 0:
         return 0
     mss = eff_mss(tcb, cold)
-    fin[0] = fin_waits(tcb)
+    fin[0] = fin_unsent(tcb)
     left -= fin[0]
     if left > mss:
         left = mss
@@ -70,53 +64,54 @@ cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept
     return left
 
 
-cdef void put_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                   uint32_t seq, uint32_t length, uint32_t fin) noexcept nogil:
-    cdef Segment* row = put(tcb, cold, knobs, now, act,
-                            (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
+cdef void emit_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t seq,
+                    uint32_t length, uint32_t fin) noexcept nogil:
+    """Add a row with text, with our FIN, or with both."""
+    cdef Segment* row = emit(tcb, cold, knobs, now, act,
+                             (PSH if length else 0) | (FIN if fin else 0) | ACK, seq)
     row.payload_len = <uint16_t>length
 
 
 cdef void time_row(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
-    """Time the row that ends at SND.NXT, one at a time and none while anything resent is in flight (Karn).
-    A bare FIN is not timed: nothing follows it that a sample could serve."""
+    """Time the row that ends at SND.NXT: one at a time, and none while anything resent is in flight (Karn,
+    RFC 6298 3). A bare FIN is not timed: nothing follows it that a sample could serve."""
     if not tcb.bits & (B_TIMING | B_RECOVER):
         tcb.bits |= B_TIMING
         cold.rtt_seq = tcb.snd_nxt
         cold.rtt_at = <uint32_t>tick_up(now)
 
 
-cdef inline void keep_timed(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
-    """Uphold the invariant of this file after something was queued, sent or refused."""
+cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+    """Arm the resend or the persist timer if this file's invariant asks for one and it does not run."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
             if main_kind(tcb, cold) == T_PERSIST:
-                cold.backoff = 0                      # that was the probes', not the text's
-            set_main(tcb, act, T_REXMT, rexmt_wait(tcb, cold, knobs))
+                cold.backoff = 0                      # the probes' doublings are not the text's
+            arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
     elif unsent(tcb, cold):
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
             use_cold(tcb, cold)
-            set_main(tcb, act, T_PERSIST, rexmt_wait(tcb, cold, knobs))
+            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
 
 
 cdef uint32_t send_bare_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                             Action* act) noexcept nogil:
-    """pump() when only the FIN is left to send: what nearly every close is."""
+    """Send our FIN, with nothing queued before it: what nearly every close is. Returns rows sent."""
     cdef uint32_t sent = 0
     if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):
-        put(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt)
+        emit(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt)
         tcb.snd_nxt += 1
         tcb.bits |= B_FIN_SENT
         sent = 1
-    keep_timed(tcb, cold, knobs, act)
+    ensure_timer(tcb, cold, knobs, act)
     return sent
 
 
-cdef uint32_t pump(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
-                   uint32_t limit) noexcept nogil:
+cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                          uint32_t limit) noexcept nogil:
     """Send what may go, at most `limit` rows; the rest falls due at once (T_OUTPUT). Returns rows sent."""
     cdef uint32_t sent = 0, length, fin
-    if fin_waits(tcb) and unsent(tcb, cold) == 1 and limit:
+    if fin_unsent(tcb) and unsent(tcb, cold) == 1 and limit:
         return send_bare_fin(tcb, cold, knobs, now, act)
     while True:
         length = next_row(tcb, cold, &fin)
@@ -127,19 +122,19 @@ cdef uint32_t pump(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action
             act.side_kind = T_OUTPUT
             act.side_timeout = 0
             break
-        put_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, fin)
+        emit_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, fin)
         tcb.snd_nxt += length + fin
         if fin:
             tcb.bits |= B_FIN_SENT
         if length:
             time_row(tcb, cold, now)
         sent += 1
-    keep_timed(tcb, cold, knobs, act)
+    ensure_timer(tcb, cold, knobs, act)
     return sent
 
 
 cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """How many rows pump() would send without a limit."""
+    """The number of rows that send_queued() would send without a limit."""
     cdef Tcb trial = tcb[0]
     cdef uint32_t rows = 0, length, fin
     while True:
@@ -153,7 +148,7 @@ cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil:
 
 
 cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """The first unacknowledged numbers again, in one row; nothing is timed meanwhile (Karn)."""
+    """Resend the first unacknowledged numbers, in one row; nothing is timed meanwhile (Karn)."""
     cdef uint32_t fin = 1 if tcb.bits & B_FIN_SENT else 0
     cdef uint32_t length = tcb.snd_nxt - fin - tcb.snd_una
     cdef uint32_t mss = eff_mss(tcb, cold)
@@ -161,14 +156,14 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     count(act.counters, Mib.RetransSegs)
     if tcb.bits & B_SYN_UNACKED:
         count(act.counters, Mib.TCPSynRetrans)
-        put_syn(tcb, cold, knobs, now, act, SYN | ACK)
+        emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
         return
     if tcb.snd_wnd and mss > tcb.snd_wnd:
         mss = tcb.snd_wnd                             # the window has shrunk; a closed one is probed with all
     if length > mss:
         length = mss
         fin = 0
-    put_text(tcb, cold, knobs, now, act, tcb.snd_una, length, fin)
+    emit_text(tcb, cold, knobs, now, act, tcb.snd_una, length, fin)
     tcb.bits &= ~B_TIMING
     if tcb.bits & B_COLD and not tcb.bits & B_RECOVER:
         # up to here each advancing ACK lets the next row go again, and none gives a sample
@@ -176,20 +171,22 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
         cold.rtt_seq = goal
 
 
-cdef void probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
-    """Persist (RFC 9293 3.8.6.1): what fits into a small window, else an old number to be answered."""
-    cdef uint32_t length = unsent(tcb, cold) - fin_waits(tcb)
+cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                             Action* act) noexcept nogil:
+    """Send what fits into a small window, else (RFC 9293 3.8.6.1) a probe: an old number, which must be
+    answered."""
+    cdef uint32_t length = unsent(tcb, cold) - fin_unsent(tcb)
     if tcb.snd_wnd and length:
         if length > tcb.snd_wnd:
             length = tcb.snd_wnd
         if length > eff_mss(tcb, cold):
             length = eff_mss(tcb, cold)
-        put_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, 0)
+        emit_text(tcb, cold, knobs, now, act, tcb.snd_nxt, length, 0)
         tcb.snd_nxt += length
         time_row(tcb, cold, now)
         tcb.retries = 0                               # it is no probe any more but text on its way
         cold.backoff = 0
-        keep_timed(tcb, cold, knobs, act)
+        ensure_timer(tcb, cold, knobs, act)
     else:
-        put(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
+        emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
         count(act.counters, Mib.TCPWinProbe)          # Linux counts a probe with text as what it is

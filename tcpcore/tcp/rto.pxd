@@ -1,5 +1,8 @@
-# Resend timing: RFC 6298, Karn's rule, backoff, and when to give up. Ground: numbers in,
-# numbers out; ticks of 1 ms unless the name says _us.
+# Resend timing: RTT and RTO (RFC 6298), backoff, Karn's rule, and when to give up (RFC 9293 3.8.3).
+#
+# Inline arithmetic: numbers in, numbers out. Times are ticks of 1 ms unless the name says _us; a `timeout`
+# is relative.
+# Not here: which timer runs, and what happens when it expires (timeouts.pyx).
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
@@ -14,7 +17,7 @@ cdef enum:
 
 
 cdef inline int64_t tick_up(int64_t now) noexcept nogil:
-    """The first tick at or after now: deadlines are never early."""
+    """The first tick at or after `now` (ns): deadlines are never early."""
     return <int64_t>((<uint64_t>now + TICK_NS - 1) // TICK_NS)
 
 
@@ -24,24 +27,25 @@ cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
 
 
 cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap) noexcept nogil:
-    """interval doubled shift times, at most cap."""
+    """`interval` doubled `shift` times, at most `cap`."""
     cdef uint64_t doubled = (<uint64_t>interval) << (shift if shift < 31 else 31)
     return <uint32_t>doubled if doubled < cap else cap
 
 
-cdef inline uint32_t slopped(uint32_t interval, uint32_t slop, uint32_t cap) noexcept nogil:
-    """interval and FreeBSD's allowance for slow peers on top, which is never doubled; at most cap."""
-    cdef uint64_t whole = <uint64_t>interval + slop
-    return <uint32_t>whole if whole < cap else cap
+cdef inline uint32_t with_slop(uint32_t interval, uint32_t slop, uint32_t cap) noexcept nogil:
+    """`interval` and on top FreeBSD's allowance for slow peers (rexmit_slop), which is never doubled; at
+    most `cap`."""
+    cdef uint64_t total = <uint64_t>interval + slop
+    return <uint32_t>total if total < cap else cap
 
 
 cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last, uint32_t slop,
                                  uint32_t cap) noexcept nogil:
-    """The intervals with first .. last doublings, added up."""
+    """The sum of the intervals with `first` to `last` doublings."""
     cdef uint64_t total = 0
     cdef uint32_t shift
     for shift in range(first, last + 1):
-        total += slopped(backed_off(interval, shift, cap), slop, cap)
+        total += with_slop(backed_off(interval, shift, cap), slop, cap)
     return total
 
 
@@ -53,7 +57,7 @@ cdef inline uint32_t rtt_sample(uint32_t sample) noexcept nogil:
 
 
 cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
-    """RFC 6298 2.2, 2.3: one more round trip, in ticks."""
+    """Take in one more round trip, in ticks (RFC 6298 2.2, 2.3)."""
     cdef uint32_t us = sample * 1000
     cdef uint32_t error
     if cold.srtt_us == 0:
@@ -67,7 +71,8 @@ cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
 
 
 cdef inline uint32_t rto_of(uint64_t srtt, uint64_t variance, const Knobs* knobs) noexcept nogil:
-    """RFC 6298 2.2-2.5: SRTT and 4 RTTVAR, in us, with the profile's least."""
+    """The RTO of SRTT and 4 RTTVAR, both in us, with the minimum that rto_min_rule sets (RFC 6298
+    2.2-2.5)."""
     cdef uint64_t us
     if knobs.rto_min_rule == RTO_MIN_VARIANCE:
         us = srtt + (variance if variance > knobs.tcp_rto_min_us else knobs.tcp_rto_min_us)
@@ -80,30 +85,32 @@ cdef inline uint32_t rto_of(uint64_t srtt, uint64_t variance, const Knobs* knobs
 
 
 cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """RFC 6298 2: the timeout before any backoff and slop, in ticks."""
+    """The RTO before any backoff and slop, in ticks (RFC 6298 2)."""
     if (tcb.bits & B_COLD) and cold.srtt_us:
         return rto_of(cold.srtt_us, 4 * <uint64_t>cold.rttvar_us, knobs)
     if tcb.rtt:
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
-        return knobs.rto_initial_ms                   # our SYN is still being resent
+        return knobs.rto_initial_ms                      # our SYN is still being resent
     return RTO_UNKNOWN if RTO_UNKNOWN < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
 
 
 cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil:
-    """How often the timeout has been doubled."""
+    """How often the RTO has been doubled since the last sample."""
     return cold.backoff if tcb.bits & B_COLD else tcb.retries
 
 
-cdef inline uint32_t rexmt_wait(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """The timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
-    return slopped(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms),
-                   knobs.rto_slop_ms, knobs.tcp_rto_max_ms)
+cdef inline uint32_t rexmt_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The resend timeout as it stands: backed off, with the slop, in ticks (RFC 6298 5.5)."""
+    return with_slop(backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms),
+                     knobs.rto_slop_ms,
+                     knobs.tcp_rto_max_ms)
 
 
-cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
-                               uint32_t limit) noexcept nogil:
-    """R2 (RFC 9293 3.8.3): the peer has had its time."""
+cdef inline bint r2_reached(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                            uint32_t limit) noexcept nogil:
+    """True if the peer has had its time, R2 (RFC 9293 3.8.3): `limit` resends, or on Linux
+    (retransmits_timed_out) as long as they would take at the least RTO."""
     cdef uint32_t shift = backoff_of(tcb, cold)
     cdef uint32_t before
     if knobs.retries_rule == RETRIES_COUNT or tcb.retries == 0:
@@ -114,53 +121,56 @@ cdef inline bint resent_enough(const Tcb* tcb, const Cold* cold, const Knobs* kn
             >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.tcp_rto_max_ms))
 
 
-cdef inline uint32_t syn_interval(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
-    """The wait after the SYN (SYN-ACK) number `resends`, 0 the first: the slop is for resends only."""
+cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
+    """The timeout after the SYN or SYN-ACK number `resends`, 0 the first: the slop is for resends only.
+    `linear`: how many resends do not back off (Linux: tcp_syn_linear_timeouts)."""
     cdef uint32_t doublings = resends - linear if resends > linear else 0
-    return slopped(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms),
-                   knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
+    return with_slop(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms),
+                     knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
 
 
-cdef inline uint32_t first_wait(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
-    """What the timer of a first SYN or SYN-ACK was set to; keepinit may have cut the SYN's short."""
-    cdef uint32_t wait = syn_interval(knobs, 0, 0)
-    if knobs.keepinit_ms and knobs.keepinit_ms < wait and not tcb.bits & B_PASSIVE:
+cdef inline uint32_t first_syn_timeout(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """The timeout of a first SYN or SYN-ACK; keepinit may cut the SYN's short."""
+    cdef uint32_t timeout = syn_timeout(knobs, 0, 0)
+    if knobs.keepinit_ms and knobs.keepinit_ms < timeout and not tcb.bits & B_PASSIVE:
         return knobs.keepinit_ms
-    return wait
+    return timeout
 
 
 cdef inline bint keeps_full_socket(const Knobs* knobs) noexcept nogil:
-    """What tcp_fin_timeout has above a minute an orphan in FIN-WAIT-2 spends as a connection (Linux)."""
+    """True if an orphan in FIN-WAIT-2 is a full socket for as long as tcp_fin_timeout exceeds a minute
+    (Linux)."""
     return knobs.orphan_fin_wait_2_brief and knobs.fin_timeout_ms > TW_FULL_MS
 
 
 cdef inline uint32_t rto_with(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                               uint32_t sample) noexcept nogil:
-    """The timeout after one more round trip, in ticks, that no cold line keeps; 0 none."""
-    cdef Cold told
+    """The RTO after one more round trip that no cold line keeps, in ticks; sample 0: there is none."""
+    cdef Cold estimate
     if sample == 0:
         return rto(tcb, cold, knobs)
-    told.srtt_us = 1000 * <uint32_t>tcb.rtt
-    told.rttvar_us = 500 * <uint32_t>tcb.rtt
-    rtt_update(&told, sample)
-    return rto_of(told.srtt_us, 4 * <uint64_t>told.rttvar_us, knobs)
+    estimate.srtt_us = 1000 * <uint32_t>tcb.rtt
+    estimate.rttvar_us = 500 * <uint32_t>tcb.rtt
+    rtt_update(&estimate, sample)
+    return rto_of(estimate.srtt_us, 4 * <uint64_t>estimate.rttvar_us, knobs)
 
 
 cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sample,
-                              uint32_t wait) noexcept nogil:
-    """3.5 RTO are certainly less than `wait`: with both round trips at most M, neither SRTT nor 1.6 RTTVAR is
-    more, and the RTO at most 3.5 M, the least variance and a tick. It saves working it out."""
+                              uint32_t limit) noexcept nogil:
+    """True if 3.5 RTO are certainly less than `limit`, which saves working the RTO out: with both round
+    trips at most M, neither SRTT nor 1.6 RTTVAR is more, and the RTO at most 3.5 M, the least variance and
+    a tick."""
     cdef uint32_t most = sample if sample > tcb.rtt else tcb.rtt
-    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.tcp_rto_min_us // 1000 + 2) < wait
+    return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.tcp_rto_min_us // 1000 + 2) < limit
 
 
-cdef inline uint32_t fin_wait_2_time(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
-                                     uint32_t sample) noexcept nogil:
-    """How long an orphan then waits for the peer's FIN: tcp_fin_timeout, but 3.5 RTO at least; Linux serves
-    what is above a minute a second time. sample: see rto_with."""
-    cdef uint32_t wait = knobs.fin_timeout_ms - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
-    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, wait):
-        return wait
+cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                                        uint32_t sample) noexcept nogil:
+    """How long an orphan in FIN-WAIT-2 waits for the peer's FIN: tcp_fin_timeout, on Linux 3.5 RTO at least
+    (tcp_time_wait) and without what it spent as a full socket before. sample: see rto_with."""
+    cdef uint32_t timeout = knobs.fin_timeout_ms - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
+    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, timeout):
+        return timeout
     least = rto_with(tcb, cold, knobs, sample)
     least = (least << 2) - (least >> 1)
-    return wait if wait > least else least
+    return timeout if timeout > least else least

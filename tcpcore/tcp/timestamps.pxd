@@ -1,46 +1,68 @@
-# Timestamps (RFC 7323) of one connection, and what becomes of the round trips they tell. Ground of the law:
-# cdef inline only.
+# Timestamps (RFC 7323) of one connection: TS.Recent, PAWS, what an echo may be, and the round trips that it
+# tells.
+#
+# Inline. Not here: what happens to a segment that PAWS rejects (steps.pyx, half_open.pyx, time_wait.pyx).
+# Invariant: Timestamps are valid only while the TCB has B_TS.
 from libc.stdint cimport int64_t, uint32_t
 
-from tcpcore.base.seq cimport seq_between, seq_lt
+from tcpcore.base.seq cimport seq_between, seq_le, seq_lt
 from tcpcore.records.knobs cimport PAWS_SPARE_ACKS, Knobs
-from tcpcore.records.segment cimport FIN, OPT_TS, Segment, seg_end
+from tcpcore.records.segment cimport FIN, OPT_TS, RST, Segment, seg_end
 from tcpcore.records.tcb cimport B_COLD, B_ORPHAN, B_TS, FIN_WAIT_1, OUR_FIN, Cold, Tcb, Timestamps, in_set
-from tcpcore.tcp.output cimport use_cold
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.rto cimport clock_ms, keeps_full_socket, rtt_sample, rtt_update
 
 
-cdef inline void take_timestamp(Timestamps* stamp, const Segment* seg, int64_t now) noexcept nogil:
-    """TS.Recent := SEG.TSval (4.3)."""
-    stamp.recent = seg.tsval
-    stamp.recent_at = clock_ms(now)
+cdef inline void set_ts_recent(Timestamps* ts, const Segment* seg, int64_t now) noexcept nogil:
+    """TS.Recent := SEG.TSval, without conditions (RFC 7323 4.3)."""
+    ts.recent = seg.tsval
+    ts.recent_at = clock_ms(now)
 
 
-cdef inline bint older(const Tcb* tcb, const Timestamps* stamp, const Segment* seg) noexcept nogil:
-    """PAWS (5.3 R1): the timestamp lies before TS.Recent."""
-    return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, stamp.recent)
+cdef inline bint ts_before_recent(const Tcb* tcb, const Timestamps* ts, const Segment* seg) noexcept nogil:
+    """True if the segment's timestamp lies before TS.Recent: what PAWS asks (RFC 7323 5.3 R1)."""
+    return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, ts.recent)
 
 
-cdef inline uint32_t echoed_sample(const Timestamps* stamp, const Segment* seg, int64_t now) noexcept nogil:
-    """The round trip that the echo of our timestamp tells (4.1), in ticks; 0 if it tells none."""
-    return rtt_sample(clock_ms(now) + stamp.offset - seg.tsecr)
+cdef inline void update_ts_recent(const Tcb* tcb, Timestamps* ts, const Segment* seg,
+                                  int64_t now) noexcept nogil:
+    """TS.Recent := SEG.TSval if the segment is in order and the timestamp no older (RFC 7323 4.3). Called
+    with every acceptable segment by the letter, on Linux once its ACK has been found good too
+    (tcp_replace_ts_recent)."""
+    if (tcb.bits & B_TS and seg.opts & OPT_TS and not seg.flags & RST and seq_le(seg.seq, tcb.rcv_nxt)
+            and not ts_before_recent(tcb, ts, seg)):
+        set_ts_recent(ts, seg, now)
 
 
-cdef inline bint echoes_syn(const Timestamps* stamp, const Segment* seg, int64_t now) noexcept nogil:
-    """TSecr is one that our SYNs may have had."""
-    return seq_between(stamp.first, seg.tsecr, clock_ms(now) + stamp.offset)
+cdef inline bint ts_missing(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
+    """True for a segment to be dropped in silence, as timestamps were agreed on and it has none (RFC 7323
+    3.2, SHOULD; not a RST). Linux takes it (tolerate_missing_ts)."""
+    return (not knobs.tolerate_missing_ts and tcb.bits & B_TS and not seg.opts & OPT_TS
+            and not seg.flags & RST)
 
 
-cdef inline bint echoes_synack(const Tcb* tcb, const Cold* cold, const Timestamps* stamp,
+cdef inline uint32_t echoed_sample(const Timestamps* ts, const Segment* seg, int64_t now) noexcept nogil:
+    """The round trip that the echo of our timestamp tells (RFC 7323 4.1), in ticks; 0 if it tells none."""
+    return rtt_sample(clock_ms(now) + ts.offset - seg.tsecr)
+
+
+cdef inline bint echoes_syn(const Timestamps* ts, const Segment* seg, int64_t now) noexcept nogil:
+    """True if SEG.TSecr is a TSval that one of our SYNs may have had."""
+    return seq_between(ts.first, seg.tsecr, clock_ms(now) + ts.offset)
+
+
+cdef inline bint echoes_synack(const Tcb* tcb, const Cold* cold, const Timestamps* ts,
                                const Segment* seg) noexcept nogil:
-    """TSecr is one that our SYN-ACKs may have had: there was one only until it is resent."""
-    return seq_between(stamp.first, seg.tsecr,
-                       cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else stamp.first)
+    """True if SEG.TSecr is a TSval that one of our SYN-ACKs may have had; there is only one until it is
+    resent."""
+    return seq_between(ts.first, seg.tsecr,
+                       cold.rtt_seq if tcb.bits & B_COLD and cold.rtt_at else ts.first)
 
 
-cdef inline bint rtt_serves(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
-    """Somebody will ask for the RTO after this segment, which moved SND.UNA. Once our FIN is acknowledged
-    nothing is resent; only Linux's PAWS asks, where FIN-WAIT-2 stays a connection."""
+cdef inline bint rto_still_needed(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
+    """True if the RTO may be asked for after this segment, which moved SND.UNA. Once our FIN is
+    acknowledged nothing is resent; only Linux's PAWS (tcp_disordered_ack) asks, where FIN-WAIT-2 stays a
+    full socket."""
     if not in_set(tcb.state, OUR_FIN) or tcb.snd_una != tcb.snd_nxt:
         return True
     if tcb.state != FIN_WAIT_1 or knobs.paws_answers != PAWS_SPARE_ACKS:
@@ -49,10 +71,11 @@ cdef inline bint rtt_serves(const Tcb* tcb, const Segment* seg, const Knobs* kno
             or (seg.flags & FIN and seg_end(seg) != tcb.rcv_nxt + 1))
 
 
-cdef inline uint32_t keep_sample(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
-                                 uint32_t sample) noexcept nogil:
-    """A round trip that an ACK told, in ticks; returned where no cold line is made for it."""
-    if sample == 0 or not (tcb.bits & B_COLD or rtt_serves(tcb, seg, knobs)):
+cdef inline uint32_t store_sample(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
+                                  uint32_t sample) noexcept nogil:
+    """Keep a round trip that an ACK told, in ticks. Where no cold line is worth making, it is
+    returned instead, else 0."""
+    if sample == 0 or not (tcb.bits & B_COLD or rto_still_needed(tcb, seg, knobs)):
         return sample
     use_cold(tcb, cold)
     rtt_update(cold, sample)

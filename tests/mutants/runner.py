@@ -1,9 +1,10 @@
-"""Mutation testing: break one rule of the law, see which test says so.
+"""Mutation testing: break one rule of TCP, see which test says so.
 
 Each mutant is one small textual change (`mutants.toml`), built in a tree of its own under build/mutants: only
 the modules that the changed file reaches are translated and compiled again, without optimisation. Then the
-tests that name behaviours run until one fails. The golden table and the comparisons with the reference would
-catch nearly everything and name nothing, so they are left out: a mutant that only they could see has survived.
+tests that name behaviours run until one fails. The golden table and the comparisons with the reference
+implementation would catch nearly everything and name nothing, so they are left out: a mutant that only they
+could see has survived.
 
 Invariant: the working tree is only read. A mutation whose text is not in the source exactly once is an error.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 import os
 import queue
 import re
@@ -29,17 +31,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TREES = ROOT / "build" / "mutants"
 COPIED = ("tcpcore", "loadgen", "tests", "examples", "pyproject.toml")
-#: The tests that name behaviours, those first that find most.
-TESTS = (
+#: Where the tests that name behaviours are, those first that find most; some are wanted by their file's name.
+PATTERNS = (
     "tests/dialogues",
     "tests/conformance",
     "tests/corpus/test_corpus.py",
-    "tests/test_isn.py",
-    "tests/test_queues.py",
-    "tests/test_policies.py",
-    "tests/components/test_isn.py",
-    "tests/components/test_policy.py",
-    "tests/test_api.py",
+    "tests/**/test_isn.py",
+    "tests/**/test_queues.py",
+    "tests/**/test_policies.py",
+    "tests/components/test_syn_policy.py",
+    "tests/**/test_api.py",
 )
 PARALLEL = 2
 HANGS_AFTER = 300                     # s; all of TESTS take a few
@@ -48,17 +49,32 @@ NOTHING_RAN = 5                       # pytest's code
 OUTCOME = re.compile(r"^(tests/\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED|XFAIL)?(?: |$)")
 
 
+def found_by(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """What the patterns find, in their order; nothing twice that lies in a folder found before."""
+    found: list[Path] = []
+    for pattern in patterns:
+        for path in sorted(path.relative_to(ROOT) for path in ROOT.glob(pattern)):
+            if not any(path.is_relative_to(before) for before in found):
+                found.append(path)
+    return tuple(map(str, found))
+
+
+TESTS = found_by(PATTERNS)
+
+
 class Stale(Exception):
     """The mutation's text is not in the source exactly once."""
 
 
 @dataclass
 class Mutant:
-    """One rule, broken: `old` becomes `new`, in whichever file of tcpcore it stands."""
+    """One rule, broken: `old` becomes `new`, in whichever `file` of tcpcore it stands. `cimports`: what `new`
+    needs and the file does not have."""
 
     behaviour: str
     old: str
     new: str
+    cimports: str = ""
 
     @cached_property
     def file(self) -> str:
@@ -70,7 +86,20 @@ class Mutant:
     @property
     def source(self) -> str:
         """The whole file, mutated."""
-        return sources()[self.file].replace(self.old, self.new)
+        mutated = sources()[self.file].replace(self.old, self.new)
+        return f"{self.cimports}\n{mutated}" if self.cimports else mutated
+
+    def unknown_names(self) -> set[str]:
+        """What `new` names and nothing in the file's code does: such a mutant would not compile."""
+        outline = sources().get(self.file.replace(".pyx", ".pxd"), "")
+        known = names_in(sources()[self.file] + outline + self.cimports)
+        return names_in(self.new) - known - set(keyword.kwlist)
+
+
+def names_in(text: str) -> set[str]:
+    """The names in Cython code, but not those behind a dot, in comments and in docstrings."""
+    code = re.sub(r"#.*", "", re.sub(r"\"{3}.*?\"{3}", "", text, flags=re.S))
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", code))
 
 
 @dataclass(frozen=True)
@@ -94,9 +123,15 @@ def load() -> list[Mutant]:
 
 @cache
 def sources() -> dict[str, str]:
-    """tcpcore's files. Header prediction is the law worked out a second time, and left out of the mutants."""
-    files = sorted((ROOT / "tcpcore").glob("*.p[yx][xd]"))
-    return {path.name: path.read_text(encoding="utf-8") for path in files if path.stem != "predict"}
+    """tcpcore's Cython files by path. Header prediction is left out: it is the state machine worked out
+    a second time, and mutants are built without it."""
+    paths = [path for path in (ROOT / "tcpcore").rglob("*.p[yx][xd]") if path.stem != "predict"]
+    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted(paths)}
+
+
+def dotted(file: str) -> str:
+    """The module that a file belongs to: tcpcore.tcp.rto for tcpcore/tcp/rto.pxd."""
+    return ".".join(Path(file).with_suffix("").parts)
 
 
 def directives() -> dict[str, object]:
@@ -108,17 +143,22 @@ def directives() -> dict[str, object]:
 
 
 def reached_by(file: str) -> list[str]:
-    """The modules to compile again when `file` changes: itself, or all that cimport it, directly or not."""
+    """The modules to compile again when `file` changes: its own, or all that cimport it, directly or not."""
     texts = sources()
     changed, news = set(), {file}
     while news:
         changed |= news
-        stems = "|".join(Path(name).stem for name in news if name.endswith(".pxd"))
-        wanted = re.compile(rf"tcpcore\.({stems})\s+cimport" if stems else "(?!)")
-        news = {name for name, text in texts.items() if wanted.search(text)}
-        news |= {f"{Path(name).stem}.pyx" for name in changed if f"{Path(name).stem}.pyx" in texts}
+        modules = "|".join(re.escape(dotted(name)) for name in news if name.endswith(".pxd"))
+        wanted = re.compile(rf"^\s*(?:from\s+({modules})\s+cimport|cimport\s+({modules})\b)", re.M)
+        news = {name for name, text in texts.items() if modules and wanted.search(text)}
+        news |= {str(Path(name).with_suffix(".pyx")) for name in changed} & texts.keys()
         news -= changed
-    return sorted(Path(name).stem for name in changed if name.endswith(".pyx"))
+    return sorted(dotted(name) for name in changed if name.endswith(".pyx"))
+
+
+def batch_loops() -> list[str]:
+    """The modules that choose between header prediction and the state machine."""
+    return [dotted(name) for name in sources() if re.fullmatch(r"tcpcore/loops/\w+\.pyx", name)]
 
 
 class Tree:
@@ -133,13 +173,13 @@ class Tree:
                 shutil.copytree(ROOT / name, self.path / name, ignore=shutil.ignore_patterns("live", "*.c"))
             else:
                 shutil.copy2(ROOT / name, self.path / name)
-        self.compile(["core"])            # every segment to the law
+        self.compile(batch_loops())       # every segment goes to the state machine
         shutil.copytree(self.path / "tcpcore", self.path / "pristine")
         self.environment = os.environ | {"PYTHONPATH": str(self.path), "HYPOTHESIS_PROFILE": "ci"}
 
     def put(self, mutant: Mutant) -> None:
         """Build the mutant, and nothing else that differs from the project."""
-        (self.path / "tcpcore" / mutant.file).write_text(mutant.source, encoding="utf-8")
+        (self.path / mutant.file).write_text(mutant.source, encoding="utf-8")
         self.compile(reached_by(mutant.file))
 
     def compile(self, modules: list[str]) -> None:
@@ -149,7 +189,7 @@ class Tree:
         flags = ["-O0", "-w", "-fPIC", "-shared", "-fno-strict-aliasing",
                  "-DTCPCORE_NO_PREDICTION"]  # fmt: skip
         for module in modules:
-            base = f"tcpcore/{module}"
+            base = module.replace(".", "/")
             self.run([sys.executable, "-m", "cython", *options, f"{base}.pyx"])
             (self.path / f"{base}{suffix}").unlink()
             self.run([*compiler, *flags, f"-I{include}", f"{base}.c", "-o", f"{base}{suffix}"])
@@ -166,7 +206,7 @@ class Tree:
     def failing_test(self, *tests: str) -> str:
         """The id of the first test that fails, crashes or does not end; empty when all pass."""
         command = [sys.executable, "-u", "-m", "pytest", "-v", "-x", "--tb=no", "-p", "no:cacheprovider",
-                   "--color=no", "--ignore=tests/conformance/test_page.py", "-k", "not reference", *tests]
+                   "--color=no", "--ignore-glob=*/test_page.py", "-k", "not reference", *tests]
         try:
             done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True,
                                   text=True, timeout=HANGS_AFTER)
@@ -222,8 +262,8 @@ def last_time() -> dict[str, str]:
 def check_the_yardstick() -> None:
     """Unmutated, but built and run in the same way, all tests must pass."""
     tree = Tree(0)
-    tree.compile(["transition"])
-    where = [sys.executable, "-c", "import tcpcore.tcp.transition as t; print(t.__file__)"]
+    tree.compile(["tcpcore.tcp.steps"])
+    where = [sys.executable, "-c", "import tcpcore.tcp.steps as t; print(t.__file__)"]
     loaded = subprocess.run(where, cwd=tree.path, env=tree.environment, capture_output=True, text=True).stdout
     if not Path(loaded.strip()).is_relative_to(tree.path):
         raise RuntimeError(f"the tests would run {loaded.strip()}")
@@ -245,5 +285,6 @@ def main(patterns: list[str]) -> int:
     print(f"\n{len(verdicts)} mutants, {len(verdicts) - len(survivors)} caught, {len(survivors)} survived; "
           f"{max(v.seconds for v in verdicts):.0f} s the slowest")
     for verdict in survivors:
-        print(f"SURVIVED {verdict.mutant.behaviour}: {verdict.mutant.old!r} -> {verdict.mutant.new!r}")
+        word = "NO VERDICT" if verdict.trouble else "SURVIVED"
+        print(f"{word} {verdict.mutant.behaviour}: {verdict.mutant.old!r} -> {verdict.mutant.new!r}")
     return 1 if survivors or not verdicts else 0

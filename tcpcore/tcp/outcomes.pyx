@@ -1,0 +1,116 @@
+# Outcomes that calls, segments and timers share; outcomes.pxd is their list.
+#
+# Invariant: each function leaves the TCB either with E_DEAD or with the timer that its state needs.
+from tcpcore.records.action cimport E_DEAD
+from tcpcore.records.counters cimport CauseDataAfterClose, count
+from tcpcore.records.segment cimport ACK, SYN, seg_len
+from tcpcore.records.tcb cimport B_COLD, B_SYN_UNACKED, B_TS, CLOSE_WAIT, T_REXMT
+from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.options cimport establish
+from tcpcore.tcp.output cimport (
+    arm_main_timer, cancel_main_timer, emit_ack, emit_answering_rst, emit_bare_ack, emit_syn,
+)
+from tcpcore.tcp.rto cimport clock_ms, tick_up
+
+
+# --- the connection ends -----------------------------------------------------------------
+
+cdef void die(Action* act, uint8_t cause, uint8_t error) noexcept nogil:
+    """The connection is over; the batch loops remove the TCB."""
+    act.effects |= E_DEAD
+    act.cause = cause
+    act.error = error
+
+
+cdef uint8_t reset_error(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """The errno that a RST leaves for the application; Linux tells EPIPE in CLOSE-WAIT (tcp_reset)."""
+    return EPIPE if tcb.state == CLOSE_WAIT and knobs.epipe_in_close_wait else ECONNRESET
+
+
+cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* knobs,
+                            Action* act) noexcept nogil:
+    """Reset a peer that sends text to an application that has closed (RFC 9293 3.6.1, RFC 2525 2.17)."""
+    emit_answering_rst(seg, act)
+    count(act.counters, Mib.TCPAbortOnData)
+    die(act, CauseDataAfterClose, reset_error(tcb, knobs))
+
+
+# --- it opens ----------------------------------------------------------------------------
+
+cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
+                        uint32_t timeout) noexcept nogil:
+    """Arm the timer of our own SYN, cut at the end of the whole attempt (FreeBSD's keepinit)."""
+    cdef uint32_t left
+    if knobs.keepinit_ms:
+        left = tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now)
+        timeout = left if left < timeout else timeout
+    arm_main_timer(act, T_REXMT, timeout)
+
+
+cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """The SYN-ACK of a half-open entry once more."""
+    if tcb.bits & B_TS:
+        # the last TSval that a SYN-ACK had: from now on an echo may be of any between the first and this one
+        use_cold(tcb, cold)
+        cold.rtt_seq = clock_ms(now) + act.stamp.offset
+        cold.rtt_at = 1
+    emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
+    count(act.counters, Mib.RetransSegs)
+    count(act.counters, Mib.TCPSynRetrans)
+
+
+cdef void mark_syn_unacked(Tcb* tcb, Cold* cold) noexcept nogil:
+    """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
+    tcb.bits |= B_SYN_UNACKED
+    tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
+    if tcb.bits & B_COLD:
+        cold.backoff = tcb.retries
+
+
+cdef void complete_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                             Action* act) noexcept nogil:
+    """Enter ESTABLISHED, and stop the timer of the handshake."""
+    establish(tcb, cold, act.stamp, seg, knobs, now)
+    cancel_main_timer(act)
+
+
+# --- it answers a segment that it does not take ------------------------------------------
+
+cdef bint rate_limited(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                       Mib counter) noexcept nogil:
+    """True if the last limited ACK is less than tcp_invalid_ratelimit ago; else the interval begins anew.
+    Linux: __tcp_oow_rate_limited."""
+    cdef uint32_t at
+    if knobs.tcp_invalid_ratelimit == 0:
+        return False
+    use_cold(tcb, cold)
+    at = clock_ms(now) + 1                            # 0 means never
+    if cold.oow_at and at - cold.oow_at < knobs.tcp_invalid_ratelimit:
+        count(act.counters, counter)
+        return True
+    cold.oow_at = at
+    return False
+
+
+cdef bint oow_rate_limited(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                           Action* act, Mib counter) noexcept nogil:
+    """True if an ACK in answer to this segment is to be withheld (RFC 5961 7; Linux: tcp_oow_rate_limited).
+    Text is always answered: its sender waits for the ACK, and two ends that answer only text cannot loop."""
+    if seg_len(seg) and not seg.flags & SYN:
+        return False
+    return rate_limited(tcb, cold, knobs, now, act, counter)
+
+
+cdef void challenge_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """RFC 5961's challenge: an ACK that only the real peer can make use of. The limit that spans connections
+    (tcp_challenge_ack_limit) is applied by the batch loops, which may still withhold the row."""
+    if not rate_limited(tcb, cold, knobs, now, act, Mib.TCPACKSkippedChallenge):
+        emit_bare_ack(tcb, cold, knobs, now, act)
+        act.challenge = True
+
+
+cdef void duplicate_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                        Action* act, Mib counter) noexcept nogil:
+    """Tell a peer whose segment is not acceptable where we are (RFC 9293 3.10.7.4, first)."""
+    if not oow_rate_limited(tcb, cold, seg, knobs, now, act, counter):
+        emit_ack(tcb, cold, knobs, now, act)

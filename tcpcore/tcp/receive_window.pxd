@@ -1,0 +1,155 @@
+# The receive window (RCV.WND): how large it is, what of it is advertised, and which segments it accepts.
+#
+#     RCV.NXT                       cold.rcv_adv           RCV.NXT + free buffer
+#   ------|===========================|------------------------|------
+#           advertised_window()           window_to_advertise() may move the edge up to here
+#
+# Inline, as every segment asks.
+# Invariant: the right edge that was advertised never moves back (RFC 9293 3.8.6). Without B_WINDOW the
+# buffer is empty and the window the knobs' own.
+# Source: RFC 9293 3.4, 3.8.6.2.2, 3.10.7.4 first.
+from libc.stdint cimport int32_t, uint16_t, uint32_t
+
+from tcpcore.base.seq cimport seq_le, seq_lt
+from tcpcore.records.knobs cimport ACCEPT_LINUX, ROUND_MSS_DOWN, ROUND_MSS_UP, Knobs
+from tcpcore.records.segment cimport FIN, Segment, seg_end, seg_len
+from tcpcore.records.tcb cimport (
+    B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, Cold, Tcb, in_set,
+)
+
+cdef enum:
+    TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
+    WINDOW_MAX = 65535 << 14  # RFC 7323 2.3
+
+
+cdef inline uint32_t round_window(const Knobs* knobs, uint32_t size, uint32_t mss,
+                                  bint stamped) noexcept nogil:
+    """Round a buffer of `size` bytes to a window as knobs.window_rounding says; Config.window is the same
+    in Python. stamped: timestamps were agreed on, and take their bytes from each segment."""
+    if knobs.window_rounding == ROUND_MSS_DOWN:
+        if stamped:
+            mss = mss - TS_BYTES if mss > TS_BYTES else 1
+        return size - size % mss if size > mss else size
+    if knobs.window_rounding == ROUND_MSS_UP:
+        size += (mss - size % mss) % mss
+        return size if size < WINDOW_MAX else WINDOW_MAX
+    return size
+
+
+cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window while the buffer is empty: what the buffer holds, as far as the header can say it."""
+    cdef uint32_t space = knobs.rcv_buf
+    if tcb.bits & B_WINDOW:
+        space = cold.rcv_buf
+    elif (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE:
+        space = knobs.rcv_buf_stamped
+    if space > 65535 and not tcb.wscale >> 4:
+        return 65535
+    return space
+
+
+cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """What is left of the window that we last advertised: from RCV.NXT to its right edge."""
+    cdef int32_t left
+    if tcb.bits & B_WINDOW:
+        left = <int32_t>(cold.rcv_adv - tcb.rcv_nxt)
+        return left if left > 0 else 0
+    return full_window(tcb, cold, knobs)
+
+
+cdef inline uint32_t rcv_wnd(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """RCV.WND, by which segments are judged: what was advertised, or on FreeBSD what the buffer has, if
+    more."""
+    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
+    cdef uint32_t space
+    if not knobs.window_by_buffer:
+        return advertised
+    space = knobs.rcv_buf
+    if tcb.bits & B_WINDOW:
+        space = cold.rcv_buf - cold.unread if cold.unread < cold.rcv_buf else 0
+    return space if space > advertised else advertised
+
+
+cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
+                                         const Knobs* knobs) noexcept nogil:
+    """The window that we would advertise now: never less than before, and none that is small (RFC 9293
+    3.8.6.2.2; Linux: __tcp_select_window)."""
+    cdef uint32_t full = full_window(tcb, cold, knobs)
+    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
+    cdef uint32_t free = full - cold.unread if cold.unread < full else 0
+    cdef uint32_t shift = tcb.wscale >> 4
+    if in_set(tcb.state, PEER_FIN) and knobs.fin_freezes_window:
+        return advertised                             # nothing more can come
+    if free < full and (free < knobs.mss or free < full // 16):
+        free = 0
+    elif shift:
+        free = free >> shift << shift
+    elif free != full:
+        free -= free % knobs.mss
+    return free if free > advertised else advertised
+
+
+cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
+    """SEG.WND for a segment that leaves now; the edge that it tells is remembered."""
+    cdef uint32_t wnd
+    cdef uint32_t shift = tcb.wscale >> 4
+    if not tcb.bits & B_WINDOW:
+        return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
+    wnd = window_to_advertise(tcb, cold, knobs) >> shift
+    if wnd > 65535:
+        wnd = 65535
+    # a right edge that only the rounding of the shift would pull back stays where it is
+    if seq_lt(cold.rcv_adv, tcb.rcv_nxt + (wnd << shift)):
+        cold.rcv_adv = tcb.rcv_nxt + (wnd << shift)
+    return <uint16_t>wnd
+
+
+cdef inline uint32_t unread(const Tcb* tcb, const Cold* cold) noexcept nogil:
+    """Bytes in order that the application has not taken yet."""
+    return cold.unread if tcb.bits & B_COLD else 0
+
+
+cdef inline bint something_unread(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """True while text or the peer's FIN waits for the application."""
+    if unread(tcb, cold):
+        return True
+    if knobs.auto_read or not in_set(tcb.state, PEER_FIN):
+        return False
+    return tcb.state == CLOSING or not tcb.bits & B_ORPHAN    # what came before close() went with it
+
+
+cdef inline bint acceptable(const Tcb* tcb, const Cold* cold, const Segment* seg,
+                            const Knobs* knobs) noexcept nogil:
+    """The first step's test of SEG.SEQ: the four cases of RFC 9293 3.4 (table 6), or Linux's
+    (tcp_sequence), which is more lenient at both edges: a segment may end at RCV.NXT or begin at the right
+    edge, and text may reach over that edge while nothing is unread."""
+    cdef uint32_t wnd = rcv_wnd(tcb, cold, knobs)
+    cdef uint32_t length = seg_len(seg)
+    cdef uint32_t edge = tcb.rcv_nxt + wnd
+    if knobs.acceptance == ACCEPT_LINUX:
+        if seq_lt(seg.seq + length, tcb.rcv_nxt) or seq_lt(edge, seg.seq):
+            return False
+        return (seq_le(seg.seq + length - (seg.flags & FIN), edge)
+                or not something_unread(tcb, cold, knobs))
+    if wnd == 0:
+        return seg.seq == tcb.rcv_nxt                 # its ACK and RST count, its text will not be taken
+    return seg.seq - tcb.rcv_nxt < wnd or (length and seg.seq + length - 1 - tcb.rcv_nxt < wnd)
+
+
+cdef inline bint seq_in_window(const Tcb* tcb, const Cold* cold, const Segment* seg,
+                               const Knobs* knobs) noexcept nogil:
+    """True if SEG.SEQ itself lies in the window, or at the edge of a closed one (RFC 5961 3.2, 4.2)."""
+    return seg.seq == tcb.rcv_nxt or seg.seq - tcb.rcv_nxt < rcv_wnd(tcb, cold, knobs)
+
+
+cdef inline bint in_window_linux(const Tcb* tcb, const Cold* cold, const Segment* seg,
+                                 const Knobs* knobs) noexcept nogil:
+    """Linux's test where no text is kept (tcp_in_window, half-open and TIME-WAIT): some number of the
+    segment is new, or it is empty and lies at one of the edges."""
+    cdef uint32_t edge = tcb.rcv_nxt + rcv_wnd(tcb, cold, knobs)
+    cdef uint32_t end = seg_end(seg)
+    if seg.seq == tcb.rcv_nxt:
+        return True
+    if seq_lt(tcb.rcv_nxt, end) and seq_lt(seg.seq, edge):
+        return True
+    return seg.seq == edge and seg.seq == end
