@@ -85,7 +85,7 @@ golden: build  ## print the golden tables again; review the diff
 	@git --no-pager diff --stat -- tests/golden
 
 conformance: build  ## print docs/conformance.md again from the requirement tests
-	$(PY) -m tests.conformance
+	$(PY) -m tests.requirements
 	@git --no-pager diff --stat -- docs/conformance.md
 
 state-machine: build  ## learn the automaton and draw docs/state-machine.svg again

@@ -31,7 +31,7 @@ from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
 from benchmarks.table import Row, Target
 from tcpcore import State
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 N = 5000  # more than one batch, and the last one is not full
 

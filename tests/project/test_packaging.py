@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SHIPPED = {path.name for pattern in ("*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
            for path in (ROOT / "tcpcore").glob(pattern)}  # fmt: skip
