@@ -545,11 +545,10 @@ def turned_away(call, work, rounds=100):
     """Whether `call`, made in another thread, meets a RuntimeError while this thread does `work` so often."""
     intruder = Intruder(call)
     intruder.start()
-    for _ in range(rounds):
-        if intruder.turned_away.is_set() or not intruder.is_alive():
-            break
-        with contextlib.suppress(RuntimeError):      # the intruder was inside first
+    while rounds and not intruder.turned_away.is_set() and intruder.is_alive():
+        with contextlib.suppress(RuntimeError):      # the intruder was inside first: this does not count
             work()
+            rounds -= 1
     intruder.stop = True
     intruder.join(10)
     assert intruder.other is None, intruder.other

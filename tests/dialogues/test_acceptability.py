@@ -1,4 +1,4 @@
-"""Which segments a synchronized connection looks at: RFC 9293 3.10.7.4 (1st), all four cases of the table."""
+"""Which segments a synchronized connection looks at: RFC 9293 3.10.7.4 (1st), Table 6."""
 
 import pytest
 

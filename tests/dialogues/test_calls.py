@@ -1,4 +1,4 @@
-"""The other calls, state by state: RFC 9293 3.10.2 SEND, 3.10.3 RECEIVE, 3.10.6 STATUS; and errors."""
+"""What the application asks for, state by state: RFC 9293 3.9.1, 3.10.1 to 3.10.4 and 3.10.6."""
 
 import pytest
 

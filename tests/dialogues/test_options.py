@@ -1,4 +1,4 @@
-"""Options of SYNs, and timestamps: RFC 9293 3.7.1, RFC 7323; `profile` is the profile off the bench."""
+"""Options of SYNs: MSS (RFC 9293 3.7.1) and window scale (RFC 7323 2); `profile` is off the bench."""
 
 import pytest
 

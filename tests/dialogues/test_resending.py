@@ -1,4 +1,4 @@
-"""Resending and giving up: RFC 9293 3.8.1 to 3.8.3, 3.10.8, RFC 6298."""
+"""When what is unacknowledged goes again: RFC 9293 3.8.1, 3.10.8, RFC 6298."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""TIME-WAIT: what it lasts, what it answers, what ends it (RFC 9293 3.6.1, 3.10.7.4; RFC 1337; RFC 6191)."""
+"""TIME-WAIT: what it lasts, answers, what ends it (RFC 9293 3.6.1, 3.10.7.4; RFC 1337; RFC 6191)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Text as far as connections hang on it: windows, probes, acknowledgements (RFC 9293 3.8.6)."""
+"""Windows, probes and acknowledgements as far as connections depend on them: RFC 9293 3.8.6."""
 
 import pytest
 
