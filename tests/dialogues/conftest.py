@@ -225,7 +225,7 @@ def synchronized(request, host):
 
 @pytest.fixture(params=SYNCHRONIZED[:-1])
 def connected(request, host):
-    """The same without TIME-WAIT."""
+    """Each of those states but TIME-WAIT."""
     return request.getfixturevalue(request.param)
 
 
