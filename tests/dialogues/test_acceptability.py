@@ -6,6 +6,9 @@ from tcpcore import State
 from tests.dialogues.dialogue import SILENCE, WINDOW
 from tests.requirements.verdicts import deviates, requirement
 
+TRIM = "what lies outside is cut off, and an empty rest is not answered"
+PACE = "an answer to a segment without text goes out once in 500 ms"
+
 
 def test_bare_ack_at_the_right_edge_is_acceptable_on_linux(established):
     established.arrives("A", seq=1 + WINDOW)
@@ -37,10 +40,6 @@ def test_answers_to_old_data_have_no_pace(established):
 
 
 # -- what RFC 9293 asks
-
-
-TRIM = "what lies outside is cut off, and an empty rest is not answered"
-PACE = "an answer to a segment without text goes out once in 500 ms"
 
 
 #: Where a segment lies outside the window of ESTABLISHED: SEG.SEQ and SEG.LEN.

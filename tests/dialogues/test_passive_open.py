@@ -6,6 +6,9 @@ from tcpcore import State
 from tests.dialogues.dialogue import EDGE, RTT, SECOND, SILENCE, SPACE, WINDOW
 from tests.requirements.verdicts import deviates, requirement
 
+AGAIN = "any SYN is taken for the first one again"
+RESET = "a RST tells the peer that its attempt is over"
+
 
 @pytest.mark.knobs(tcp_synack_retries=2)
 def test_syn_ack_is_resent_and_given_up_in_silence(syn_received):
@@ -110,9 +113,6 @@ def test_late_copy_of_the_syn_after_the_handshake_is_challenged(established):
 
 
 # -- what RFC 9293 asks
-
-AGAIN = "any SYN is taken for the first one again"
-RESET = "a RST tells the peer that its attempt is over"
 
 
 @requirement("3.5 figure 6", "3.10.1 passive", "3.10.7.2 third", "3.10.7.4 fifth SYN-RECEIVED")

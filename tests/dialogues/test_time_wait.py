@@ -7,6 +7,8 @@ from tcpcore import State
 from tests.dialogues.dialogue import EDGE, RTT, SILENCE, SPACE
 from tests.requirements.verdicts import PROFILES, deviates, requirement
 
+MINUTE = "MSL is half a minute"
+
 #: RCV.NXT of the fixture, absolute.
 RCV_NXT = (EDGE + 2) % SPACE
 
@@ -130,9 +132,6 @@ def test_connect_over_it_works_with_timestamps(time_wait):
 
 
 # -- what the RFCs ask
-
-
-MINUTE = "MSL is half a minute"
 
 
 @requirement("MUST-13", "3.10.8 TIME-WAIT", linux=deviates(MINUTE, time_wait_ms=240_000),

@@ -6,6 +6,8 @@ from tcpcore import State
 from tests.dialogues.dialogue import OPT_TS, PEER, RTT, SILENCE
 from tests.requirements.verdicts import deviates, requirement
 
+HOUR = 3600
+
 # 2: without an offset of its own, the stack's TSval wraps in these dialogues as the peer's does.
 pytestmark = pytest.mark.knobs(tcp_timestamps=2)
 
@@ -102,9 +104,6 @@ def test_a_resent_syn_has_its_own_timestamp(syn_sent):
 
 
 # -- what RFC 7323 asks
-
-
-HOUR = 3600
 
 
 @requirement("RFC7323 3.2")
