@@ -91,7 +91,7 @@ golden: build  ## regenerate the golden tables; review the diff
 	@git --no-pager diff --stat -- tests/golden
 
 conformance: build  ## regenerate docs/conformance.md from the requirement tests
-	$(PY) -m tests.conformance
+	$(PY) -m tests.requirements
 	@git --no-pager diff --stat -- docs/conformance.md
 
 state-machine: build  ## learn the automaton and regenerate docs/state-machine.svg

@@ -1,7 +1,7 @@
-"""The interpreter's `Target` over the public API of an engine, or of a reference with the same methods.
+"""The interpreter's `Target` over the public API of the engine or of the reference engine.
 
 A host in miniature: it owns the virtual clock, the sockets (listeners by name, connections by label) and what
-a socket layer adds to the law of TCP, i.e. which errno a call gives and that an error is told once.
+a socket layer adds to the rules of TCP, i.e. which errno a call gives and that an error is told once.
 Source of the errno names: accept(2), connect(2), recv(2), send(2), shutdown(2), tcp(7).
 """
 

@@ -1,4 +1,4 @@
-"""The recorded kernel's scenarios, replayed through the engine and through its reference."""
+"""The recorded kernel's scenarios, replayed through the engine and through the reference implementation."""
 
 from fnmatch import fnmatch
 

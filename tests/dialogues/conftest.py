@@ -1,19 +1,71 @@
-"""A fixture per RFC 9293 state, each built on the previous one, for the engine and for its reference.
+"""A fixture per RFC 9293 state, each built on the previous one, for the engine and for the reference.
 
-``@pytest.mark.knobs(tcp_rfc1337=1)`` configures the host of a test,
-``profile("freebsd")`` chooses its profile.
+A test without markers shows what Linux does. ``@pytest.mark.profile("freebsd")`` chooses another profile and
+``@pytest.mark.knobs(tcp_rfc1337=1)`` configures the host. A test with ``@requirement(...)`` runs under every
+profile, as its verdicts say (tests/requirements/verdicts.py). Each test runs on the engine and on the
+reference implementation; NOT_IN_THE_REFERENCE is the one place that says where the reference cannot follow.
 """
 
 import pytest
 
-from tcpcore import Engine, State
-from tests.dialogue import RTT, Dialogue, Host, configuration
+from tcpcore import Config, Engine, State
+from tests.dialogues.dialogue import LOCAL, RTT, TICK, Dialogue, Host, configuration
 from tests.reference.engine import ReferenceEngine
+from tests.requirements import verdicts
+
+#: What ``@pytest.mark.engine_only`` may name: what the reference lacks, and why.
+NOT_IN_THE_REFERENCE = {
+    "keys": "ISNs, timestamps and ports that depend on a key cannot be computed twice independently: "
+            "the reference has plain functions in their places and takes the first free port",
+    "cookies": "the reference has no SYN cookies, and no numbers that could be cookies",
+    "events": "the reference keeps no ring of events",
+    "arguments": "the reference does not check arguments: it is only called with good ones",
+    "size": "the reference is a dictionary of objects: so many connections take it minutes",
+}  # fmt: skip
+
+#: The host of a requirement: numbers that wrap soon, no options unless a test is about them, and a buffer
+#: that is the same window under every profile. All else is the profile's own.
+BENCH = {"capacity": 64, "local_addr": LOCAL, "isn": "rfc793", "isn_tick_ns": TICK, "rcv_buf": 64_240,
+         "tcp_timestamps": 0, "tcp_sack": 0, "tcp_window_scaling": 0}  # fmt: skip
+
+DEVIATED = pytest.StashKey()
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "knobs(**knobs): the host's configuration in a dialogue")
-    config.addinivalue_line("markers", "profile(name): the host's profile in a dialogue, linux unless said")
+    for line in ("knobs(**knobs): the host's configuration in a dialogue",
+                 "profile(name): the host's profile in a dialogue, linux unless said",
+                 "engine_only(what): not on the reference, which lacks this"):  # fmt: skip
+        config.addinivalue_line("markers", line)
+
+
+def pytest_generate_tests(metafunc):
+    node = metafunc.definition
+    if marker := node.get_closest_marker("requirement"):
+        assert marker.args, f"{node.nodeid} shows nothing"
+        assert not node.get_closest_marker("profile"), f"{node.nodeid}: a requirement is for every profile"
+        metafunc.parametrize("case", list(verdicts.cases(marker)), ids=str)
+    if "stack" in metafunc.fixturenames:
+        lacking = [what for mark in node.iter_markers("engine_only") for what in mark.args]
+        assert set(lacking) <= set(NOT_IN_THE_REFERENCE), f"{node.nodeid}: {lacking}"
+        stacks = {"engine": Engine} if lacking else {"engine": Engine, "reference": ReferenceEngine}
+        metafunc.parametrize("stack", stacks.values(), ids=stacks)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test that is to deviate must fail, and then it is fine."""
+    case = pyfuncitem.callspec.params.get("case") if hasattr(pyfuncitem, "callspec") else None
+    if case is None or not case.must_fail:
+        return (yield)
+    host = pyfuncitem.funcargs.get("host")
+    try:
+        yield
+        if host is not None:
+            host.leave()                  # what was said and not expected may be the deviation
+    except AssertionError:
+        pyfuncitem.stash[DEVIATED] = True
+        return True
+    pytest.fail(f"{case.profile} does what is required: it deviates no more")
 
 
 def knobs(request):
@@ -21,12 +73,38 @@ def knobs(request):
     return marker.kwargs if marker else {}
 
 
-@pytest.fixture(params=[Engine, ReferenceEngine], ids=["engine", "reference"])
-def host(request):
+@pytest.fixture
+def case():
+    """The run of a requirement; None where a test is none."""
+
+
+@pytest.fixture
+def config(request, case):
+    """The host's configuration: the bench with what the test and its case turn."""
+    if case is not None:
+        return getattr(Config, case.profile)(**{**BENCH, **knobs(request), **case.knobs})
     profile = request.node.get_closest_marker("profile")
-    host = Host(request.param(configuration(*(profile.args if profile else ()), **knobs(request))))
+    return configuration(*(profile.args if profile else ()), **knobs(request))
+
+
+@pytest.fixture
+def profile(case):
+    """The profile as it is, off the bench, with what the case turns."""
+    return getattr(Config, case.profile)(**{"capacity": 64, "local_addr": LOCAL, **case.knobs})
+
+
+@pytest.fixture
+def outcome(case):
+    """``outcome(required)``: what must come of it, which where no knob reaches is what the case expects."""
+    return lambda required: required if case.expect is verdicts.NOTHING else case.expect
+
+
+@pytest.fixture
+def host(request, stack, config):
+    host = Host(stack(config))
     yield host
-    host.leave()
+    if not request.node.stash.get(DEVIATED, False):
+        host.leave()
 
 
 @pytest.fixture
@@ -147,7 +225,7 @@ def synchronized(request, host):
 
 @pytest.fixture(params=SYNCHRONIZED[:-1])
 def connected(request, host):
-    """The same without TIME-WAIT."""
+    """Each of those states but TIME-WAIT."""
     return request.getfixturevalue(request.param)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import RTT
+from tests.dialogues.dialogue import RTT
 
 
 def opening(dialogue, port):

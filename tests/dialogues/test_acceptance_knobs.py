@@ -6,7 +6,7 @@ Sources: recorded Linux 6.18; RFC 9293 3.10.7.4, RFC 5961 3.2, RFC 7323 5.3.
 import pytest
 
 from tcpcore import State
-from tests.dialogue import SILENCE, WINDOW
+from tests.dialogues.dialogue import SILENCE, WINDOW
 
 
 def turned(knob, *values, **besides):

@@ -1,36 +1,10 @@
 """FIN-WAIT-1, FIN-WAIT-2 and CLOSING with the application attached (RFC 9293 3.6, 3.10.4, 3.10.7.4)."""
 
+import pytest
+
 from tcpcore import State
-from tests.dialogue import RTT, SILENCE
-
-
-def test_four_segments(established):
-    established.shutdown()
-    established.expects("FA")
-    established.arrives("A", at=RTT)
-    assert established.state == State.FIN_WAIT_2
-    established.arrives("FA", at=1)
-    established.expects("A")
-    assert established.state == State.TIME_WAIT
-
-
-def test_three_segments(fin_wait_1):
-    fin_wait_1.arrives("FA", at=RTT)
-    fin_wait_1.expects("A")
-    assert fin_wait_1.state == State.TIME_WAIT
-
-
-def test_simultaneous_close(closing):
-    """RFC 9293 3.6, case 3."""
-    closing.arrives("A")
-    closing.expects(SILENCE)
-    assert closing.state == State.TIME_WAIT
-
-
-def test_repeated_fin_in_closing_is_acknowledged_again(closing):
-    closing.arrives("FA", seq=1, ack=1)
-    closing.expects("A")
-    assert closing.state == State.CLOSING
+from tests.dialogues.dialogue import RTT, SILENCE
+from tests.requirements.verdicts import deviates, requirement
 
 
 def test_half_close_keeps_receiving(fin_wait_1):
@@ -88,3 +62,67 @@ def test_out_of_order_fin_waits_for_what_is_missing(fin_wait_2):
 def test_fin_wait_2_has_no_end_while_the_application_is_there(fin_wait_2):
     fin_wait_2.wait(100_000)
     assert fin_wait_2.state == State.FIN_WAIT_2
+
+
+# -- what RFC 9293 asks
+
+
+@requirement("3.6 case 1", "3.6 figure 12")
+def test_we_close_first(established):
+    established.shutdown()
+    established.expects("FA")
+    assert established.state == State.FIN_WAIT_1
+    established.arrives("A", at=RTT)
+    assert established.state == State.FIN_WAIT_2
+    established.arrives("A", length=100, at=10)
+    established.expects("A", within=0.5)
+    established.arrives("FA", at=20)
+    established.expects("A")
+    assert established.state == State.TIME_WAIT
+
+
+@requirement("3.6 case 3", "3.6 figure 13", "3.10.7.4 eighth",
+             freebsd=deviates("the ACK repeats our FIN", ack_repeats_control=0))
+def test_both_close_at_once(fin_wait_1):
+    fin_wait_1.arrives("FA", ack=1, at=RTT)
+    fin_wait_1.expects("A", seq=2)
+    assert fin_wait_1.state == State.CLOSING
+    fin_wait_1.arrives("A")
+    assert fin_wait_1.state == State.TIME_WAIT
+
+
+@requirement("3.10.7.4 fifth FIN-WAIT-1")
+def test_fin_wait_1_ends_when_our_fin_is_acknowledged(fin_wait_1):
+    fin_wait_1.arrives("A", ack=1)
+    assert fin_wait_1.state == State.FIN_WAIT_1
+    fin_wait_1.arrives("A", ack=2)
+    assert fin_wait_1.state == State.FIN_WAIT_2
+
+
+@requirement("3.10.7.4 fifth CLOSING")
+def test_closing_ends_when_our_fin_is_acknowledged(closing):
+    closing.arrives("A")
+    closing.expects(SILENCE)
+    assert closing.state == State.TIME_WAIT
+
+
+@requirement("3.10.7.4 eighth")
+@pytest.mark.parametrize("place, after", [
+    ("syn_received", "CLOSE_WAIT"), ("established", "CLOSE_WAIT"), ("fin_wait_1", "TIME_WAIT"),
+    ("fin_wait_2", "TIME_WAIT"),
+])  # fmt: skip
+def test_a_fin_is_acknowledged_and_moves_on(request, host, place, after):
+    dialogue = request.getfixturevalue(place)
+    dialogue.arrives("FA", at=RTT)
+    dialogue.expects("A")
+    assert dialogue.state == State[after]
+
+
+@requirement("3.10.7.4 eighth", freebsd=deviates("the ACK repeats our FIN", ack_repeats_control=0))
+@pytest.mark.parametrize("place", ["closing", "last_ack"])
+def test_a_repeated_fin_leaves_the_state(request, host, place):
+    dialogue = request.getfixturevalue(place)
+    state = dialogue.state
+    dialogue.arrives("FA", seq=dialogue.said - 1, ack=1)
+    dialogue.expects("A", seq=2)
+    assert dialogue.state == state

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.dialogue import SILENCE
+from tests.dialogues.dialogue import SILENCE
 
 
 @pytest.mark.knobs(blackhole=1)

@@ -6,7 +6,7 @@ RFC 5961 3.2 and 4.2; net.inet.tcp.insecure_rst, insecure_syn, drop_synfin.
 import pytest
 
 from tcpcore import State
-from tests.dialogue import SILENCE
+from tests.dialogues.dialogue import SILENCE
 
 pytestmark = pytest.mark.profile("freebsd")
 
@@ -58,15 +58,6 @@ def test_with_insecure_rst_any_reset_in_the_window_kills(connected, ahead):
     connected.arrives("R", seq=connected.said + ahead)
     connected.expects(SILENCE)
     assert (connected.state, connected.error) == (State.CLOSED, "ECONNRESET")
-
-
-@pytest.mark.parametrize("flags", ["S", "SA", "SF"])
-@pytest.mark.parametrize("ahead", [0, *INSIDE, *OUTSIDE])
-def test_a_syn_is_challenged_wherever_it_lies(connected, ahead, flags):
-    state = connected.state
-    connected.arrives(flags, seq=connected.said + ahead)
-    connected.expects("A")
-    assert connected.state == state
 
 
 @pytest.mark.knobs(insecure_syn=1)

@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import SILENCE
+from tests.dialogues.dialogue import SILENCE
 
 pytestmark = pytest.mark.profile("freebsd")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import PEER_PORT, SILENCE, SPACE
+from tests.dialogues.dialogue import PEER_PORT, SILENCE, SPACE
 
 pytestmark = pytest.mark.profile("freebsd")
 
@@ -40,11 +40,6 @@ def test_a_repeated_syn_brings_its_own_timestamp_or_none(listening):
     listening.timestamps = False
     listening.arrives("S", seq=0)
     listening.expects("SA", opts=1)
-
-
-def test_text_on_the_syn_is_not_acknowledged(listening):
-    listening.arrives("S", length=100)
-    listening.expects("SA", ack=1)
 
 
 @pytest.mark.parametrize("flags", ["R", "RA", "SR", "FR"])
@@ -160,13 +155,6 @@ def test_the_accept_queue_is_asked_by_the_third_segment(listening):
     others[3].expects("R", seq=1)
     assert others[3].state == State.CLOSED
     assert listening.host.stack.causes["AcceptQueueFull"] == 1
-
-
-def test_the_entry_goes_with_its_listener(syn_received):
-    syn_received.unlisten()
-    assert syn_received.state == State.CLOSED
-    syn_received.arrives("A")
-    syn_received.expects("R", seq=1)
 
 
 @pytest.mark.knobs(tcp_timestamps=2)

@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import EDGE, RTT, SILENCE, SPACE, bits
+from tests.dialogues.dialogue import EDGE, RTT, SILENCE, SPACE, bits
 
 pytestmark = pytest.mark.profile("freebsd")
 
@@ -101,15 +101,6 @@ def test_answers_are_not_rationed(time_wait):
     for _ in range(3):
         time_wait.arrives("A", seq=1)
         time_wait.expects("A")
-
-
-def test_the_peers_fin_again_restarts_2_msl(time_wait):
-    time_wait.arrives("FA", seq=1, at=30)
-    time_wait.expects("A")
-    time_wait.wait(89.99)
-    assert time_wait.state == State.TIME_WAIT
-    time_wait.wait(90.01)
-    assert time_wait.state == State.CLOSED
 
 
 @pytest.mark.parametrize("flags, number", [("A", 1), ("A", 2), ("FA", 2), ("SA", 1), ("FA", 0)])

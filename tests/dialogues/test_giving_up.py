@@ -3,7 +3,8 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import SECOND
+from tests.dialogues.dialogue import SECOND
+from tests.requirements.verdicts import deviates, requirement
 
 
 def resent(dialogue, flags):
@@ -90,3 +91,56 @@ def test_the_peers_mss_is_cut_to_ours(listening):
     listening.expects("A", length=1460)
     listening.expects("A", length=540)
     listening.arrives("A")
+
+
+# -- what RFC 9293 3.8.3 asks
+
+
+def lasts(dialogue, seconds=4000):
+    """How long the stack goes on without an answer, and how often it resends."""
+    host, resent = dialogue.host, 0
+    while dialogue.state != State.CLOSED and host.now < dialogue.ready + seconds * SECOND:
+        host.fire(host.stack.next_timer())
+        resent += len(host.heard)
+        host.heard.clear()
+    return (host.now - dialogue.ready) / SECOND, resent
+
+
+@requirement("MUST-20", "SHLD-10", "SHLD-11", "3.10.8 USER TIMEOUT")
+def test_text_is_given_up_at_r2_and_not_before_100_seconds(established):
+    established.send(100)
+    took, resent = lasts(established)
+    assert established.state == State.CLOSED and established.error == "ETIMEDOUT"
+    assert took >= 100 and resent >= 3
+
+
+@requirement("MUST-20")
+def test_a_fin_is_given_up_at_r2(fin_wait_1):
+    took, resent = lasts(fin_wait_1)
+    assert fin_wait_1.state == State.CLOSED and took >= 100 and resent >= 3
+
+
+@requirement("MUST-21", "MUST-47", "3.10.8 USER TIMEOUT")
+@pytest.mark.knobs(tcp_retries2=4)
+def test_r2_can_be_set_and_the_user_hears_that_the_peer_is_silent(established):
+    established.send(100)
+    took, resent = lasts(established)
+    assert resent == 5 and took < 60      # the first one, and four more
+    assert (established.state, established.error) == (State.CLOSED, "ETIMEDOUT")
+
+
+@requirement("MUST-22", "MUST-23",
+             linux=deviates("given up after 131 s", tcp_syn_retries=7),
+             freebsd=deviates("given up after 75 s", keepinit_ms=None))
+def test_a_syn_is_given_up_after_three_minutes_at_least(syn_sent):
+    took, resent = lasts(syn_sent)
+    assert syn_sent.error == "ETIMEDOUT"
+    assert took >= 180 and resent >= 3
+
+
+@requirement("MUST-22", "MUST-23",
+             linux=deviates("given up after 63 s", tcp_synack_retries=7),
+             freebsd=deviates("given up after 16 s", tcp_synack_retries=7))
+def test_a_syn_ack_is_given_up_after_three_minutes_at_least(syn_received):
+    took, resent = lasts(syn_received)
+    assert took >= 180 and resent >= 3

@@ -3,7 +3,8 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import RTT, SILENCE
+from tests.dialogues.dialogue import RTT, SILENCE
+from tests.requirements.verdicts import requirement
 
 
 @pytest.fixture
@@ -20,12 +21,6 @@ def test_the_close_completes(orphan):
     orphan.arrives("FA", at=2 * RTT)
     orphan.expects("A")
     assert orphan.state == State.TIME_WAIT
-
-
-def test_data_for_nobody_is_reset(orphan):
-    orphan.arrives("A", length=10)
-    orphan.expects("R", seq=2)
-    assert orphan.state == State.CLOSED
 
 
 def test_data_with_the_peers_fin_is_reset_in_fin_wait_2_too(orphan):
@@ -83,16 +78,6 @@ def test_the_fin_of_an_orphan_is_given_up_early(orphan):
     assert orphan.state == State.CLOSED
 
 
-@pytest.mark.knobs(auto_read=False)
-def test_close_with_unread_data_resets(established):
-    """RFC 2525 2.17."""
-    established.arrives("A", length=10)
-    established.expects("A")
-    established.close()
-    established.expects("RA")
-    assert established.state == State.CLOSED
-
-
 @pytest.mark.knobs(tcp_fin_timeout=5)
 def test_a_fin_that_is_no_news_keeps_the_connection_whole(orphan):
     """Linux, which saw a FIN, waits as a connection and not as a TIME-WAIT: what acknowledges nothing is not
@@ -145,3 +130,30 @@ def test_close_after_the_connection_died_is_silent(established):
     established.arrives("R")
     established.close()
     established.expects(SILENCE)
+
+
+# -- what RFC 9293 asks
+
+
+@requirement("MAY-1", "SHLD-3")
+@pytest.mark.knobs(auto_read=False)
+def test_a_close_that_loses_unread_text_resets(established, config):
+    established.arrives("A", length=10)
+    established.expects("A", within=0.5)
+    established.close()
+    established.expects(ours(config))
+    assert established.state == State.CLOSED
+
+
+@requirement("SHLD-3")
+def test_text_that_comes_after_the_application_has_gone_is_reset(established):
+    established.close()
+    established.expects("FA")
+    established.arrives("A", length=10)
+    established.expects("R", seq=2)
+    assert established.state == State.CLOSED
+
+
+def ours(config):
+    """The flags of a RST of our own accord."""
+    return "RA" if config.abort_rst_has_ack else "R"

@@ -3,19 +3,8 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import RTT, SILENCE, WINDOW
-
-
-def test_four_segments(established):
-    established.arrives("FA")
-    established.expects("A")
-    assert established.state == State.CLOSE_WAIT
-    established.shutdown()
-    established.expects("FA")
-    assert established.state == State.LAST_ACK
-    established.arrives("A", at=RTT)
-    established.expects(SILENCE)
-    assert (established.state, established.error) == (State.CLOSED, None)
+from tests.dialogues.dialogue import RTT, SILENCE, SPACE, WINDOW
+from tests.requirements.verdicts import requirement
 
 
 def test_three_segments_when_the_application_answers_at_once(closed):
@@ -34,20 +23,6 @@ def test_fin_with_data_takes_both(established):
     established.arrives("FA", length=100)
     established.expects("A", ack=102)
     assert established.state == State.CLOSE_WAIT
-
-
-def test_repeated_fin_is_acknowledged_again(close_wait):
-    close_wait.arrives("FA", seq=1)
-    close_wait.expects("A")
-    assert close_wait.state == State.CLOSE_WAIT
-
-
-def test_data_still_flows_to_the_peer(close_wait):
-    close_wait.send(100)
-    close_wait.expects("A", length=100)
-    close_wait.arrives("A", at=RTT)
-    close_wait.wait(10)
-    assert close_wait.state == State.CLOSE_WAIT
 
 
 def test_data_behind_the_peers_fin_is_ignored(close_wait):
@@ -113,3 +88,47 @@ def test_a_further_acknowledgement_finds_nothing(last_ack):
     last_ack.arrives("A")
     last_ack.arrives("A")
     last_ack.expects("R", seq=2)
+
+
+# -- what RFC 9293 asks
+
+
+@requirement("3.6 case 2", "3.6 figure 12", "MUST-12")
+def test_the_peer_closes_first(established):
+    """A normal close is told from an abort: there is no error."""
+    established.arrives("FA")
+    established.expects("A")
+    assert (established.state, established.error) == (State.CLOSE_WAIT, None)
+    established.send(100)
+    established.expects("A", length=100)
+    established.arrives("A", at=RTT)
+    established.shutdown()
+    established.expects("FA")
+    assert established.state == State.LAST_ACK
+    established.arrives("A", at=2 * RTT)
+    established.expects(SILENCE)
+    assert (established.state, established.error) == (State.CLOSED, None)
+
+
+@requirement("3.10.7.4 fifth LAST-ACK")
+def test_last_ack_ends_when_our_fin_is_acknowledged(last_ack):
+    last_ack.arrives("A", ack=1)
+    assert last_ack.state == State.LAST_ACK
+    last_ack.arrives("A", ack=2)
+    assert (last_ack.state, last_ack.error) == (State.CLOSED, None)
+
+
+@requirement("3.10.7.4 seventh")
+def test_text_after_the_peers_fin_is_ignored(after_fin):
+    state, said = after_fin.state, after_fin.said
+    after_fin.arrives("A", seq=said, ack=1, length=10)
+    assert after_fin.state == state
+    assert all(int(row["ack"]) == (after_fin.irs + said) % SPACE for _, row in after_fin.host.heard)
+    after_fin.host.heard.clear()
+
+
+@requirement("3.10.7.4 eighth")
+def test_a_repeated_fin_leaves_close_wait(close_wait):
+    close_wait.arrives("FA", seq=1, ack=1)
+    close_wait.expects("A")
+    assert close_wait.state == State.CLOSE_WAIT

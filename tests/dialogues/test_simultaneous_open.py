@@ -1,9 +1,11 @@
 """SYN crosses SYN (RFC 9293 3.5, figure 7; MUST-10)."""
 
+import numpy as np
 import pytest
 
 from tcpcore import State
-from tests.dialogue import LOCAL, PEER, RTT, SILENCE, START, configuration
+from tests.dialogues.dialogue import LOCAL, PEER, RTT, SILENCE, START
+from tests.requirements.verdicts import deviates, requirement
 
 
 @pytest.fixture
@@ -63,15 +65,6 @@ def test_shutdown_waits_for_the_acknowledgement_of_our_syn(crossed):
     crossed.arrives("A")
 
 
-@pytest.mark.knobs(shutdown_waits=0)
-def test_shutdown_sends_the_fin_at_once(crossed):
-    """RFC 9293 3.10.4."""
-    crossed.shutdown()
-    crossed.expects("FA")
-    assert crossed.state == State.FIN_WAIT_1
-    crossed.arrives("A")
-
-
 def test_close_sends_the_fin_and_the_syn_ack_goes_on(crossed):
     crossed.close()
     crossed.expects("FA")
@@ -106,12 +99,58 @@ def test_a_closed_window_moves_the_number_of_an_ack_back(syn_sent):
     syn_sent.expects("A", seq=0)
 
 
-def test_two_stacks_open_to_each_other(host):
-    here, there = host.stack, type(host.stack)(configuration(local_addr=PEER))
-    ours, out = here.connect(PEER, 2, START, sport=1)
-    theirs, back = there.connect(LOCAL, 1, START, sport=2)
-    host.handles.append(int(ours[0]))
-    for _ in range(6):
-        out, back = here.receive(back.copy(), START).copy(), there.receive(out.copy(), START).copy()
-    assert len(out) == len(back) == 0
-    assert here.info(ours)["state"] == there.info(theirs)["state"] == State.ESTABLISHED
+# -- what RFC 9293 asks
+
+
+@requirement("MUST-10", "3.5 figure 7", "3.10.7.3 fourth")
+def test_crossing_syns_open(syn_sent):
+    syn_sent.arrives("S", mss=1460, at=RTT)
+    syn_sent.expects("SA", seq=0, ack=1)
+    assert syn_sent.state == State.SYN_RECEIVED
+    syn_sent.arrives("SA", seq=0, mss=1460)
+    syn_sent.host.heard.clear()           # its SYN is an old one, and may be answered
+    assert syn_sent.state == State.ESTABLISHED
+
+
+@requirement("MUST-10")
+def test_two_hosts_of_one_profile_open_to_each_other(stack, profile, config):
+    """As the profile is, and on the bench, where the numbers wrap."""
+    for one in (profile, config):
+        here, there = stack(one), stack(one.replace(local_addr=PEER))
+        ours, out = here.connect(PEER, 2, START, sport=1)
+        theirs, back = there.connect(LOCAL, 1, START, sport=2)
+        for _ in range(6):
+            out, back = here.receive(back.copy(), START).copy(), there.receive(out.copy(), START).copy()
+        assert len(out) == len(back) == 0
+        states = np.concatenate([here.info(ours)["state"], there.info(theirs)["state"]])
+        assert set(states) == {State.ESTABLISHED}
+
+
+@requirement("MUST-11", "3.10.7.4 second SYN-RECEIVED",
+             linux=deviates("the error is ECONNRESET", refused_in_syn_received=1))
+def test_an_active_syn_received_is_refused(syn_sent):
+    syn_sent.arrives("S", mss=1460, at=RTT)
+    syn_sent.expects("SA")
+    syn_sent.arrives("R", seq=1)
+    assert (syn_sent.state, syn_sent.error) == (State.CLOSED, "ECONNREFUSED")
+
+
+@requirement("3.10.7.4 fourth SYN-RECEIVED",
+             freebsd=deviates("it says nothing and is dropped", acceptance="rfc"))
+def test_a_syn_is_challenged_in_an_active_syn_received(syn_sent):
+    syn_sent.arrives("S", mss=1460, at=RTT)
+    syn_sent.expects("SA")
+    syn_sent.arrives("S", seq=500, mss=1460)
+    syn_sent.expects("A", ack=1)
+    assert syn_sent.state == State.SYN_RECEIVED
+
+
+@requirement("3.10.4", linux=deviates("the FIN waits for ESTABLISHED", shutdown_waits=0))
+def test_close_in_an_active_syn_received(syn_sent):
+    """If nothing was queued, a FIN; FIN-WAIT-1."""
+    syn_sent.arrives("S", mss=1460, at=RTT)
+    syn_sent.expects("SA")
+    syn_sent.shutdown()
+    syn_sent.expects("FA")
+    assert syn_sent.state == State.FIN_WAIT_1
+    syn_sent.arrives("A")

@@ -3,7 +3,10 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogue import OPT_TS, RTT, SILENCE
+from tests.dialogues.dialogue import OPT_TS, PEER, RTT, SILENCE
+from tests.requirements.verdicts import deviates, requirement
+
+HOUR = 3600
 
 # 2: without an offset of its own, the stack's TSval wraps in these dialogues as the peer's does.
 pytestmark = pytest.mark.knobs(tcp_timestamps=2)
@@ -13,21 +16,6 @@ def test_each_answer_echoes_what_it_answers(established):
     for at in (1, 2, 3):
         established.arrives("A", length=10, at=at)
         established.expects("A", tsecr=established.clock())
-
-
-def test_a_gap_keeps_echoing_what_was_in_order(established):
-    """RFC 7323 4.3 (2)."""
-    in_order = established.clock()
-    established.arrives("A", seq=11, length=10, at=1)
-    established.expects("A", ack=1, tsecr=in_order)
-
-
-def test_an_older_timestamp_is_acknowledged_and_dropped(established):
-    established.arrives("A", seq=1, length=10, tsval=-1000)
-    established.expects("A", ack=1)
-    established.arrives("FA", seq=1, tsval=-1000)
-    established.expects("A", ack=1)
-    assert established.state == State.ESTABLISHED
 
 
 @pytest.mark.parametrize("age, acknowledged", [(1, 11), (2, 1)])
@@ -65,11 +53,6 @@ def test_an_echo_times_a_resent_syn_ack(syn_received):
     syn_received.expects("A", seq=1, length=10, at=1 + 4 * RTT)
     syn_received.arrives("A")
     syn_received.wait(100)
-
-
-def test_a_reset_is_exempt(established):
-    established.arrives("R", tsval=-1000)
-    assert established.state == State.CLOSED
 
 
 def test_a_peer_without_them_gets_none(listening):
@@ -118,3 +101,92 @@ def test_a_resent_syn_has_its_own_timestamp(syn_sent):
     syn_sent.expects("S", at=1, opts=1 | OPT_TS)
     assert (syn_sent.tsval - first) % (1 << 32) == 1000
     syn_sent.expects(SILENCE)
+
+
+# -- what RFC 7323 asks
+
+
+@requirement("RFC7323 3.2")
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_once_agreed_every_segment_carries_them(established):
+    established.send(100)
+    established.expects("A", length=100, opts=OPT_TS)
+    established.arrives("A", length=10)
+    established.expects("A", opts=OPT_TS, within=0.5)
+    established.shutdown()
+    established.expects("FA", opts=OPT_TS)
+
+
+@requirement("RFC7323 3.2")
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_a_syn_echoes_zero(closed):
+    assert closed.connect()
+    closed.expects("S", tsecr=0)
+
+
+@requirement("RFC7323 4.3")
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_what_is_echoed_is_the_last_in_order(established):
+    """Not that of a segment ahead of a gap."""
+    established.host.run(established.host.now + 1_000_000_000)
+    stamped = established.clock()
+    established.arrives("A", length=10)
+    established.expects("A", tsecr=stamped, within=0.5)
+    established.host.run(established.host.now + 1_000_000_000)
+    established.arrives("A", seq=31, length=10)
+    established.expects("A", ack=11, tsecr=stamped)
+
+
+@requirement("RFC7323 5.3 R1")
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_an_older_timestamp_is_acknowledged_and_dropped(established):
+    established.arrives("A", seq=1, length=10, tsval=-1000)
+    established.expects("A", ack=1)
+
+
+@requirement("RFC7323 5.3 R1", freebsd=deviates("without text it is not answered", paws_answers="all"))
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_an_older_timestamp_without_text_too(established):
+    established.arrives("FA", seq=1, tsval=-1000)
+    assert established.state == State.ESTABLISHED
+    established.expects("A", ack=1)
+
+
+@requirement("RFC7323 5.2 RST")
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_a_reset_is_not_judged_by_its_timestamp(established):
+    established.arrives("R", tsval=-1000)
+    assert established.state == State.CLOSED
+
+
+@requirement("RFC7323 5.5")
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_after_24_idle_days_a_timestamp_has_worn_out(established):
+    established.wait(25 * 24 * HOUR)
+    established.arrives("A", length=10, tsval=-25 * 24 * HOUR * 1000 - 5000)
+    established.expects("A", ack=11, within=0.5)
+
+
+@requirement("RFC7323 3.2 missing",
+             linux=deviates("it is taken", tolerate_missing_ts=0))
+@pytest.mark.knobs(tcp_timestamps=2)
+def test_a_segment_that_lacks_the_agreed_option_is_dropped_but_a_reset(established):
+    established.timestamps = False
+    established.arrives("A", seq=1, length=10)
+    established.expects(SILENCE, at=1)
+    established.arrives("R", seq=1)
+    assert established.state == State.CLOSED
+
+
+@requirement("RFC7323 5.4")
+def test_timestamps_tick_once_a_millisecond(stack, profile):
+    first, later = (
+        stack(profile).connect(PEER, 80, now, sport=5)[1][0]["tsval"] for now in (0, 7_000_000)
+    )
+    assert (int(later) - int(first)) % (1 << 32) == 7
+
+
+@requirement("RFC7323 7.1")
+def test_their_origin_differs_from_peer_to_peer(stack, profile):
+    origins = {int(stack(profile).connect(f"10.0.1.{n}", 80, 0)[1][0]["tsval"]) for n in range(1, 50)}
+    assert len(origins) == 49

@@ -1,7 +1,8 @@
 """A listener that goes away (RFC 9293 3.10.4; Linux inet_csk_listen_stop)."""
 
 from tcpcore import State
-from tests.dialogue import RTT, SILENCE
+from tests.dialogues.dialogue import RTT, SILENCE
+from tests.requirements.verdicts import deviates, requirement
 
 
 def test_its_port_is_closed(listening):
@@ -39,3 +40,13 @@ def test_its_port_can_be_taken_again(syn_received):
     other = syn_received.another(port=1)
     other.arrives("S", mss=1460)
     other.expects("SA")
+
+
+@requirement("3.10.4 LISTEN",
+             linux=deviates("half-open entries stay until their next timer", unlisten_forgets=1))
+def test_close_of_listen_forgets_what_is_half_open(syn_received):
+    syn_received.unlisten()
+    syn_received.expects(SILENCE)
+    assert syn_received.state == State.CLOSED
+    syn_received.arrives("A")
+    syn_received.expects("R", seq=1)

@@ -1,4 +1,4 @@
-"""The law has not changed unnoticed: the tables printed from the code are those that were reviewed."""
+"""The state machine has not changed unnoticed: the printed tables are those that were reviewed."""
 
 import pytest
 

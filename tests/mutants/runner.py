@@ -34,7 +34,6 @@ COPIED = ("tcpcore", "loadgen", "tests", "examples", "pyproject.toml")
 #: Where the tests that name behaviours are, those first that find most; some are wanted by their file's name.
 PATTERNS = (
     "tests/dialogues",
-    "tests/conformance",
     "tests/corpus/test_corpus.py",
     "tests/**/test_isn.py",
     "tests/**/test_queues.py",
@@ -206,7 +205,7 @@ class Tree:
     def failing_test(self, *tests: str) -> str:
         """The id of the first test that fails, crashes or does not end; empty when all pass."""
         command = [sys.executable, "-u", "-m", "pytest", "-v", "-x", "--tb=no", "-p", "no:cacheprovider",
-                   "--color=no", "--ignore-glob=*/test_page.py", "-k", "not reference", *tests]
+                   "--color=no", "-k", "not reference", *tests]
         try:
             done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True,
                                   text=True, timeout=HANGS_AFTER)

@@ -243,8 +243,8 @@ def test_a_flood_in_one_batch_or_one_by_one():
        st.sampled_from([40000, 40001, 40040, 42000]), st.integers(1, 40), st.integers(0, 2**32),
        st.lists(st.floats(0, 1), max_size=6))
 def test_chosen_ports_do_not_depend_on_the_cut(rule, high, sources, seed, cuts):
-    """More than one stretch of openings, few sources and ports in use: what is foreseen of a stretch is often
-    wrong, and openings of one stretch meet each other's ports."""
+    """Several stretches of connect(), few sources and ports in use: what is speculated for a stretch is often
+    wrong, and the connections of one stretch meet each other's ports."""
     rng = np.random.default_rng(seed)
     config = Config.linux(capacity=700, seed=seed, port_selection=rule, tcp_tw_reuse=1,
                           ip_local_port_range=(40000, high))

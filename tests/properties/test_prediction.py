@@ -1,4 +1,4 @@
-"""Header prediction says what the law says: the same conversation with and without it, to the last byte."""
+"""Header prediction does what the state machine does: one conversation with and without it, byte for byte."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_a_whole_life_is_predicted(timestamps):
 
 
 def test_nothing_old_is_predicted():
-    """The same segment a second time is the law's."""
+    """The same segment a second time is the state machine's."""
     config = Config.linux(capacity=10, local_addr=SERVER)
     engine = Engine(config)
     engine.listen(SERVER, 80, 5)

@@ -1,4 +1,4 @@
-"""SEGMENT ARRIVES, as the engine's reference does it: one method per subsection of RFC 9293 3.10.7.
+"""SEGMENT ARRIVES, as the reference engine does it: one method per subsection of RFC 9293 3.10.7.
 
 A mixin of `ReferenceEngine`. Source: docs/semantics.md sections 2 to 6 and 10;
 RFC 9293 3.10.7, RFC 5961, RFC 7323 5, RFC 6191.

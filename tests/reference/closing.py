@@ -1,4 +1,4 @@
-"""FIN_WAIT_2 without an application, as the engine's reference has it.
+"""FIN_WAIT_2 without an application, as the reference engine has it.
 
 A mixin of `ReferenceEngine`. Source: docs/semantics.md section 6a; RFC 9293 3.6.1, 3.10.7.4.
 """

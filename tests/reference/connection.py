@@ -1,4 +1,4 @@
-"""The nouns of the engine's reference: a connection, a listener, and what a segment of theirs looks like.
+"""The records of the reference engine: a connection, a listener, and what a segment of theirs looks like.
 
 Plain objects and plain integers; numbers modulo 2**32 are compared by `before` and `after` only. Nothing here
 decides anything. Source: docs/semantics.md section 1, RFC 9293 3.3.1 and 3.4.

@@ -1,4 +1,4 @@
-"""The engine's dumb reference: the same public calls over dictionaries, lists and one object per connection.
+"""The reference engine: the same public calls over dictionaries, lists and one object per connection.
 
 Written from docs/semantics.md, RFC 9293 and recordings of a kernel, never from the engine's code; kept so
 simple that it can be checked by reading. What depends on a key cannot be reproduced independently: the ISN of
@@ -6,7 +6,7 @@ RFC 6528, the timestamp offset and the random part of the challenge limit are ca
 takes the first free port, and a differential test avoids all of them (``isn="rfc793"``, ``tcp_timestamps=2``,
 explicit ports, no challenge limit). Not here: blocks, events, snapshots, `out=`, SYN cookies.
 
-`connection` has the nouns, `arrival` SEGMENT ARRIVES, `data` what is sent and the timers.
+`connection` has the records, `arrival` SEGMENT ARRIVES, `data` what is sent and the timers.
 """
 
 import errno

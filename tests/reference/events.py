@@ -1,4 +1,4 @@
-"""Dumb reference of the event queue: a list."""
+"""Reference implementation of the event queue: a list."""
 
 
 class ReferenceEvents:

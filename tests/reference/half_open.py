@@ -1,4 +1,4 @@
-"""SYN_RECEIVED that came from LISTEN, as the engine's reference does it: one method per set of rules.
+"""SYN_RECEIVED that came from LISTEN, as the reference engine does it: one method per set of rules.
 
 A mixin of `ReferenceEngine`. Source: docs/semantics.md sections 3 and 4; RFC 9293 3.10.7.4, RFC 5961.
 """

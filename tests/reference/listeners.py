@@ -1,4 +1,4 @@
-"""Dumb reference of the listeners: a dict of listeners and plain lists."""
+"""Reference implementation of the listeners: a dict and plain lists."""
 
 from collections import deque
 

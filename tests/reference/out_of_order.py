@@ -1,4 +1,4 @@
-"""Dumb reference of the out-of-order record: the set of byte numbers received ahead of RCV.NXT."""
+"""Reference implementation of the out-of-order record: the set of byte numbers received ahead of RCV.NXT."""
 
 LIMIT = 4
 

@@ -1,4 +1,4 @@
-"""Dumb reference of the port counts: the set of (destination, port) in use."""
+"""Reference implementation of the port counts: the set of (destination, port) in use."""
 
 
 class ReferencePorts:

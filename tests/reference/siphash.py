@@ -1,4 +1,4 @@
-"""SipHash-c-d of any bytes, as the paper's figure reads: slow, and checked against published vectors."""
+"""SipHash-c-d of any bytes, as the paper's figure reads it: slow, checked against published vectors."""
 
 MASK = (1 << 64) - 1
 

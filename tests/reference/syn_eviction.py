@@ -1,4 +1,4 @@
-"""The order book as lists of the entries that live: death is told at once, nothing is lazy."""
+"""Reference implementation of the eviction queues: lists of the living entries; nothing is removed late."""
 
 from tests.reference.siphash import derive_key, siphash
 

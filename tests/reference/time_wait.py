@@ -1,4 +1,4 @@
-"""TIME_WAIT, as the engine's reference does it: one method per set of rules.
+"""TIME_WAIT, as the reference engine does it: one method per set of rules.
 
 A mixin of `ReferenceEngine`. Source: docs/semantics.md section 10; RFC 9293 3.6.1 and 3.10.7.4,
 RFC 6191, RFC 1337.

@@ -1,4 +1,4 @@
-"""Dumb reference of the timer wheel: one sorted list of (tick, order of arming, slot)."""
+"""Reference implementation of the timer wheel: one sorted list of (tick, order of arming, slot)."""
 
 from bisect import insort
 

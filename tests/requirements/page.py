@@ -1,4 +1,4 @@
-"""docs/conformance.md, printed from the requirement tests; `python -m tests.conformance` does it again."""
+"""Prints docs/conformance.md from the marked dialogues; `python -m tests.requirements` does it again."""
 
 import io
 import tomllib
@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from tcpcore import Config
-from tests.conformance.verdicts import PROFILES, Deviation, Outside, verdict
+from tests.requirements.verdicts import PROFILES, Deviation, Outside, full_name, verdict
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "conformance.md"
+DIALOGUES = HERE.parent / "dialogues"
 
 HEAD = """\
 # What the RFCs ask, and what each profile does
 
 Printed from the tests by `make conformance`; a test fails when it is stale. A row is shown by the tests it
-names (in `tests/conformance/`), and each of them runs under every profile:
+names (in `tests/dialogues/`), and each of them runs under every profile:
 
 * **holds**: the tests pass under the profile as it is;
 * **deviates**: a test is known to fail under it, and to pass once the named knob is turned. Where no knob
@@ -86,7 +87,8 @@ def marked_tests():
     collector = Collector()
     said = io.StringIO()
     with redirect_stdout(said):
-        code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", str(HERE)], plugins=[collector])
+        arguments = ["--collect-only", "-q", "-p", "no:cacheprovider", str(DIALOGUES)]
+        code = pytest.main(arguments, plugins=[collector])
     if code != 0:
         raise RuntimeError(f"collecting failed:\n{said.getvalue()}")
     return {
@@ -102,7 +104,7 @@ def filled():
     rows = {f"{part.rfc} {row.id}": row for part in parts for row in part.rows}
     strays = []
     for test, marker in marked_tests().items():
-        for name in marker.args:
+        for name in map(full_name, marker.args):
             if name in rows:
                 rows[name].tests[test] = marker
             else:

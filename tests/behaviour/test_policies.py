@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tcpcore import Config, Engine, Flag, State, segments
-from tests.test_queues import LOCAL, PEER, A, R, S, Server
+from tests.behaviour.test_queues import LOCAL, PEER, A, R, S, Server
 
 POLICIES = ["linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer"]
 EVICTING = ["evict-oldest", "evict-random"]

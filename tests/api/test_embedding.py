@@ -13,7 +13,7 @@ from tcpcore import Config, Engine, State
 
 MS = 1_000_000
 SECOND = 1000 * MS
-EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "embed.py"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embed.py"
 
 
 def test_the_example_runs(capsys):
@@ -132,5 +132,5 @@ def test_a_loop_that_only_asks_next_timer_misses_nothing():
 
 
 def test_the_readme_shows_the_example_as_it_is():
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     assert (root / "examples" / "embed.py").read_text() in (root / "README.md").read_text()

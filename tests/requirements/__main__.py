@@ -1,8 +1,8 @@
-"""`python -m tests.conformance`: print docs/conformance.md again; with `--flaws` say what it lacks."""
+"""`python -m tests.requirements`: print docs/conformance.md again; with `--flaws` say what it lacks."""
 
 import sys
 
-from tests.conformance.page import PAGE, flaws, printed
+from tests.requirements.page import PAGE, flaws, printed
 
 if sys.argv[1:] == ["--flaws"]:
     print(*flaws(), sep="\n")

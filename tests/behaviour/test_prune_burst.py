@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tcpcore import Config, Engine, segments
+from tests.behaviour.test_queues import LOCAL, MS, PEER, A, S, Server
 from tests.reference.engine import ReferenceEngine
-from tests.test_queues import LOCAL, MS, PEER, A, S, Server
 
 SLOT = 256                             # ms
 PRUNED = 7000                          # ms of age at the third timer

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import gc
 import os
+import resource
 import threading
 import time
 from enum import IntEnum, IntFlag
@@ -61,7 +62,7 @@ def web(eng):
     return eng.listen(LOCAL, 80)
 
 
-# -- the nouns
+# -- records
 
 
 def test_segment_has_the_fields_of_the_contract():
@@ -109,9 +110,9 @@ def test_engine_of_knobs_is_engine_of_config():
 
 
 def test_a_hundred_million_blocks_cost_nothing_until_used():
-    begun = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     eng = Engine(capacity=100_000_000)
-    assert time.perf_counter() - begun < 1
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 10_000    # pages touched
     assert len(eng.blocks) == 100_000_000
     assert eng.gauges()["bytes_total"] < 1 << 20
     eng.connect(PEER, 80, 0, n=1000)
@@ -540,14 +541,14 @@ class Intruder(threading.Thread):
             time.sleep(0)
 
 
-def turned_away(call, work, seconds=5):
-    """Whether `call`, made in another thread, meets a RuntimeError while this thread does `work`."""
+def turned_away(call, work, rounds=100):
+    """Whether `call`, made in another thread, meets a RuntimeError while this thread does `work` so often."""
     intruder = Intruder(call)
     intruder.start()
-    patience = time.monotonic() + seconds
-    while not intruder.turned_away.is_set() and intruder.is_alive() and time.monotonic() < patience:
-        with contextlib.suppress(RuntimeError):      # the intruder was inside first
+    while rounds and not intruder.turned_away.is_set() and intruder.is_alive():
+        with contextlib.suppress(RuntimeError):      # the intruder was inside first: this does not count
             work()
+            rounds -= 1
     intruder.stop = True
     intruder.join(10)
     assert intruder.other is None, intruder.other
@@ -556,7 +557,7 @@ def turned_away(call, work, seconds=5):
 
 #: Long enough for a thread switch, and without effect: RSTs to nobody.
 NOISE = from_peer(R, 0, n=400_000)
-ROOM = segments(2 * len(NOISE))
+SPARE = segments(2 * len(NOISE))
 
 
 @pytest.mark.parametrize("call", [
@@ -569,7 +570,7 @@ ROOM = segments(2 * len(NOISE))
     lambda eng, web: eng.unlisten(eng.listen(LOCAL, 90), 0),
 ], ids=["receive", "advance", "connect", "close", "send", "accept", "listen"])
 def test_a_second_thread_is_turned_away_and_the_gil_is_free(eng, web, call):
-    assert turned_away(lambda: call(eng, web), lambda: eng.receive(NOISE, 0, out=ROOM))
+    assert turned_away(lambda: call(eng, web), lambda: eng.receive(NOISE, 0, out=SPARE))
     assert len(eng.receive(segments(0), 1)) == 0 and eng.check() == []
 
 
@@ -578,8 +579,8 @@ def test_a_second_thread_is_turned_away_and_the_gil_is_free(eng, web, call):
     lambda eng: eng.check(), lambda eng: eng.next_timer(),
 ], ids=["lookup", "info", "events", "check", "next_timer"])
 def test_the_views_are_closed_while_another_thread_is_inside(eng, view):
-    """They would walk organs that are being rebuilt."""
-    assert turned_away(lambda: view(eng), lambda: eng.receive(NOISE, 0, out=ROOM), seconds=1)
+    """They would walk components that are being rebuilt."""
+    assert turned_away(lambda: view(eng), lambda: eng.receive(NOISE, 0, out=SPARE))
 
 
 def test_advance_lets_other_threads_run():

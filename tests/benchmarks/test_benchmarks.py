@@ -31,7 +31,7 @@ from benchmarks.sides import POLICIES, ClientSide, Flood, Mixed, ServerSide
 from benchmarks.table import Row, Target, count, parsed_count
 from tcpcore import State
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = ("-c", "user.name=a", "-c", "user.email=a@example.org")
 N = 5000  # more than one batch, and the last one is not full
 

@@ -1,12 +1,11 @@
-"""Text as far as connections hang on it: windows, probes, acknowledgements (RFC 9293 3.8.6)."""
+"""Windows, probes and acknowledgements as far as connections depend on them: RFC 9293 3.8.6."""
 
 import pytest
 
 from tcpcore import Config, State
-from tests.conformance.verdicts import deviates
-from tests.dialogue import RTT, SECOND, SILENCE
+from tests.dialogues.dialogue import RTT, SECOND, SILENCE
+from tests.requirements.verdicts import deviates, requirement
 
-requirement = pytest.mark.requirement
 AT_ONCE = "acknowledges at once"
 
 
@@ -32,7 +31,7 @@ def shut(established):
     return established
 
 
-@requirement("RFC9293 MUST-36", "RFC9293 MUST-35", "RFC9293 SHLD-29")
+@requirement("MUST-36", "MUST-35", "SHLD-29")
 def test_a_closed_window_is_probed_after_one_timeout(shut):
     first = probes(shut, 2)[0]
     assert 0.1 <= first <= 1.1
@@ -41,7 +40,7 @@ def test_a_closed_window_is_probed_after_one_timeout(shut):
     shut.arrives("A")
 
 
-@requirement("RFC9293 SHLD-30")
+@requirement("SHLD-30")
 def test_probes_come_at_doubling_intervals(shut):
     times = [0, *probes(shut, 10)]
     waits = [late - early for early, late in zip(times, times[1:], strict=False)]
@@ -50,7 +49,7 @@ def test_probes_come_at_doubling_intervals(shut):
         assert longer == pytest.approx(2 * shorter, rel=0.25)
 
 
-@requirement("RFC9293 MUST-37")
+@requirement("MUST-37")
 def test_a_peer_that_answers_may_keep_its_window_closed(shut):
     host = shut.host
     for _ in range(40):
@@ -64,7 +63,7 @@ def test_a_peer_that_answers_may_keep_its_window_closed(shut):
     shut.arrives("A")
 
 
-@requirement("RFC9293 MUST-34")
+@requirement("MUST-34")
 def test_a_window_that_shrinks_below_what_was_sent_does_no_harm(established):
     established.send(2920)
     established.expects("A", length=1460)
@@ -77,7 +76,7 @@ def test_a_window_that_shrinks_below_what_was_sent_does_no_harm(established):
     established.arrives("A")
 
 
-@requirement("RFC9293 SHLD-14")
+@requirement("SHLD-14")
 @pytest.mark.knobs(auto_read=False, rcv_buf=5840)
 def test_the_right_edge_never_moves_back(established):
     edge = 0
@@ -93,7 +92,7 @@ def test_the_right_edge_never_moves_back(established):
 # -- silly windows
 
 
-@requirement("RFC9293 MUST-38")
+@requirement("MUST-38")
 def test_a_part_of_a_segment_waits_while_a_full_one_is_queued(syn_received):
     peer = syn_received
     peer.arrives("A", wnd=2000, at=RTT)
@@ -105,7 +104,7 @@ def test_a_part_of_a_segment_waits_while_a_full_one_is_queued(syn_received):
         peer.arrives("A", wnd=2000)
 
 
-@requirement("RFC9293 MUST-39")
+@requirement("MUST-39")
 @pytest.mark.knobs(auto_read=False, rcv_buf=2920)
 def test_a_closed_window_reopens_by_a_segment_at_least(established):
     for _ in range(2):
@@ -123,14 +122,14 @@ def test_a_closed_window_reopens_by_a_segment_at_least(established):
 # -- acknowledgements
 
 
-@requirement("RFC9293 SHLD-18", linux=deviates(AT_ONCE, delack_ms=40), strict=deviates(AT_ONCE, delack_ms=40))
+@requirement("SHLD-18", linux=deviates(AT_ONCE, delack_ms=40), strict=deviates(AT_ONCE, delack_ms=40))
 def test_an_ack_of_text_is_delayed(established):
     established.arrives("A", length=100)
     established.expects(SILENCE, at=0.03)
     established.expects("A", within=0.5)
 
 
-@requirement("RFC9293 MUST-40")
+@requirement("MUST-40")
 def test_no_delay_reaches_half_a_second(established, case):
     established.arrives("A", length=100)
     established.expects("A", within=0.499)
@@ -138,7 +137,7 @@ def test_no_delay_reaches_half_a_second(established, case):
         getattr(Config, case.profile)(delack_ms=500)
 
 
-@requirement("RFC9293 SHLD-19")
+@requirement("SHLD-19")
 def test_every_second_full_segment_is_acknowledged_at_once(established):
     for _ in range(4):
         established.arrives("A", length=1460)

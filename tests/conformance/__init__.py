@@ -1,7 +1,0 @@
-"""The RFCs, requirement by requirement, put to each profile; docs/conformance.md is printed from these tests.
-
-`requirements.toml` lists the requirements, and says of those out of scope why they are. A test says which of
-them it shows (``@pytest.mark.requirement``) and where a profile deviates (`verdicts.deviates`). It then runs
-under every profile. Where it "holds" it must pass. Where it "deviates" it must fail, and pass as soon as the
-knobs named for it are turned: so the knob is known to be the reason, and no deviation outlives its cause.
-"""
