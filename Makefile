@@ -25,7 +25,7 @@ BASE    := $(VENV)/.base
 BUILT   := $(VENV)/.built
 RUNTIME := $(VENV)/.runtime
 TOOLS   := $(VENV)/.tools
-SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd tcpcore/*/*.pyx tcpcore/*/*.pxd))
+SOURCES := setup.py $(sort $(wildcard tcpcore/*.pyx tcpcore/*.pxd tcpcore/*/*.pyx tcpcore/*/*.pxd tests/extensions/*.pyx))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -43,7 +43,7 @@ $(BASE): pyproject.toml
 	@touch $@
 
 $(BUILT): $(BASE) $(SOURCES)
-	$(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	TCPCORE_TESTS=1 $(PY) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@touch $@
 
 # pip would compile everything a second time: it gets the Python part only.
@@ -64,10 +64,10 @@ test: build  ## all tests
 debug: $(RUNTIME)  ## the same tests under ASan and UBSan
 	@mkdir -p build/debug
 	@find build/debug \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tcpcore/*/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
+	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tcpcore/*/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - setup.py pyproject.toml LICENSE \
 		README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs | tar -xf - -C build/debug
-	@cd build/debug/tcpcore && for c in *.c */*.c; do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
-	cd build/debug && TCPCORE_DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@cd build/debug && for c in tcpcore/*.c tcpcore/*/*.c tests/extensions/*.c; do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
+	cd build/debug && TCPCORE_DEBUG=1 TCPCORE_TESTS=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
 
@@ -137,6 +137,7 @@ check: lint types test  ## what CI runs
 
 clean:  ## all that was built
 	rm -rf build dist *.egg-info tcpcore/*.so tcpcore/*.c tcpcore/*.html tcpcore/*/*.so tcpcore/*/*.c tcpcore/*/*.html $(BUILT)
+	rm -rf tests/extensions/*.so tests/extensions/*.c
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

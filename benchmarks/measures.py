@@ -27,7 +27,7 @@ from benchmarks.harness import (
 from benchmarks.lifecycle import BATCH, PHASES, EnginePair, Lifecycle, NaivePair
 from benchmarks.native import native
 from benchmarks.peers import Missing, linux, lwip
-from benchmarks.reference import cython_against_c
+from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.sides import ACK, FIN_ACK, ClientSide, Flood, Mixed, ServerSide, answer, server_engine, syns
 from benchmarks.table import Note, Row, Target, count
 from loadgen.close import Close, CloseSettings

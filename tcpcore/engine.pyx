@@ -28,7 +28,9 @@ from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, S
 from tcpcore.records.tcb cimport B_COLD, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb
 from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
-from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at, listener_open
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, Listener, accept_queue_length, listener_at, listener_open,
+)
 from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
     ports_init,
@@ -432,7 +434,7 @@ cdef class Engine:
         cdef uint32_t written
         cdef Segment* rows
         cdef int64_t at
-        out = self.rows(out, fields.ring_len, "one per unaccepted connection")
+        out = self.rows(out, accept_queue_length(fields), "one per unaccepted connection")
         rows = <Segment*>_address(out, True)
         at = self.enter(now)
         with nogil:
@@ -513,7 +515,7 @@ cdef class Engine:
         `limit` bounds their number. Returns uint64[k]; they are held until `close` or `abort`.
         """
         cdef Listener* fields = self.listener(listener)
-        cdef Py_ssize_t i, count = fields.ring_len
+        cdef Py_ssize_t i, count = accept_queue_length(fields)
         cdef uint16_t id = listener
         if limit is not None:
             count = min(count, _whole(limit, "limit", 0, 2**63 - 1))

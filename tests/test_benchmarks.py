@@ -26,7 +26,7 @@ from benchmarks.measures import (
     bytes_per_connection,
     together,
 )
-from benchmarks.reference import cython_against_c
+from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
 from benchmarks.table import Row, Target
 from tcpcore import State

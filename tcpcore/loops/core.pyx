@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport PREDICTION, expect, likely, prefetch
 from tcpcore.base.siphash cimport derive_key, siphash24_1
-from tcpcore.base.siphash_batch cimport LANES, siphash13_many, tuple_first, tuple_last
+from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.records.action cimport (
     E_ACCEPT, E_DEAD, E_OPENED, E_REOPEN, E_START_OVER, OP_ARM, OP_CANCEL, Action,
 )
@@ -599,7 +599,7 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
 
 cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
     """A quarter of the next ones at least: hashing all at once is cheaper than each of these alone."""
-    cdef Py_ssize_t i, syns = 0, look = least(n, LANES // 4)
+    cdef Py_ssize_t i, syns = 0, look = least(n, SIPHASH_BATCH // 4)
     for i in range(look):
         syns += segs[i].flags & (SYN | ACK) == SYN
     return 4 * syns >= look
@@ -607,7 +607,7 @@ cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
 
 cdef inline Py_ssize_t isn_batch_find(EngineState* eng, const Segment* seg, int64_t now) noexcept nogil:
     """Where isns and ts_offsets have this segment's, -1 nowhere. They are worked out when the first SYN asks,
-    for the LANES segments from it on."""
+    for the SIPHASH_BATCH segments from it on."""
     cdef Py_ssize_t at = seg - eng.batch - eng.numbered
     if likely(0 <= at < eng.numbered_n):
         return at
@@ -616,12 +616,12 @@ cdef inline Py_ssize_t isn_batch_find(EngineState* eng, const Segment* seg, int6
 
 cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t now) noexcept nogil:
     """The same where they are still to be worked out."""
-    cdef uint64_t first[LANES]
-    cdef uint64_t last[LANES]
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
     cdef Py_ssize_t at = seg - eng.batch, i, n
     if eng.batch == NULL or at < eng.numbered or at >= eng.batch_n:
         return -1
-    n = least(eng.batch_n - at, LANES)
+    n = least(eng.batch_n - at, SIPHASH_BATCH)
     if not many_syns(seg, n):
         return -1
     for i in range(n):
@@ -635,7 +635,7 @@ cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t 
 
 cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
                       Py_ssize_t at) noexcept nogil:
-    """First numbers and timestamp offsets of n <= LANES 4-tuples, as far as they are hashes, from `at` on."""
+    """First numbers and timestamp offsets of n <= SIPHASH_BATCH 4-tuples, as far as they are hashes, from `at` on."""
     if isn_hashes(&eng.isn):
         isn_many(&eng.isn, first, last, n, now, eng.isns + at)
     if eng.knobs.tcp_timestamps == 1:
@@ -1215,7 +1215,7 @@ cdef inline void read_connect_args(ConnectRequest* request, const ConnectArgs* w
 
 
 cdef void speculate_ports(EngineState* eng, const ConnectArgs* wanted, Py_ssize_t done, Py_ssize_t n) noexcept nogil:
-    """Searches for n <= LANES openings whose ports are to be chosen."""
+    """Searches for n <= SIPHASH_BATCH openings whose ports are to be chosen."""
     cdef ConnectRequest request
     cdef Py_ssize_t i
     for i in range(n):
@@ -1228,15 +1228,15 @@ cdef void speculate_ports(EngineState* eng, const ConnectArgs* wanted, Py_ssize_
 
 cdef void hash_connects(EngineState* eng, const ConnectArgs* wanted, Py_ssize_t done, Py_ssize_t n,
                         int64_t now) noexcept nogil:
-    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; of at most LANES, with the ports
+    """Hashes, first numbers and timestamp offsets of n <= STRIDE openings; of at most SIPHASH_BATCH, with the ports
     speculated, where ports are to be chosen."""
-    cdef uint64_t first[LANES]
-    cdef uint64_t last[LANES]
-    cdef uint64_t hashes[LANES]
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
+    cdef uint64_t hashes[SIPHASH_BATCH]
     cdef ConnectRequest request
     cdef Py_ssize_t start = 0, part, i
     while start < n:
-        part = least(n - start, LANES)
+        part = least(n - start, SIPHASH_BATCH)
         for i in range(part):
             read_connect_args(&request, wanted, done + start + i)
             first[i] = tuple_first(request.raddr, request.laddr)
@@ -1257,7 +1257,7 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* wanted, Py_ss
     cdef ConnectRequest request
     cdef uint32_t more
     while done < n:
-        part = least(n - done, LANES if chosen else STRIDE)
+        part = least(n - done, SIPHASH_BATCH if chosen else STRIDE)
         if chosen:
             speculate_ports(eng, wanted, done, part)
         hash_connects(eng, wanted, done, part, now)

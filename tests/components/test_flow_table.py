@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tcpcore.components.flow_table import Table
+from tests.extensions.flow_table import Table
 from tcpcore.records.segment import SEGMENT, segments
 from tcpcore.records.tcb import BLOCK
 from tests.reference.flow_table import ReferenceTable
@@ -213,32 +213,32 @@ def chained():
 def test_check_notices_a_block_in_the_wrong_bucket(chained):
     table, blocks = chained
     blocks["rport"][0] ^= 1
-    assert table.check() == ["flowtable: block 1 is in bucket 5, its 4-tuple hashes elsewhere"]
+    assert table.check() == ["flow_table: TCB 1 is in bucket 5, its 4-tuple hashes elsewhere"]
 
 
 def test_check_notices_a_cycle(chained):
     table, blocks = chained
     blocks["next"][0] = 2
-    assert table.check() == ["flowtable: bucket 5: more blocks chained than 2 counted"]
+    assert table.check() == ["flow_table: bucket 5: more TCBs chained than 2 counted"]
 
 
 def test_check_notices_a_lost_block(chained):
     table, blocks = chained
     blocks["next"][1] = 0
-    assert table.check() == ["flowtable: 1 blocks chained, 2 counted"]
+    assert table.check() == ["flow_table: 1 TCBs chained, 2 counted"]
 
 
 def test_check_notices_a_reference_to_nowhere(chained):
     table, blocks = chained
     blocks["next"][0] = 501
-    assert table.check() == ["flowtable: bucket 5 refers to block 501 of 500"]
+    assert table.check() == ["flow_table: bucket 5 refers to TCB 501 of 500"]
 
 
 def test_check_notices_two_blocks_of_one_flow(chained):
     table, blocks = chained
     for name in ("raddr", "rport"):
         blocks[name][0] = blocks[name][1]
-    assert table.check() == ["flowtable: block 1 hides behind another one with the same 4-tuple"]
+    assert table.check() == ["flow_table: TCB 1 hides behind another one with the same 4-tuple"]
 
 
 # the border

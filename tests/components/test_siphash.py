@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpcore.components.flow_table import Table
-from tcpcore.components.isn import derived_key, siphash24
+from tests.extensions.flow_table import Table
+from tests.extensions.siphash import derived_key, siphash24
 from tcpcore.records.segment import segments
 from tests.reference.siphash import derive_key, siphash, tuple_bytes
 

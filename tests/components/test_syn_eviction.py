@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpcore.components.syn_eviction import SynQueues, bucket
+from tests.extensions.syn_eviction import SynQueues, bucket
 from tests.reference import syn_eviction as reference
 from tests.reference.syn_eviction import ReferenceEviction
 

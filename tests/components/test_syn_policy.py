@@ -2,7 +2,8 @@
 
 import pytest
 
-from tcpcore.components.syn_policy import POLICIES, accept_room, pauses, synack_retries, verdict
+from tcpcore.components.syn_policy import POLICIES
+from tests.extensions.syn_policy import accept_room, pauses, synack_retries, verdict
 
 ADMIT, COOKIE, REFUSE_ACCEPT_FULL, REFUSE, RESERVE, EVICT_OLDEST, EVICT_RANDOM, PAUSE = range(8)
 SECOND = 1_000_000_000

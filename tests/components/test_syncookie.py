@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpcore import SEGMENT, Flag, Option, segments
-from tcpcore.components.syncookie import COOKIE_OPTIONS, SynCookies
+from tests.extensions.syncookie import COOKIE_OPTIONS, SynCookies
 from tests.reference.syncookie import ECN, ReferenceCookies
 
 SECOND = 1_000_000_000
