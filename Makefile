@@ -96,7 +96,7 @@ mutants: build  ## break the rules one by one; every one must be caught by a tes
 
 lint: $(TOOLS)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore tests/extensions
 
 types: build $(TOOLS)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy

@@ -25,9 +25,9 @@ from benchmarks.harness import (
     unpinned,
 )
 from benchmarks.lifecycle import BATCH, PHASES, EnginePair, Lifecycle, NaivePair
+from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.native import native
 from benchmarks.peers import Missing, linux, lwip
-from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.sides import ACK, FIN_ACK, ClientSide, Flood, Mixed, ServerSide, answer, server_engine, syns
 from benchmarks.table import Note, Row, Target, count
 from loadgen.close import Close, CloseSettings

@@ -17,6 +17,7 @@ from benchmarks.compare import main as compare
 from benchmarks.harness import Measured, Stopwatch
 from benchmarks.instructions import readable, self_costs
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
+from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.measures import (
     BYTES,
     BYTES_PLAIN,
@@ -26,7 +27,6 @@ from benchmarks.measures import (
     bytes_per_connection,
     together,
 )
-from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.sides import ClientSide, Flood, Mixed, ServerSide
 from benchmarks.table import Row, Target
 from tcpcore import State

@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SHIPPED = {path.name for pattern in ("*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
-           for path in (ROOT / "tcpcore").glob(pattern)}  # fmt: skip
+SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
+           for path in (ROOT / "tcpcore").rglob(pattern)}  # fmt: skip
 
 FOREIGN = """\
 from tcpcore.records.segment cimport Segment, seg_len
@@ -64,7 +64,8 @@ def wheel(sdist, tmp_path_factory):
     place = tmp_path_factory.mktemp("wheel")
     with tarfile.open(sdist) as archive:
         archive.extractall(place, filter="data")
-    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=place / sdist.name.removesuffix(".tar.gz"))
+    tree = place / sdist.name.removesuffix(".tar.gz")
+    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=tree, TCPCORE_TESTS="1")  # makes no difference
     return next(place.glob("*.whl"))
 
 
@@ -87,18 +88,20 @@ class TestDistributions:
     def test_the_sdist_holds_sources_and_nothing_built(self, sdist):
         with tarfile.open(sdist) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
-        assert {f"tcpcore/{name}" for name in SHIPPED} <= names
+        assert SHIPPED <= names
         assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "setup.py", "tests/conftest.py"} <= names
+        assert "tests/extensions/flow_table.pyx" in names
         assert not [name for name in names if name.endswith((".c", ".so", ".html", ".pyc"))]
 
     def test_the_wheel_ships_headers_stubs_and_markers(self, wheel):
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
-        assert {f"tcpcore/{name}" for name in SHIPPED} <= names
+        assert SHIPPED <= names
         assert "loadgen/py.typed" in names
         assert not [n for n in names if n.endswith(".c") or n.startswith(("tests/", "benchmarks/"))]
-        modules = {Path(name).name.partition(".")[0] for name in names if name.endswith(".so")}
-        assert modules == {path.stem for path in (ROOT / "tcpcore").glob("*.pyx")}
+        modules = {name.partition(".")[0] for name in names if name.endswith(".so")}
+        sources = (ROOT / "tcpcore").rglob("*.pyx")  # and no extension of the tests
+        assert modules == {str(path.relative_to(ROOT).with_suffix("")) for path in sources}
 
     def test_the_installed_package_is_the_wheels(self, empty):
         program = "import tcpcore; assert not tcpcore.Engine(capacity=4).check(); print(tcpcore.__file__)"
@@ -117,7 +120,7 @@ class TestDistributions:
         assert run(python, "-c", "import foreign; print(foreign.probe())", cwd=tmp_path) == "(True, 7, 40)\n"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tcpcore").glob("*.pyx")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "tcpcore").rglob("*.pyx")), ids=lambda path: path.stem)
 def test_every_compiled_module_has_a_stub(path):
     assert path.with_suffix(".pyi").exists()
 
@@ -130,5 +133,5 @@ def test_packages_are_marked_typed_and_the_command_is_named():
 def test_nothing_is_needed_at_build_time_but_setuptools_and_cython():
     requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     assert sorted(name.partition(">")[0] for name in requires) == ["Cython", "setuptools"]
-    for path in (ROOT / "tcpcore").glob("*.p[yx]*"):
+    for path in (ROOT / "tcpcore").rglob("*.p[yx]*"):
         assert "cimport numpy" not in path.read_text(), path.name

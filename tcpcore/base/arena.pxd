@@ -1,5 +1,5 @@
-# Large zeroed arrays that take no memory until they are touched: anonymous mappings, page aligned, and from 4 MiB
-# on 2 MiB aligned with huge pages asked for.
+# Large zeroed arrays that take no memory until they are touched: anonymous mappings, page aligned, and
+# from 4 MiB on 2 MiB aligned with huge pages asked for.
 from libc.stddef cimport size_t
 
 cdef void* arena_map(size_t nbytes) noexcept nogil

@@ -1,8 +1,8 @@
 """Anonymous mappings for the engine's large arrays.
 
-A page takes memory when it is written for the first time, so reserving space for 100 million connections takes
-none. arena_touched asks the kernel which pages are there (mincore); the engine's byte counts are its answers, and
-nothing is estimated.
+A page takes memory when it is written for the first time, so reserving space for 100 million connections
+takes none. arena_touched asks the kernel which pages are there (mincore); the engine's byte counts are its
+answers, and nothing is estimated.
 """
 
 from libc.stdint cimport uintptr_t

@@ -1,5 +1,5 @@
-# A set of numbers below 2**17 that finds the next member from any number in a few instructions: words of bits,
-# a summary of the words, a summary of the summary. Inline functions only.
+# A set of numbers below 2**17 that finds the next member from any number in a few instructions: words of
+# bits, a summary of the words, a summary of the summary. Inline functions only.
 #
 # A word without members is never read, so a page of words that was never written stays untouched.
 #

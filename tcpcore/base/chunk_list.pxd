@@ -1,9 +1,10 @@
-# Queues of u32 references, made of chunks of one cache line from a common pool. An entry keeps its position until
-# it is dropped. Inline functions only; the owner of a ChunkPool maps its words.
+# Queues of u32 references, made of chunks of one cache line from a common pool. An entry keeps its
+# position until it is dropped. Inline functions only; the owner of a ChunkPool maps its words.
 #
 #   chunk, 64 bytes   | next chunk | 15 entries |        next is 0 in a list's last chunk
 #
-# A position counts words of the pool; with `position & 15 == 0` it is at a chunk's first word, which is no entry.
+# A position counts words of the pool; with `position & 15 == 0` it is at a chunk's first word, which is
+# no entry.
 # Invariant: all chunks of a list but the last are full. Chunk 0 is never used: 0 means "none".
 from libc.stdint cimport uint32_t
 

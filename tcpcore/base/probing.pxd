@@ -1,17 +1,18 @@
 # Open addressing with linear probing, for small tables that are read more often than changed. Inline
 # functions only: the table, its growth and the removal of an entry.
 #
-# The search is the caller's, since only the caller compares keys: from probe_home on, probe_next by probe_next,
-# until the key or an empty place is met. Entries are plain bytes of one size, a multiple of four, and an entry
-# of zeros is an empty place. The entry's size and its hash are constants of the caller, so all this is inlined.
+# The search is the caller's, since only the caller compares keys: from probe_home on, probe_next by
+# probe_next, until the key or an empty place is met. Entries are plain bytes of one size, a multiple of
+# four, and an entry of zeros is an empty place. The entry's size and its hash are constants of the
+# caller, so all this is inlined.
 #
 #   home = hash & mask      | a a | b |   | c |      the second a and b are not at home; a search for b
 #                             ^home of a and b       walks over both a
 #
-# Invariants: a power of two of places, at most half of them used (probe_must_grow asks before each insertion);
-# no place between an entry's home and the entry is empty.
-# Source: Knuth, "The Art of Computer Programming" 3, 6.4, algorithms L (search) and R (removal). R moves later
-# entries back instead of leaving a mark: no search gets longer by what was there once.
+# Invariants: a power of two of places, at most half of them used (probe_must_grow asks before each
+# insertion); no place between an entry's home and the entry is empty.
+# Source: Knuth, "The Art of Computer Programming" 3, 6.4, algorithms L (search) and R (removal). R moves
+# later entries back instead of leaving a mark: no search gets longer by what was there once.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free

@@ -1,5 +1,6 @@
-# Arithmetic modulo 2**32 (RFC 9293 3.4): the only place where two sequence numbers are compared. A bare `<` on a
-# sequence number is a bug. Ticks kept in 32 bits (RFC 7323 TSval, ts_recent_at) are compared by the same rule.
+# Arithmetic modulo 2**32 (RFC 9293 3.4): the only place where two sequence numbers are compared. A bare
+# `<` on a sequence number is a bug. Ticks kept in 32 bits (RFC 7323 TSval, ts_recent_at) are compared by
+# the same rule.
 from libc.stdint cimport int32_t, uint32_t
 
 

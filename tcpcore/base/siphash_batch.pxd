@@ -1,9 +1,9 @@
-# SipHash of many messages at once, which the compiler vectorizes. The same values as siphash.pxd; a message is the
-# two words compressed, its length already on top.
+# SipHash of many messages at once, which the compiler vectorizes. The same values as siphash.pxd; a
+# message is the two words compressed, its length already on top.
 #
 # Verbatim C, because no Cython function can carry an attribute: target_clones compiles the loops once per
-# instruction set and the loader picks (glibc only), so a wheel for any x86-64 hashes 4 or 8 messages at a time.
-# The rounds are written on scalars: gcc vectorizes the loop over messages.
+# instruction set and the loader picks (glibc only), so a wheel for any x86-64 hashes 4 or 8 messages at a
+# time. The rounds are written on scalars: gcc vectorizes the loop over messages.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef enum:

@@ -1,6 +1,6 @@
-# The event queue: what the embedder subscribed to, in the order in which it happened. It is bounded, and always
-# drained as a whole, so its memory is a plain array: it doubles up to the bound, then the newest events are
-# lost and counted. EVENT, the numpy dtype, is derived from the struct.
+# The event queue: what the embedder subscribed to, in the order in which it happened. It is bounded, and
+# always drained as a whole, so its memory is a plain array: it doubles up to the bound, then the newest
+# events are lost and counted. EVENT, the numpy dtype, is derived from the struct.
 #
 #   0     8   16        20    21     22     24
 #   |conn |at |listener |kind |cause |state |        two bytes of padding at the end

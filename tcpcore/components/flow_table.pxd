@@ -5,8 +5,8 @@
 #   heads   | 0 | 1 | ... | mask |  reserved, never touched  ... | max_mask |
 #               +-> TCB (newest) -> TCB -> 0                     via Tcb.next
 #
-# A look-up misses the cache up to three times: head, first TCB, second one. flow_ahead prefetches each for a row
-# to come. A prefetch is a hint only: between it and the use the table may have changed.
+# A look-up misses the cache up to three times: head, first TCB, second one. flow_ahead prefetches each
+# for a row to come. A prefetch is a hint only: between it and the use the table may have changed.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy

@@ -7,10 +7,11 @@ Invariant: the heads in use are a power of two; `count` TCBs are chained, each i
 once; count <= heads / 2 unless the reservation is used up.
 """
 
-# Doubling: bucket i of n holds what belongs to buckets i and i + n of 2n, and one more bit of the hash says
-# which. The heads above `mask` are still zero, so nothing is copied or allocated. Splitting one bucket at a time
-# is linear hashing (Litwin, "Linear hashing: a new tool for file and table addressing", 1980); here all buckets
-# are split at once, so that a look-up has one mask. Over a table's life that is about one move per TCB.
+# Doubling: bucket i of n holds what belongs to buckets i and i + n of 2n, and one more bit of the hash
+# says which. The heads above `mask` are still zero, so nothing is copied or allocated. Splitting one
+# bucket at a time is linear hashing (Litwin, "Linear hashing: a new tool for file and table addressing",
+# 1980); here all buckets are split at once, so that a look-up has one mask. Over a table's life that is
+# about one move per TCB.
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap

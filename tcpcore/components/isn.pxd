@@ -1,6 +1,7 @@
-# Initial sequence numbers (RFC 9293 3.4.1, RFC 6528) and timestamp offsets (RFC 7323 7.1): functions of a clock,
-# a key and addresses; nothing is remembered per peer. isn_many and isn_ts_many are isn_make and isn_ts_offset for
-# a batch, whose 4-tuples the caller has packed into the words of their SipHash messages (siphash_batch.pxd).
+# Initial sequence numbers (RFC 9293 3.4.1, RFC 6528) and timestamp offsets (RFC 7323 7.1): functions of a
+# clock, a key and addresses; nothing is remembered per peer. isn_many and isn_ts_many are isn_make and
+# isn_ts_offset for a batch, whose 4-tuples the caller has packed into the words of their SipHash messages
+# (siphash_batch.pxd).
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 cdef enum IsnRule:

@@ -1,7 +1,7 @@
 """Initial sequence numbers and timestamp offsets, from a clock and a key.
 
-It does not decide when a number is needed. Sources: RFC 9293 3.4.1 (MUST-8, SHLD-1), RFC 6528 3 (the formula),
-RFC 7323 7.1 (why the timestamp clock is offset per pair of addresses).
+It does not decide when a number is needed. Sources: RFC 9293 3.4.1 (MUST-8, SHLD-1), RFC 6528 3 (the
+formula), RFC 7323 7.1 (why the timestamp clock is offset per pair of addresses).
 """
 
 # The three users of the key hash messages that never coincide (the 4-tuple 12 bytes; 8 bytes of an address

@@ -1,14 +1,14 @@
-# Listeners: which one a SYN is for, how many half-open entries each has, and its accept queue, the established
-# connections that nobody has accepted yet. Entries are TCBs of the pool: here they are counted, and queued by
-# reference (slot + 1). Whether a SYN may become an entry is syn_policy's question.
+# Listeners: which one a SYN is for, how many half-open entries each has, and its accept queue, the
+# established connections that nobody has accepted yet. Entries are TCBs of the pool: here they are
+# counted, and queued by reference (slot + 1). Whether a SYN may become an entry is syn_policy's question.
 #
 #   by_address   open addressing, 8 bytes an entry:  | addr 32 | port 16 | id 16 |
 #
 # Ids are 1 .. 65535; one is used again only when all have been used, so an old TCB's `listener` seldom names
 # another listener. A Listener* stays valid: listeners never move.
-# Invariants: young <= half_open; an OPEN listener is in by_address, a CLOSING one is not, and it becomes FREE
-# when its last half-open entry and its last unaccepted connection have gone.
-# "Young" and "mature" are Linux's words (inet_csk_reqsk_queue_young): a young entry's SYN-ACK was never resent.
+# Invariants: young <= half_open; an OPEN listener is in by_address, a CLOSING one is not, and it becomes
+# FREE when its last half-open entry and its last unaccepted connection have gone. "Young" and "mature"
+# are Linux's words (inet_csk_reqsk_queue_young): a young entry's SYN-ACK was never resent.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 

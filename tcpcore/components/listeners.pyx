@@ -28,7 +28,7 @@ cdef inline uint64_t key_of(uint32_t addr, uint16_t port) noexcept nogil:
 
 
 cdef inline uint32_t hash_of(uint64_t key) noexcept nogil:
-    """Fibonacci hashing (Knuth, TAOCP 3, 6.4). No secret: only the caller's own listeners are in the table."""
+    """Fibonacci hashing (Knuth 3, 6.4), not keyed: only the caller's own listeners are in the table."""
     return <uint32_t>(((key >> 16) * <uint64_t>0x9E3779B97F4A7C15) >> 32)
 
 
@@ -194,8 +194,9 @@ cdef Burst* listener_burst(ListenerTable* table, uint16_t listener, uint32_t num
 
 
 cdef void burst_update(Burst* burst, bint gone, bint young) noexcept nogil:
-    """A timer has fired: its entry is gone, or no longer young. An entry that came during the burst was not
-    noted, so a count may be 0 already."""
+    """A timer has fired, and its entry is gone or no longer young.
+
+    An entry that came during the burst was not noted, so a count may be 0 already."""
     if gone and burst.half_open:
         burst.half_open -= 1
     if young and burst.young:

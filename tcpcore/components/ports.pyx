@@ -4,9 +4,9 @@ It does not know whether a port is free: that is a look-up in the flow table. Ca
 Source: RFC 6056 3.3; for the rule "linux" __inet_hash_connect() of Linux 6.x (net/ipv4/inet_hashtables.c).
 """
 
-# What an outsider could profit from guessing is SipHash-2-4 of a counter or of the destination, under one key:
-# messages are told apart by their length or the tag in their second word. Where only places of tables depend on
-# a hash, it is SipHash-1-3.
+# What an outsider could profit from guessing is SipHash-2-4 of a counter or of the destination, under one
+# key: messages are told apart by their length or the tag in their second word. Where only places of
+# tables depend on a hash, it is SipHash-1-3.
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
@@ -62,9 +62,11 @@ cdef inline uint64_t of_destination(const Ports* ports, Tag tag, const PortSearc
 
 
 cdef uint32_t permuted(const Ports* ports, uint64_t key, uint32_t x) noexcept nogil:
-    """x < size under a keyed permutation of 0 .. size - 1: four Feistel rounds on the next power of four,
-    repeated until the result is in the range (cycle walking: Black and Rogaway, "Ciphers with Arbitrary Finite
-    Domains", 2002). Algorithm 2 draws with repetitions; a permutation draws without, in no memory."""
+    """x < size under a keyed permutation of 0 .. size - 1.
+
+    Four Feistel rounds on the next power of four, repeated until the result is in the range (cycle walking:
+    Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). A permutation draws without
+    repetition and without a table of what was drawn."""
     cdef uint32_t half = LEAST_HALF, left, right, turn
     while <uint32_t>1 << 2 * half < ports.size:
         half += 1
@@ -177,8 +179,7 @@ cdef inline void set_destination(const Ports* ports, const PortUse* use, PortSea
 
 
 cdef inline bint start_search(Ports* ports, const PortUse* use, PortSearch* search) noexcept nogil:
-    """Fill in what depends on the algorithm's state, which moves on with each port taken; False when every
-    port is taken."""
+    """Fill in what depends on the algorithm's state; False when every port is taken."""
     search.draw = 0
     search.first = 0
     if ports.rule == PORTS_LINUX:
@@ -254,8 +255,9 @@ cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil:
 
 
 cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil:
-    """Start a search that ports_speculate has prepared. False: all are taken, and a candidate
-    can be had only from a connection that gives its port up (TIME-WAIT, tcp_tw_reuse)."""
+    """Start a search that ports_speculate has prepared; False when all ports are taken.
+
+    Then the search can only find a port that a connection gives up (TIME-WAIT, tcp_tw_reuse)."""
     return start_search(ports, use_of(ports, search), search)
 
 

@@ -1,7 +1,8 @@
 """The pool of out-of-order records: taking them and giving them back, by reference.
 
-It does not decide what is kept (the TCP state machine does). The limit of four ranges a record is our own: that
-is what fits a cache line; text beyond it is dropped, as RFC 9293 3.10.7.4 (SHLD-31) allows, and sent again by the peer.
+It does not decide what is kept (the TCP state machine does). The limit of four ranges a record is our own:
+that is what fits a cache line; text beyond it is dropped, as RFC 9293 3.10.7.4 (SHLD-31) allows, and sent
+again by the peer.
 """
 
 from libc.string cimport memset

@@ -21,8 +21,8 @@
 # the mean; eviction_full sweeps at most a ring, and only when `limit` entries, live or dead, are in it.
 # Memory: a ring has 32 places, or up to four for each of the most live entries its queue has had.
 # Invariants: a live entry stands once, in one queue; each ring is sound.
-# Source: RFC 4987 3.4 (recycling the oldest half-open TCB) and 3.5; FreeBSD's tcp_syncache.c (TAILQ of a bucket,
-# the last one is dropped); Lemon, "Resisting SYN flood DoS attacks with a SYN cache", 2002.
+# Source: RFC 4987 3.4 (recycling the oldest half-open TCB) and 3.5; FreeBSD's tcp_syncache.c (TAILQ of a
+# bucket, the last one is dropped); Lemon, "Resisting SYN flood DoS attacks with a SYN cache", 2002.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 

@@ -1,6 +1,6 @@
 # What becomes of a SYN when half-open entries fill a host, and how often a SYN-ACK may be sent again: the
-# policies of RFC 4987 3, a small function for each question and policy. It sees numbers only: entries are counted
-# by listeners, ordered by syn_eviction and ended by the event loop.
+# policies of RFC 4987 3, a small function for each question and policy. It sees numbers only: entries are
+# counted by listeners, ordered by syn_eviction and ended by the event loop.
 #
 #   policy         no room, cookies off     no room, cookies on    resends of an entry
 #   linux          refuse                   cookie                 fewer above half, two at least
@@ -10,10 +10,10 @@
 #   short-timer    refuse                   cookie                 fewer above half, none when full
 #   freebsd        bucket's oldest goes     cookies only, paused   tcp_synack_retries
 #
-# No room: B + 1 entries of a listener with backlog B; under freebsd a bucket with 30 entries of any listeners.
-# linux resends less often by the counts that a burst of timers found, see policy_burst.
-# tcp_syncookies=2 keeps no entry under any policy. A full accept queue refuses before all this.
-# Another policy is a name in SynqPolicy and sysctl, a line here, and a branch where it differs.
+# No room: B + 1 entries of a listener with backlog B; under freebsd a bucket with 30 entries of any
+# listeners. linux resends less often by the counts that a burst of timers found, see policy_burst.
+# tcp_syncookies=2 keeps no entry under any policy. A full accept queue refuses before all this. Another
+# policy is a name in SynqPolicy and sysctl, a line here, and a branch where it differs.
 # Sources: RFC 4987 3; recordings of Linux 6.18; the published behaviour of FreeBSD 14.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -60,8 +60,9 @@ cdef void pause_begin(Pause* pause, int64_t now) noexcept nogil
 
 
 cdef inline bint policy_has_room(const Knobs* knobs) noexcept nogil:
-    """Where there are no eviction queues: a listener's queue that is not full admits every SYN, so the rest of
-    the pressure need not be found out."""
+    """A listener's queue that is not full admits every SYN, whatever the rest of the pressure.
+
+    Asked where there are no eviction queues."""
     return knobs.tcp_syncookies == 1
 
 

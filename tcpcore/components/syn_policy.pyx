@@ -1,7 +1,7 @@
 """The SYN-queue policies: admission, eviction, number of SYN-ACK resends, and FreeBSD's pause.
 
-They decide and change nothing: entries are counted by listeners, ordered by syn_eviction, refused and ended by
-the event loop. Table of policies and sources: syn_policy.pxd.
+They decide and change nothing: entries are counted by listeners, ordered by syn_eviction, refused and ended
+by the event loop. Table of policies and sources: syn_policy.pxd.
 """
 
 from libc.stdint cimport uint64_t
@@ -69,9 +69,9 @@ cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept
 cdef uint8_t pruned_linux(const Pressure* pressure, const Knobs* knobs) noexcept nogil:
     """Resends under Linux's pruning (reqsk_timer_handler, inet_connection_sock.c).
 
-    In a queue more than half full, the threshold falls by one for each doubling of the young entries that still
-    fits into the queue, down to two: the fewer young ones, the more of the queue is held by peers that do not
-    answer, and the sooner these go."""
+    In a queue more than half full, the threshold falls by one for each doubling of the young entries that
+    still fits into the queue, down to two: the fewer young ones, the more of the queue is held by peers
+    that do not answer, and the sooner these go."""
     cdef uint8_t retries = knobs.tcp_synack_retries
     cdef uint64_t queued = pressure.half_open, young = 2 * <uint64_t>pressure.young
     if 2 * queued > (pressure.backlog if pressure.backlog > PRUNE_ABOVE else PRUNE_ABOVE):
@@ -104,11 +104,11 @@ cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs)
 cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
     """The number of the burst in which an entry's timer fires, 0 none.
 
-    The entries of one burst are judged by the queue as the first of them found it, less those that their timers
-    have ended since. Linux's timer wheel is coarse where SYN-ACK timers are long: all entries of one slot fire at
-    its end, one after the other, and no SYN comes between them to take a freed place. Our deadlines are exact,
-    and under a flood each would be followed by a newcomer: the queue would look younger from entry to entry,
-    and fewer entries would be pruned than the recordings of Linux show.
+    The entries of one burst are judged by the queue as the first of them found it, less those that their
+    timers have ended since. Linux's timer wheel is coarse where SYN-ACK timers are long: all entries of one
+    slot fire at its end, one after the other, and no SYN comes between them to take a freed place. Our
+    deadlines are exact, and under a flood each would be followed by a newcomer: the queue would look
+    younger from entry to entry, and fewer entries would be pruned than the recordings of Linux show.
     """
     return <uint32_t>(now // BURST_NS) + 1 if knobs.synq_policy == SYNQ_LINUX else 0
 

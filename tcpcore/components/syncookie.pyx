@@ -1,12 +1,12 @@
 """SYN cookies under Linux's rule and FreeBSD's: made, and read back from the third segment.
 
-It does not decide when a SYN is answered by a cookie, nor whether any has been sent lately. Nothing is kept: a
-cookie is a function of the SYN, the time and the key. Formats and sources: syncookie.pxd; SipHash-2-4 is the
-hash of both rules.
+It does not decide when a SYN is answered by a cookie, nor whether any has been sent lately. Nothing is
+kept: a cookie is a function of the SYN, the time and the key. Formats and sources: syncookie.pxd;
+SipHash-2-4 is the hash of both rules.
 """
 
-# The users of the key hash messages of three lengths (the 4-tuple 12 bytes, with the minute 16, FreeBSD's 25),
-# so the numbers of one say nothing about another's.
+# The users of the key hash messages of three lengths (the 4-tuple 12 bytes, with the minute 16, FreeBSD's
+# 25), so the numbers of one say nothing about another's.
 from libc.string cimport memset
 
 from tcpcore.base.siphash cimport Sip, sip_end, sip_start, sip_word, siphash24_2, siphash24_tuple
@@ -153,8 +153,8 @@ cdef uint32_t freebsd_make(const Cookies* cookies, const Segment* seg, uint32_t 
                            uint64_t period) noexcept nogil:
     """The cookie with this low byte.
 
-    FreeBSD draws a new key every period and keeps the last two. Here the period is part of the message: under a
-    keyed hash that is as good as a key of its own for every period, and none has to be kept."""
+    FreeBSD draws a new key every period and keeps the last two. Here the period is part of the message:
+    under a keyed hash that is as good as a key of its own for every period, and none has to be kept."""
     cdef Sip s
     cdef uint32_t mac
     sip_start(&s, cookies.k0, cookies.k1)
@@ -219,8 +219,8 @@ cdef bint cookie_read(const Cookies* cookies, const Segment* ack, uint32_t ts_of
                       CookieOptions* out) noexcept nogil:
     """Whether this segment, with or without data or FIN, acknowledges a cookie of ours.
 
-    What the cookie says goes to `out`, zeros if there is none. ts_offset is what was added to cookie_tsval; now
-    in ns.
+    What the cookie says goes to `out`, zeros if there is none. ts_offset is what was added to cookie_tsval;
+    now in ns.
     """
     cdef uint32_t index
     memset(out, 0, sizeof(CookieOptions))

@@ -1,7 +1,7 @@
 """The TCB pool: taking TCBs and giving them back, by slot.
 
-It reserves address space for all of them at once and touches only what is used. A freed TCB keeps its generation
-and is CLOSED, so a handle of its last owner is recognised as stale.
+It reserves address space for all of them at once and touches only what is used. A freed TCB keeps its
+generation and is CLOSED, so a handle of its last owner is recognised as stale.
 """
 
 from libc.string cimport memset

@@ -8,10 +8,11 @@
 # exactly when the clock enters the one before it, ahead of anything else: until then nothing can be armed
 # directly into its ticks. So entries of one tick come out in the order in which they were armed.
 #
-# A slot has a list of chunks of references (slot + 1); Tcb.timer_pos is the position of the valid entry. Cancelling
-# sets it to 0 and counts the list's live entries down; the entry stays. A list without live entries is dropped as a
-# whole; in others a look at the TCB tells which entries are cancelled. (Doubly linked lists, as Linux has them, would
-# need 8 more bytes of a TCB's one cache line and touch two other TCBs for each timer that is set again.)
+# A slot has a list of chunks of references (slot + 1); Tcb.timer_pos is the position of the valid entry.
+# Cancelling sets it to 0 and counts the list's live entries down; the entry stays. A list without live
+# entries is dropped as a whole; in others a look at the TCB tells which entries are cancelled. (Doubly
+# linked lists, as Linux has them, would need 8 more bytes of a TCB's one cache line and touch two other
+# TCBs for each timer that is set again.)
 # Invariant: `live` entries stand where their TCB's timer_pos says.
 # Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
 from libc.stddef cimport size_t
@@ -85,10 +86,12 @@ cdef inline void wheel_cancel(TimerWheel* wheel, uint32_t slot) noexcept nogil:
 
 
 cdef inline void wheel_arm(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
-    """Arm the TCB's timer, again if it is armed; a tick in the past is due now, one beyond the horizon is cut to it."""
+    """Arm the TCB's timer, again if it is armed.
+
+    A tick in the past is due now, one beyond the horizon is cut to it."""
     cdef uint32_t at
     if likely(tick == wheel.recent and wheel.recent_list.end & CHUNK_BORDER != 0):
-        at = wheel.recent_list.end            # there is space in the last chunk: as chunk_append
+        at = wheel.recent_list.end            # space in the last chunk: as chunk_append does it
         wheel_cancel(wheel, slot)
         wheel.pool.words[at] = slot + 1
         wheel.recent_list.end = at + 1

@@ -150,8 +150,9 @@ cdef void wheel_start(TimerWheel* wheel, int64_t tick) noexcept nogil:
 
 
 cdef void move_down(TimerWheel* wheel) noexcept nogil:
-    """Move the entries of the far slot after the one that the clock has just entered into the slots of their
-    ticks."""
+    """Move the entries of a far slot into the slots of their ticks.
+
+    It is the slot after the one that the clock has just entered."""
     cdef uint32_t slot = slot_at(wheel.clock + (1 << DIGIT), FAR), low = <uint32_t>wheel.clock, ref
     cdef ChunkList* entries = &wheel.levels[FAR].lists[slot]
     expect(chunks_left(&wheel.pool) >= wheel.reserve - 1)       # the last arming may have taken one
@@ -170,8 +171,10 @@ cdef void move_down(TimerWheel* wheel) noexcept nogil:
 
 
 cdef bint advance_clock(TimerWheel* wheel, int64_t tick) noexcept nogil:
-    """Move the clock to the next tick with entries or the next tick at which a far slot moves down, whichever
-    comes first; in a tie the far slot moves down now. To `tick`, and False, when `tick` comes before either."""
+    """Move the clock to where something happens next, at most to `tick`; False if nothing does by then.
+
+    That is the next tick with entries or the next tick at which a far slot moves down. If they are the
+    same, the far slot moves down first."""
     cdef int64_t start = next_start(wheel, NEAR), far = next_start(wheel, FAR)
     cdef bint moves = False
     if far >= 0:
@@ -204,8 +207,10 @@ cdef void wheel_arm_any(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept
 
 
 cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil:
-    """A tick not after the earliest deadline, -1 when nothing is armed: the deadline itself up to 65.5 s
-    ahead, and often further, else the start of its far slot."""
+    """A tick not after the earliest deadline, -1 when nothing is armed.
+
+    It is the deadline itself if that is up to 65.5 s ahead, and often further, else the start of its far
+    slot."""
     cdef int64_t start
     cdef int level
     if wheel.live == 0:
@@ -276,7 +281,7 @@ cdef void check_list(const TimerWheel* wheel, int level, uint32_t slot, list wro
         at += 1
     if live != entries.live or chunks != entries.chunks:
         wrong.append(f"wheel: level {level} slot {slot}: {entries.live} live in {entries.chunks} "
-                          f"chunks, found {live} in {chunks}")
+                     f"chunks, found {live} in {chunks}")
     found[0] += live
     found[1] += chunks
 

@@ -1,5 +1,6 @@
 """The components of tcpcore as Python classes and functions, for tests and benchmarks.
 
-A module for each component (and one for each header of base that has tests), compiled in place by
-`TCPCORE_TESTS=1 python setup.py build_ext --inplace`, which `make build` and `make debug` run. No wheel has them.
+One module for each component, and for each header of base that is tested by itself. They are compiled in
+place by `TCPCORE_TESTS=1 python setup.py build_ext --inplace`, as `make build` and `make debug` do; no wheel
+has them.
 """

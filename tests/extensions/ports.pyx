@@ -6,8 +6,8 @@ cimport cython
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
 
 from tcpcore.components.ports cimport (
-    PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count, ports_free,
-    ports_init, ports_released, ports_speculate, ports_taken,
+    PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count,
+    ports_free, ports_init, ports_released, ports_speculate, ports_taken,
 )
 
 

@@ -5,8 +5,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.components.syn_eviction cimport (
-    EvictionQueues, eviction_add, eviction_bucket, eviction_bytes, eviction_check, eviction_count, eviction_forget,
-    eviction_free, eviction_full, eviction_init, eviction_oldest, eviction_random,
+    EvictionQueues, eviction_add, eviction_bucket, eviction_bytes, eviction_check, eviction_count,
+    eviction_forget, eviction_free, eviction_full, eviction_init, eviction_oldest, eviction_random,
 )
 from tcpcore.components.tcb_pool cimport TcbPool, pool_free, pool_give, pool_init, pool_take
 from tcpcore.records.tcb cimport B_PASSIVE, CLOSED, ESTABLISHED, SYN_RECEIVED, Tcb

@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from tcpcore.base.arena cimport arena_map, arena_unmap
 from tcpcore.base.prefetch cimport prefetch
 from tcpcore.components.timer_wheel cimport (
-    TimerWheel, wheel_ahead, wheel_arm, wheel_bytes, wheel_cancel, wheel_check, wheel_free, wheel_init, wheel_next,
-    wheel_pop, wheel_start,
+    TimerWheel, wheel_ahead, wheel_arm, wheel_bytes, wheel_cancel, wheel_check, wheel_free, wheel_init,
+    wheel_next, wheel_pop, wheel_start,
 )
 from tcpcore.records.tcb cimport Tcb
 
