@@ -65,7 +65,7 @@ def wheel(sdist, tmp_path_factory):
     with tarfile.open(sdist) as archive:
         archive.extractall(place, filter="data")
     tree = place / sdist.name.removesuffix(".tar.gz")
-    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=tree, TCPCORE_TESTS="1")  # makes no difference
+    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=tree, TCPCORE_TESTS="1")
     return next(place.glob("*.whl"))
 
 

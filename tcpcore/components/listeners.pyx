@@ -8,11 +8,13 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
-from tcpcore.base.prefetch cimport expect
+from tcpcore.base.prefetch cimport expect, unlikely
 from tcpcore.base.probing cimport (
     probe_at, probe_bytes, probe_free, probe_grow, probe_home, probe_must_grow, probe_next, probe_remove,
 )
-from tcpcore.base.ring cimport ring_bytes, ring_drop, ring_free, ring_is_sound, ring_push
+from tcpcore.base.ring cimport (
+    ring_bytes, ring_drop, ring_free, ring_is_sound, ring_oldest, ring_push, ring_reserve,
+)
 
 cdef enum:
     MAX_LISTENERS = 65535
@@ -143,11 +145,9 @@ cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint3
     return listener
 
 
-cdef void free_if_unused(ListenerTable* table, uint16_t listener) noexcept nogil:
-    """Free a closing listener that nothing refers to any more."""
+cdef void free_listener(ListenerTable* table, uint16_t listener) noexcept nogil:
+    """Free a listener that nothing refers to; its id becomes the last one of the free ones."""
     cdef Listener* fields = listener_at(table, listener)
-    if fields.state != LISTENER_CLOSING or fields.half_open or fields.accept_queue.length:
-        return
     ring_free(&fields.accept_queue)
     memset(fields, 0, sizeof(Listener))
     if table.bursts[listener - 1].number:     # not written otherwise: its page may not be there
@@ -157,6 +157,14 @@ cdef void free_if_unused(ListenerTable* table, uint16_t listener) noexcept nogil
     else:
         table.free_first = listener
     table.free_last = listener
+
+
+cdef inline void free_if_unused(ListenerTable* table, uint16_t listener) noexcept nogil:
+    """Free a closing listener that nothing refers to any more."""
+    cdef const Listener* fields = listener_at(table, listener)
+    if (unlikely(fields.state == LISTENER_CLOSING) and fields.half_open == 0
+            and fields.accept_queue.length == 0):
+        free_listener(table, listener)
 
 
 cdef void listener_close(ListenerTable* table, uint16_t listener) noexcept nogil:
@@ -207,20 +215,20 @@ cdef void burst_update(Burst* burst, bint gone, bint young) noexcept nogil:
 
 cdef bint accept_queue_push(ListenerTable* table, uint16_t listener, uint32_t ref) noexcept nogil:
     """Queue a connection for accept(); the caller has asked accept_queue_full. False: no memory."""
-    cdef uint32_t* entry = <uint32_t*>ring_push(&listener_at(table, listener).accept_queue, FIRST_PLACES,
-                                                sizeof(uint32_t))
-    if entry == NULL:
+    cdef Ring* queue = &listener_at(table, listener).accept_queue
+    if not ring_reserve(queue, FIRST_PLACES, sizeof(uint32_t)):
         return False
-    entry[0] = ref
+    (<uint32_t*>ring_push(queue, sizeof(uint32_t)))[0] = ref
     return True
 
 
 cdef uint32_t accept_queue_pop(ListenerTable* table, uint16_t listener) noexcept nogil:
     """The connection that has waited longest, 0 none."""
     cdef Listener* fields = listener_at(table, listener)
-    cdef uint32_t ref = accept_queue_peek(fields, 0)
-    if ref == 0:
+    cdef uint32_t ref
+    if fields.accept_queue.length == 0:
         return 0
+    ref = (<uint32_t*>ring_oldest(&fields.accept_queue, sizeof(uint32_t)))[0]
     ring_drop(&fields.accept_queue)
     free_if_unused(table, listener)
     return ref

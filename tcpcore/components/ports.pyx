@@ -84,12 +84,13 @@ cdef uint32_t permuted(const Ports* ports, uint64_t key, uint32_t x) noexcept no
 
 # ---- how many are taken
 
-cdef uint32_t hash_of(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
+cdef inline uint32_t hash_of(const Ports* ports, uint32_t laddr, uint32_t raddr,
+                             uint16_t rport) noexcept nogil:
     """The hash of a destination, keyed so that nobody can make one search long."""
     return <uint32_t>siphash13_tuple(ports.k0, ports.k1, raddr, rport, laddr, 0)
 
 
-cdef uint32_t hash_of_entry(const void* owner, const void* entry) noexcept nogil:
+cdef inline uint32_t hash_of_entry(const void* owner, const void* entry) noexcept nogil:
     """hash_of, as a ProbeHash."""
     cdef const PortUse* use = <const PortUse*>entry
     return hash_of(<const Ports*>owner, use.laddr, use.raddr, use.rport)

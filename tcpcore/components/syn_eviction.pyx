@@ -9,7 +9,7 @@ from libc.string cimport memset
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.base.prefetch cimport expect
 from tcpcore.base.ring cimport (
-    ring_at, ring_bytes, ring_drop, ring_free, ring_grow, ring_is_sound, ring_push,
+    ring_at, ring_bytes, ring_drop, ring_free, ring_grow, ring_is_sound, ring_oldest, ring_push,
 )
 from tcpcore.records.tcb cimport B_PASSIVE, SYN_RECEIVED
 
@@ -93,7 +93,7 @@ cdef bint eviction_add(EvictionQueues* eviction, uint32_t queue, uint32_t ref) n
         # grown already when the sweep leaves it more than half full, or it would soon be swept again
         if 2 * ring.length >= ring.places and not grow(eviction, ring) and ring.length == ring.places:
             return False
-    entry = <EvictionEntry*>ring_push(ring, FIRST_PLACES, sizeof(EvictionEntry))
+    entry = <EvictionEntry*>ring_push(ring, sizeof(EvictionEntry))
     entry.ref = ref
     entry.generation = eviction.blocks[ref - 1].generation
     return True
@@ -104,7 +104,7 @@ cdef uint32_t eviction_oldest(EvictionQueues* eviction, uint32_t queue) noexcept
     cdef Ring* ring = queue_at(eviction, queue)
     cdef EvictionEntry entry
     while ring.length:
-        entry = entry_at(ring, 0)[0]
+        entry = (<EvictionEntry*>ring_oldest(ring, sizeof(EvictionEntry)))[0]
         ring_drop(ring)
         if is_live(eviction, &entry):
             return entry.ref

@@ -3,7 +3,9 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
-from tcpcore.base.ring cimport Ring, ring_at, ring_bytes, ring_drop, ring_free, ring_is_sound, ring_push
+from tcpcore.base.ring cimport (
+    Ring, ring_at, ring_bytes, ring_drop, ring_free, ring_is_sound, ring_push, ring_reserve,
+)
 
 
 @cython.final
@@ -34,9 +36,9 @@ cdef class Queue:
         return (<uint64_t*>entry)[0] if self.entry_bytes == sizeof(uint64_t) else (<uint32_t*>entry)[0]
 
     def push(self, uint64_t number):
-        entry = ring_push(&self.ring, self.first_places, self.entry_bytes)
-        if entry == NULL:
+        if not ring_reserve(&self.ring, self.first_places, self.entry_bytes):
             raise MemoryError("ring: no memory")
+        entry = ring_push(&self.ring, self.entry_bytes)
         if self.entry_bytes == sizeof(uint64_t):
             (<uint64_t*>entry)[0] = number
         else:
