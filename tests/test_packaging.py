@@ -61,6 +61,7 @@ def sdist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wheel(sdist, tmp_path_factory):
+    """Built with TCPCORE_TESTS=1, which must make no difference: test extensions are for --inplace only."""
     place = tmp_path_factory.mktemp("wheel")
     with tarfile.open(sdist) as archive:
         archive.extractall(place, filter="data")
