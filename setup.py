@@ -1,14 +1,18 @@
-"""Extensions only; everything else is in pyproject.toml.
+"""The extensions of tcpcore and how they are compiled; all else about the package is in pyproject.toml.
 
-TCPCORE_NATIVE=1 compiles for this machine's CPU, TCPCORE_DEBUG=1 builds with the
-address and undefined-behaviour sanitizers and with the traps of `expect`,
-TCPCORE_PREDICTION=0 leaves the fast path out, so that every segment goes to the state machine,
-TCPCORE_ANNOTATE=1 translates into build/annotate and writes Cython's reports there,
-TCPCORE_EXTENSIONS=0 leaves the extensions out: an editable install beside those that
-`build_ext --inplace` made.
+Every tcpcore/**/*.pyx is an extension. Environment variables change what is built:
+
+TCPCORE_NATIVE=1      compile for this machine's CPU
+TCPCORE_DEBUG=1       address and undefined-behaviour sanitizers, and `expect` traps
+TCPCORE_PREDICTION=0  without the fast path: every segment goes to the TCP state machine
+TCPCORE_TESTS=1       with tests/extensions/*.pyx, which only the tests and benchmarks use; only with
+                      `build_ext --inplace`, so that no wheel can contain them
+TCPCORE_ANNOTATE=1    translate into build/annotate and write Cython's reports there
+TCPCORE_EXTENSIONS=0  no extensions: for an editable install beside those that `build_ext --inplace` made
 """
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -19,8 +23,9 @@ NATIVE = os.environ.get("TCPCORE_NATIVE") == "1"
 ANNOTATE = os.environ.get("TCPCORE_ANNOTATE") == "1"
 PREDICTION = os.environ.get("TCPCORE_PREDICTION") != "0"
 EXTENSIONS = os.environ.get("TCPCORE_EXTENSIONS") != "0"
+TESTS = os.environ.get("TCPCORE_TESTS") == "1" and "--inplace" in sys.argv
 
-# A directive in a .pyx does not reach the .pxd files it cimports: they live here, once.
+# Cython's directives are here and in no file: one in a .pyx would not reach the .pxd files that it cimports.
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -44,11 +49,13 @@ else:
 if not PREDICTION:
     CFLAGS.append("-DTCPCORE_NO_PREDICTION")
 
+sources = sorted(Path("tcpcore").rglob("*.pyx")) if EXTENSIONS else []
+if TESTS:
+    sources += sorted(Path("tests/extensions").glob("*.pyx"))
 extensions = [
     Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=CFLAGS,
               extra_link_args=LDFLAGS)
-    for path in sorted(Path("tcpcore").rglob("*.pyx"))
-    if EXTENSIONS
+    for path in sources
 ]
 
 setup(

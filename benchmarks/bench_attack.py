@@ -19,8 +19,8 @@ import numpy as np
 
 from benchmarks.harness import cpu_ns, pinned
 from tcpcore import Engine, Flag, segments
-from tcpcore.components.flow_table import Table
-from tcpcore.components.syn_eviction import bucket
+from tests.extensions.flow_table import Table
+from tests.extensions.syn_eviction import bucket
 
 N = 4096  # tuples of an attack
 SEED, OTHER = 7, 8

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.harness import SIZES
 from tcpcore import segments
-from tcpcore.components.flow_table import Table
+from tests.extensions.flow_table import Table
 
 BATCH = 4096
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tcpcore import Engine
-from tcpcore.components.isn import make
+from tests.extensions.isn import make
 
 BATCH = 4096
 MS = 1_000_000

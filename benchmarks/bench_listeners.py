@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tcpcore.components.listeners import Listeners
+from tests.extensions.listeners import Listeners
 
 BATCH = 4096
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import SIZES
-from tcpcore.components.timer_wheel import Timers
+from tests.extensions.timer_wheel import Timers
 
 BATCH = 4096
 TWO_MSL = 60_000

@@ -14,7 +14,7 @@ from benchmarks.harness import Measured, batches, cpu_ns
 from benchmarks.lifecycle import BATCH, words
 from benchmarks.native import shared
 from benchmarks.sides import syns
-from tcpcore.components.flow_table import Table
+from tests.extensions.flow_table import Table
 
 
 def cython_against_c(n: int, passes: int) -> tuple[Measured, Measured, Measured]:

@@ -28,7 +28,9 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
-from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at, listener_open
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, Listener, accept_queue_length, listener_at, listener_open,
+)
 from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
     ports_init,
@@ -389,7 +391,7 @@ cdef class Engine:
         cdef uint32_t written
         cdef Segment* rows
         cdef int64_t at
-        out = self.rows(out, fields.ring_len, "one per unaccepted connection")
+        out = self.rows(out, accept_queue_length(fields), "one per unaccepted connection")
         rows = <Segment*>_address(out, True)
         at = self.enter(now)
         with nogil:
@@ -469,7 +471,7 @@ cdef class Engine:
         connections until `close` or `abort`.
         """
         cdef Listener* fields = self.listener(listener)
-        cdef Py_ssize_t i, count = fields.ring_len
+        cdef Py_ssize_t i, count = accept_queue_length(fields)
         cdef uint16_t id = listener
         if limit is not None:
             count = min(count, _integer(limit, "limit", 0, 2**63 - 1))
@@ -732,7 +734,7 @@ cdef class Engine:
         row["half_open"] = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
         row["half_open_max"] = half_open.places
         row["half_open_set_by"] = _HALF_OPEN_SET_BY.get(half_open.limit, backlog_set_by)
-        row["accept"] = fields.ring_len
+        row["accept"] = accept_queue_length(fields)
         row["accept_max"] = 0 if fields.auto_accept else fields.accept_room
         row["accept_set_by"] = "auto_accept" if fields.auto_accept else backlog_set_by
         row["backlog"] = fields.backlog

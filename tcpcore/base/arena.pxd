@@ -1,5 +1,5 @@
-# Big zeroed arrays that cost nothing until touched: anonymous mmap, 64-byte (from
-# 4 MiB: 2 MiB) aligned, huge pages asked for from 4 MiB. Ground: knows no organ.
+# Large zeroed arrays that take no memory until they are touched: anonymous mappings, page aligned, and
+# from 4 MiB on 2 MiB aligned with huge pages asked for.
 from libc.stddef cimport size_t
 
 cdef void* arena_map(size_t nbytes) noexcept nogil

@@ -1,8 +1,10 @@
-# Anonymous mappings for the engine's big arrays.
-#
-# Zero pages are shared until written, so reserving for 100 million connections takes no
-# memory. arena_touched asks the kernel which pages are really there (mincore), which is
-# what `bytes_total` reports: nothing is estimated.
+"""Anonymous mappings for the engine's large arrays.
+
+A page takes memory when it is written for the first time, so reserving space for 100 million connections
+takes none. arena_touched asks the kernel which pages are there (mincore); the engine's byte counts are its
+answers, and nothing is estimated.
+"""
+
 from libc.stdint cimport uintptr_t
 
 cdef extern from "<sys/mman.h>" nogil:
@@ -16,7 +18,7 @@ cdef extern from "<sys/mman.h>" nogil:
 cdef enum:
     PAGE = 4096
     HUGE = 2 * 1024 * 1024
-    HUGE_FROM = 4 * 1024 * 1024       # below this a huge page would be mostly air
+    HUGE_FROM = 4 * 1024 * 1024       # below this most of a huge page would stay unused
     VECTOR = 4096                     # pages per mincore call
 
 
@@ -35,7 +37,7 @@ cdef void* arena_map(size_t nbytes) noexcept nogil:
     if <void*>base == MAP_FAILED:
         return NULL
     if huge:
-        # give back what sticks out on either side of the aligned part
+        # unmap what is before and after the aligned part
         head = rounded(<uintptr_t>base, HUGE) - <uintptr_t>base
         if head:
             munmap(base, head)
@@ -47,7 +49,7 @@ cdef void* arena_map(size_t nbytes) noexcept nogil:
 
 
 cdef void* arena_map_sparse(size_t nbytes) noexcept nogil:
-    """The same for what is touched here and there: in small pages, whatever the system's habit is."""
+    """arena_map for an array that is touched sparsely: in small pages, whatever the system's default is."""
     cdef void* base = arena_map(nbytes)
     if base != NULL:
         madvise(base, rounded(nbytes, PAGE), MADV_NOHUGEPAGE)

@@ -1,7 +1,7 @@
-# A set of numbers below 2**17 with "the next member from here" in a few instructions: words of bits, a
-# summary of the words, a summary of that. Ground: cdef inline only.
+# A set of numbers below 2**17 that finds the next member from any number in a few instructions: words of
+# bits, a summary of the words, a summary of the summary. Inline functions only.
 #
-# What has no member is never read: a page of words that nobody wrote stays untouched.
+# A word without members is never read, so a page of words that was never written stays untouched.
 #
 #   top        bit v: summary[v] is not 0
 #   summary    bit w & 63 of word w >> 6: occupied[w] is not 0
@@ -21,12 +21,14 @@ cdef struct Bitmap:
 
 
 cdef inline void bitmap_set(Bitmap* bitmap, uint32_t s) noexcept nogil:
+    """Add a member."""
     bitmap.occupied[s >> 6] |= <uint64_t>1 << (s & 63)
     bitmap.summary[s >> 12] |= <uint64_t>1 << (s >> 6 & 63)
     bitmap.top |= <uint64_t>1 << (s >> 12)
 
 
 cdef inline void bitmap_clear(Bitmap* bitmap, uint32_t s) noexcept nogil:
+    """Remove a member."""
     bitmap.occupied[s >> 6] &= ~(<uint64_t>1 << (s & 63))
     if bitmap.occupied[s >> 6] == 0:
         bitmap.summary[s >> 12] &= ~(<uint64_t>1 << (s >> 6 & 63))
@@ -35,11 +37,12 @@ cdef inline void bitmap_clear(Bitmap* bitmap, uint32_t s) noexcept nogil:
 
 
 cdef inline uint64_t word_of(const Bitmap* bitmap, uint32_t word) noexcept nogil:
-    """occupied[word]."""
+    """occupied[word], without reading it where it is 0."""
     return bitmap.occupied[word] if bitmap.summary[word >> 6] >> (word & 63) & 1 else 0
 
 
 cdef inline bint bitmap_has(const Bitmap* bitmap, uint32_t s) noexcept nogil:
+    """s is a member."""
     return (word_of(bitmap, s >> 6) >> (s & 63)) & 1
 
 
@@ -69,7 +72,7 @@ cdef inline int bitmap_from(const Bitmap* bitmap, uint32_t s) noexcept nogil:
 
 
 cdef inline list bitmap_check(const Bitmap* bitmap):
-    """Broken invariants in words."""
+    """Every broken invariant in words."""
     cdef uint32_t word, group
     wrong = []
     for word in range(<uint32_t>BITMAP_SIZE >> 6):

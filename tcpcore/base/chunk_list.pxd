@@ -1,17 +1,17 @@
-# Queues of u32 references made of one-line chunks from a common pool: an entry keeps its place
-# until it is read. Ground: cdef inline only; whoever owns a ChunkPool maps its words.
+# Queues of u32 references, made of chunks of one cache line from a common pool. An entry keeps its
+# position until it is dropped. Inline functions only; the owner of a ChunkPool maps its words.
 #
 #   chunk, 64 bytes   | next chunk | 15 entries |        next is 0 in a list's last chunk
 #
-# Positions count words of the pool: `position & 15 == 0` is a border. All chunks of a list but the
-# last are full. Chunk 0 is never used: 0 means "none".
+# A position counts words of the pool; with `position & 15 == 0` it is at a chunk's first word, which is
+# no entry.
+# Invariant: all chunks of a list but the last are full. Chunk 0 is never used: 0 means "none".
 from libc.stdint cimport uint32_t
 
 from tcpcore.base.prefetch cimport expect, prefetch
-
 cdef enum:
     CHUNK_BYTES = 64
-    CHUNK_ROOM = 15           # entries in a chunk
+    CHUNK_ENTRIES = 15        # in a chunk
     CHUNK_BORDER = 15         # mask of a position within its chunk
 
 cdef struct ChunkPool:
@@ -24,22 +24,24 @@ cdef struct ChunkPool:
 cdef struct ChunkList:
     uint32_t first            # position of the oldest entry; 0: empty
     uint32_t end              # position behind the newest; 0: empty
-    uint32_t chunks           # it is made of
-    uint32_t live             # entries that still count; its owner's to keep
+    uint32_t chunks           # that it is made of
+    uint32_t live             # entries that are not cancelled; counted by the owner
 
 
 cdef inline uint32_t chunks_left(const ChunkPool* pool) noexcept nogil:
+    """Chunks that can still be taken."""
     return pool.reserved - 1 - pool.used
 
 
 cdef inline void chunk_give(ChunkPool* pool, uint32_t chunk) noexcept nogil:
+    """Give a chunk back."""
     pool.words[chunk * 16] = pool.free
     pool.free = chunk
     pool.used -= 1
 
 
 cdef inline uint32_t chunk_take(ChunkPool* pool) noexcept nogil:
-    """A chunk that ends a list; the pool has one left."""
+    """Take a chunk, which ends a list; the caller knows that one is left."""
     cdef uint32_t chunk = pool.free if pool.free else pool.fresh
     expect(chunks_left(pool) > 0)
     if pool.free:
@@ -52,7 +54,7 @@ cdef inline uint32_t chunk_take(ChunkPool* pool) noexcept nogil:
 
 
 cdef inline uint32_t chunk_append(ChunkPool* pool, ChunkList* entries, uint32_t ref) noexcept nogil:
-    """Put a reference at the tail; its position."""
+    """Append a reference; returns its position."""
     cdef uint32_t at = entries.end, chunk
     if at & CHUNK_BORDER == 0:                # no chunk yet, or the last one is full
         chunk = chunk_take(pool)
@@ -67,7 +69,7 @@ cdef inline uint32_t chunk_append(ChunkPool* pool, ChunkList* entries, uint32_t 
 
 
 cdef inline void chunk_drop(ChunkPool* pool, ChunkList* entries) noexcept nogil:
-    """Remove the oldest entry; a chunk read to its end goes back."""
+    """Remove the oldest entry; a chunk without entries goes back to the pool."""
     cdef uint32_t chunk = entries.first >> 4, follower
     entries.first += 1
     if entries.first == entries.end:
@@ -83,7 +85,7 @@ cdef inline void chunk_drop(ChunkPool* pool, ChunkList* entries) noexcept nogil:
 
 
 cdef inline void chunk_drop_all(ChunkPool* pool, ChunkList* entries) noexcept nogil:
-    """Remove every entry of a list that has one, without a look at any: the whole chain goes back."""
+    """Remove all entries of a list that has any, without reading them: the chain of chunks goes back."""
     pool.words[((entries.end - 1) >> 4) * 16] = pool.free
     pool.free = entries.first >> 4
     pool.used -= entries.chunks
@@ -93,12 +95,12 @@ cdef inline void chunk_drop_all(ChunkPool* pool, ChunkList* entries) noexcept no
 cdef inline uint32_t chunk_peek(const ChunkPool* pool, const ChunkList* entries,
                                 uint32_t distance) noexcept nogil:
     """The entry `distance` < 15 behind the oldest of a list that has one; 0 beyond the end."""
-    cdef uint32_t at = entries.first, chunk, room = 16 - (at & CHUNK_BORDER)
-    if distance >= room:
+    cdef uint32_t at = entries.first, chunk, in_first = 16 - (at & CHUNK_BORDER)
+    if distance >= in_first:
         chunk = pool.words[(at >> 4) * 16]
         if chunk == 0:
             return 0
-        at = chunk * 16 + 1 - room
+        at = chunk * 16 + 1 - in_first
     at += distance
     if at >= entries.end and at >> 4 == (entries.end - 1) >> 4:
         return 0

@@ -1,6 +1,6 @@
-# What Cython has no word for: prefetch, and the trap of a broken promise.
-# Ground: no memory, no state, cdef inline only. The few verbatim lines of the
-# project stand here and in arena.pyx (mmap).
+# What Cython cannot express: prefetch, branch hints, and `expect`, an assertion that traps in debug
+# builds and is nothing in others. PREDICTION is false in a build with TCPCORE_PREDICTION=0 (setup.py).
+# The other verbatim C of tcpcore is in siphash_batch.pxd (target_clones).
 cdef extern from *:
     """
     /* a function that only prefetches looks pure to gcc, which drops its calls: the empty asm */

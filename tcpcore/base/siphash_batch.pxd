@@ -1,21 +1,21 @@
-# SipHash over many messages at once, for the compiler to spread over vector lanes. Ground.
-# The same values as siphash.pxd; a message is the two words compressed, its length already on top.
+# SipHash of many messages at once, which the compiler vectorizes. The same values as siphash.pxd; a
+# message is the two words compressed, its length already on top.
 #
 # Verbatim C, because no Cython function can carry an attribute: target_clones compiles the loops once per
-# instruction set and the loader picks (glibc only), so a wheel for any x86-64 hashes 4 or 8 at a time.
-# Rounds are spelled out on scalars: it is gcc that turns a loop of them into lanes.
+# instruction set and the loader picks (glibc only), so a wheel for any x86-64 hashes 4 or 8 messages at a
+# time. The rounds are written on scalars: gcc vectorizes the loop over messages.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef enum:
-    LANES = 64                # messages packed at a time: their words stay in the first cache
+    SIPHASH_BATCH = 64        # messages packed at a time: their words stay in the L1 cache
 
 cdef extern from *:
     """
     #if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__) \\
         && !defined(TCPCORE_DEBUG)
-    #define TC_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+    #define TC_CLONES __attribute__((unused, target_clones("arch=x86-64-v4", "avx2", "default")))
     #else
-    #define TC_CLONES
+    #define TC_CLONES __attribute__((unused))
     #endif
     #define TC_ROTL(x, n) ((x) << (n) | (x) >> (64 - (n)))
     #define TC_ROUND do { v0 += v1; v2 += v3; v1 = TC_ROTL(v1, 13) ^ v0; v3 = TC_ROTL(v3, 16) ^ v2; \\
@@ -41,10 +41,10 @@ cdef extern from *:
 
 
 cdef inline uint64_t tuple_first(uint32_t raddr, uint32_t laddr) noexcept nogil:
-    """First word of siphash13_tuple's and siphash24_tuple's message."""
+    """First word of the message of siphash13_tuple and siphash24_tuple."""
     return raddr | <uint64_t>laddr << 32
 
 
 cdef inline uint64_t tuple_last(uint16_t rport, uint16_t lport) noexcept nogil:
-    """And its last one."""
+    """Last word of the message of siphash13_tuple and siphash24_tuple."""
     return rport | <uint64_t>lport << 16 | <uint64_t>12 << 56

@@ -1,6 +1,6 @@
-# What the embedder subscribed to, in the order in which it happened. A bounded queue that is
-# always drained as a whole, so its memory is a plain array: it doubles up to the bound, then
-# the newest events are lost and counted. EVENT, the numpy dtype, is derived from the struct.
+# The event queue: what the embedder subscribed to, in the order in which it happened. It is bounded, and
+# always drained as a whole, so its memory is a plain array: it doubles up to the bound, then the newest
+# events are lost and counted. EVENT, the numpy dtype, is derived from the struct.
 #
 #   0     8   16        20    21     22     24
 #   |conn |at |listener |kind |cause |state |        two bytes of padding at the end
@@ -20,12 +20,12 @@ cdef struct Event:
     uint8_t _pad0
 
 cdef enum EventCode:
-    EV_OPENED = 1             # a block was taken: SYN sent, or SYN received
+    EV_OPENED = 1             # a TCB was taken: SYN sent, or SYN received
     EV_ESTABLISHED = 2
     EV_ACCEPTED = 3
     EV_CLOSED = 4             # ended in order
     EV_LOST = 5               # ended otherwise
-    EV_REFUSED = 6            # never had a block
+    EV_REFUSED = 6            # never had a TCB
     EV_TIME_WAIT = 7
 
 cdef struct Events:
@@ -49,7 +49,7 @@ cdef inline bint events_wanted(const Events* events, uint8_t kind) noexcept nogi
 
 
 cdef inline void events_add(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
-                             uint8_t cause, uint8_t state) noexcept nogil:
-    """Queue the event if its kind is wanted; one test where nothing is."""
+                            uint8_t cause, uint8_t state) noexcept nogil:
+    """Queue the event if its kind is wanted; costs one test if not."""
     if events_wanted(events, kind):
         events_append(events, conn, at, listener, kind, cause, state)

@@ -1,10 +1,13 @@
-"""The event queue and its numpy dtype. What counts as an event is the engine's business."""
+"""The event queue and its numpy dtype.
+
+It does not decide what an event is: the loops add them, and the mask says which kinds are kept. An event that
+does not fit is counted in `lost`, never dropped silently.
+"""
 
 from enum import IntEnum
 
 import numpy as np
 
-cimport cython
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
@@ -16,7 +19,7 @@ from tcpcore.records.dtypes import struct_dtype
 assert sizeof(Event) == 24
 
 cdef enum:
-    FIRST = 1024              # events in the first allocation
+    FIRST_PLACES = 1024       # events in the first allocation
 
 
 class EventKind(IntEnum):
@@ -45,13 +48,14 @@ cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept no
 
 
 cdef void events_free(Events* events) noexcept nogil:
+    """Give the memory back."""
     free(events.queue)
     memset(events, 0, sizeof(Events))
 
 
 cdef bint grow(Events* events) noexcept nogil:
-    """Twice the room, up to the bound; False when there is no more."""
-    cdef uint32_t want = events.allocated * 2 if events.allocated else FIRST
+    """Double the array, up to the bound; False when there is no more."""
+    cdef uint32_t want = events.allocated * 2 if events.allocated else FIRST_PLACES
     cdef Event* queue
     if want > events.bound:
         want = events.bound
@@ -106,31 +110,3 @@ def event_mask(kinds):
             raise ValueError(f"events: expected names out of {expected}, got {kind!r}")
         mask |= 1 << EventKind[kind.upper()]
     return mask
-
-
-@cython.final
-cdef class EventQueue:
-    """An event queue of its own, for tests: `kinds` as in ``Config(events=...)``, at most `bound` events."""
-
-    cdef Events events
-
-    def __cinit__(self, kinds, uint32_t bound=EVENTS_BOUND):
-        events_init(&self.events, event_mask(kinds), bound)
-
-    def __dealloc__(self):
-        events_free(&self.events)
-
-    def tell(self, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind, uint8_t cause, uint8_t state):
-        events_add(&self.events, conn, at, listener, kind, cause, state)
-
-    def drain(self):
-        """EVENT[n], oldest first."""
-        return events_drain(&self.events)
-
-    @property
-    def lost(self):
-        return self.events.lost
-
-    @property
-    def nbytes(self):
-        return events_bytes(&self.events)

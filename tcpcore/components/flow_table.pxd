@@ -1,11 +1,12 @@
-# 4-tuple -> block. Chained through Tcb.next, two u32 heads per block at full size,
-# keyed by SipHash-1-3 so that nobody who does not know the seed can aim at a chain.
-# It starts small and doubles in place inside one reserved mapping. References are slot + 1; 0 is "none".
+# The flow table: 4-tuple to TCB. Chained through Tcb.next, two u32 heads per TCB at full size, keyed by
+# SipHash-1-3 so that nobody who does not know the seed can make a chain long. References are slot + 1; 0 is
+# "none". It starts small and doubles in place inside one reserved mapping.
 #
 #   heads   | 0 | 1 | ... | mask |  reserved, never touched  ... | max_mask |
-#               +-> block (newest) -> block -> 0                 via Tcb.next
+#               +-> TCB (newest) -> TCB -> 0                     via Tcb.next
 #
-# A prefetch is a hint only: between it and the use the table may have changed.
+# A look-up misses the cache up to three times: head, first TCB, second one. flow_ahead prefetches each
+# for a row to come. A prefetch is a hint only: between it and the use the table may have changed.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -15,7 +16,7 @@ from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport Tcb
 
 cdef enum:
-    FLOW_AHEAD = 16           # rows between the prefetch of a block and its use
+    FLOW_AHEAD = 16           # rows between the prefetch of a TCB and its use
 
 cdef struct FlowTable:
     uint32_t* heads
@@ -32,7 +33,7 @@ cdef void flow_free(FlowTable* table) noexcept nogil
 cdef uint32_t flow_hash(const FlowTable* table, uint32_t raddr, uint16_t rport,
                         uint32_t laddr, uint16_t lport) noexcept nogil
 cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_t n,
-                          uint32_t* out) noexcept nogil
+                          uint32_t* hashes) noexcept nogil
 cdef uint32_t flow_find(const FlowTable* table, uint32_t hash, uint32_t raddr, uint16_t rport,
                         uint32_t laddr, uint16_t lport) noexcept nogil
 cdef void flow_grow(FlowTable* table) noexcept nogil
@@ -42,7 +43,7 @@ cdef list flow_check(const FlowTable* table, uint32_t capacity)
 
 
 cdef inline uint64_t flow_differs(const Tcb* tcb, const Segment* seg) noexcept nogil:
-    """0 if the block's 4-tuple is the segment's: both keep it as the same first 12 bytes. No branch."""
+    """0 if the TCB's 4-tuple is the segment's: it is the same first 12 bytes of either. No branch."""
     cdef uint64_t a, b
     cdef uint32_t c, d
     memcpy(&a, &tcb.raddr, 8)
@@ -52,8 +53,9 @@ cdef inline uint64_t flow_differs(const Tcb* tcb, const Segment* seg) noexcept n
     return (a ^ b) | (c ^ d)
 
 
-cdef inline uint32_t flow_find_segment(const FlowTable* table, uint32_t hash, const Segment* seg) noexcept nogil:
-    """flow_find for whoever a segment is sent to."""
+cdef inline uint32_t flow_find_segment(const FlowTable* table, uint32_t hash,
+                                       const Segment* seg) noexcept nogil:
+    """Reference of the TCB that a segment is sent to, 0 when there is none."""
     cdef uint32_t ref = table.heads[hash & table.mask]
     while ref and flow_differs(&table.blocks[ref - 1], seg):
         ref = table.blocks[ref - 1].next
@@ -61,7 +63,7 @@ cdef inline uint32_t flow_find_segment(const FlowTable* table, uint32_t hash, co
 
 
 cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
-    """Chain a block whose 4-tuple is filled in and not in the table yet."""
+    """Chain a TCB whose 4-tuple is filled in and not in the table yet."""
     cdef uint32_t* head = &table.heads[hash & table.mask]
     cdef Tcb* tcb = &table.blocks[ref - 1]
     expect(ref != 0)
@@ -74,19 +76,19 @@ cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noex
 
 
 cdef inline void flow_ahead_head(const FlowTable* table, uint32_t hash) noexcept nogil:
-    """First stage, two distances ahead."""
+    """First stage of the prefetch, two distances ahead: the head of the chain."""
     prefetch(&table.heads[hash & table.mask])
 
 
 cdef inline void flow_ahead_first(const FlowTable* table, uint32_t hash) noexcept nogil:
-    """Second stage, one distance ahead: the newest block of the chain."""
+    """Second stage of the prefetch, one distance ahead: the newest TCB of the chain."""
     cdef uint32_t ref = table.heads[hash & table.mask]
     if ref:
         prefetch(&table.blocks[ref - 1])
 
 
 cdef inline void flow_ahead_second(const FlowTable* table, uint32_t hash) noexcept nogil:
-    """Third stage, half a distance ahead: the block behind it."""
+    """Third stage of the prefetch, half a distance ahead: the TCB behind the newest."""
     cdef uint32_t ref = table.heads[hash & table.mask]
     if ref and table.blocks[ref - 1].next:
         prefetch(&table.blocks[table.blocks[ref - 1].next - 1])
@@ -94,7 +96,7 @@ cdef inline void flow_ahead_second(const FlowTable* table, uint32_t hash) noexce
 
 cdef inline void flow_ahead(const FlowTable* table, const uint32_t* hashes, Py_ssize_t i,
                             Py_ssize_t n) noexcept nogil:
-    """All three stages for the rows after row i of n; called once per row."""
+    """All three stages of the prefetch for the rows after row i of n; called once per row."""
     if i + 2 * FLOW_AHEAD < n:
         flow_ahead_head(table, hashes[i + 2 * FLOW_AHEAD])
     if i + FLOW_AHEAD < n:

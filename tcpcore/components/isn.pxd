@@ -1,4 +1,7 @@
-# Initial sequence numbers (RFC 9293 3.4.1, RFC 6528) and the timestamp offset.
+# Initial sequence numbers (RFC 9293 3.4.1, RFC 6528) and timestamp offsets (RFC 7323 7.1): functions of a
+# clock, a key and addresses; nothing is remembered per peer. isn_many and isn_ts_many are isn_make and
+# isn_ts_offset for a batch, whose 4-tuples the caller has packed into the words of their SipHash messages
+# (siphash_batch.pxd).
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 cdef enum IsnRule:
@@ -23,7 +26,7 @@ cdef void isn_ts_many(const Isn* isn, const uint64_t* first, Py_ssize_t n, uint3
 
 
 cdef inline bint isn_hashes(const Isn* isn) noexcept nogil:
-    """isn_many gives the ISNs: nothing is drawn for them, one by one."""
+    """isn_many can be used: an ISN is a hash, not the next number of a sequence."""
     return isn.rule == ISN_RFC6528
 
 

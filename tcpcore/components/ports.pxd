@@ -1,20 +1,21 @@
-# Ephemeral ports: in which order connect() tries them (RFC 6056), and how many are taken
-# towards each destination, so that exhaustion is answered without a search. This organ knows
-# no connection: its caller probes the flow table with one candidate after the other.
+# Ephemeral ports: in which order connect() tries them (RFC 6056), and how many are taken towards each
+# destination, so that exhaustion is answered without a search. Whether a port is free is not known here: the
+# caller looks one candidate after the other up in the flow table.
 #
-#   ports_speculate      prepares a stretch of searches, and says which port each will find if nothing is in its
-#                      way: a hint
+#   ports_speculate    prepares the first n of `searches` and says which port each will find if every first
+#                      candidate is free; a hint, by which the caller prefetches
 #   ports_begin     -> False: all taken
 #   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once;
 #                      search.first says where to begin
-#   ports_taken        the i-th one it is: counted, and the algorithm's memory moves on
+#   ports_taken        the i-th candidate is in use: counted, and the algorithm's state moves on
 #   ports_released     the connection is gone
 #
 # Invariant: a destination has an entry in `uses` exactly while its count is above 0.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from tcpcore.base.siphash_batch cimport LANES
+from tcpcore.base.probing cimport ProbeTable
+from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
 
 cdef enum PortRule:
     PORTS_LINUX = 0               # algorithm 4, one parity first, then the other
@@ -27,7 +28,7 @@ cdef enum PortRule:
 cdef struct PortUse:
     uint32_t laddr
     uint32_t raddr
-    uint32_t count                # 0: no entry
+    uint32_t count                # ports taken; 0: no entry
     uint32_t odd                  # of those: an odd distance from the first port
     uint32_t offset               # as in PortSearch, kept so that it is hashed once
     uint16_t index
@@ -37,11 +38,11 @@ cdef struct PortSearch:
     uint32_t laddr
     uint32_t raddr
     uint16_t rport
-    uint16_t speculated             # the port ports_speculate expects
+    uint16_t speculated           # the port that ports_speculate expects
     uint16_t index                # entry of `perturb`
-    uint32_t steps                # and what was in it: ports_speculate's
+    uint32_t steps                # what was in it when ports_speculate began
     uint32_t offset               # where the destination's walk through the range starts, but for its steps
-    uint32_t home                 # hash of the destination: its place in `uses`
+    uint32_t hash                 # of the destination
     uint32_t start                # first candidate, as offset into the range
     uint32_t first                # candidates before this one are known to be taken
     uint64_t draw                 # key of the permutation of algorithm 2
@@ -53,14 +54,13 @@ cdef struct Ports:
     uint64_t k0
     uint64_t k1
     uint64_t drawn                # random numbers drawn so far
-    uint64_t draws[LANES]         # and the next ones, those from number draws_from on
+    uint64_t draws[SIPHASH_BATCH]     # some numbers, from number draws_from on
     uint64_t draws_from
     uint32_t counter              # next_ephemeral of algorithms 3 and 5
     uint32_t* perturb             # [65536] steps of each table entry of algorithm 4 so far
-    PortUse* uses                 # open addressing, linear
-    uint32_t mask                 # entries of uses - 1
+    ProbeTable uses               # of PortUse, by destination
     uint32_t n                    # destinations
-    PortSearch searches[LANES]    # of one stretch, for the caller
+    PortSearch searches[SIPHASH_BATCH]    # for the caller
 
 cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
                      uint64_t k0, uint64_t k1) noexcept nogil

@@ -1,6 +1,6 @@
-# The side pool of out-of-order records: few connections ever have a gap, so a block holds
-# a reference (Cold.ranges, index + 1; 0 is none) instead of the ranges themselves.
-# The arithmetic is in `reassembly`.
+# The pool of out-of-order records. Few connections ever have a gap, so a TCB's cold line holds a
+# reference (Cold.ranges, index + 1; 0 is none) instead of the ranges themselves. Their arithmetic:
+# records/out_of_order.
 # Invariant: a record is in use, on the chain of free ones, or at or above `fresh`.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t

@@ -1,19 +1,19 @@
-# What becomes of a SYN when half-open entries fill a host, and how often a SYN-ACK may be sent
-# again: the policies of RFC 4987 3, a small function for each question and policy. It sees
-# numbers only; listeners, the order book of entries and the entries are other organs'.
+# What becomes of a SYN when half-open entries fill a host, and how often a SYN-ACK may be sent again: the
+# policies of RFC 4987 3, a small function for each question and policy. It sees numbers only: entries are
+# counted by listeners, ordered by syn_eviction and ended by the event loop.
 #
 #   policy         no room, cookies off     no room, cookies on    resends of an entry
 #   linux          refuse                   cookie                 fewer above half, two at least
 #   drop-new       refuse                   cookie                 tcp_synack_retries
 #   evict-oldest   the oldest goes          cookie                 tcp_synack_retries
-#   evict-random   any one goes             cookie                 tcp_synack_retries
+#   evict-random   a random one             cookie                 tcp_synack_retries
 #   short-timer    refuse                   cookie                 fewer above half, none when full
 #   freebsd        bucket's oldest goes     cookies only, paused   tcp_synack_retries
 #
-# No room: B + 1 entries of a listener with backlog B; under freebsd a bucket with 30, whosever.
-# linux asks for fewer by the counts that a burst of timers found, see policy_burst.
-# tcp_syncookies=2 keeps no entry under any policy. A full accept queue refuses before all this.
-# Another policy is a name in SynqPolicy and sysctl, a line here, and a branch where it differs.
+# No room: B + 1 entries of a listener with backlog B; under freebsd a bucket with 30 entries of any
+# listeners. linux resends less often by the counts that a burst of timers found, see policy_burst.
+# tcp_syncookies=2 keeps no entry under any policy. A full accept queue refuses before all this. Another
+# policy is a name in SynqPolicy and sysctl, a line here, and a branch where it differs.
 # Sources: RFC 4987 3; recordings of Linux 6.18; the published behaviour of FreeBSD 14.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
@@ -30,10 +30,10 @@ cdef enum Verdict:
     PAUSE = 7                 # FreeBSD: end all, and answer this one and those to come by cookies
 
 cdef enum EvictionScope:
-    # who stands in one queue of the order book
-    EVICT_NEVER = 0             # nobody: this policy never asks for a victim
-    EVICT_PER_LISTENER = 1        # a listener's entries
-    EVICT_PER_BUCKET = 2          # those that a keyed hash puts together
+    # which entries share an eviction queue
+    EVICT_NEVER = 0           # there is none: this policy never asks for a victim
+    EVICT_PER_LISTENER = 1    # those of a listener
+    EVICT_PER_BUCKET = 2      # those that a keyed hash puts together
 
 cdef struct Pressure:
     # what a policy may want to know
@@ -41,7 +41,7 @@ cdef struct Pressure:
     uint32_t half_open        # entries of this listener
     uint32_t young            # of those: SYN-ACK never resent
     bint accept_full
-    bint bucket_full          # asked of the book where it has buckets
+    bint bucket_full          # EVICT_PER_BUCKET: the bucket of this peer
     bint paused
     bint proven               # this peer has completed a connection before
 
@@ -72,10 +72,12 @@ cdef void pause_begin(Pause* pause, int64_t now) noexcept nogil
 
 
 cdef inline bint policy_has_room(const Knobs* knobs) noexcept nogil:
-    """Where there is no order book, a queue that is not full admits, whatever else it looks like."""
+    """A listener's queue that is not full admits every SYN, whatever the rest of the pressure.
+
+    Asked where there are no eviction queues."""
     return knobs.tcp_syncookies == 1
 
 
 cdef inline bint policy_pauses(const Knobs* knobs) noexcept nogil:
-    """Entries may be dropped all at once, and are to come back as cookies."""
+    """An overflow drops all entries at once and begins a pause, in which SYNs are answered by cookies."""
     return knobs.synq_policy == SYNQ_FREEBSD and knobs.tcp_syncookies == 1

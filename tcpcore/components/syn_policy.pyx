@@ -1,20 +1,18 @@
-"""The SYN-queue policies: admission, eviction, patience, and FreeBSD's pause.
+"""The SYN-queue policies: admission, eviction, number of SYN-ACK resends, and FreeBSD's pause.
 
-Not where entries are counted (backlog) or ordered (synq), nor what becomes of a refused SYN (engine).
-Sources: see policy.pxd.
+They decide and change nothing: entries are counted by listeners, ordered by syn_eviction, refused and ended
+by the event loop. Table of policies and sources: syn_policy.pxd.
 """
 
 from libc.stdint cimport uint64_t
-from libc.string cimport memset
 
 from tcpcore.records.knobs cimport (
-    ACCEPT_QUEUE_ONE_MORE, SYNQ_DROP_NEW, SYNQ_EVICT_OLDEST, SYNQ_EVICT_RANDOM, SYNQ_LINUX,
-    SYNQ_SHORT_TIMER,
+    ACCEPT_QUEUE_ONE_MORE, SYNQ_EVICT_OLDEST, SYNQ_EVICT_RANDOM, SYNQ_LINUX, SYNQ_SHORT_TIMER,
 )
 
 cdef enum:
     PRUNE_ABOVE = 8           # Linux: queues this short are never pruned
-    PRUNED_RETRIES = 2        # Linux: no entry dies before this many
+    PRUNED_RETRIES = 2        # Linux: no entry is dropped before this many
     BURST_NS = 256_000_000    # Linux, HZ=250: a slot of its timer wheel 4 to 16 s ahead, 64 jiffies
     PAUSE_S = 15              # FreeBSD: as long as a key of its cookies is used
     MAX_DOUBLINGS = 6         # FreeBSD: 16 minutes
@@ -71,10 +69,14 @@ cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept
     return admit_or(REFUSE_QUEUE_FULL, pressure, knobs)
 
 
-# ---- how long may an entry stay?
+# ---- how often is a SYN-ACK resent?
 
 cdef uint8_t pruned_linux(const Pressure* pressure, const Knobs* knobs) noexcept nogil:
-    """More than half full: a retry less each time that the young, doubled again, fit; down to two."""
+    """Resends under Linux's pruning (reqsk_timer_handler, inet_connection_sock.c).
+
+    In a queue more than half full, the threshold falls by one for each doubling of the young entries that
+    still fits into the queue, down to two: the fewer young ones, the more of the queue is held by peers
+    that do not answer, and the sooner these go."""
     cdef uint8_t retries = knobs.tcp_synack_retries
     cdef uint64_t queued = pressure.half_open, young = 2 * <uint64_t>pressure.young
     if 2 * queued > (pressure.backlog if pressure.backlog > PRUNE_ABOVE else PRUNE_ABOVE):
@@ -105,13 +107,13 @@ cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs)
 
 
 cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
-    """The number of the burst in which an entry's timer fires, 0 none: the entries of one burst are judged by
-    the queue as the first of them found it, less those that have gone by their timer since.
+    """The number of the burst in which an entry's timer fires, 0 none.
 
-    Linux's wheel is coarse where SYN-ACK timers are long. All entries of one slot fire at its end, one after
-    the other, and no SYN comes between them to take a freed place. Our deadlines are exact, and under a flood
-    each would be followed by a newcomer: a queue of the old would look younger from entry to entry, and fewer
-    would be pruned than were seen to be.
+    The entries of one burst are judged by the queue as the first of them found it, less those that their
+    timers have ended since. Linux's timer wheel is coarse where SYN-ACK timers are long: all entries of one
+    slot fire at its end, one after the other, and no SYN comes between them to take a freed place. Our
+    deadlines are exact, and under a flood each would be followed by a newcomer: the queue would look
+    younger from entry to entry, and fewer entries would be pruned than the recordings of Linux show.
     """
     return <uint32_t>(now // BURST_NS) + 1 if knobs.synq_policy == SYNQ_LINUX else 0
 
@@ -148,7 +150,7 @@ cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept no
 
 
 cdef EvictionScope policy_eviction_scope(const Knobs* knobs) noexcept nogil:
-    """Which order book it needs: none unless it will ask for victims."""
+    """Which eviction queues the policy needs: none unless it will ask for victims."""
     if knobs.synq_policy == SYNQ_FREEBSD and knobs.tcp_syncookies != 2:
         return EVICT_PER_BUCKET
     if (knobs.synq_policy == SYNQ_EVICT_OLDEST or knobs.synq_policy == SYNQ_EVICT_RANDOM) and (
@@ -164,7 +166,7 @@ cdef inline int64_t pause_length(const Pause* pause) noexcept nogil:
 
 
 cdef void pause_init(Pause* pause) noexcept nogil:
-    """There has been none lately."""
+    """No pause, and none that a first overflow would prolong."""
     pause.doublings = 0
     pause.until = -pause_length(pause)
 
@@ -176,68 +178,3 @@ cdef void pause_begin(Pause* pause, int64_t now) noexcept nogil:
     else:
         pause.doublings = 0
     pause.until = now + pause_length(pause)
-
-
-# ---- Python face: for tests
-
-POLICIES = {
-    "linux": SYNQ_LINUX, "drop-new": SYNQ_DROP_NEW, "evict-oldest": SYNQ_EVICT_OLDEST,
-    "evict-random": SYNQ_EVICT_RANDOM, "short-timer": SYNQ_SHORT_TIMER, "freebsd": SYNQ_FREEBSD,
-}
-
-
-def verdict(policy, *, uint32_t backlog=0, uint32_t half_open=0, uint8_t tcp_syncookies=0,
-            uint32_t tcp_max_syn_backlog=4096, bint accept_full=False, bint bucket_full=False,
-            bint paused=False, bint proven=False, bint accept_full_drops_syn=True):
-    """The `Verdict` number for a SYN."""
-    cdef Knobs knobs
-    cdef Pressure pressure
-    memset(&knobs, 0, sizeof(Knobs))
-    knobs.synq_policy = POLICIES[policy]
-    knobs.accept_full_drops_syn = accept_full_drops_syn
-    knobs.tcp_syncookies = tcp_syncookies
-    knobs.tcp_max_syn_backlog = tcp_max_syn_backlog
-    pressure.backlog = backlog
-    pressure.half_open = half_open
-    pressure.young = half_open
-    pressure.accept_full = accept_full
-    pressure.bucket_full = bucket_full
-    pressure.paused = paused
-    pressure.proven = proven
-    return <int>policy_admit(&pressure, &knobs)
-
-
-def synack_retries(policy, uint8_t retries, *, uint32_t backlog, uint32_t half_open, uint32_t young):
-    """Resends an entry may have where ``tcp_synack_retries`` is `retries`."""
-    cdef Knobs knobs
-    cdef Pressure pressure
-    memset(&knobs, 0, sizeof(Knobs))
-    memset(&pressure, 0, sizeof(Pressure))
-    knobs.synq_policy = POLICIES[policy]
-    knobs.tcp_synack_retries = retries
-    pressure.backlog = backlog
-    pressure.half_open = half_open
-    pressure.young = young
-    return policy_synack_retries(&pressure, &knobs)
-
-
-def accept_room(uint32_t limit, bint half_more):
-    """How many may wait for accept() at a listener with this backlog."""
-    cdef Knobs knobs
-    memset(&knobs, 0, sizeof(Knobs))
-    knobs.accept_queue_rule = half_more
-    return policy_accept_room(limit, &knobs)
-
-
-def pauses(overflows):
-    """The pauses that begin at these times (ns, rising): when each is over. An overflow meanwhile is none."""
-    cdef Pause pause
-    cdef int64_t at
-    cdef list ends = []
-    pause_init(&pause)
-    for when in overflows:
-        at = when
-        if at >= pause.until:
-            pause_begin(&pause, at)
-            ends.append(pause.until)
-    return ends

@@ -1,6 +1,6 @@
-# SYN cookies: the ISN itself carries what a half-open entry would have remembered, so that a
-# full queue still answers (RFC 4987 3.6). Nothing is stored: every function is a pure one of its
-# arguments, and a cookie is good as often as it is shown while it is young enough.
+# SYN cookies: the ISN carries what a half-open entry would have remembered, so that a full queue still
+# answers (RFC 4987 3.6). Nothing is stored: every result is a function of the arguments, and a cookie is
+# accepted as often as it comes back while it is not too old.
 #
 #   COOKIE_LINUX     bits 31..24   (minute + carry) mod 256    all 32: + H(tuple) + SEG.SEQ
 #                    bits 23..0    H(tuple, minute) + MSS index
@@ -24,11 +24,11 @@
 # Linux's indices are neighbours, so a genuine cookie is also good with an ACK a little lower;
 # and as only ISN - SEG.SEQ is looked at, so is one with seq and ack shifted together.
 #
-# The conductor's part. To answer a SYN: cookie_agree; the SYN-ACK has the ISN of cookie_make
-# and agrees to no more than that, TSval is cookie_tsval + offset. An ACK to a listener, and no
-# block is for it: cookie_read; True is a connection with IRS = SEG.SEQ - 1, ISS = SEG.ACK - 1.
-# Whether cookies have been sent lately (Linux: within two minutes) and whether the accept queue
-# has room, it asks before. Source: the published algorithms of Linux and FreeBSD 14, RFC 4987.
+# What the event loop does. To answer a SYN: cookie_agree; the SYN-ACK has the ISN of cookie_make and
+# agrees to no more than that, its TSval is cookie_tsval + offset. For an ACK to a listener that no TCB is
+# for: cookie_read; True is a connection with IRS = SEG.SEQ - 1, ISS = SEG.ACK - 1. Whether cookies have
+# been sent lately (Linux: within two minutes) and whether the accept queue has room is asked before.
+# Source: RFC 4987 3.6; Linux net/ipv4/syncookies.c; FreeBSD 14 tcp_syncache.c (syncookie_generate, _lookup).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.segment cimport OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment

@@ -1,16 +1,1 @@
-from typing import Literal, Self, final
-
-import numpy as np
-import numpy.typing as npt
-
-COOKIE_OPTIONS: np.dtype[np.void]
-
-@final
-class SynCookies:
-    def __new__(
-        cls, rule: Literal["linux", "freebsd"], *, mss: int = 1460, offers: int = 14, seed: int = 0
-    ) -> Self: ...
-    def agree(self, syns: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint8]]: ...
-    def make(self, syns: npt.NDArray[np.void], now: int) -> npt.NDArray[np.uint32]: ...
-    def tsval(self, syns: npt.NDArray[np.void], clock: int) -> npt.NDArray[np.uint32]: ...
-    def read(self, acks: npt.NDArray[np.void], now: int, ts_offset: int = 0) -> npt.NDArray[np.void]: ...
+# No Python names: for cimport only.

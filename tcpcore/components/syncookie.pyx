@@ -1,24 +1,16 @@
 """SYN cookies under Linux's rule and FreeBSD's: made, and read back from the third segment.
 
-Not when a SYN is answered by one, nor whether any has been sent lately (engine). Nothing is kept: a
-cookie is a function of the SYN, the time and the key. Sources: RFC 4987 3.6, the published algorithms
-of Linux and FreeBSD 14; SipHash-2-4 stands for the hash in both.
+It does not decide when a SYN is answered by a cookie, nor whether any has been sent lately. Nothing is
+kept: a cookie is a function of the SYN, the time and the key. Formats and sources: syncookie.pxd;
+SipHash-2-4 is the hash of both rules.
 """
 
-# The users of the key hash messages of three lengths (the 4-tuple 12 bytes, with the minute
-# 16, FreeBSD's 25), so the numbers of one say nothing about another's.
-import numpy as np
-
-cimport cython
-from libc.stdint cimport uintptr_t
+# The users of the key hash messages of three lengths (the 4-tuple 12 bytes, with the minute 16, FreeBSD's
+# 25), so the numbers of one say nothing about another's.
 from libc.string cimport memset
 
-from tcpcore.base.siphash cimport (
-    Sip, derive_key, sip_end, sip_start, sip_word, siphash24_2, siphash24_tuple,
-)
+from tcpcore.base.siphash cimport Sip, sip_end, sip_start, sip_word, siphash24_2, siphash24_tuple
 from tcpcore.records.segment cimport ACK, CWR, ECE, MSS_DEFAULT, OPT_MSS, RST, SYN, WSCALE_MAX
-
-from tcpcore.records.segment import as_segments, to_uint
 
 cdef enum:
     LOW_24 = 0xFFFFFF
@@ -43,7 +35,7 @@ cdef uint16_t[8] FREEBSD_WSCALE = [0, 0, 1, 2, 4, 6, 7, 8]
 
 cdef void cookie_init(Cookies* cookies, CookieRule rule, uint16_t mss, uint8_t offers,
                       uint64_t k0, uint64_t k1) noexcept nogil:
-    """mss in bytes; offers: OptBits (and OPT_ECN) this host agrees to."""
+    """Cookies of a host: its MSS in bytes, the OptBits (and OPT_ECN) it agrees to, and a key."""
     memset(cookies, 0, sizeof(Cookies))
     cookies.k0 = k0
     cookies.k1 = k1
@@ -79,7 +71,7 @@ cdef uint32_t wscale_index(const CookieOptions* agreed) noexcept nogil:
 
 
 cdef void cookie_agree(const Cookies* cookies, const Segment* syn, CookieOptions* agreed) noexcept nogil:
-    """What the cookie for this SYN will say (out): so much the SYN-ACK may agree to."""
+    """What the cookie for this SYN will say (out), and so all that the SYN-ACK may agree to."""
     cdef uint32_t index = mss_index(cookies, syn)
     agreed.opts = syn.opts & (OPT_WSCALE | OPT_SACK_OK | OPT_TS)
     if syn.flags & (ECE | CWR) == ECE | CWR:
@@ -102,18 +94,19 @@ cdef void cookie_agree(const Cookies* cookies, const Segment* syn, CookieOptions
 # ---- Linux
 
 cdef uint32_t linux_base(const Cookies* cookies, const Segment* seg, uint32_t irs) noexcept nogil:
-    """What is added to all 32 bits."""
+    """What Linux's rule adds to all 32 bits."""
     return irs + <uint32_t>siphash24_tuple(cookies.k0, cookies.k1, seg.src, seg.sport, seg.dst, seg.dport)
 
 
 cdef uint32_t linux_mask(const Cookies* cookies, const Segment* seg, uint32_t minute) noexcept nogil:
-    """What is added to the low 24 bits."""
+    """What Linux's rule adds to the low 24 bits."""
     return <uint32_t>siphash24_2(cookies.k0, cookies.k1, seg.src | <uint64_t>seg.dst << 32,
                                  seg.sport | <uint64_t>seg.dport << 16 | <uint64_t>minute << 32)
 
 
 cdef uint32_t linux_make(const Cookies* cookies, const Segment* syn, uint32_t index,
                          uint32_t minute) noexcept nogil:
+    """The cookie with this MSS index, made in this minute."""
     return (linux_base(cookies, syn, syn.seq) + (minute << 24)
             + ((linux_mask(cookies, syn, minute) + index) & LOW_24))
 
@@ -128,7 +121,7 @@ cdef uint32_t linux_index(const Cookies* cookies, const Segment* ack, uint32_t m
 
 
 cdef uint32_t linux_bits(const CookieOptions* agreed) noexcept nogil:
-    """The options as the low bits of TSval have them."""
+    """The options as the low bits of TSval carry them."""
     cdef uint32_t bits = agreed.wscale if agreed.opts & OPT_WSCALE else TS_WSCALE
     if agreed.opts & OPT_SACK_OK:
         bits |= TS_SACK
@@ -158,8 +151,10 @@ cdef bint linux_options(const Cookies* cookies, const Segment* ack, uint32_t ts_
 
 cdef uint32_t freebsd_make(const Cookies* cookies, const Segment* seg, uint32_t irs, uint32_t low,
                            uint64_t period) noexcept nogil:
-    """The cookie with this low byte. The period is part of the message: to a keyed hash that is a key of
-    its own for every period, and no key has to be kept."""
+    """The cookie with this low byte.
+
+    FreeBSD draws a new key every period and keeps the last two. Here the period is part of the message:
+    under a keyed hash that is as good as a key of its own for every period, and none has to be kept."""
     cdef Sip s
     cdef uint32_t mac
     sip_start(&s, cookies.k0, cookies.k1)
@@ -172,7 +167,7 @@ cdef uint32_t freebsd_make(const Cookies* cookies, const Segment* seg, uint32_t 
 
 
 cdef uint32_t freebsd_low(const CookieOptions* agreed, uint32_t index, uint64_t period) noexcept nogil:
-    """The low byte: all a cookie says."""
+    """The low byte of FreeBSD's cookie: all that it says."""
     cdef uint32_t low = index << MSS_SHIFT | wscale_index(agreed) << WSCALE_SHIFT
     if agreed.opts & OPT_SACK_OK:
         low |= SACK
@@ -181,7 +176,7 @@ cdef uint32_t freebsd_low(const CookieOptions* agreed, uint32_t index, uint64_t 
 
 cdef bint freebsd_read(const Cookies* cookies, const Segment* ack, uint64_t period,
                        CookieOptions* out) noexcept nogil:
-    """Like cookie_read, out being zeroed."""
+    """cookie_read under FreeBSD's rule; `out` is zeroed."""
     cdef uint32_t cookie = ack.ack - 1
     cdef uint32_t low = (cookie ^ cookie >> 24) & 0xFF, wscale = low >> WSCALE_SHIFT & 7
     period -= (period ^ low) & KEY_PARITY
@@ -222,8 +217,11 @@ cdef uint32_t cookie_tsval(const Cookies* cookies, const CookieOptions* agreed,
 
 cdef bint cookie_read(const Cookies* cookies, const Segment* ack, uint32_t ts_offset, int64_t now,
                       CookieOptions* out) noexcept nogil:
-    """Does this segment, with or without data or FIN, acknowledge a cookie of ours? What it said goes to
-    out, zeros if not. ts_offset is what was added to cookie_tsval; now in ns."""
+    """Whether this segment, with or without data or FIN, acknowledges a cookie of ours.
+
+    What the cookie says goes to `out`, zeros if there is none. ts_offset is what was added to cookie_tsval;
+    now in ns.
+    """
     cdef uint32_t index
     memset(out, 0, sizeof(CookieOptions))
     if ack.flags & (ACK | SYN | RST) != ACK:
@@ -238,150 +236,3 @@ cdef bint cookie_read(const Cookies* cookies, const Segment* ack, uint32_t ts_of
         return False
     out.mss = LINUX_MSS[index]
     return True
-
-
-# ---- Python face
-
-_RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}
-
-assert sizeof(CookieOptions) == 4
-
-#: What a cookie says: MSS in bytes, the peer's window shift, options in use (Option bits, and 16 for ECN).
-COOKIE_OPTIONS = np.dtype([("mss", np.uint16), ("opts", np.uint8), ("wscale", np.uint8)])
-
-
-cdef int64_t time_of(now) except -1:
-    if to_uint(now, "now", 64) >= 1 << 63:
-        raise ValueError(f"now: expected 0 .. {(1 << 63) - 1}, got {now}")
-    return now
-
-
-@cython.final
-cdef class SynCookies:
-    """Cookies of one host, driven in batches: for tests and benchmarks.
-
-    Methods raise TypeError or ValueError, naming it, for a parameter of the wrong type or out of range.
-
-    Parameters
-    ----------
-    rule : {"linux", "freebsd"}
-    mss : int
-        Our own MSS in bytes, 1 to 65535.
-    offers : int
-        Option bits (and 16 for ECN) that this host agrees to.
-    seed : int
-        Where the key comes from, 0 to 2**64 - 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A parameter of the wrong type or out of range.
-    """
-
-    cdef Cookies cookies
-
-    def __cinit__(self, rule, *, mss=1460, offers=OPT_WSCALE | OPT_SACK_OK | OPT_TS, seed=0):
-        cdef uint64_t key = to_uint(seed, "seed", 64)
-        if rule not in _RULES:
-            raise ValueError(f"rule: expected one of {', '.join(_RULES)}, got {rule!r}")
-        if to_uint(mss, "mss", 16) == 0:
-            raise ValueError(f"mss: expected 1 .. 65535, got {mss}")
-        cookie_init(&self.cookies, _RULES[rule], mss, to_uint(offers, "offers", 8),
-                    derive_key(key, 0), derive_key(key, 1))
-
-    def agree(self, syns):
-        """What the cookie for each SYN will say.
-
-        Parameters
-        ----------
-        syns : SEGMENT[n]
-
-        Returns
-        -------
-        COOKIE_OPTIONS[n], uint8[n]
-            And which options the SYN offered, we would have taken, and the cookie cannot carry.
-        """
-        cdef Py_ssize_t i, n = len(as_segments(syns, "syns"))
-        agreed = np.zeros(n, COOKIE_OPTIONS)
-        lost = np.zeros(n, np.uint8)
-        cdef const Segment* rows = <const Segment*><uintptr_t>syns.ctypes.data
-        cdef CookieOptions* out = <CookieOptions*><uintptr_t>agreed.ctypes.data
-        cdef uint8_t* gone = <uint8_t*><uintptr_t>lost.ctypes.data
-        for i in range(n):
-            cookie_agree(&self.cookies, &rows[i], &out[i])
-            gone[i] = cookie_lost(&self.cookies, &rows[i], &out[i])
-        return agreed, lost
-
-    def make(self, syns, now):
-        """The ISN that answers each SYN.
-
-        Parameters
-        ----------
-        syns : SEGMENT[n]
-        now : int
-            Nanoseconds, not negative.
-
-        Returns
-        -------
-        uint32[n]
-        """
-        cdef Py_ssize_t i, n = len(as_segments(syns, "syns"))
-        cdef int64_t at = time_of(now)
-        isns = np.empty(n, np.uint32)
-        cdef const Segment* rows = <const Segment*><uintptr_t>syns.ctypes.data
-        cdef uint32_t* out = <uint32_t*><uintptr_t>isns.ctypes.data
-        with nogil:
-            for i in range(n):
-                out[i] = cookie_make(&self.cookies, &rows[i], at)
-        return isns
-
-    def tsval(self, syns, clock):
-        """TSval of the SYN-ACK to each SYN, without the peer's offset.
-
-        Parameters
-        ----------
-        syns : SEGMENT[n]
-        clock : int
-            Milliseconds, 0 to 2**32 - 1.
-
-        Returns
-        -------
-        uint32[n]
-        """
-        cdef Py_ssize_t i, n = len(as_segments(syns, "syns"))
-        cdef uint32_t ticks = to_uint(clock, "clock", 32)
-        values = np.empty(n, np.uint32)
-        cdef const Segment* rows = <const Segment*><uintptr_t>syns.ctypes.data
-        cdef uint32_t* out = <uint32_t*><uintptr_t>values.ctypes.data
-        cdef CookieOptions agreed
-        for i in range(n):
-            cookie_agree(&self.cookies, &rows[i], &agreed)
-            out[i] = cookie_tsval(&self.cookies, &agreed, ticks)
-        return values
-
-    def read(self, acks, now, ts_offset=0):
-        """What the cookie says that each segment acknowledges.
-
-        Parameters
-        ----------
-        acks : SEGMENT[n]
-        now : int
-            Nanoseconds, not negative.
-        ts_offset : int
-            What was added to the TSval of the SYN-ACKs, 0 to 2**32 - 1.
-
-        Returns
-        -------
-        COOKIE_OPTIONS[n]
-            All zeros where there is no good cookie.
-        """
-        cdef Py_ssize_t i, n = len(as_segments(acks, "acks"))
-        cdef int64_t at = time_of(now)
-        cdef uint32_t offset = to_uint(ts_offset, "ts_offset", 32)
-        found = np.empty(n, COOKIE_OPTIONS)
-        cdef const Segment* rows = <const Segment*><uintptr_t>acks.ctypes.data
-        cdef CookieOptions* out = <CookieOptions*><uintptr_t>found.ctypes.data
-        with nogil:
-            for i in range(n):
-                cookie_read(&self.cookies, &rows[i], offset, at, &out[i])
-        return found

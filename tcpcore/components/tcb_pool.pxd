@@ -1,6 +1,6 @@
-# Where TCBs come from: an array of them, and a stack of the slots that are free again.
+# The pool of TCBs: an array, and a stack of the slots that are free again.
 #
-# Freed slots are taken again last-in first-out, so the TCBs in use stay few and warm.
+# Freed slots are taken again last-in first-out, so that what is in use stays in few pages and in the cache.
 # Invariant: a slot is on the stack, at or above `fresh`, or in use; `used` counts the last kind.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
@@ -10,8 +10,8 @@ from tcpcore.base.prefetch cimport prefetch
 from tcpcore.records.tcb cimport Cold, Tcb, Timestamps
 
 cdef struct TcbPool:
-    Tcb* blocks             # [capacity], 64-byte aligned
-    Timestamps* stamps             # [capacity], same index
+    Tcb* blocks               # [capacity], 64-byte aligned
+    Timestamps* stamps        # [capacity], same index
     Cold* colds               # [capacity], same index
     uint32_t* stack           # freed slots
     uint32_t n_stack
@@ -30,11 +30,11 @@ cdef inline bint pool_is_empty(const TcbPool* pool) noexcept nogil:
 
 
 cdef inline void pool_ahead(const TcbPool* pool, bint stamped) noexcept nogil:
-    """Prefetch the block (and its timestamps) that the 16th pool_take from now will give."""
+    """Prefetch the TCB (and its timestamps) that the 16th pool_take from now will give."""
     cdef uint32_t slot
     if pool.n_stack > 16:
         slot = pool.stack[pool.n_stack - 17]
-        prefetch(pool.stack + pool.n_stack - 64)      # and the stack itself; a prefetch below its start is harmless
+        prefetch(pool.stack + pool.n_stack - 64)      # the stack, too; below its start it does no harm
     elif pool.fresh + 16 < pool.capacity:
         slot = pool.fresh + 16
     else:
@@ -45,7 +45,7 @@ cdef inline void pool_ahead(const TcbPool* pool, bint stamped) noexcept nogil:
 
 
 cdef inline uint32_t pool_take(TcbPool* pool) noexcept nogil:
-    """A zeroed block with a new generation, as slot + 1; 0 when all are in use."""
+    """A zeroed TCB with a new generation, as slot + 1; 0 when all are in use."""
     cdef uint32_t slot, generation
     if pool.n_stack:
         pool.n_stack -= 1

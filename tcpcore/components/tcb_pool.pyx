@@ -1,6 +1,7 @@
-"""The TCB pool: taking and freeing connection blocks by slot.
+"""The TCB pool: taking TCBs and giving them back, by slot.
 
-A freed TCB keeps its generation and is CLOSED, so a handle of its last owner is recognised as stale.
+It reserves address space for all of them at once and touches only what is used. A freed TCB keeps its
+generation and is CLOSED, so a handle of its last owner is recognised as stale.
 """
 
 from libc.string cimport memset
@@ -11,7 +12,7 @@ from tcpcore.records.tcb cimport CLOSED, T_NONE
 
 
 cdef bint pool_init(TcbPool* pool, uint32_t capacity) noexcept nogil:
-    """Reserve capacity blocks; False when the address space is refused."""
+    """Reserve `capacity` TCBs; False when the address space is refused."""
     memset(pool, 0, sizeof(TcbPool))
     pool.capacity = capacity
     pool.blocks = <Tcb*>arena_map(<size_t>capacity * sizeof(Tcb))
@@ -25,6 +26,7 @@ cdef bint pool_init(TcbPool* pool, uint32_t capacity) noexcept nogil:
 
 
 cdef void pool_free(TcbPool* pool) noexcept nogil:
+    """Give all memory back."""
     arena_unmap(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
     arena_unmap(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
     arena_unmap(pool.colds, <size_t>pool.capacity * sizeof(Cold))
@@ -33,7 +35,7 @@ cdef void pool_free(TcbPool* pool) noexcept nogil:
 
 
 cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
-    """Back to the pool; handles of this generation are stale from now on."""
+    """Free a TCB; handles of this generation are stale from now on."""
     cdef Tcb* tcb = &pool.blocks[slot]
     expect(tcb.timer == T_NONE and pool.used > 0)
     tcb.state = CLOSED
@@ -44,7 +46,7 @@ cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
 
 
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil:
-    """Touched bytes of the four arrays; nothing is touched behind `fresh`."""
+    """Touched bytes of the four arrays; nothing is touched from `fresh` on."""
     return (arena_touched(pool.blocks, <size_t>pool.fresh * sizeof(Tcb))
             + arena_touched(pool.stamps, <size_t>pool.fresh * sizeof(Timestamps))
             + arena_touched(pool.colds, <size_t>pool.fresh * sizeof(Cold))

@@ -1,17 +1,19 @@
-# Every deadline of the engine, at most one per block: a hierarchical timer wheel.
+# Every deadline of the engine, at most one per TCB: a hierarchical timing wheel.
 #
 #   level   ticks per slot     slots   covers
 #   near    1 (1 ms)           2**17   the clock's own 65.5 s and the next 65.5 s
 #   far     2**16 (65.5 s)     2**17   everything later, up to HORIZON (24.8 days)
 #
-# What a connection mostly waits for, 2 MSL at most, is put where it fires. A far slot moves down exactly when
-# the clock enters the one before it, ahead of anything else: until then nothing can be armed directly into
-# its ticks. So entries of one tick come out in the order in which they were armed.
+# Most timeouts are below 2 MSL: they go into the slot of their own tick and never move. A far slot moves down
+# exactly when the clock enters the one before it, ahead of anything else: until then nothing can be armed
+# directly into its ticks. So entries of one tick come out in the order in which they were armed.
 #
-# A slot is a list of chunks of references (slot + 1); Tcb.timer_pos is where the entry stands that counts.
-# Cancelling forgets that and counts the list's live entries down. A list without live ones goes as a whole;
-# in others a look at the block tells which entries were left behind.
-# Invariant: `live` entries stand where their block's timer_pos says.
+# A slot has a list of chunks of references (slot + 1); Tcb.timer_pos is the position of the valid entry.
+# Cancelling sets it to 0 and counts the list's live entries down; the entry stays. A list without live
+# entries is dropped as a whole; in others a look at the TCB tells which entries are cancelled. (Doubly
+# linked lists, as Linux has them, would need 8 more bytes of a TCB's one cache line and touch two other
+# TCBs for each timer that is set again.)
+# Invariant: `live` entries stand where their TCB's timer_pos says.
 # Source: Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987, scheme 7.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t
@@ -28,7 +30,7 @@ cdef enum:
     HORIZON = 0x7FFFFFFF      # ticks ahead that 32 bits of deadline can tell from the past
 
 cdef struct Level:
-    Bitmap bitmap               # slots with entries, cancelled ones included
+    Bitmap bitmap             # slots with entries, cancelled ones included
     ChunkList lists[SLOTS]
 
 cdef struct TimerWheel:
@@ -38,7 +40,7 @@ cdef struct TimerWheel:
     int64_t clock             # tick
     int64_t recent            # tick armed last since the clock moved, no_tick() none
     ChunkList* recent_list    # its list: a batch mostly arms one tick
-    uint32_t live             # armed blocks
+    uint32_t live             # armed TCBs
     uint32_t reserve          # chunks kept for moving down, which takes some before it gives one back
 
 cdef bint wheel_init(TimerWheel* wheel, Tcb* blocks, uint32_t capacity) noexcept nogil
@@ -67,14 +69,14 @@ cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
 
 
 cdef inline ChunkList* wheel_list(const TimerWheel* wheel, const Tcb* tcb) noexcept nogil:
-    """Where an armed block's entry stands."""
+    """The list that has an armed TCB's entry."""
     cdef int64_t tick = wheel.clock + <uint32_t>(tcb.deadline - <uint32_t>wheel.clock)
     cdef int level = level_at(wheel.clock, tick)
     return &wheel.levels[level].lists[slot_at(tick, level)]
 
 
 cdef inline void wheel_cancel(TimerWheel* wheel, uint32_t slot) noexcept nogil:
-    """Forget the block's deadline, if it has one."""
+    """Cancel the TCB's timer, if it has one."""
     cdef Tcb* tcb = &wheel.blocks[slot]
     if tcb.timer_pos:
         expect(wheel.pool.words[tcb.timer_pos] == slot + 1)
@@ -84,10 +86,12 @@ cdef inline void wheel_cancel(TimerWheel* wheel, uint32_t slot) noexcept nogil:
 
 
 cdef inline void wheel_arm(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
-    """Set the block's deadline; a tick in the past is due now, one beyond the horizon is cut to it."""
+    """Arm the TCB's timer, again if it is armed.
+
+    A tick in the past is due now, one beyond the horizon is cut to it."""
     cdef uint32_t at
     if likely(tick == wheel.recent and wheel.recent_list.end & CHUNK_BORDER != 0):
-        at = wheel.recent_list.end            # room in the last chunk: what chunk_append would do
+        at = wheel.recent_list.end            # space in the last chunk: as chunk_append does it
         wheel_cancel(wheel, slot)
         wheel.pool.words[at] = slot + 1
         wheel.recent_list.end = at + 1

@@ -8,7 +8,7 @@ Invariant: a batch of n opens does what n batches of one do.
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 
 from tcpcore.base.prefetch cimport expect
-from tcpcore.base.siphash_batch cimport LANES, siphash13_many, tuple_first, tuple_last
+from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.records.counters cimport (
     CauseAddressInUse, CauseBlocksExhausted, CausePortsExhausted, Mib, NoCause, count, count_n,
 )
@@ -182,7 +182,7 @@ cdef inline void read_connect_args(ConnectRequest* request, const ConnectArgs* a
 
 cdef void speculate_ports(EngineState* eng, const ConnectArgs* args, Py_ssize_t done,
                           Py_ssize_t n) noexcept nogil:
-    """Start the port searches of n <= LANES opens, and guess the port that each will find."""
+    """Start the port searches of n <= SIPHASH_BATCH opens, and guess the port that each will find."""
     cdef ConnectRequest request
     cdef Py_ssize_t i
     for i in range(n):
@@ -197,15 +197,15 @@ cdef void hash_opens(EngineState* eng, const ConnectArgs* args, Py_ssize_t done,
                      int64_t now) noexcept nogil:
     """Hash n <= STRIDE opens: for the flow table, the initial sequence numbers and the timestamp offsets.
 
-    Where ports are to be chosen, n is at most LANES, and the ports are those that speculate_ports guessed.
+    Where ports are to be chosen, n is at most SIPHASH_BATCH; the ports are those speculate_ports guessed.
     """
-    cdef uint64_t first[LANES]
-    cdef uint64_t last[LANES]
-    cdef uint64_t hashes[LANES]
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
+    cdef uint64_t hashes[SIPHASH_BATCH]
     cdef ConnectRequest request
     cdef Py_ssize_t start = 0, part, i
     while start < n:
-        part = least(n - start, LANES)
+        part = least(n - start, SIPHASH_BATCH)
         for i in range(part):
             read_connect_args(&request, args, done + start + i)
             first[i] = tuple_first(request.raddr, request.laddr)
@@ -226,7 +226,7 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
     cdef ConnectRequest request
     cdef uint32_t more
     while done < n:
-        part = least(n - done, LANES if chosen else STRIDE)
+        part = least(n - done, SIPHASH_BATCH if chosen else STRIDE)
         if chosen:
             speculate_ports(eng, args, done, part)
         hash_opens(eng, args, done, part, now)

@@ -3,7 +3,7 @@
 Not the numbers themselves: components/isn has the formulas.
 """
 
-from tcpcore.base.siphash_batch cimport LANES, tuple_first, tuple_last
+from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, tuple_first, tuple_last
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.components.isn cimport isn_hashes, isn_many, isn_ts_many
 from tcpcore.loops.pipeline cimport least
@@ -11,7 +11,7 @@ from tcpcore.loops.pipeline cimport least
 
 cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
     """Whether at least a quarter of the next segments are SYNs: then hashing all of them is cheaper."""
-    cdef Py_ssize_t i, syns = 0, look = least(n, LANES // 4)
+    cdef Py_ssize_t i, syns = 0, look = least(n, SIPHASH_BATCH // 4)
     for i in range(look):
         syns += segs[i].flags & (SYN | ACK) == SYN
     return 4 * syns >= look
@@ -19,12 +19,12 @@ cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
 
 cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t now) noexcept nogil:
     """isn_batch_find where the stretch that begins with this segment has not been hashed; 0 or -1."""
-    cdef uint64_t first[LANES]
-    cdef uint64_t last[LANES]
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
     cdef Py_ssize_t at = seg - eng.batch, i, n
     if eng.batch == NULL or at < eng.isn_first or at >= eng.batch_n:
         return -1
-    n = least(eng.batch_n - at, LANES)
+    n = least(eng.batch_n - at, SIPHASH_BATCH)
     if not many_syns(seg, n):
         return -1
     for i in range(n):
@@ -38,7 +38,7 @@ cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t 
 
 cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
                          int64_t now, Py_ssize_t at) noexcept nogil:
-    """Fill isns and ts_offsets from index `at` on for n <= LANES 4-tuples, where they are hashes."""
+    """Fill isns and ts_offsets from index `at` on for n <= SIPHASH_BATCH 4-tuples, where they are hashes."""
     if isn_hashes(&eng.isn):
         isn_many(&eng.isn, first, last, n, now, eng.isns + at)
     if eng.knobs.tcp_timestamps == 1:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tcpcore import Config, Engine, Flag, segments
-from tcpcore.components.ports import EphemeralPorts
+from tests.extensions.ports import EphemeralPorts
 
 MS = 1_000_000
 SECOND = 1000 * MS

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpcore.components.events import EVENT, EventKind, EventQueue, event_mask
+from tcpcore.components.events import EVENT, EventKind, event_mask
+from tests.extensions.events import EventQueue
 from tests.reference.events import ReferenceEvents
 
 event = st.tuples(
@@ -30,7 +31,7 @@ def test_against_a_list(kinds, bound, steps):
         if step is None:
             assert queue.drain().tolist() == model.drain()
         else:
-            queue.tell(*step)
+            queue.add(*step)
             model.tell(*step)
         assert queue.lost == model.lost
 
@@ -39,8 +40,8 @@ def test_grows_to_its_bound_and_then_counts():
     queue = EventQueue(["closed"], 5000)
     assert queue.nbytes == 0
     for at in range(5003):
-        queue.tell(1, at, 0, EventKind.CLOSED, 0, 0)
-        queue.tell(1, at, 0, EventKind.OPENED, 0, 0)
+        queue.add(1, at, 0, EventKind.CLOSED, 0, 0)
+        queue.add(1, at, 0, EventKind.OPENED, 0, 0)
     assert queue.nbytes == 5000 * EVENT.itemsize
     drained = queue.drain()
     assert (drained["at"] == np.arange(5000)).all()
@@ -51,9 +52,9 @@ def test_grows_to_its_bound_and_then_counts():
 
 def test_a_drained_array_is_the_callers():
     queue = EventQueue(["lost"])
-    queue.tell(7, 1, 2, EventKind.LOST, 3, 4)
+    queue.add(7, 1, 2, EventKind.LOST, 3, 4)
     first = queue.drain()
-    queue.tell(8, 9, 9, EventKind.LOST, 9, 9)
+    queue.add(8, 9, 9, EventKind.LOST, 9, 9)
     assert first.tolist() == [(7, 1, 2, 5, 3, 4)]
 
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tcpcore.components.flow_table import Table
 from tcpcore.records.segment import SEGMENT, segments
 from tcpcore.records.tcb import BLOCK
+from tests.extensions.flow_table import Table
 from tests.reference.flow_table import ReferenceTable
 
 
@@ -117,12 +117,12 @@ def test_does_not_shrink():
 
 @given(st.lists(st.integers(0, 3000), max_size=8))
 def test_batch_splits_change_nothing(cuts):
-    whole, pieces, segs = Table(2500), Table(2500), many(3000)
-    refs = whole.insert(segs)
+    at_once, pieces, segs = Table(2500), Table(2500), many(3000)
+    refs = at_once.insert(segs)
     split = [pieces.insert(part) for part in np.split(segs, sorted(cuts))]
     assert np.concatenate(split).tolist() == refs.tolist()
-    assert np.asarray(pieces).tobytes() == np.asarray(whole).tobytes()
-    assert pieces.heads == whole.heads
+    assert np.asarray(pieces).tobytes() == np.asarray(at_once).tobytes()
+    assert pieces.heads == at_once.heads
 
 
 def one_bucket(table, n, heads):
@@ -202,7 +202,7 @@ def test_only_the_four_tuple_counts():
 
 @pytest.fixture
 def chained():
-    """Two flows of one bucket; the second, block 2, is the head. And the blocks to damage."""
+    """Two flows of one bucket; the second, TCB 2, is the head; and the TCBs, to be damaged."""
     table = Table(500)
     segs = one_bucket(table, 2, 1024)
     table.insert(segs)
@@ -211,34 +211,34 @@ def chained():
 
 
 def test_check_notices_a_block_in_the_wrong_bucket(chained):
-    table, blocks = chained
-    blocks["rport"][0] ^= 1
-    assert table.check() == ["flowtable: block 1 is in bucket 5, its 4-tuple hashes elsewhere"]
+    table, tcbs = chained
+    tcbs["rport"][0] ^= 1
+    assert table.check() == ["flow_table: TCB 1 is in bucket 5, its 4-tuple hashes elsewhere"]
 
 
 def test_check_notices_a_cycle(chained):
-    table, blocks = chained
-    blocks["next"][0] = 2
-    assert table.check() == ["flowtable: bucket 5: more blocks chained than 2 counted"]
+    table, tcbs = chained
+    tcbs["next"][0] = 2
+    assert table.check() == ["flow_table: bucket 5: more TCBs chained than 2 counted"]
 
 
-def test_check_notices_a_lost_block(chained):
-    table, blocks = chained
-    blocks["next"][1] = 0
-    assert table.check() == ["flowtable: 1 blocks chained, 2 counted"]
+def test_check_notices_a_lost_tcb(chained):
+    table, tcbs = chained
+    tcbs["next"][1] = 0
+    assert table.check() == ["flow_table: 1 TCBs chained, 2 counted"]
 
 
 def test_check_notices_a_reference_to_nowhere(chained):
-    table, blocks = chained
-    blocks["next"][0] = 501
-    assert table.check() == ["flowtable: bucket 5 refers to block 501 of 500"]
+    table, tcbs = chained
+    tcbs["next"][0] = 501
+    assert table.check() == ["flow_table: bucket 5 refers to TCB 501 of 500"]
 
 
 def test_check_notices_two_blocks_of_one_flow(chained):
-    table, blocks = chained
+    table, tcbs = chained
     for name in ("raddr", "rport"):
-        blocks[name][0] = blocks[name][1]
-    assert table.check() == ["flowtable: block 1 hides behind another one with the same 4-tuple"]
+        tcbs[name][0] = tcbs[name][1]
+    assert table.check() == ["flow_table: TCB 1 hides behind another one with the same 4-tuple"]
 
 
 # the border

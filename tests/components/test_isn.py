@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpcore.components.isn import make, ts_offset
+from tests.extensions.isn import make, ts_offset
 from tests.reference import isn as reference
 
 LINUX, RFC, CLASSROOM = 64, 4_000, 4_000_000       # periods of the clock in ns

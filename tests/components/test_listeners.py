@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpcore.components.listeners import Listeners
+from tests.extensions.listeners import Listeners
 from tests.reference.listeners import ReferenceListeners
 
 ADDR = 0x0A000001

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tcpcore.components.range_pool import Reassembly
+from tests.extensions.range_pool import Reassembly
 from tests.reference.out_of_order import ReferenceRanges
 
 WRAP = 2**32

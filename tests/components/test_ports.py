@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpcore.components.ports import EphemeralPorts
+from tests.extensions.ports import EphemeralPorts
 from tests.reference.ports import ReferencePorts
 
 LINUX, RANDOM, RANDOM_RETRY, HASH, DOUBLE_HASH, RANDOM_INCREMENTS = RULES = range(6)

@@ -1,12 +1,12 @@
-"""The ground's SipHash against its reference, and the reference against the published vectors."""
+"""base/siphash.pxd against its reference, and the reference against the published vectors."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpcore.components.flow_table import Table
-from tcpcore.components.isn import derived_key, siphash24
 from tcpcore.records.segment import segments
+from tests.extensions.flow_table import Table
+from tests.extensions.siphash import derived_key, siphash24
 from tests.reference.siphash import derive_key, siphash, tuple_bytes
 
 K0, K1 = 0x0706050403020100, 0x0F0E0D0C0B0A0908

@@ -1,4 +1,4 @@
-"""The order book of half-open entries against lists: oldest, random, exact limits, bounded memory."""
+"""Eviction queues of half-open entries against lists: oldest, random, exact limits, bounded memory."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tcpcore.components.syn_eviction import SynQueues, bucket
+from tests.extensions.syn_eviction import SynQueues, bucket
 from tests.reference import syn_eviction as reference
 from tests.reference.syn_eviction import ReferenceEviction
 
@@ -17,12 +17,12 @@ which = st.integers(0, 2**16)
 queues = st.integers(0, QUEUES - 1)
 
 
-class SynqMachine(RuleBasedStateMachine):
+class EvictionMachine(RuleBasedStateMachine):
     """Entries come, complete, die and are evicted; slots are used again at once, last freed first."""
 
     @initialize(by_age=st.booleans())
     def start(self, by_age):
-        self.book, self.reference = SynQueues(CAPACITY, QUEUES), ReferenceEviction(QUEUES)
+        self.eviction, self.reference = SynQueues(CAPACITY, QUEUES), ReferenceEviction(QUEUES)
         self.by_age = by_age
         self.half_open, self.forgotten = [], []
         self.most = [0] * QUEUES
@@ -34,7 +34,7 @@ class SynqMachine(RuleBasedStateMachine):
     @rule(queue=queues, n=st.integers(1, 40))
     def syns_arrive(self, queue, n):
         for _ in range(n):
-            ref = self.book.add(queue)
+            ref = self.eviction.add(queue)
             assert (ref == 0) == (len(self.half_open) + len(self.forgotten) + self.established == CAPACITY)
             if ref:
                 self.reference.add(queue, ref)
@@ -48,7 +48,7 @@ class SynqMachine(RuleBasedStateMachine):
     def handshakes_complete(self, which, n):
         for i in range(min(n, len(self.half_open))):
             ref = self.half_open[(which + 7 * i) % len(self.half_open)]
-            self.book.establish(ref)
+            self.eviction.establish(ref)
             self.leaves(ref)
             self.established += 1
 
@@ -58,136 +58,137 @@ class SynqMachine(RuleBasedStateMachine):
         for i in range(n):
             if refs := self.half_open + self.forgotten:
                 ref = refs[(which + 5 * i) % len(refs)]
-                self.book.end(ref)
+                self.eviction.end(ref)
                 self.leaves(ref)
 
     @rule(queue=queues, n=st.integers(1, 20), draw=st.integers(0, 2**64 - 1))
     def evict(self, queue, n, draw):
         for i in range(n):
             if self.by_age:
-                ref = self.book.oldest(queue)
+                ref = self.eviction.oldest(queue)
                 assert ref == self.reference.oldest(queue)
             else:
-                ref = self.book.random(queue, (draw + i * 0x9E3779B97F4A7C15) % 2**64)
+                ref = self.eviction.random(queue, (draw + i * 0x9E3779B97F4A7C15) % 2**64)
                 assert ref in self.reference.queues[queue] if self.reference.queues[queue] else ref == 0
             if ref:
-                self.book.end(ref)
+                self.eviction.end(ref)
                 self.leaves(ref)
 
     @rule(queue=queues, limit=st.integers(0, 40))
     def is_it_full(self, queue, limit):
-        assert self.book.full(queue, limit) == self.reference.full(queue, limit)
+        assert self.eviction.full(queue, limit) == self.reference.full(queue, limit)
 
     @rule(queue=queues)
     def listener_closes(self, queue):
         for ref in self.reference.queues[queue]:
             self.half_open.remove(ref)
             self.forgotten.append(ref)
-        self.book.forget(queue)
+        self.eviction.forget(queue)
         self.reference.forget(queue)
         self.most[queue] = 0
 
     @invariant()
     def agree(self):
-        assert [self.book.count(queue) for queue in range(QUEUES)] == [len(q) for q in self.reference.queues]
-        assert self.book.ring_bytes <= sum(max(FIRST, 4 * most) * ENTRY for most in self.most)
-        assert self.book.check() == []
+        counts = [self.eviction.count(queue) for queue in range(QUEUES)]
+        assert counts == [len(queue) for queue in self.reference.queues]
+        assert self.eviction.ring_bytes <= sum(max(FIRST, 4 * most) * ENTRY for most in self.most)
+        assert self.eviction.check() == []
 
 
-TestSynq = SynqMachine.TestCase
+TestSynq = EvictionMachine.TestCase
 TestSynq.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def fill(book, queue, n):
-    return [book.add(queue) for _ in range(n)]
+def fill(eviction, queue, n):
+    return [eviction.add(queue) for _ in range(n)]
 
 
 def test_the_oldest_goes_first():
-    book = SynQueues(100, 1)
-    refs = fill(book, 0, 100)
-    assert book.add(0) == 0                        # no block: nothing is added
+    eviction = SynQueues(100, 1)
+    refs = fill(eviction, 0, 100)
+    assert eviction.add(0) == 0                        # no TCB: nothing is added
     for ref in refs:
-        assert book.oldest(0) == ref
-        book.end(ref)
-    assert book.oldest(0) == 0
+        assert eviction.oldest(0) == ref
+        eviction.end(ref)
+    assert eviction.oldest(0) == 0
 
 
 def test_a_slot_used_again_is_a_new_entry():
     """The second owner of a slot stands where it came, not where the first one stood."""
-    book = SynQueues(2, 1)
-    first, second = fill(book, 0, 2)
-    book.end(first)
-    assert book.add(0) == first
-    assert book.count(0) == 2 and book.check() == []
-    assert [book.oldest(0), book.oldest(0), book.oldest(0)] == [second, first, 0]
+    eviction = SynQueues(2, 1)
+    first, second = fill(eviction, 0, 2)
+    eviction.end(first)
+    assert eviction.add(0) == first
+    assert eviction.count(0) == 2 and eviction.check() == []
+    assert [eviction.oldest(0), eviction.oldest(0), eviction.oldest(0)] == [second, first, 0]
 
 
 def test_a_connection_is_not_a_victim():
-    book = SynQueues(3, 1)
-    a, b, c = fill(book, 0, 3)
-    book.establish(a)
-    book.establish(c)
-    assert book.oldest(0) == b
-    assert book.oldest(0) == 0
+    eviction = SynQueues(3, 1)
+    a, b, c = fill(eviction, 0, 3)
+    eviction.establish(a)
+    eviction.establish(c)
+    assert eviction.oldest(0) == b
+    assert eviction.oldest(0) == 0
 
 
 def test_queues_are_apart():
-    book = SynQueues(10, 65536)
-    a, b = book.add(1), book.add(65535)
-    assert book.oldest(0) == 0 and book.oldest(65535) == b and book.oldest(1) == a
+    eviction = SynQueues(10, 65536)
+    a, b = eviction.add(1), eviction.add(65535)
+    assert eviction.oldest(0) == 0 and eviction.oldest(65535) == b and eviction.oldest(1) == a
 
 
 def test_a_forgotten_queue_starts_anew():
-    book = SynQueues(200, 2)
-    fill(book, 1, 100)
-    book.forget(1)
-    assert book.ring_bytes == 0 and book.oldest(1) == 0
-    ref = book.add(1)
-    assert book.oldest(1) == ref
+    eviction = SynQueues(200, 2)
+    fill(eviction, 1, 100)
+    eviction.forget(1)
+    assert eviction.ring_bytes == 0 and eviction.oldest(1) == 0
+    ref = eviction.add(1)
+    assert eviction.oldest(1) == ref
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 30])
 def test_a_bucket_holds_its_limit_exactly(limit):
     """FreeBSD's rule by hand: a full bucket loses its oldest; whoever left otherwise made room."""
-    book = SynQueues(1000, 1)
+    eviction = SynQueues(1000, 1)
     refs = []
     for n in range(500):
-        if book.full(0, limit):
+        if eviction.full(0, limit):
             assert len(refs) == limit
-            victim = book.oldest(0)
+            victim = eviction.oldest(0)
             assert victim == refs.pop(0)
-            book.end(victim)
-        refs.append(book.add(0))
-        assert book.count(0) == len(refs) <= limit
+            eviction.end(victim)
+        refs.append(eviction.add(0))
+        assert eviction.count(0) == len(refs) <= limit
         if n % 7 == 3:
-            book.end(refs.pop(n % len(refs)))
-    assert book.ring_bytes <= FIRST * ENTRY
+            eviction.end(refs.pop(n % len(refs)))
+    assert eviction.ring_bytes <= FIRST * ENTRY
 
 
 def test_the_limit_counts_the_living_only():
-    book = SynQueues(60, 1)
-    refs = fill(book, 0, 30)
-    assert book.full(0, 30) and not book.full(0, 31)
-    book.establish(refs[29])
-    assert not book.full(0, 30) and book.full(0, 29)
-    fill(book, 0, 1)
-    assert book.full(0, 30)
+    eviction = SynQueues(60, 1)
+    refs = fill(eviction, 0, 30)
+    assert eviction.full(0, 30) and not eviction.full(0, 31)
+    eviction.establish(refs[29])
+    assert not eviction.full(0, 30) and eviction.full(0, 29)
+    fill(eviction, 0, 1)
+    assert eviction.full(0, 30)
 
 
 @pytest.mark.parametrize("backlog", [3, 100, 1000])
 def test_memory_is_bounded_by_the_living(backlog):
     """A hundred thousand SYNs through a queue that never holds more than its backlog."""
-    book = SynQueues(backlog + 1, 1)
-    refs = fill(book, 0, backlog)
+    eviction = SynQueues(backlog + 1, 1)
+    refs = fill(eviction, 0, backlog)
     highest = 0
     for n in range(100_000):
         at = n * 7919 % backlog
-        book.end(refs[at])                         # from anywhere: nobody is asked for a victim
-        refs[at] = book.add(0)
+        eviction.end(refs[at])                         # from anywhere: nobody is asked for a victim
+        refs[at] = eviction.add(0)
         if n % 1000 == 0:
-            highest = max(highest, book.ring_bytes)
+            highest = max(highest, eviction.ring_bytes)
     assert highest <= max(FIRST, 4 * backlog) * ENTRY
-    assert book.count(0) == backlog and book.check() == []
+    assert eviction.count(0) == backlog and eviction.check() == []
 
 
 def test_random_is_uniform_over_the_living():
@@ -196,11 +197,11 @@ def test_random_is_uniform_over_the_living():
     n = 20_000
     gone = np.zeros(12, int)
     for draw in rng.integers(0, 2**64, n, dtype=np.uint64):
-        book = SynQueues(12, 1)
-        refs = fill(book, 0, 12)
+        eviction = SynQueues(12, 1)
+        refs = fill(eviction, 0, 12)
         for at in (0, 1, 3, 4, 7, 8, 11):
-            book.end(refs[at])
-        gone[refs.index(book.random(0, int(draw)))] += 1
+            eviction.end(refs[at])
+        gone[refs.index(eviction.random(0, int(draw)))] += 1
     alive = [2, 5, 6, 9, 10]
     assert gone.sum() == gone[alive].sum() == n
     assert abs(gone[alive] - n / 5).max() < 5 * (n * 0.2 * 0.8) ** 0.5
@@ -208,12 +209,12 @@ def test_random_is_uniform_over_the_living():
 
 def test_random_finds_the_last_one_alive():
     for draw in (0, 1, 2**63, 2**64 - 1):
-        book = SynQueues(1000, 1)
-        refs = fill(book, 0, 1000)
+        eviction = SynQueues(1000, 1)
+        refs = fill(eviction, 0, 1000)
         for ref in refs[:612] + refs[613:]:
-            book.end(ref)
-        assert book.random(0, draw) == refs[612]
-        assert book.random(0, draw) == 0
+            eviction.end(ref)
+        assert eviction.random(0, draw) == refs[612]
+        assert eviction.random(0, draw) == 0
 
 
 @given(seed=st.integers(0, 2**64 - 1), raddr=st.integers(0, 2**32 - 1), rport=st.integers(0, 2**16 - 1),
@@ -234,13 +235,13 @@ def test_buckets_fill_evenly_and_cannot_be_aimed_at():
 def test_bad_arguments():
     with pytest.raises(ValueError, match="capacity, queues: expected 1 or more, got 0, 1"):
         SynQueues(0, 1)
-    book = SynQueues(2, 4)
-    for call in (book.add, book.oldest, book.count, book.forget):
+    eviction = SynQueues(2, 4)
+    for call in (eviction.add, eviction.oldest, eviction.count, eviction.forget):
         with pytest.raises(ValueError, match="queue: expected 0 .. 3, got 4"):
             call(4)
     with pytest.raises(ValueError, match="ref: 1 is not half-open"):
-        book.end(1)
-    assert book.add(0) == 1
-    book.establish(1)
+        eviction.end(1)
+    assert eviction.add(0) == 1
+    eviction.establish(1)
     with pytest.raises(ValueError, match="ref: 1 is not half-open"):
-        book.establish(1)
+        eviction.establish(1)

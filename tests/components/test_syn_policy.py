@@ -1,8 +1,8 @@
-"""The SYN-queue policies by themselves: the table of policy.pxd, line by line, and FreeBSD's pause."""
+"""The SYN-queue policies by themselves: the table of syn_policy.pxd, line by line, and FreeBSD's pause."""
 
 import pytest
 
-from tcpcore.components.syn_policy import POLICIES, accept_room, pauses, synack_retries, verdict
+from tests.extensions.syn_policy import POLICIES, accept_room, pauses, synack_retries, verdict
 
 ADMIT, COOKIE, REFUSE_ACCEPT_FULL, REFUSE, RESERVE, EVICT_OLDEST, EVICT_RANDOM, PAUSE = range(8)
 SECOND = 1_000_000_000
@@ -19,9 +19,9 @@ per_listener = pytest.mark.parametrize("policy", OVERFLOW)
 def test_backlog_plus_one_entries_fit(policy, backlog):
     for cookies, said in ((0, OVERFLOW[policy]), (1, COOKIE)):
         for half_open in {0, backlog // 2, backlog}:
-            told = verdict(policy, backlog=backlog, half_open=half_open, tcp_syncookies=cookies,
+            answer = verdict(policy, backlog=backlog, half_open=half_open, tcp_syncookies=cookies,
                            tcp_max_syn_backlog=2**31 - 1, proven=True)
-            assert told == ADMIT
+            assert answer == ADMIT
         for half_open in (backlog + 1, 2**32 - 1):
             assert verdict(policy, backlog=backlog, half_open=half_open, tcp_syncookies=cookies) == said
 
@@ -56,8 +56,8 @@ def test_linux_keeps_the_last_quarter_for_proven_peers(limit, fit):
 
 @every
 def test_only_linux_keeps_a_reserve(policy):
-    told = verdict(policy, backlog=100, half_open=90, tcp_max_syn_backlog=16)
-    assert told == (RESERVE if policy == "linux" else ADMIT)
+    answer = verdict(policy, backlog=100, half_open=90, tcp_max_syn_backlog=16)
+    assert answer == (RESERVE if policy == "linux" else ADMIT)
 
 
 def patience(policy, queued, young, backlog, retries=5):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpcore import SEGMENT, Flag, Option, segments
-from tcpcore.components.syncookie import COOKIE_OPTIONS, SynCookies
+from tests.extensions.syncookie import COOKIE_OPTIONS, SynCookies
 from tests.reference.syncookie import ECN, ReferenceCookies
 
 SECOND = 1_000_000_000
@@ -272,12 +272,12 @@ def test_linux_refuses_an_echo_of_what_we_never_offer(offers, tsecr, good):
     assert mss_of(cookies, acks, START) == [1460 if good else 0]
 
 
-@pytest.mark.parametrize("rule, own, told", [
+@pytest.mark.parametrize("rule, own, expected", [
     ("linux", 1400, 1300), ("linux", 100, 536), ("freebsd", 1400, 1400), ("freebsd", 100, 216),
 ])
-def test_our_own_mss_cuts_the_peers(rule, own, told):
+def test_our_own_mss_cuts_the_peers(rule, own, expected):
     cookies = SynCookies(rule, mss=own)
-    assert mss_of(cookies, answers(syn(), cookies.make(syn(), START)), START) == [told]
+    assert mss_of(cookies, answers(syn(), cookies.make(syn(), START)), START) == [expected]
 
 
 def test_empty_batches():

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tcpcore.components.timer_wheel import Timers
+from tests.extensions.timer_wheel import Timers
 from tests.reference.timer_wheel import ReferenceWheel
 
 CAPACITY = 40

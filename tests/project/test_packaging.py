@@ -63,10 +63,12 @@ def sdist(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wheel(sdist, tmp_path_factory):
+    """Built with TCPCORE_TESTS=1, which must make no difference: test extensions are for --inplace only."""
     place = tmp_path_factory.mktemp("wheel")
     with tarfile.open(sdist) as archive:
         archive.extractall(place, filter="data")
-    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=place / sdist.name.removesuffix(".tar.gz"))
+    tree = place / sdist.name.removesuffix(".tar.gz")
+    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=tree, TCPCORE_TESTS="1")
     return next(place.glob("*.whl"))
 
 
@@ -91,6 +93,7 @@ class TestDistributions:
             names = {name.partition("/")[2] for name in archive.getnames()}
         assert SHIPPED <= names
         assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "setup.py", "tests/conftest.py"} <= names
+        assert "tests/extensions/flow_table.pyx" in names
         assert not [name for name in names if name.endswith((".c", ".so", ".html", ".pyc"))]
 
     def test_the_wheel_ships_headers_stubs_and_markers(self, wheel):

@@ -1,0 +1,38 @@
+"""EventQueue: the event queue by itself."""
+
+cimport cython
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from tcpcore.components.events cimport (
+    EVENTS_BOUND, Events, events_add, events_bytes, events_drain, events_free, events_init,
+)
+
+from tcpcore.components.events import event_mask
+
+
+@cython.final
+cdef class EventQueue:
+    """An event queue: `kinds` as in ``Config(events=...)``, at most `bound` events."""
+
+    cdef Events events
+
+    def __cinit__(self, kinds, uint32_t bound=EVENTS_BOUND):
+        events_init(&self.events, event_mask(kinds), bound)
+
+    def __dealloc__(self):
+        events_free(&self.events)
+
+    def add(self, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind, uint8_t cause, uint8_t state):
+        events_add(&self.events, conn, at, listener, kind, cause, state)
+
+    def drain(self):
+        """EVENT[n], oldest first."""
+        return events_drain(&self.events)
+
+    @property
+    def lost(self):
+        return self.events.lost
+
+    @property
+    def nbytes(self):
+        return events_bytes(&self.events)

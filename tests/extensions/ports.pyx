@@ -1,0 +1,76 @@
+"""EphemeralPorts: ports of a range under a rule, one search at a time."""
+
+import numpy as np
+
+cimport cython
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
+
+from tcpcore.components.ports cimport (
+    PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count,
+    ports_free, ports_init, ports_released, ports_speculate, ports_taken,
+)
+
+
+@cython.final
+cdef class EphemeralPorts:
+    """Ports `low` .. `high` under a rule (0 is Linux's, 1 to 5 RFC 6056's)."""
+
+    cdef Ports ports
+
+    def __cinit__(self, int rule, uint16_t low, uint16_t high, uint64_t k0=0, uint64_t k1=0):
+        if not 0 <= rule <= 5 or not 1 <= low <= high:
+            raise ValueError(f"rule, low, high: expected 0 .. 5, 1 <= low <= high, got {rule}, {low}, {high}")
+        if not ports_init(&self.ports, <PortRule>rule, low, high, k0, k1):
+            raise MemoryError("ports: no memory")
+
+    def __dealloc__(self):
+        ports_free(&self.ports)
+
+    def begin(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
+        """Start a search; False when every port is taken."""
+        cdef PortSearch* search = self.ports.searches
+        search.laddr, search.raddr, search.rport = laddr, raddr, rport
+        ports_speculate(&self.ports, 1)
+        return ports_begin(&self.ports, search)
+
+    def candidates(self, n=None):
+        """The first n candidates of the search (uint16), all when None."""
+        out = np.empty(self.ports.size if n is None else min(n, self.ports.size), np.uint16)
+        cdef uint16_t* port = <uint16_t*><uintptr_t>out.ctypes.data
+        cdef uint32_t i
+        for i in range(<uint32_t>out.size):
+            port[i] = ports_candidate(&self.ports, self.ports.searches, i)
+        return out
+
+    def taken(self, uint32_t i):
+        """Candidate i of the search is taken."""
+        if i >= self.ports.size:
+            raise ValueError(f"i: expected 0 .. {self.ports.size - 1}, got {i}")
+        return ports_taken(&self.ports, self.ports.searches, i,
+                           ports_candidate(&self.ports, self.ports.searches, i))
+
+    def released(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
+        if self.count(laddr, raddr, rport) == 0:
+            raise ValueError("released: nothing is taken towards this destination")
+        ports_released(&self.ports, laddr, raddr, rport, lport)
+
+    def count(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
+        """Ports taken towards a destination."""
+        return ports_count(&self.ports, laddr, raddr, rport)
+
+    @property
+    def first(self):
+        """Candidates of the search before this one are known to be taken."""
+        return self.ports.searches[0].first
+
+    @property
+    def size(self):
+        """Ports the rule uses."""
+        return self.ports.size
+
+    @property
+    def nbytes(self):
+        return ports_bytes(&self.ports)
+
+    def check(self):
+        return ports_check(&self.ports)
