@@ -1,8 +1,8 @@
 """What all benchmarks of pytest have in common: the timer, and what is noted with each figure.
 
-pytest-benchmark measures the CPU time of the process, or the sections of the module's `WATCH`. The marks of the
-benchmarks do not say so, because pytest-codspeed, which has clocks of its own, refuses marks with a timer.
-Under it a benchmark's whole round counts, and `ns_per_segment` is left to its report.
+pytest-benchmark measures the CPU time of the process, or the sections of the module's `WATCH`. The marks of
+the benchmarks do not say so: pytest-codspeed, which has clocks of its own, refuses marks with a timer. Under
+it a benchmark's whole round counts, the shuffling included, and there is no `ns_per_segment`.
 """
 
 import os
@@ -26,9 +26,9 @@ def pytest_collection_modifyitems(config, items):
 def measure(benchmark):
     """A benchmark that notes how much one round does.
 
-    `measure(work, n, segments)` passes `work`, and further arguments, to pytest-benchmark. extra_info gets `n`, the
-    number of connections there are, `segments`, that of segments or steps in a round, and `ns_per_segment`, the
-    median. With `rounds=3` exactly that many are measured, after one to get warm.
+    `measure(work, n, segments)` passes `work`, and further arguments, to pytest-benchmark. extra_info gets
+    `n`, the number of connections (or whatever the component has), `segments`, that of segments or steps in a
+    round, and `ns_per_segment`, the median. With `rounds=3` exactly that many are measured, after a warm one.
     """
 
     def run(work, n, segments, *args, rounds=None):

@@ -1,8 +1,8 @@
 """`python requirements/lock.py`: write the newest versions of all requirements to requirements/ci.txt.
 
-Needs pip and nothing else. pip is asked which versions it would install for the requirements in pyproject.toml
-(build system, package, tests, developers' tools) and for what those require in turn. Only names and versions
-are written: no index, no address, no path.
+Needs pip and nothing else. pip is asked which versions it would install for the requirements in
+pyproject.toml (build system, package, tests, developers' tools) and for what those require in turn. Only
+names and versions are written: no index, no address, no path.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """\
-# Exact versions of everything that CI and `make lint types` install; printed by `make lock`, used as constraints.
+# Exact versions of all that CI and `make lint types` install, written by `make lock`, used as constraints.
 """
 
 
