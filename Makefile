@@ -12,6 +12,10 @@ INSTRUCTIONS_ARGS ?=
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
+# CI=true installs the exact versions of requirements/ci.txt; linters always have those.
+LOCK := --constraint requirements/ci.txt
+LOCK_IN_CI := $(if $(filter true 1,$(CI)),$(LOCK))
+
 # The sanitizers need their runtime loaded first (numpy's C++ wants libstdc++ beside it) and Python's
 # own allocator switched off. Leaks are not reported: the interpreter itself never frees everything.
 CC = gcc
@@ -35,6 +39,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DELETE_ON_ERROR:
 .PHONY: help build test debug live theory golden conformance state-machine mutants lint types check
 .PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
+.PHONY: test-lowest lock
 
 help:  ## print this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -42,7 +47,7 @@ help:  ## print this list
 $(ENV_STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "needs Python 3.11 or newer: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install $$($(PY) -c 'import tomllib; \
+	$(PIP) install $(LOCK_IN_CI) $$($(PY) -c 'import tomllib; \
 		print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
 	@touch $@
 
@@ -52,11 +57,11 @@ $(BUILT_STAMP): $(ENV_STAMP) $(SOURCES)
 
 # pip would compile the extensions a second time: it installs the Python part only.
 $(RUNTIME_STAMP): $(ENV_STAMP)
-	TCPCORE_EXTENSIONS=0 $(PIP) install --no-build-isolation --editable '.[test]'
+	TCPCORE_EXTENSIONS=0 $(PIP) install $(LOCK_IN_CI) --no-build-isolation --editable '.[test]'
 	@touch $@
 
-$(TOOLS_STAMP): $(ENV_STAMP)
-	TCPCORE_EXTENSIONS=0 $(PIP) install --no-build-isolation --editable '.[dev]'
+$(TOOLS_STAMP): $(ENV_STAMP) requirements/ci.txt
+	TCPCORE_EXTENSIONS=0 $(PIP) install $(LOCK) --no-build-isolation --editable '.[dev]'
 	@touch $@ $(RUNTIME_STAMP)
 
 build: $(BUILT_STAMP) $(RUNTIME_STAMP)  ## compile in place and install into .venv
@@ -64,18 +69,44 @@ build: $(BUILT_STAMP) $(RUNTIME_STAMP)  ## compile in place and install into .ve
 test: build  ## run all tests
 	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet $(PYTEST_ARGS)
 
+# $(call copied,DIRECTORY): copy all sources there and remove what was built from sources that are gone.
+define copied
+@mkdir -p $(1)
+@find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
+@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
+	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md requirements \
+	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
+@cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
+endef
+
 # In a tree of its own, so that sanitized and plain objects never mix.
 debug: $(RUNTIME_STAMP)  ## run the tests under ASan and UBSan
-	@mkdir -p build/debug
-	@find build/debug \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-	@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
-		setup.py pyproject.toml LICENSE README.md CHANGELOG.md tcpcore loadgen tests examples benchmarks docs \
-		| tar -xf - -C build/debug
-	@cd build/debug && for c in $(EXTENSION_DIRS:=/*.c); do \
-		test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
+	$(call copied,build/debug)
 	cd build/debug && TCPCORE_DEBUG=1 TCPCORE_TESTS=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
+
+# The oldest versions exist for Python 3.11 and 3.12 only. Nothing but requirements/lowest.txt is installed.
+# QUICK=1 runs the tests of the API, the components, the dialogues and the command only.
+LOWEST_PYTHON ?= $(PYTHON)
+LOWEST_TESTS ?= $(if $(QUICK),$(wildcard tests/api tests/test_api*.py tests/components tests/dialogues tests/loadgen),tests)
+LOWEST := $(abspath .venv-lowest)/bin/python
+test-lowest:  ## build and test with the oldest versions that pyproject.toml allows
+	@$(LOWEST_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13) and \
+		"needs Python 3.11 or 3.12: make test-lowest LOWEST_PYTHON=...")'
+	$(LOWEST_PYTHON) -m venv --clear .venv-lowest
+	$(LOWEST) -m pip --disable-pip-version-check --quiet install --no-deps --requirement requirements/lowest.txt
+	$(call copied,build/lowest)
+	cd build/lowest && TCPCORE_EXTENSIONS=0 $(LOWEST) -m pip --disable-pip-version-check --quiet install \
+		--no-deps --no-build-isolation --editable .
+	$(LOWEST) -m pip --disable-pip-version-check check
+	cd build/lowest && TCPCORE_TESTS=1 $(LOWEST) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	cd build/lowest && HYPOTHESIS_PROFILE=ci $(LOWEST) -m pytest --quiet -p no:cacheprovider \
+		-m 'not packaging$(if $(QUICK), and not slow)' $(LOWEST_TESTS) $(PYTEST_ARGS)
+
+lock: $(ENV_STAMP)  ## write the newest versions of all requirements to requirements/ci.txt
+	$(PY) requirements/lock.py
+	@git --no-pager diff --stat -- requirements
 
 # SECONDS=600: ten minutes instead of an hour. SEED=5: a fixed seed instead of the clock.
 SECONDS ?= 3600
@@ -110,10 +141,10 @@ types: build $(TOOLS_STAMP)  ## mypy --strict on loadgen, stubtest on tcpcore
 		--ignore-unused-allowlist --concise
 
 # QUICK=1: at most 100k connections. HUGE=1: also 50M. PEERS=1: also the kernel and lwIP.
-# RECORD=0: no entry in benchmarks/history.jsonl.
+# RECORD=1: append an entry to benchmarks/history.jsonl.
 bench: build  ## print the table of all figures, with targets and the memory floor
 	$(PY) -m benchmarks $(if $(QUICK),--quick) $(if $(HUGE),--huge) $(if $(PEERS),--peers) \
-		$(if $(filter 0,$(RECORD)),,--record) $(BENCH_ARGS)
+		$(if $(filter 1,$(RECORD)),--record) $(BENCH_ARGS)
 
 components: build  ## measure each component and each end alone, with pytest-benchmark
 	$(PY) -m pytest $(wildcard benchmarks/bench_*.py) --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
@@ -141,8 +172,12 @@ demo: build  ## run the workloads on examples/*.toml
 	$(VENV)/bin/loadgen close --config examples/close.toml
 	$(VENV)/bin/loadgen flood --config examples/flood.toml
 
-sdist wheel: $(TOOLS_STAMP)  ## build a distribution in dist/
-	$(PY) -m build --no-isolation --$@ --outdir dist
+# Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
+# unpacked sdist that time is the one of its files.
+sdist wheel: $(TOOLS_STAMP)  ## build a distribution in dist/, the same bytes for the same commit
+	@rm -rf build/lib* build/temp* build/bdist*
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)} \
+		$(PY) -m build --no-isolation --$@ --outdir dist
 
 check: lint types test  ## run what CI runs
 
@@ -152,4 +187,4 @@ clean:  ## remove everything that was built
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environment, too
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-lowest

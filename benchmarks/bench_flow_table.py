@@ -1,7 +1,6 @@
 """pytest-benchmark: the flow table alone, a table of N flows, one step of 4096 random rows each."""
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from tests.extensions.flow_table import Table
 
 BATCH = 4096
 
-pytestmark = pytest.mark.benchmark(timer=time.process_time)
+pytestmark = pytest.mark.benchmark(group="flow table")
 
 
 def flows(n):
@@ -22,7 +21,7 @@ def flows(n):
 
 @pytest.fixture(params=SIZES)
 def filled(request):
-    """A table with N flows, and an endless iterator of random batches of them."""
+    """The number of flows, a table with them, and an endless iterator of random batches of them."""
     n = request.param
     rng = np.random.Generator(np.random.PCG64(7))
     rows = flows(n)[rng.permutation(n)]
@@ -30,26 +29,26 @@ def filled(request):
     table.insert(rows)
     order = rng.permutation(n)
     batches = [rows[order[at : at + BATCH]] for at in range(0, n - BATCH + 1, BATCH)]
-    return table, itertools.cycle(batches)
+    return n, table, itertools.cycle(batches)
 
 
-def test_find(benchmark, filled):
-    table, batches = filled
-    refs = benchmark(lambda: table.find(next(batches)))
+def test_find(measure, filled):
+    n, table, batches = filled
+    refs = measure(lambda: table.find(next(batches)), n, BATCH)
     assert refs.all()
 
 
-def test_remove_and_insert(benchmark, filled):
-    table, batches = filled
+def test_remove_and_insert(measure, filled):
+    n, table, batches = filled
 
     def churn():
         batch = next(batches)
         table.remove(batch)
         return table.insert(batch)
 
-    assert benchmark(churn).all()
+    assert measure(churn, n, BATCH).all()
 
 
-def test_hash(benchmark, filled):
-    table, batches = filled
-    benchmark(lambda: table.hash(next(batches)))
+def test_hash(measure, filled):
+    n, table, batches = filled
+    measure(lambda: table.hash(next(batches)), n, BATCH)

@@ -4,19 +4,17 @@ Python's calls are most of the time, so this compares revisions only; in the eng
 instructions.
 """
 
-import time
-
 import pytest
 
 from tests.extensions.listeners import Listeners
 
 BATCH = 4096
 
-pytestmark = pytest.mark.benchmark(timer=time.process_time)
+pytestmark = pytest.mark.benchmark(group="listeners")
 
 
 @pytest.mark.parametrize("listeners", [1, 1000])
-def test_find(benchmark, listeners):
+def test_find(measure, listeners):
     """The listener of a SYN."""
     table = Listeners()
     ports = range(1, listeners + 1)
@@ -27,11 +25,11 @@ def test_find(benchmark, listeners):
         for i in range(BATCH):
             table.find(0x0A000001, 1 + i % listeners)
 
-    benchmark(find)
+    measure(find, listeners, BATCH)
     assert table.find(0x0A000001, listeners)
 
 
-def test_through_both_queues(benchmark):
+def test_through_both_queues(measure):
     """Half-open, established, accepted."""
     table = Listeners()
     web = table.open(0x0A000001, 80, BATCH)
@@ -44,5 +42,5 @@ def test_through_both_queues(benchmark):
         for _ in range(BATCH):
             table.pop(web)
 
-    benchmark(through)
+    measure(through, BATCH, BATCH)
     assert table.counts(web)[0] == 0 and table.check() == []

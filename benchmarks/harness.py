@@ -25,8 +25,11 @@ import numpy as np
 
 from benchmarks.native import FLAGS, ROOT, compiler
 
-#: Numbers of connections of the bench_*.py; TCPCORE_BENCH_LARGE=1 adds ten million.
+#: Numbers of connections of the bench_*.py; TCPCORE_BENCH_LARGE=1 adds ten million, TCPCORE_BENCH_SMALL=1
+#: leaves ten thousand only.
 SIZES = [10_000, 100_000, 1_000_000] + [10_000_000] * (os.environ.get("TCPCORE_BENCH_LARGE") == "1")
+if os.environ.get("TCPCORE_BENCH_SMALL") == "1":
+    del SIZES[1:]
 
 ALLOWED = os.sched_getaffinity(0)
 cpu_ns = time.process_time_ns

@@ -94,7 +94,10 @@ class TestDistributions:
         assert SHIPPED <= names
         assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "setup.py", "tests/conftest.py"} <= names
         assert "tests/extensions/flow_table.pyx" in names
-        assert not [name for name in names if name.endswith((".c", ".so", ".html", ".pyc"))]
+        assert not [name for name in names if name.endswith((".so", ".html", ".pyc"))]
+        assert {name for name in names if name.endswith(".c")} == {
+            f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.c")
+        }
 
     def test_the_wheel_ships_headers_stubs_and_markers(self, wheel):
         with zipfile.ZipFile(wheel) as archive:
