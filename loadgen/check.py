@@ -11,7 +11,6 @@ form that no run can meet exactly is printed with its bias and without a verdict
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from typing import Any, Final
 
 from loadgen import theory
 from loadgen.flood import Flood, FloodSettings
-from loadgen.flood_compare import leave_interrupts_to_the_parent
 from loadgen.link import Kind
 from loadgen.metrics import Result
 from loadgen.streams import Purpose, Stream
 from loadgen.theory import Form
+from loadgen.workers import spread
 
 SEEDS: Final = 10
 _FEW_SEEDS: Final = 4  # of what gets no verdict
@@ -314,7 +313,8 @@ def _measure(job: Job) -> tuple[str, int, Figures, int]:
     phase = Stream(settings.seed, settings.replicate, Purpose.PHASE).uniform(1, warm_up // _LIVES)
     warm_up += int(phase[0])
     run = Measured(lengthened(settings, warm_up), warm_up)
-    run.run()
+    if run.run().partial:
+        raise KeyboardInterrupt
     return name, settings.replicate, run.figures(), run.runner.segments
 
 
@@ -322,9 +322,7 @@ def _measured(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, int, Fig
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_measure, jobs)
         return
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(min(workers, len(jobs)), leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(_measure, jobs)
+    yield from spread(_measure, jobs, workers)
 
 
 # -- the result ---------------------------------------------------------------------------------------
