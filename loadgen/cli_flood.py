@@ -260,6 +260,7 @@ def _check_forms(ctx: click.Context, settings: FloodSettings, given: dict[str, A
 
     finish(ctx, run, thresholds, given)
     if outside:
+        click.echo(f"{outside} of the figures outside of the closed form's interval", err=True)
         ctx.exit(EXIT_FAILED)
 
 

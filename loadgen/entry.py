@@ -151,7 +151,7 @@ def _wants_debug(args: Sequence[str]) -> bool:
 
 
 def _open_standard_files() -> None:
-    """Where one of them is closed, a file of ours would get its number, and what is said go into that file."""
+    """Open them where they are closed: a file of ours would get the number, and what is said go there."""
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)

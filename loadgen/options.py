@@ -101,13 +101,28 @@ class _Backlog(click.ParamType[int]):
 
 
 MOST_BACKLOG: Final = 2**31 - 1
-COUNT: Final = _Unit("count", parse_count)
+COUNT: Final = _Unit("count", parse_count, 0, 2**53)  # whole numbers that a float tells apart
 BYTES: Final = _Unit("count", parse_count, 0, 2**30)  # of one connection; sequence numbers go to 2**32
 BACKLOG: Final = _Backlog()
 CONNECTIONS: Final = _Unit("count", parse_count, 1, 2**30)  # as many as an engine can have blocks
-RATE: Final = _Unit("rate", parse_rate)
+RATE: Final = _Unit("rate", parse_rate, 1, 10**12, lambda rate: f"{rate // 10**12}G/s")
 TIME: Final = _Unit("time", parse_duration, 0, LONGEST_NS, lambda ns: f"{ns // (86400 * 10**9)}d")
 SHARE: Final = _Unit("share", parse_share)
+
+
+class _File(click.Path):
+    """A name of a file, given as a Path; no name has a NUL in it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=FilePath)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "\0" in str(value):
+            self.fail(f"expected the name of a file, got {str(value)!r}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE: Final = _File()
 
 
 def parse_rates(text: str, bare: Iterable[Kind]) -> Rates:
@@ -165,7 +180,7 @@ KNOB_OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     ),
     "sysctl": click.option(
         "--sysctl",
-        type=click.Path(path_type=FilePath),
+        type=FILE,
         metavar="FILE",
         help="Knobs of both ends from a host's own `sysctl -a`, over those of --profile.",
     ),

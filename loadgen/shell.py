@@ -137,14 +137,14 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
     ),
     "output": click.option(
         "--output",
-        type=click.Path(path_type=FilePath, dir_okay=False),
+        type=opt.FILE,
         metavar="FILE",
         help="Write the result there instead of to standard output: a regular file whole or not at all, "
         "through a device, FIFO or symbolic link.",
     ),
     "config": click.option(
         "--config",
-        type=click.Path(path_type=FilePath),
+        type=opt.FILE,
         metavar="FILE",
         is_eager=True,
         callback=opt.load_config,
