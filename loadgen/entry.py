@@ -47,7 +47,7 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:
         return 1  # whoever read our output has enough: nothing to say
     except BaseException as error:
-        if debug:
+        if debug and sys.stderr is not None:
             import traceback
 
             traceback.print_exc()
@@ -132,9 +132,11 @@ def _escaped(character: str) -> str:
 
 def _said(message: str, code: int) -> int:
     """Write it to standard error, if that can be written to."""
+    if sys.stderr is None:  # print would take that for standard output
+        return code
     try:
         print(readable(message), file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError):
         pass  # there is nobody to tell
     return code
 

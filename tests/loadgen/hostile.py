@@ -87,7 +87,7 @@ GOOD = {
 BASE = {
     "handshake": ("-n", "5"),
     "close": ("-n", "5"),
-    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
+    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s", "--backlog", "8",
               "--workers", "1", "--seeds", "2"),  # fmt: skip
     "profiles": (),
 }
