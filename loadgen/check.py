@@ -386,6 +386,9 @@ def _result(
 def _row(question: Question, samples: list[Figures], points: int) -> dict[str, Any]:
     parts, wholes = zip(*(sample[question.figure] for sample in samples), strict=True)
     form = question.form
+    if not all(wholes):
+        what = question.name.replace("_", " ")
+        raise NoForm(f"{what}: a run had nothing to measure: longer --duration, more --clients or --rate")
     if form is theory.FORGERY or form is COOKIES:  # so rare that the runs say nothing of their spread
         own = theory.of_counts(sum(parts), sum(wholes))
         family = theory.of_counts(sum(parts), sum(wholes), theory.of_family(points))

@@ -254,7 +254,10 @@ def _check_forms(ctx: click.Context, settings: FloodSettings, given: dict[str, A
                 if show is not None:
                     show(100 * n // of, "checking", f"{n} of {of} runs")
 
-            result = check(settings, given["seeds"], workers, done)
+            try:
+                result = check(settings, given["seeds"], workers, done)
+            except NoForm as error:
+                raise opt.ConfigError(str(error)) from None
         outside = result.results["outside"]
         return result
 

@@ -17,6 +17,7 @@ from loadgen import signals
 if TYPE_CHECKING:
     import click
 
+_COMPLETE: Final = "_LOADGEN_COMPLETE"  # in the environment, by a shell that completes a command line
 _MOST_LINES: Final = 6
 _HEAD, _TAIL = 150, 100  # characters of a line that is too long
 
@@ -38,8 +39,7 @@ def run(args: Sequence[str]) -> int:
         from loadgen.cli import main as command
 
         signals.started()
-        returned = command.main(list(args), prog_name="loadgen", standalone_mode=False)
-        return returned if isinstance(returned, int) else 0
+        return _invoked(command, list(args))
     except KeyboardInterrupt:
         return signals.exit_code()
     except SystemExit as error:
@@ -52,6 +52,22 @@ def run(args: Sequence[str]) -> int:
 
             traceback.print_exc()
         return _explained(error)
+
+
+def _invoked(command: click.Group, args: list[str]) -> int:
+    """As `command.main` does it, which would answer an interrupt with an empty line."""
+    import click
+
+    if completing := os.environ.get(_COMPLETE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(command, {}, "loadgen", _COMPLETE, completing)
+    try:
+        with command.make_context("loadgen", args) as ctx:
+            command.invoke(ctx)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return 0
 
 
 def _explained(error: BaseException) -> int:

@@ -33,7 +33,8 @@ HOSTILE = (
     "\N{ARABIC-INDIC DIGIT THREE}", "\N{FULLWIDTH DIGIT FOUR}", "nan",
     "inf", "-inf", "1e400", "0x10", "\0", "a\0b", "\udcff", "[bold]", "[/x]", "[link=x]", "\x1b[31mred",
     ":warning:", "=", "a=b", "=1", "a=", ",", ",,", "%", "%s%n", "--", "-", "--rtt", "none", "true", "{}",
-    "\n\n\n\n\n\n\n\n\n\n\n\n", ".", "/", "no/such/file", "@", "@.", "@no-such-file", "n" * 300, "x" * 1_000_000,
+    "\n\n\n\n\n\n\n\n\n\n\n\n", ".", "/", "no/such/file", "@", "@.", "@no-such-file", "n" * 300,
+    "x" * 1_000_000,
     "name=" + "x" * 1_000_000,
 )  # fmt: skip
 
@@ -51,8 +52,8 @@ HOSTILE_FOR = {
         "handshake_ms.p99<9999999d", "served>=[/x]",
     ),
     "config": (
-        "deep.toml", "nul.toml", "latin1.toml", "large.toml", "digits.toml", "markup.toml", "odd.toml", "folder",
-        "no\0", "n" * 300,
+        "deep.toml", "nul.toml", "latin1.toml", "large.toml", "digits.toml", "markup.toml", "odd.toml",
+        "folder", "no\0", "n" * 300,
     ),
     "sysctl": ("deep.toml", "nul.toml", "latin1.toml", "large.toml", "markup.toml", "folder"),
     "sources": (
@@ -87,8 +88,8 @@ GOOD = {
 BASE = {
     "handshake": ("-n", "5"),
     "close": ("-n", "5"),
-    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s", "--backlog", "8",
-              "--workers", "1", "--seeds", "2"),  # fmt: skip
+    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
+              "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
     "profiles": (),
 }
 
@@ -267,7 +268,8 @@ def fuzz(n, seed, report=None):
 
 
 def shown(args):
-    return " ".join(repr(word if len(word) < 60 else f"{word[:40]}...{len(word):,}") for word in args)
+    short = (word if len(word) < 60 else f"{word[:40]}...{len(word):,}" for word in args)
+    return " ".join(map(repr, short))
 
 
 def _main():
@@ -292,7 +294,8 @@ def _main():
         os.chdir("/")
     least = min(used[case] for case in cases())
     print(f"{n} invocations, {ran} to a result, each option at least {least} times")
-    print("exit codes:", dict(sorted(codes.items())), "failures:", len(failures), "beside the folder:", beside)
+    print("exit codes:", dict(sorted(codes.items())), "failures:", len(failures))
+    print("in the folder above:", beside)
     sys.exit(bool(failures) or beside != ["work"])
 
 

@@ -25,6 +25,11 @@ SHARED = ("flood", "--rate", "20k", "--duration", "2h", "--compare", "all", "--w
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
 
 
+def said(stderr):
+    """Standard error without the estimate of a big run."""
+    return [line for line in stderr.decode().splitlines() if not line.startswith("memory of this simulation")]
+
+
 def own_figures(text):
     document = json.loads(text)
     assert document["partial"] is True
@@ -42,7 +47,7 @@ def test_while_it_starts(number):
             process.send_signal(number)
             stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 128 + number, stderr
-        assert stderr == b""
+        assert said(stderr) == []
         if stdout:
             own_figures(stdout)
 
@@ -54,7 +59,7 @@ def test_in_the_middle(command, number):
         until_working(process)
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (128 + number, b"")
+    assert (process.returncode, said(stderr)) == (128 + number, [])
     figures = own_figures(stdout)
     assert figures["attempted"] > 0 and figures["not_started"] > 0
     assert figures["attempted"] == figures["connected"] + figures["pending"] + figures["failed"]
@@ -87,7 +92,7 @@ def test_workers_end_within_a_second(number):
         until(lambda: not any(map(alive, workers)), 5)
         took = time.monotonic() - began
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-    assert stderr == b""
+    assert said(stderr) == []
     assert took < 3  # a second, on a machine that is not as busy as those that run tests
     if number != signal.SIGKILL:
         own_figures(stdout)
@@ -98,7 +103,7 @@ def test_ctrl_c_of_a_terminal_reaches_the_workers_too():
         until_working(process, 6.0)
         os.killpg(process.pid, signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr) == (130, b"")
+    assert (process.returncode, said(stderr)) == (130, [])
     own_figures(stdout)
 
 
