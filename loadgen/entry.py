@@ -78,6 +78,8 @@ def _explained(error: BaseException) -> int:
         return _said(f"loadgen: {_of(error)}", 1)
     if isinstance(error, click.exceptions.Abort):
         return signals.exit_code()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return _said(error.format_message(), error.exit_code, whole=True)
     if isinstance(error, click.ClickException):
         return _said(_usage(error) + f"Error: {_message(error)}", error.exit_code)
     if isinstance(error, MemoryError):
@@ -146,12 +148,12 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-def _said(message: str, code: int) -> int:
+def _said(message: str, code: int, *, whole: bool = False) -> int:
     """Write it to standard error, if that can be written to."""
     if sys.stderr is None:  # print would take that for standard output
         return code
     try:
-        print(readable(message), file=sys.stderr, flush=True)
+        print(message if whole else readable(message), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass  # there is nobody to tell
     return code

@@ -19,6 +19,7 @@ def folder(tmp_path, monkeypatch):
     hostile.furnish(here)
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr("loadgen.cli_flood._BURSTS", 1)  # most of the time of a small flood
     return here
 
 
