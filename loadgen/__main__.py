@@ -1,5 +1,6 @@
 """`python -m loadgen` is `loadgen`."""
 
-from loadgen.cli import main
+from loadgen.entry import main
 
-main()
+if __name__ == "__main__":
+    main()

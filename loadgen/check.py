@@ -11,7 +11,6 @@ form that no run can meet exactly is printed with its bias and without a verdict
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from typing import Any, Final
 
 from loadgen import theory
 from loadgen.flood import Flood, FloodSettings
-from loadgen.flood_compare import leave_interrupts_to_the_parent
 from loadgen.link import Kind
 from loadgen.metrics import Result
 from loadgen.streams import Purpose, Stream
 from loadgen.theory import Form
+from loadgen.workers import spread
 from loadgen.workload import room_of
 
 SEEDS: Final = 10
@@ -305,7 +304,8 @@ def _measure(job: Job) -> tuple[str, int, Figures, int]:
     phase = Stream(settings.seed, settings.replicate, Purpose.PHASE).uniform(1, warm_up // _LIVES)
     warm_up += int(phase[0])
     run = Measured(lengthened(settings, warm_up), warm_up)
-    run.run()
+    if run.run().partial:
+        raise KeyboardInterrupt
     return name, settings.replicate, run.figures(), run.runner.segments
 
 
@@ -313,9 +313,7 @@ def _measured(jobs: Sequence[Job], workers: int) -> Iterator[tuple[str, int, Fig
     if workers <= 1 or len(jobs) <= 1:
         yield from map(_measure, jobs)
         return
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(min(workers, len(jobs)), leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(_measure, jobs)
+    yield from spread(_measure, jobs, workers)
 
 
 # -- the result ---------------------------------------------------------------------------------------
@@ -379,6 +377,9 @@ def _result(
 def _row(question: Question, samples: list[Figures], points: int) -> dict[str, Any]:
     parts, wholes = zip(*(sample[question.figure] for sample in samples), strict=True)
     form = question.form
+    if not all(wholes):
+        what = question.name.replace("_", " ")
+        raise NoForm(f"{what}: a run had nothing to measure: longer --duration, more --clients or --rate")
     if form is theory.FORGERY or form is COOKIES:  # so rare that the runs say nothing of their spread
         own = theory.of_counts(sum(parts), sum(wholes))
         family = theory.of_counts(sum(parts), sum(wholes), theory.of_family(points))

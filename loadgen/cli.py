@@ -1,12 +1,12 @@
-"""The command line: the group of commands and its manual page. Nothing imports this file.
+"""The command line: the group of commands and its manual page. The process around it is `entry`.
 
-Each command has a room of its own (`cli_handshake` and so on); what they share is in `shell`.
+Each command has a module of its own (`cli_handshake` and so on); what they share is in `shell`.
 """
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -37,19 +37,25 @@ def _version() -> str:
         return "unknown"
 
 
+SETTINGS: Final[dict[str, Any]] = {
+    "help_option_names": ["-h", "--help"],
+    "auto_envvar_prefix": "LOADGEN",
+}
+
 EXIT_CODES: Final = """\
 EXIT CODES
 
 \b
     0  fine                  3  bad configuration, sysctl file or knob
     1  failed               99  a threshold was missed
-    2  wrong usage         130  interrupted; the partial result is reported
+    2  wrong usage         130  interrupted; the partial result is reported (SIGTERM: 143)
 """
 
 
-@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, epilog=EXIT_CODES, context_settings=SETTINGS)
 @click.version_option(_version(), prog_name="loadgen")
-def main() -> None:
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
+def main(debug: bool) -> None:
     """Drive TCP connections through two tcpcore engines and say what became of them.
 
     A client engine and a server engine are joined by a virtual link with delay, loss, duplication and
@@ -65,7 +71,8 @@ def main() -> None:
     \b
     FILES     --config FILE takes the options from a TOML file, the engine's knobs
               from its table [knobs]; --sysctl FILE takes a host's `sysctl -a`.
-              The command line wins over --config, which wins over --sysctl.
+              The command line wins over LOADGEN_COMMAND_OPTION in the environment
+              (LOADGEN_CLOSE_RTT=40ms), that over --config, which wins over --sysctl.
 
     \b
     EXAMPLES  loadgen handshake --connections 1M
@@ -77,6 +84,3 @@ def main() -> None:
 
 for command in (handshake, close, flood, profiles):
     main.add_command(command)
-
-if __name__ == "__main__":
-    main()

@@ -55,11 +55,11 @@ EXAMPLES
     "side goes on sending.",
 )
 @click.option(
-    "--half-close-bytes", type=opt.COUNT, default="10k", show_default=True, help="How much that is."
+    "--half-close-bytes", type=opt.BYTES, default="10k", show_default=True, help="How much that is."
 )
 @click.option(
     "--data",
-    type=opt.COUNT,
+    type=opt.BYTES,
     help="Bytes each client sends before the close. Default: 0, with --duplicates 1000.",
 )
 @click.option(

@@ -14,27 +14,28 @@ from loadgen.check import SEEDS, NoForm, check, outline, questions
 from loadgen.flood import Flood, FloodSettings
 from loadgen.flood_compare import POLICIES, compare, with_policy
 from loadgen.metrics import Result
+from loadgen.options import refuse
 from loadgen.shell import (
+    EXIT_FAILED,
     LINK,
     RUN,
     bar,
     finish,
     parse_thresholds,
     path_of,
-    refuse,
     require_memory,
     run_workload,
     shared,
 )
 from loadgen.spoof import KINDS, MAX_RATE, SPACINGS, SourceError, Sources
-from loadgen.units import UnitError, ZeroRate, format_count, parse_count, parse_rate
+from loadgen.units import UnitError, ZeroRate, format_count, parse_rate
 from loadgen.workload import CLIENT_BASE, SERVER_ADDRESS, room_of
 
 COOKIES: Final = ("off", "overflow", "always")
 
-_MOST_BACKLOG: Final = 2**31 - 1
 _MOST_CLIENTS: Final = 2**30
 _BURSTS: Final = 12
+_MOST_PERIODS: Final = 1_000_000  # of --on and --off
 
 
 class _Rate(click.ParamType[int]):
@@ -62,22 +63,6 @@ class _Rate(click.ParamType[int]):
                 "a tick of 1 ms would hold more than 100,000 segments",
             )
         return rate
-
-
-class _Backlog(click.ParamType[int]):
-    """A backlog that listen() could be given."""
-
-    name = "count"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value).strip()
-        try:
-            backlog = -parse_count(text[1:]) if text.startswith("-") else parse_count(text)
-        except UnitError as error:
-            self.fail(str(error), param, ctx)
-        if not 0 <= backlog <= _MOST_BACKLOG:
-            refuse("--backlog", f"expected 0 to {_MOST_BACKLOG}, got {text}")
-        return backlog
 
 
 @click.command(
@@ -169,7 +154,7 @@ EXAMPLES
 )
 @click.option("--client-addresses", type=click.IntRange(0, 1 << 20), default=0, help="Of the honest clients.")
 @shared(LINK)
-@click.option("--backlog", type=_Backlog(), help="Of the listening server. Default: somaxconn.")
+@click.option("--backlog", type=opt.BACKLOG, help="Of the listening server. Default: somaxconn.")
 @click.option(
     "--policy", metavar="POLICY", help=f"SYN-queue policy: {', '.join(POLICIES)}. Default: the profile's."
 )
@@ -269,13 +254,17 @@ def _check_forms(ctx: click.Context, settings: FloodSettings, given: dict[str, A
                 if show is not None:
                     show(100 * n // of, "checking", f"{n} of {of} runs")
 
-            result = check(settings, given["seeds"], workers, done)
+            try:
+                result = check(settings, given["seeds"], workers, done)
+            except NoForm as error:
+                raise opt.ConfigError(str(error)) from None
         outside = result.results["outside"]
         return result
 
     finish(ctx, run, thresholds, given)
     if outside:
-        ctx.exit(1)
+        click.echo(f"{outside} of the figures outside of the closed form's interval", err=True)
+        ctx.exit(EXIT_FAILED)
 
 
 def _settings(ctx: click.Context, given: dict[str, Any]) -> FloodSettings:
@@ -334,6 +323,8 @@ def _check(settings: FloodSettings) -> None:
     end = settings.end_ns if settings.stop_ns is None else settings.stop_ns
     if settings.start_ns >= min(end, settings.end_ns):
         refuse("--start", "the flood would begin when it, or the run, is over")
+    if settings.off_ns and (end - settings.start_ns) // (settings.on_ns + settings.off_ns) > _MOST_PERIODS:
+        refuse("--on, --off", f"expected at most {format_count(_MOST_PERIODS)} bursts in the run")
     if settings.count == 0:
         refuse("--count", "expected at least 1")
     backlog, knobs = settings.backlog, settings.knobs

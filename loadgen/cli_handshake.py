@@ -32,7 +32,7 @@ EXAMPLES
 @click.option(
     "--duration",
     type=opt.TIME,
-    help="Stop at this virtual time; what is unresolved then is pending. "
+    help="Stop at this virtual time; what is unresolved then is pending or in flight. "
     "With --rate and no --connections: how long to open.",
 )
 @click.option(

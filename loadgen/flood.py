@@ -269,9 +269,18 @@ class Flood(Workload[FloodSettings]):
 
     # -- the result ---------------------------------------------------------------
 
-    def _ghosts(self) -> int:
-        """The client believes it is connected, the server's application has not got it."""
-        return int(np.count_nonzero(self._believing() & (self.served_at == _NEVER)))
+    def _unserved(self) -> tuple[int, int]:
+        """The client believes it is connected, the server's application has not got it: ghosts, and where the
+        run was interrupted those that the server may still decide on."""
+        conns = self.conns[self._believing() & (self.served_at == _NEVER)]
+        if not self.partial or not len(conns):
+            return len(conns), 0
+        address, port = tuples_of(self.client, conns)
+        heard = self.server.lookup(address, port, SERVER_ADDRESS, SERVER_PORT) != 0
+        if (under_way := self._names_under_way()) is not None:
+            heard |= under_way[self.names.of(address, port)]
+        in_flight = int(np.count_nonzero(heard))
+        return len(conns) - in_flight, in_flight
 
     def _believing(self) -> npt.NDArray[np.bool_]:
         """By client: connect() has returned and nothing has been heard to the contrary."""
@@ -335,7 +344,7 @@ class Flood(Workload[FloodSettings]):
                 "overflows": self._overflows(),
                 "mean": mean_half_open,
                 "peak": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]),
-                "peak_bytes": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]) * BLOCK.itemsize,
+                "simulator_bytes": int(self.runner.peaks[SERVER][State.SYN_RECEIVED]) * BLOCK.itemsize,
             },
             "accept_queue": {"mean": mean_waiting, "peak": watch.peak_accept},
             "residence_answered_ms": watch.answered.spread_ms(),
@@ -365,7 +374,10 @@ class Flood(Workload[FloodSettings]):
                 "resets": outside[Kind.RST],
                 "per_spoofed": share(sum(outside), sent),
             },
-            "server_blocks": {"peak": watch.peak_blocks, "peak_bytes": watch.peak_blocks * BLOCK.itemsize},
+            "server_blocks": {
+                "peak": watch.peak_blocks,
+                "simulator_bytes": watch.peak_blocks * BLOCK.itemsize,
+            },
         }
         results["detection"] = self._detection()
         return results

@@ -7,15 +7,15 @@ same clients at the same moments. Each run is a process's own; how many work at 
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from loadgen import signals
 from loadgen.flood import FloodSettings, simulate
 from loadgen.metrics import Result
 from loadgen.units import format_count, format_duration
+from loadgen.workers import spread
 
 POLICIES: Final = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
 
@@ -69,6 +69,7 @@ def compare(
                 break
     except KeyboardInterrupt:
         partial = True
+        signals.honoured()
     finished = {name: r for name in runs if (r := finished.get(name)) is not None and not r.partial}
     return _compared(settings, finished, time.perf_counter() - began, partial)
 
@@ -79,17 +80,11 @@ def _results(runs: dict[str, FloodSettings], workers: int) -> Iterator[tuple[str
         return
     # The longest first, so that no worker is left alone with one at the end.
     order = sorted(runs, key=lambda name: (runs[name].knobs.tcp_syncookies, name in _REFUSING))
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Pool(min(workers, len(runs)), leave_interrupts_to_the_parent) as pool:
-        yield from pool.imap_unordered(_run, [(name, runs[name]) for name in order])
+    yield from spread(_run, [(name, runs[name]) for name in order], workers)
 
 
 def _run(item: tuple[str, FloodSettings]) -> tuple[str, Result]:
     return item[0], simulate(item[1])
-
-
-def leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 # -- the result ---------------------------------------------------------------------

@@ -250,6 +250,10 @@ class Calendar:
             taken += self._due.pop(heapq.heappop(self._times))
         return taken
 
+    def all(self) -> list[Segments]:
+        """Everything, in no order."""
+        return [segs for batches in self._due.values() for segs in batches]
+
 
 class _Dice:
     """The random streams of one direction."""
@@ -351,6 +355,15 @@ class Link:
     def collect(self, to: int, now: int) -> list[Segments]:
         """What arrives at side `to` by now, without the late copies."""
         return self._calendars[to].take(now)
+
+    def give_back(self, to: int, now: int, batches: list[Segments]) -> None:
+        """Collected and not delivered after all: the run was interrupted."""
+        for segs in batches:
+            self._calendars[to].add(now, segs)
+
+    def under_way(self, to: int) -> list[Segments]:
+        """What has not yet arrived at side `to`, late copies aside."""
+        return self._calendars[to].all()
 
     @property
     def idle(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path as FilePath
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
@@ -34,10 +34,22 @@ _OURS: Final = {
 }
 
 
+#: Times that an option takes: a year, so that sums of some stay far from the end of 64-bit nanoseconds.
+LONGEST_NS: Final = 365 * 86400 * 10**9
+#: A configuration is text that somebody has written, or `sysctl -a`.
+LARGEST_FILE: Final = 16 << 20
+_LONGEST_NAME: Final = 100  # a longer one is nobody's typing error
+
+
 class ConfigError(click.ClickException):
     """A bad configuration file, sysctl file or knob."""
 
     exit_code = 3
+
+
+def refuse(name: str, message: str) -> NoReturn:
+    """Bad input: exit 3, with the option's name."""
+    raise ConfigError(f"{name}: {message}")
 
 
 T = TypeVar("T")
@@ -47,9 +59,15 @@ class _Unit(click.ParamType[T]):
     """A value that one of the parsers of `units` reads."""
 
     def __init__(
-        self, name: str, parse: Callable[[str], T], least: T | None = None, most: T | None = None
+        self,
+        name: str,
+        parse: Callable[[str], T],
+        least: T | None = None,
+        most: T | None = None,
+        say: Callable[[T], str] = str,
     ) -> None:
         self.name = name
+        self._say = say
         self._parse = parse
         self._least = least
         self._most = most
@@ -60,17 +78,51 @@ class _Unit(click.ParamType[T]):
         except UnitError as error:
             self.fail(str(error), param, ctx)
         if self._least is not None and parsed < self._least:  # type: ignore[operator]
-            self.fail(f"expected at least {self._least}, got {value}", param, ctx)
+            self.fail(f"expected at least {self._say(self._least)}, got {value}", param, ctx)
         if self._most is not None and parsed > self._most:  # type: ignore[operator]
-            self.fail(f"expected at most {self._most}, got {value}", param, ctx)
+            self.fail(f"expected at most {self._say(self._most)}, got {value}", param, ctx)
         return parsed
 
 
-COUNT: Final = _Unit("count", parse_count)
+class _Backlog(click.ParamType[int]):
+    """A backlog that listen() could be given."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip()
+        try:
+            backlog = -parse_count(text[1:]) if text.startswith("-") else parse_count(text)
+        except UnitError as error:
+            self.fail(str(error), param, ctx)
+        if not 0 <= backlog <= MOST_BACKLOG:
+            refuse("--backlog", f"expected 0 to {MOST_BACKLOG}, got {text}")
+        return backlog
+
+
+MOST_BACKLOG: Final = 2**31 - 1
+COUNT: Final = _Unit("count", parse_count, 0, 2**53)  # whole numbers that a float tells apart
+BYTES: Final = _Unit("count", parse_count, 0, 2**30)  # of one connection; sequence numbers go to 2**32
+BACKLOG: Final = _Backlog()
 CONNECTIONS: Final = _Unit("count", parse_count, 1, 2**30)  # as many as an engine can have blocks
-RATE: Final = _Unit("rate", parse_rate)
-TIME: Final = _Unit("time", parse_duration)
+RATE: Final = _Unit("rate", parse_rate, 1, 10**12, lambda rate: f"{rate // 10**12}G/s")
+TIME: Final = _Unit("time", parse_duration, 0, LONGEST_NS, lambda ns: f"{ns // (86400 * 10**9)}d")
 SHARE: Final = _Unit("share", parse_share)
+
+
+class _File(click.Path):
+    """A name of a file, given as a Path; no name has a NUL in it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=FilePath)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "\0" in str(value):
+            self.fail(f"expected the name of a file, got {str(value)!r}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE: Final = _File()
 
 
 def parse_rates(text: str, bare: Iterable[Kind]) -> Rates:
@@ -96,15 +148,23 @@ DATA_ONLY: Final = _Unit("share", lambda text: parse_rates(text, (Kind.DATA,)))
 
 def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or nothing."""
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(name, list(known), n=1) if len(name) <= _LONGEST_NAME else []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def read_text(path: FilePath, what: str) -> str:
     """The file's text; ConfigError when there is none to read."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise ConfigError(f"{what} {path}: expected at most {LARGEST_FILE >> 20} MiB")
+        return content.decode("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{what} {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{what} {path}: no UTF-8 text: {error.reason} at byte {error.start:,}") from None
+    except ValueError as error:  # a NUL in the name
         raise ConfigError(f"{what} {path}: {error}") from None
 
 
@@ -120,7 +180,7 @@ KNOB_OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     ),
     "sysctl": click.option(
         "--sysctl",
-        type=click.Path(path_type=FilePath),
+        type=FILE,
         metavar="FILE",
         help="Knobs of both ends from a host's own `sysctl -a`, over those of --profile.",
     ),
@@ -150,11 +210,14 @@ def load_config(ctx: click.Context, param: click.Parameter, value: FilePath | No
         return None
     try:
         document = tomllib.loads(read_text(value, "config"))
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(f"config {value}: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and numbers with more digits than Python converts
         raise ConfigError(f"config {value}: {error}") from None
     wanted = document.pop("command", ctx.info_name)
     if wanted != ctx.info_name:
-        raise ConfigError(f"config {value}: it is for 'loadgen {wanted}', not for 'loadgen {ctx.info_name}'")
+        other = f"loadgen {wanted}"
+        raise ConfigError(f"config {value}: it is for {other!r}, not for 'loadgen {ctx.info_name}'")
     knobs = document.pop("knobs", {})
     if not isinstance(knobs, dict):
         raise ConfigError(f"config {value}: knobs: expected a table [knobs], got {knobs!r}")
@@ -201,9 +264,9 @@ def parse_knob(text: str) -> tuple[str, Any]:
 def _knob_value(name: str, text: str) -> Any:
     if isinstance(getattr(Config, name, None), str):
         # a choice by name, of which "none" may be one, or by number
-        return int(text) if text.isdigit() else text
+        return int(text) if _is_number(text) else text
     words = text.replace(",", " ").split()
-    if len(words) == 2 and all(word.isdigit() for word in words):
+    if len(words) == 2 and all(map(_is_number, words)):
         return int(words[0]), int(words[1])
     named = {"none": None, "true": True, "on": True, "false": False, "off": False}
     if text.lower() in named:
@@ -212,6 +275,11 @@ def _knob_value(name: str, text: str) -> Any:
         return parse_count(text)
     except UnitError:
         return text
+
+
+def _is_number(text: str) -> bool:
+    """Whether `int` can be given this: decimal digits of ASCII, and not thousands of them."""
+    return text.isascii() and text.isdigit() and len(text) <= 20
 
 
 def build_knobs(
@@ -239,7 +307,7 @@ def build_knobs(
     taken = {} if sysctl is None else read_sysctl(sysctl, verbose)
     try:
         return base.replace(**{**taken, **chosen}), frozenset(chosen) | frozenset(taken)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{'knobs' if sysctl is None else f'{sysctl} and knobs'}: {error}") from None
 
 
@@ -263,7 +331,7 @@ def read_sysctl(path: FilePath, verbose: bool) -> dict[str, Any]:
     there if `verbose`."""
     try:
         host = Config.from_sysctl(read_text(path, "sysctl"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: {error}") from None
     note = f"{path}: {len(host.sysctl_taken)} knobs taken, {host.sysctl_ignored} other keys ignored"
     click.echo(note + ("" if verbose or not host.sysctl_ignored else " (-v lists them)"), err=True)

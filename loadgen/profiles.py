@@ -137,7 +137,7 @@ EXAMPLES
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=opt.FILE,
     metavar="FILE",
     help="Write it there, whole or not at all, instead of to standard output.",
 )

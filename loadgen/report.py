@@ -1,16 +1,12 @@
-"""A result as a table for people, as JSON or CSV for programs; a file is written whole or not at all."""
+"""A result as a table for people, as JSON or CSV for programs; `output` writes it."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -46,8 +42,10 @@ def as_table(
         force_terminal=colour,
         no_color=not colour,
         width=width or 100,
+        height=100,
         highlight=False,
         markup=False,
+        emoji=False,
     )
     title = f"loadgen {result.command}, seed {result.seed}"
     console.print(title + (" -- INTERRUPTED, partial result" if result.partial else ""), style="bold")
@@ -72,7 +70,7 @@ def as_table(
         console.print(_stages_table(stages))
     if result.series.get("floods") or result.series.get("alarms"):
         console.print(_floods_table(result.series))
-    console.print(_figures_table("wall", _figures(result.wall)))
+    console.print(_figures_table("wall: this simulation, not a host", _figures(result.wall)))
     figures = result.figures()
     verdicts = [(threshold, threshold.met(figures)) for threshold in thresholds]
     if verdicts:
@@ -188,6 +186,10 @@ def _floods_table(series: Mapping[str, Any]) -> Table:
     return table
 
 
+#: Endings of a record's name that are the unit of all its figures.
+_UNITS: Final = ("_ms", "_bytes", "_bytes_per_connection")
+
+
 def _figures(tree: Mapping[str, Any]) -> dict[str, str]:
     """Inner records become one line each; units are read from the names."""
     rows: dict[str, str] = {}
@@ -196,7 +198,7 @@ def _figures(tree: Mapping[str, Any]) -> dict[str, str]:
             rows[name.removesuffix("_ms")] = "no samples"
         elif isinstance(value, Mapping):
             rows[name.removesuffix("_ms")] = ", ".join(
-                f"{key} {_value(name if name.endswith('_ms') and key != 'count' else key, inner)}"
+                f"{key} {_value(name if name.endswith(_UNITS) and key != 'count' else key, inner)}"
                 for key, inner in value.items()
             )
         else:
@@ -215,26 +217,8 @@ def _value(name: str, value: Any) -> str:
         return format_duration(value * 1e9)
     if name.endswith("_ratio"):
         return format_share(value)
-    if name.endswith("_bytes"):
+    if name.endswith(("_bytes", "_bytes_per_connection")):
         return format_bytes(value)
     if isinstance(value, float):
         return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.3g}"
     return format_count(value)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `path` in one step: a reader sees the old file or the new one, never half of it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise

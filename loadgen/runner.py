@@ -18,6 +18,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from loadgen import signals
 from loadgen.link import CLIENT, SERVER, Link, Segments
 from loadgen.stateless import StatelessClient
 from tcpcore import SEGMENT, Engine, State, join
@@ -186,6 +187,7 @@ class Runner:
     def call(self, side: int, method: Callable[..., Segments], conns: Handles) -> None:
         """An engine's `method(conns, now)`, batch by batch; what it emits (a row each at most) is sent."""
         for part in self.parts(len(conns)):
+            signals.check()
             self._touched[side] = True
             began = time.perf_counter()
             out = method(conns[part], self.now, out=self._ribbon.room(part.stop - part.start))
@@ -196,6 +198,7 @@ class Runner:
     def write(self, side: int, conns: Handles, nbytes: int) -> None:
         """The application on one side sends `nbytes` on each connection."""
         for part in self.parts(len(conns)):
+            signals.check()
             self._touched[side] = True
             began = time.perf_counter()
             out = self.engines[side].send(conns[part], nbytes, self.now)
@@ -207,6 +210,7 @@ class Runner:
         """Segments from outside reach `side` now; whatever answers them goes to nobody and is counted."""
         self._touched[side] = True
         for part in self.parts(len(segs)):
+            signals.check()
             began = time.perf_counter()
             rows = segs[part]
             out = self.engines[side].receive(rows, self.now, out=self._ribbon.room(2 * len(rows)))
@@ -231,6 +235,7 @@ class Runner:
         True when `done()` was reached.
         """
         while not done():
+            signals.check()
             upcoming = self._next_time()
             if upcoming is None or (until is not None and upcoming > until):
                 if until is not None:
@@ -272,6 +277,7 @@ class Runner:
     def _fire(self, side: int, engine: End) -> None:
         due = engine.next_timer()
         while due is not None and due <= self.now:
+            signals.check()
             self._touched[side] = True
             began = time.perf_counter()
             out = engine.advance(self.now, out=self._ribbon.room(2 * self.batch))
@@ -283,8 +289,14 @@ class Runner:
         arrivals = deque(self.link.collect(side, self.now))
         if not arrivals:
             return False
-        for segs in self._evened(arrivals):
-            self._receive(side, segs)
+        batches = self._evened(arrivals)
+        for segs in batches:
+            try:
+                signals.check()
+                self._receive(side, segs)
+            except KeyboardInterrupt:
+                self.link.give_back(side, self.now, [segs, *batches])
+                raise
         self._note_peaks(side)
         return True
 

@@ -1,7 +1,7 @@
 """What the commands share: options, the settings behind them, progress, output, exit codes.
 
 Exit codes: 0 fine, 1 failed, 2 usage, 3 bad configuration or input, 99 a threshold was missed,
-130 interrupted (what was measured so far is still reported, marked partial).
+130 interrupted, 143 by SIGTERM (what was measured so far is still reported, marked partial).
 """
 
 from __future__ import annotations
@@ -12,22 +12,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path as FilePath
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loadgen import options as opt
+from loadgen import signals
 from loadgen.balance import Imbalance
 from loadgen.link import Path, Rates
 from loadgen.metrics import Result, Threshold, ThresholdError
-from loadgen.report import as_csv, as_json, as_table, write_whole
+from loadgen.output import OutputError, check_writable, write_file, write_stdout
+from loadgen.report import as_csv, as_json, as_table
 from loadgen.units import format_bytes, format_count, format_duration
+from loadgen.workers import WorkerLost
 from loadgen.workload import MAX_CLIENTS, Settings, Workload
 
+EXIT_FAILED: Final = 1
 EXIT_THRESHOLD: Final = 99
-EXIT_INTERRUPTED: Final = 130
 BIG_RUN: Final = 1_000_000  # connections from which the memory estimate is printed
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -86,7 +89,7 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
         help="Keep the open connections for this long.",
     ),
     "backlog": click.option(
-        "--backlog", type=opt.COUNT, help="Of the listening server. Default: somaxconn."
+        "--backlog", type=opt.BACKLOG, help="Of the listening server. Default: somaxconn."
     ),
     "clients": click.option(
         "--clients",
@@ -134,13 +137,14 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
     ),
     "output": click.option(
         "--output",
-        type=click.Path(path_type=FilePath, dir_okay=False),
+        type=opt.FILE,
         metavar="FILE",
-        help="Write the result there, whole or not at all, instead of to standard output.",
+        help="Write the result there instead of to standard output: a regular file whole or not at all, "
+        "through a device, FIFO or symbolic link.",
     ),
     "config": click.option(
         "--config",
-        type=click.Path(path_type=FilePath),
+        type=opt.FILE,
         metavar="FILE",
         is_eager=True,
         callback=opt.load_config,
@@ -217,12 +221,12 @@ def require_memory(settings: Settings) -> None:
     need, connections = settings.memory_bytes(), format_count(settings.connections)
     if need > _memory_of_this_machine():
         raise click.ClickException(
-            f"{connections} connections need about {format_bytes(need)} of memory, "
+            f"to simulate {connections} connections takes about {format_bytes(need)} of memory, "
             f"this machine has {format_bytes(_memory_of_this_machine())}"
         )
     if settings.connections >= BIG_RUN:
         click.echo(
-            f"memory: about {format_bytes(need)} for {connections} connections, "
+            f"memory of this simulation: about {format_bytes(need)} for {connections} connections, "
             f"{'the server' if settings.stateless else 'both ends'}; "
             f"{settings.client_addresses} client addresses",
             err=True,
@@ -252,22 +256,26 @@ def finish(
     ctx: click.Context, run: Callable[[], Result], thresholds: list[Threshold], given: dict[str, Any]
 ) -> None:
     """Run, write the result, leave with the right exit code."""
+    chosen = format_of(given["format"], given["output"])
     try:
         result = run()
     except MemoryError as error:
-        raise click.ClickException(f"out of memory: {error}") from None
+        raise click.ClickException(f"out of memory{f': {error}' if str(error) else ''}") from None
     except Imbalance as error:
         raise click.ClickException(f"internal error, please report it: {error}") from None
+    except WorkerLost as error:
+        raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
-        ctx.exit(EXIT_INTERRUPTED)
-    present(
-        {"json": lambda: as_json(result), "csv": lambda: as_csv(result)},
-        lambda colour, width: as_table(result, thresholds, colour=colour, width=width),
-        given["format"],
-        given["output"],
-    )
-    if result.partial:
-        ctx.exit(EXIT_INTERRUPTED)
+        ctx.exit(signals.exit_code())
+    with signals.later():
+        present(
+            {"json": lambda: as_json(result), "csv": lambda: as_csv(result)},
+            lambda colour, width: as_table(result, thresholds, colour=colour, width=width),
+            chosen,
+            given["output"],
+        )
+        if result.partial or signals.pending():
+            ctx.exit(signals.exit_code())
     figures = result.figures()
     missed = [threshold.text for threshold in thresholds if not threshold.met(figures)]
     if missed:
@@ -281,12 +289,38 @@ def parse_thresholds(texts: tuple[str, ...], tiny: Callable[[], Result]) -> list
         return []
     try:
         parsed = [Threshold.parse(text) for text in texts]
-        known = tiny().figures()
+        result = tiny()
+        if result.partial:
+            raise KeyboardInterrupt
+        known = result.figures()
         for threshold in parsed:
             threshold.check_name(known)
     except ThresholdError as error:
         raise click.BadParameter(str(error), param_hint="'--threshold'") from None
     return parsed
+
+
+_FORMATS: Final = {"": "table", ".txt": "table", ".json": "json", ".csv": "csv"}
+
+
+def format_of(format_: str | None, output: FilePath | None) -> str:
+    """table, json or csv: as asked for, else by the name of the output; refuse a name that says neither, and
+    a place that cannot be written to."""
+    if output is not None:
+        try:
+            check_writable(output)
+        except OutputError as error:
+            raise click.ClickException(str(error)) from None
+    if format_ is not None:
+        return format_
+    suffix = output.suffix.lower() if output is not None else ""
+    if suffix not in _FORMATS:
+        known = ", ".join(filter(None, _FORMATS))
+        raise click.BadParameter(
+            f"no format is called {suffix!r}{opt.hint(suffix, _FORMATS)}: expected {known}, or --format",
+            param_hint="'--output'",
+        )
+    return _FORMATS[suffix]
 
 
 def present(
@@ -295,22 +329,21 @@ def present(
     format_: str | None,
     output: FilePath | None,
 ) -> None:
-    """Write one of the texts, by format, to `output`, whole or not at all, or to standard output. The table
-    is told whether to use colour and how wide the terminal is, None where there is none."""
-    suffix = output.suffix.lower() if output else ""
-    chosen = format_ or {".json": "json", ".csv": "csv"}.get(suffix, "table")
+    """Write one of the texts, by format, to `output` or to standard output. The table is told whether to use
+    colour and how wide the terminal is, None where there is none."""
+    chosen = format_of(format_, output)
     if chosen in texts:
         text = texts[chosen]()
     else:
-        terminal = output is None and sys.stdout.isatty()
+        terminal = output is None and sys.stdout is not None and sys.stdout.isatty()
         text = table(terminal and not os.environ.get("NO_COLOR"), Console().width if terminal else None)
-    if output is None:
-        click.echo(text, nl=False)
-        return
     try:
-        write_whole(output, text)
-    except OSError as error:
-        raise click.ClickException(f"cannot write {output}: {error}") from None
+        if output is None:
+            write_stdout(text)
+        else:
+            write_file(output, text)
+    except OutputError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @contextmanager
@@ -321,9 +354,9 @@ def bar(first: str, total: int) -> Iterator[Callable[[int, str, str], None] | No
         yield None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
@@ -351,8 +384,3 @@ def _progress(run: Workload[Any]) -> Iterator[None]:
         if show is not None:
             run.runner.tick = tick
         yield
-
-
-def refuse(name: str, message: str) -> NoReturn:
-    """Bad input: exit 3, with the option's name."""
-    raise opt.ConfigError(f"{name}: {message}")

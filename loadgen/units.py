@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Final
 
 _NUMBER: Final = re.compile(r"\s*([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE]([0-9]))?\s*([A-Za-z%µ/]*)\s*")
@@ -36,6 +36,10 @@ _TIMES: Final[Mapping[str, int]] = {
 }
 
 
+_LONGEST: Final = 64  # characters of a number with its unit
+_DIGITS: Final = 200  # enough for the product of any such number and any unit to be exact
+
+
 class UnitError(ValueError):
     """Text that is no number of the kind asked for; the message says what would be."""
 
@@ -45,20 +49,28 @@ class ZeroRate(UnitError):
 
 
 def _split(text: str, expected: str) -> tuple[Decimal, str]:
-    found = _NUMBER.fullmatch(text)
+    found = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if found is None:
         raise UnitError(f"expected {expected}, got {text!r}")
     number, exponent, unit = found.groups()
     return Decimal(number.replace("_", "")).scaleb(int(exponent or 0)), unit
 
 
+def _times(number: Decimal, multiple: int) -> Decimal:
+    """The exact product."""
+    with localcontext() as context:
+        context.prec = _DIGITS
+        return number * multiple
+
+
 def parse_count(text: str) -> int:
     """`250`, `50k`, `1.5M`, `64Ki` as a whole number."""
     expected = "a whole number such as 250, 50k or 1.5M"
     number, unit = _split(text, expected)
-    if unit not in _MULTIPLES or number * _MULTIPLES[unit] % 1:
+    count = _times(number, _MULTIPLES.get(unit, 0))
+    if unit not in _MULTIPLES or count != int(count):
         raise UnitError(f"expected {expected}, got {text!r}")
-    return int(number * _MULTIPLES[unit])
+    return int(count)
 
 
 def parse_rate(text: str) -> int:
@@ -69,7 +81,7 @@ def parse_rate(text: str) -> int:
     per = per or "s"
     if multiple not in _MULTIPLES or per not in _TIMES:
         raise UnitError(f"expected {expected}, got {text!r}")
-    rate = int(number * _MULTIPLES[multiple] * 10**12 / _TIMES[per])
+    rate = int(_times(number, _MULTIPLES[multiple] * 10**12)) // _TIMES[per]
     if rate == 0:
         raise ZeroRate(f"expected {expected} of at least one event in 1000 s, got {text!r}")
     return rate
@@ -81,14 +93,14 @@ def parse_duration(text: str) -> int:
     number, unit = _split(text, expected)
     if unit not in _TIMES and not (unit == "" and number == 0):
         raise UnitError(f"expected {expected}, got {text!r}")
-    return int(number * _TIMES[unit or "ns"])
+    return int(_times(number, _TIMES[unit or "ns"]))
 
 
 def parse_share(text: str) -> float:
     """`1%`, `0.1%` or `0.01` as a share of one."""
     expected = "a share such as 1%, 0.1% or 0.01 (at most 100%)"
     number, unit = _split(text, expected)
-    share = number / 100 if unit == "%" else number
+    share = number.scaleb(-2) if unit == "%" else number
     if unit not in ("", "%") or share > 1:
         raise UnitError(f"expected {expected}, got {text!r}")
     return float(share)
@@ -103,7 +115,7 @@ def parse_quantity(text: str) -> tuple[float, bool]:
         return parse_duration(text) / 1e6, True
     if unit in _MULTIPLES:
         number, _ = _split(text, "a number")
-        return float(number * _MULTIPLES[unit]), False
+        return float(_times(number, _MULTIPLES[unit])), False
     raise UnitError(f"expected a number such as 0.999, 99.9%, 50k or 40ms, got {text!r}")
 
 

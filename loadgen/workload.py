@@ -1,8 +1,11 @@
 """What the workloads share: their settings, the two engines, opening connections, the result.
 
 A workload opens N connections, flat out (all at virtual time 0) or at a rate, and says what became of them:
-*connected* (the client's connect() returned), *served* (the server's application has it) and *ghost* (the
-client thinks it is connected, the server has forgotten it or never accepted it).
+*connected* (the client's connect() returned), *served* (the server's application has it), *ghost* (the
+client thinks it is connected, the server has forgotten it or never accepted it), *in flight* (connected, and
+the server has not yet heard of it or not decided), *pending* (connect() has not returned yet), *failed*
+(connect() returned an error) and *not started*. Always: attempted = connected + pending + failed, and with
+those not started as many as were asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any, ClassVar, Final, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from loadgen import signals
 from loadgen.balance import imbalances, require
 from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker, pick
 from loadgen.metrics import Result, Tally, share, spread_ms
@@ -196,6 +200,7 @@ class Workload(Generic[S]):
         self.runner = Runner(self.client, self.server, self.link, self, settings.batch)
         self.on_stage: Callable[[str], None] = lambda name: None
         self.conns: Handles = np.zeros(n, dtype=np.uint64)
+        self.partial = False  # interrupted
         self.attempted = 0
         self.connected = 0
         self.served = 0
@@ -272,15 +277,18 @@ class Workload(Generic[S]):
     def run(self) -> Result:
         """Play, balance the books, report. Raises Imbalance when they do not balance."""
         began = time.perf_counter()
-        partial = False
+        self.partial = False
         try:
-            self._play()
+            with signals.at_checks():
+                self._play()
         except KeyboardInterrupt:
-            partial = True
+            self.partial = True
+            signals.honoured()
         elapsed_s = time.perf_counter() - began
-        if not partial:  # a call that was interrupted has done its work, but not told us
-            require(imbalances(self.runner) + self._imbalances())
-        return self._report(elapsed_s, partial)
+        with signals.later():
+            if not self.partial:  # a call that was interrupted has done its work, but not told us
+                require(imbalances(self.runner) + self._imbalances())
+            return self._report(elapsed_s, self.partial)
 
     def progress(self) -> int:
         """How many connections have got through what is being done."""
@@ -312,13 +320,14 @@ class Workload(Generic[S]):
         until = self._arrivals.due(runner.now)
         addresses = np.uint32(self.settings.client_addresses)
         paint = self._put_data if self.settings.syn_data else None
-        self.attempted = until
         for part in runner.parts(until - first):
+            signals.check()
             index = np.arange(first + part.start, first + part.stop, dtype=np.uint32)
             src = np.uint32(CLIENT_BASE) + index % addresses
             conns = runner.open(SERVER_ADDRESS, SERVER_PORT, src, paint=paint)
             self._opened_at[slots_of(conns[conns != 0])] = runner.now
             self.conns[first + part.start : first + part.stop] = conns
+            self.attempted = first + part.stop
         if until < self.settings.connections:
             runner.post(self._grid(self._arrivals.at(until)), self._open_due)
 
@@ -356,22 +365,40 @@ class Workload(Generic[S]):
 
     # -- the result ---------------------------------------------------------------
 
-    def _ghosts(self) -> int:
-        """Connections the client holds for established and the server has not (all rows, slow, once)."""
+    def _unserved(self) -> tuple[int, int]:
+        """Connections the client holds for established and the server does not: those it will never have,
+        the ghosts, and those it has not yet heard of or decided on (all rows, slow, once)."""
         ours, theirs = (int(counts[State.ESTABLISHED]) for counts in self.runner.populations())
         if ours == 0:
-            return 0
+            return 0, 0
         if ours == theirs == self.connected:
-            return 0  # the server's are all of ours: it had an ACK of each, and no client has lost one
-        found = 0
+            return 0, 0  # the server's are all of ours: it had an ACK of each, and no client has lost one
+        under_way = self._names_under_way()
+        ghosts = in_flight = 0
         for start in range(0, self.attempted, _AUDIT_ROWS):
             conns = self.conns[start : start + _AUDIT_ROWS]
             conns = self._established(conns[conns != 0])
             address, port = tuples_of(self.client, conns)
             peers = self.server.lookup(address, port, SERVER_ADDRESS, SERVER_PORT)
-            half_open = states_of(self.server, peers) == State.SYN_RECEIVED
-            found += int(np.count_nonzero((peers == 0) | half_open))
-        return found
+            half_open = (peers != 0) & (states_of(self.server, peers) == State.SYN_RECEIVED)
+            unknown = peers == 0
+            if under_way is not None:
+                unheard = unknown & under_way[self.names.of(address, port)]
+                unknown &= ~unheard
+                in_flight += int(np.count_nonzero(unheard))
+            ghosts += int(np.count_nonzero(unknown))
+            in_flight += int(np.count_nonzero(half_open))
+        return ghosts, in_flight
+
+    def _names_under_way(self) -> npt.NDArray[np.bool_] | None:
+        """By name, whether the link has a segment of that client for the server; None where it has none."""
+        batches = self.link.under_way(SERVER)
+        if not batches:
+            return None
+        names: npt.NDArray[np.bool_] = np.zeros(self.names.size, dtype=np.bool_)
+        for segs in batches:
+            names[self.names.of_segments(segs, CLIENT)] = True
+        return names
 
     def _established(self, conns: Handles) -> Handles:
         """Those of the client's handles that are not stale and established."""
@@ -388,14 +415,18 @@ class Workload(Generic[S]):
         wall = self._wall(elapsed_s)  # before the audit reads pages nobody has touched
         pending = int(self.client.state_counts()[State.SYN_SENT])
         backlog = int(self.server.room(self.listener)["backlog"])
+        ghosts, in_flight = self._unserved()
+        attempted = max(self.attempted, self.connected + pending)  # a call that was interrupted did not say
         results: dict[str, Any] = {
-            "attempted": self.attempted,
+            "attempted": attempted,
             "connected": self.connected,
             "served": self.served,
-            "ghost": self._ghosts(),
+            "ghost": ghosts,
+            "in_flight": in_flight,
             "pending": pending,
-            "failed": self.attempted - self.connected - pending,
-            "success_ratio": share(self.served, self.attempted),
+            "failed": attempted - self.connected - pending,
+            "not_started": self.settings.connections - attempted,
+            "success_ratio": share(self.served, attempted),
             "handshake_ms": spread_ms(*self._waits.counted()),
             "peak_half_open": int(runner.peaks[SERVER][State.SYN_RECEIVED]),
             "backlog": {
@@ -448,7 +479,8 @@ class Workload(Generic[S]):
         return series
 
     def _wall(self, elapsed_s: float) -> dict[str, Any]:
-        """Measured on this machine: times, and memory by touched pages."""
+        """Measured on this machine: times, and the memory of this simulation by touched pages. What a host
+        would need is another question, and no figure here answers it."""
         engine_s, segments = self.runner.engine_s, self.runner.segments
         touched = {
             name: int(engine.gauges()["bytes_total"])
@@ -461,8 +493,8 @@ class Workload(Generic[S]):
             "segments": segments,
             "segments_per_s": segments / elapsed_s if elapsed_s else None,
             "engine_segments_per_s": segments / engine_s if engine_s else None,
-            "memory": {f"{name}_bytes": used for name, used in touched.items()},
-            "bytes_per_connection": {
+            "simulator_bytes": touched,
+            "simulator_bytes_per_connection": {
                 name: share(used, int(self.runner.peaks[side][State.ESTABLISHED]))
                 for side, (name, used) in enumerate(touched.items())
             },

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.metrics import Result, Threshold, ThresholdError, share, spread_ms
-from loadgen.report import as_csv, as_json, as_table, write_whole
+from loadgen.output import OutputError, write_file
+from loadgen.report import as_csv, as_json, as_table
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300))
@@ -146,9 +147,9 @@ def test_colour_on_request(result):
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
-    write_whole(path, "first")
-    monkeypatch.setattr("os.replace", lambda *names: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(path, "second")
+    write_file(path, "first")
+    monkeypatch.setattr("os.replace", lambda *names: (_ for _ in ()).throw(OSError(28, "disk full")))
+    with pytest.raises(OutputError, match="disk full"):
+        write_file(path, "second")
     assert path.read_text() == "first"
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]

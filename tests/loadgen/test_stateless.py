@@ -65,7 +65,7 @@ def test_close_is_the_same(by, delay, knobs):
 def test_the_client_keeps_nine_bytes_per_connection():
     run = Handshake(Settings(connections=N, stateless=True))
     result = run.run()
-    assert result.wall["bytes_per_connection"]["client"] == 9
+    assert result.wall["simulator_bytes_per_connection"]["client"] == 9
     assert run.settings.memory_bytes() < Settings(connections=N).memory_bytes()
 
 

@@ -133,7 +133,7 @@ def test_every_compiled_module_has_a_stub():
 
 def test_packages_are_marked_typed_and_the_command_is_named():
     assert (ROOT / "tcpcore" / "py.typed").exists() and (ROOT / "loadgen" / "py.typed").exists()
-    assert PROJECT["scripts"] == {"loadgen": "loadgen.cli:main"}
+    assert PROJECT["scripts"] == {"loadgen": "loadgen.entry:main"}
 
 
 def test_nothing_is_needed_at_build_time_but_setuptools_and_cython():

@@ -1,0 +1,304 @@
+"""What a hostile caller may give to each option of each command, generated from the commands themselves.
+
+`python -m tests.loadgen.hostile 10000` makes so many random invocations in a folder of its own and says what
+came of them; the suite makes a few hundred. An invocation passes when it ends with an exit code of the
+contract, says what is wrong in a few lines of readable length, shows no traceback and writes nothing outside
+of its folder.
+"""
+
+import contextlib
+import io
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from loadgen import cli_flood, entry
+from loadgen.cli import main as group
+
+EXIT_CODES = {0, 1, 2, 3, 99, 130}
+LONGEST_LINE, MOST_LINES = 320, 9
+PATIENCE_S = 10  # then the invocation is interrupted, as by Ctrl-C
+
+#: For any option.
+HOSTILE = (
+    "", " ", "0", "-1", "-0", "1e9", "1e-9", "1" + "0" * 30, "9" * 5000, "9999999999999999999", "9999999d",
+    "1G", "0.1", "\N{SUPERSCRIPT TWO}",
+    "\N{ARABIC-INDIC DIGIT THREE}", "\N{FULLWIDTH DIGIT FOUR}", "nan",
+    "inf", "-inf", "1e400", "0x10", "\0", "a\0b", "\udcff", "[bold]", "[/x]", "[link=x]", "\x1b[31mred",
+    ":warning:", "=", "a=b", "=1", "a=", ",", ",,", "%", "%s%n", "--", "-", "--rtt", "none", "true", "{}",
+    "\n\n\n\n\n\n\n\n\n\n\n\n", ".", "/", "no/such/file", "@", "@.", "@no-such-file", "n" * 300,
+    "x" * 1_000_000,
+    "name=" + "x" * 1_000_000,
+)  # fmt: skip
+
+#: Where more is known about the form.
+HOSTILE_FOR = {
+    "knobs": (
+        "isn=\N{SUPERSCRIPT TWO}", "port_selection=" + "9" * 5000, "somaxconn=" + "9" * 5000, "capacity=1G",
+        "capacity=0", "ip_local_port_range=1,\N{SUPERSCRIPT TWO}", "ip_local_port_range=9,1", "seed=1",
+        "events=lost", "isn=[bold]", "tcp_syncookies=nan", "mss=0", "mss=\0", "local_addr=x", "rcv_buf=-1",
+        "tcp_retries2=1e9", "somaxconn=none", "somaxconn=true", "rto_min_rule=3", "time_wait_ms=1e9",
+    ),
+    "threshold": (
+        "served>=" + "9" * 300, "served>=nan", "[bold]>=1", "served>=1e400", "x" * 5000 + ">=1",
+        "served==\N{SUPERSCRIPT TWO}",
+        "handshake_ms.p99<9999999d", "served>=[/x]",
+    ),
+    "config": (
+        "deep.toml", "nul.toml", "latin1.toml", "large.toml", "digits.toml", "markup.toml", "odd.toml",
+        "folder", "no\0", "n" * 300,
+    ),
+    "sysctl": ("deep.toml", "nul.toml", "latin1.toml", "large.toml", "markup.toml", "folder"),
+    "sources": (
+        "@nul.toml", "@latin1.toml", "@large.toml", "@folder", "0.0.0.0/0",
+        "::1", "1.2.3.4/\N{SUPERSCRIPT TWO}",
+    ),
+    "output": ("folder", "no/such/file", "x.html", "[bold].txt", "n" * 255 + ".txt", "x.\N{SUPERSCRIPT TWO}"),
+    "rate": ("1/d", "1G/ns", "0/s", "1/0"),
+    "loss": ("syn=nan", "syn=", "syn=1%,syn=[bold]", "fin=200%"),
+}  # fmt: skip
+
+#: What gives a small run; an option that is not here is a Choice, a flag or a number from 1 on.
+GOOD = {
+    "connections": ("1", "7", "20", "0.1k"), "rtt": ("0", "1ms", "40ms"), "jitter": ("0", "2ms"),
+    "loss": ("0", "1%", "syn=5%,third-ack=1%"), "reorder": ("0", "10%"), "reorder_delay": ("1ms", "20ms"),
+    "hold": ("0", "1s"), "backlog": ("0", "1", "64"), "clients": ("0", "3"),
+    "seed": ("0", "1", str(2**64 - 1)),
+    "knobs": ("tcp_syncookies=0", "isn=random", "ip_local_port_range=2000,3000", "somaxconn=4k", "isn=1"),
+    "batch": ("1", "100", "4096"), "threshold": ("success_ratio>=0.5", "connected>0"),
+    "config": ("good.toml",), "sysctl": ("good.sysctl",), "output": ("r.json", "r.csv", "r.txt", "r", "link"),
+    "duration": ("10ms", "50ms"), "duplicates": ("0", "5%"), "duplicate_delay": ("0", "1s"),
+    "syn_data": ("0", "100"), "close_delay": ("0", "1ms"), "half_close": ("0", "10%"),
+    "half_close_bytes": ("0", "10k"), "data": ("0", "1k"), "last_ack_loss": ("0", "5%"),
+    "time_wait": ("0", "1s", "60s"), "sources": ("random", "203.0.113.0/24", "198.51.100.7,198.51.100.9"),
+    "on": ("5ms",), "off": ("5ms",), "count": ("1", "10"), "start": ("0", "1ms"), "stop": ("5ms",),
+    "patience": ("10ms", "1s"), "accept_delay": ("0", "1ms"), "client_addresses": ("0", "2"),
+    "policy": ("linux", "evict-random"), "compare_": ("linux", "drop-new,freebsd"), "workers": ("1",),
+    "seeds": ("2",), "rate": ("300/s", "500/s"),
+}  # fmt: skip
+
+#: What keeps an invocation small, before the options that are tried.
+BASE = {
+    "handshake": ("-n", "5"),
+    "close": ("-n", "5"),
+    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
+              "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
+    "profiles": (),
+}
+
+FILES = {
+    "good.toml": b"seed = 5\n[knobs]\ntcp_synack_retries = 2\n",
+    "good.sysctl": b"net.core.somaxconn = 64\nnet.ipv4.tcp_syn_retries = 2\nvm.swappiness = 60\n",
+    "deep.toml": b"a = " + b"[" * 100_000,
+    "nul.toml": b"seed = 1\0\n",
+    "latin1.toml": b"seed = \"\xe9\"\n",
+    "digits.toml": b"seed = " + b"9" * 5000 + b"\n",
+    "markup.toml": b"command = '[bold]'\n'[/x]' = 1\n",
+    "odd.toml": b"seed = nan\nrtt = 1979-05-27\n[knobs]\nisn_tick_ns = nan\nmss = {a = [1]}\n",
+}
+
+
+def options(command):
+    """The options of a command that take part, by parameter name."""
+    return {p.name: p for p in command.params if isinstance(p, click.Option) and p.name != "help"}
+
+
+def cases():
+    """(command, parameter name) of every option there is."""
+    return [(name, option) for name, command in group.commands.items() for option in options(command)]
+
+
+def hostile_values(option):
+    return (*HOSTILE, *HOSTILE_FOR.get(option, ()))
+
+
+def words(option, value):
+    """An option as it is typed."""
+    name = max(option.opts, key=len)
+    if option.is_flag:
+        return [name]
+    return [f"{name}={value}"] if name.startswith("--") else [name, value]
+
+
+def furnish(folder):
+    """The files that values name."""
+    for name, content in FILES.items():
+        (folder / name).write_bytes(content)
+    with open(folder / "large.toml", "wb") as file:
+        file.truncate(100 << 20)
+    (folder / "folder").mkdir()
+    (folder / "target").write_text("")
+    (folder / "link").symlink_to("target")
+
+
+@dataclass
+class Outcome:
+    code: int
+    stdout: str
+    stderr: str
+    wrong: list = field(default_factory=list)
+
+    @property
+    def ran(self):
+        """Whether there is a result: everything but help and errors."""
+        return self.code in (0, 99)
+
+
+_written = []
+_watching = False
+_CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate",
+            "os.chmod", "os.chown")  # fmt: skip
+
+
+def _audit(event, args):
+    if not _watching:
+        return
+    if event == "open" and isinstance(args[0], (str, bytes)):
+        if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            _written.append(os.fsdecode(args[0]))
+    elif event in _CHANGES:
+        _written.extend(os.fsdecode(arg) for arg in args[:2] if isinstance(arg, (str, bytes)))
+
+
+def _stop(number, frame):
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def watched():
+    """Every file that is changed is noted, and what takes too long is interrupted."""
+    global _watching
+    if not getattr(sys, "_hostile_audit", False):
+        sys._hostile_audit = True
+        sys.addaudithook(_audit)
+    _written.clear()
+    before = signal.signal(signal.SIGALRM, _stop)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, 1)
+    _watching = True
+    try:
+        yield
+    finally:
+        _watching = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def invoke(args):
+    """`loadgen ARGS` in this process and folder, with what is wrong about it."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), watched():
+        code = entry.run(args)
+    outcome = Outcome(code, out.getvalue(), err.getvalue())
+    outcome.wrong = list(complaints(outcome))
+    here = os.path.realpath(".")
+    outside = {p for p in _written if not os.path.realpath(os.path.join(here, p)).startswith(here + os.sep)}
+    outcome.wrong += [f"changed {path}" for path in sorted(outside)]
+    return outcome
+
+
+def complaints(outcome):
+    """What the contract forbids."""
+    if outcome.code not in EXIT_CODES:
+        yield f"exit code {outcome.code}"
+    if "Traceback" in outcome.stderr + outcome.stdout or "please report" in outcome.stderr:
+        yield "an unexpected error"
+    lines = outcome.stderr.splitlines()
+    if len(lines) > MOST_LINES:
+        yield f"{len(lines)} lines on standard error"
+    if (longest := max(map(len, lines), default=0)) > LONGEST_LINE:
+        yield f"a line of {longest} characters"
+    if any(not c.isprintable() and c != "\n" for c in outcome.stderr):
+        yield "control characters on standard error"
+    if outcome.code in (1, 2, 3) and not lines:
+        yield "no word about what is wrong"
+
+
+class Fuzzer:
+    """Random invocations: mostly good values, so that many run, with hostile ones between them."""
+
+    def __init__(self, seed):
+        self._dice = random.Random(seed)
+        self.used = Counter()
+
+    def invocation(self):
+        """Words of the command line; the options that were used least come first."""
+        dice = self._dice
+        command = dice.choice(list(group.commands))
+        known = options(group.commands[command])
+        names = sorted(known, key=lambda name: (self.used[command, name] // 5, dice.random()))
+        chosen = names[: dice.choice((1, 2, 3))] + dice.sample(list(known), dice.choice((0, 0, 1, 2)))
+        chosen = list(dict.fromkeys(chosen))
+        hostile = dice.random() < 0.5
+        bad = dice.choice(chosen) if hostile else None
+        args = [command, *BASE[command]]
+        for name in chosen:
+            self.used[command, name] += 1
+            value = dice.choice(hostile_values(name)) if name == bad else self._good(known[name])
+            args += words(known[name], value)
+        return args
+
+    def _good(self, option):
+        if option.is_flag:
+            return ""
+        if isinstance(option.type, click.Choice):
+            return self._dice.choice(list(option.type.choices))
+        return self._dice.choice(GOOD[option.name])
+
+
+def fuzz(n, seed, report=None):
+    """So many invocations: failures, exit codes, how many ran to a result, how often each option was used."""
+    fuzzer, failures, codes, ran = Fuzzer(seed), [], Counter(), 0
+    for i in range(n):
+        args = fuzzer.invocation()
+        outcome = invoke(args)
+        codes[outcome.code] += 1
+        ran += outcome.ran
+        if outcome.wrong:
+            failures.append((args, outcome))
+        if report is not None:
+            report(i + 1, args, outcome)
+    return failures, codes, ran, fuzzer.used
+
+
+def shown(args):
+    short = (word if len(word) < 60 else f"{word[:40]}...{len(word):,}" for word in args)
+    return " ".join(map(repr, short))
+
+
+def _main():
+    n, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+
+    def report(i, args, outcome):
+        if outcome.wrong:
+            print(f"{shown(args)}: {outcome.wrong}\n{outcome.stderr[-500:]}", flush=True)
+        elif outcome.code == 130:
+            print(f"took too long: {shown(args)}", flush=True)
+        if i % 1000 == 0:
+            print(f"{i} ...", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "work")
+        folder.mkdir()
+        os.chdir(folder)
+        furnish(folder)
+        cli_flood._BURSTS = 1  # most of the time of a small flood
+        invoke(["handshake", "-n", "1"])  # modules that are imported late
+        failures, codes, ran, used = fuzz(n, seed, report)
+        beside = [path.name for path in Path(name).iterdir()]
+        os.chdir("/")
+    least = min(used[case] for case in cases())
+    print(f"{n} invocations, {ran} to a result, each option at least {least} times")
+    print("exit codes:", dict(sorted(codes.items())), "failures:", len(failures))
+    print("in the folder above:", beside)
+    sys.exit(bool(failures) or beside != ["work"])
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,230 @@
+"""Where results go: regular files whole or not at all, everything else written through, and full disks."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from loadgen.output import OutputError, write_file
+from tests.loadgen.hostile import invoke
+from tests.loadgen.processes import environment
+
+RUN = ("handshake", "-n", "5", "--format", "json")
+NULL_DEVICE = os.makedev(1, 3)
+FULL_DEVICE = os.makedev(1, 7)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def loadgen(*args, **more):
+    return subprocess.run(
+        [sys.executable, "-m", "loadgen", *RUN, *map(str, args)],
+        **{"env": environment(), "capture_output": True, "text": True, "timeout": 120} | more,
+    )
+
+
+def device(path, number):
+    """A node of our own: never the machine's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a device node")
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, number)
+    except PermissionError:
+        pytest.skip("no device nodes may be made here")
+    return path
+
+
+def told(error):
+    """What is said: one line, no traceback."""
+    assert "Traceback" not in error and "Exception ignored" not in error
+    lines = error.splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# -- regular files ------------------------------------------------------------------
+
+
+def test_a_new_file_has_the_mode_of_new_files(folder):
+    before = os.umask(0o027)
+    try:
+        assert invoke([*RUN, "--output", "r.json"]).code == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "r.json").stat().st_mode) == 0o640
+    assert os.listdir(folder) == ["r.json"]
+
+
+def test_a_replaced_file_keeps_its_mode(folder):
+    path = folder / "r.json"
+    path.write_text("old")
+    path.chmod(0o604)
+    assert invoke([*RUN, "--output", "r.json"]).code == 0
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    assert json.loads(path.read_text())["command"] == "handshake"
+
+
+def test_a_name_as_long_as_names_can_be(folder):
+    path = folder / ("n" * 250 + ".json")
+    write_file(path, "text")
+    assert path.read_text() == "text"
+
+
+@pytest.mark.parametrize("name", ["missing/r.json", "folder", "", "\0", "n" * 300])
+def test_what_cannot_be_written_is_one_line(folder, name):
+    (folder / "folder").mkdir()
+    with pytest.raises(OutputError, match="cannot write") as caught:
+        write_file(folder / name, "text")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(folder) == ["folder"]
+
+
+def test_a_folder_that_is_missing_is_told_before_the_run(folder, monkeypatch):
+    monkeypatch.setattr("loadgen.shell.require_memory", lambda settings: None)
+    outcome = invoke(["handshake", "-n", "1G", "--output", "missing/r.json"])
+    assert outcome.code == 1 and "there is no folder" in outcome.stderr
+
+
+def test_a_full_disk_leaves_the_old_file(folder):
+    """The limit on the size of a file stands for the disk: the system says no in the middle."""
+    path = folder / "r.json"
+    path.write_text("old")
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = loadgen("--output", path, preexec_fn=limit)
+    assert done.returncode == 1
+    assert "cannot write" in told(done.stderr)
+    assert path.read_text() == "old"
+    assert os.listdir(folder) == ["r.json"]
+
+
+# -- everything else ------------------------------------------------------------------
+
+
+def test_a_device_is_written_through(folder):
+    node = device(folder / "null", NULL_DEVICE)
+    done = loadgen("--output", node)
+    assert done.returncode == 0, done.stderr
+    after = os.lstat(node)
+    assert stat.S_ISCHR(after.st_mode) and after.st_rdev == NULL_DEVICE
+    assert os.listdir(folder) == ["null"]
+
+
+def test_a_device_that_is_full(folder):
+    node = device(folder / "full", FULL_DEVICE)
+    done = loadgen("--output", node)
+    assert done.returncode == 1
+    assert "No space left" in told(done.stderr)
+    assert os.lstat(node).st_rdev == FULL_DEVICE
+
+
+def test_a_fifo_is_written_through(folder):
+    os.mkfifo("pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((folder / "pipe").read_text()))
+    reader.start()
+    done = loadgen("--output", "pipe")
+    reader.join(60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(read[0])["command"] == "handshake"
+    assert stat.S_ISFIFO(os.lstat("pipe").st_mode)
+
+
+@pytest.mark.parametrize("target", ["old", "new"])
+def test_a_symbolic_link_stays_one(folder, target):
+    (folder / "old").write_text("old")
+    (folder / "link").symlink_to(target)
+    assert invoke([*RUN, "--output", "link"]).code == 0
+    assert os.readlink("link") == target
+    assert json.loads((folder / target).read_text())["command"] == "handshake"
+
+
+def test_a_symbolic_link_to_a_device(folder):
+    node = device(folder / "null", NULL_DEVICE)
+    (folder / "link").symlink_to("null")
+    assert invoke([*RUN, "--output", "link"]).code == 0
+    assert os.readlink("link") == "null"
+    assert os.lstat(node).st_rdev == NULL_DEVICE
+
+
+def test_a_socket_stays_one():
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket")
+        outcome = invoke([*RUN, "--output", "socket"])
+        assert outcome.code == 1 and "cannot write socket" in outcome.stderr
+        assert stat.S_ISSOCK(os.lstat("socket").st_mode)
+
+
+# -- standard output ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args", [(), ("--output", "r.json")])
+def test_standard_output_closed(folder, args):
+    done = loadgen(*args, capture_output=False, stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+    if args:
+        assert done.returncode == 0, done.stderr
+        assert json.loads((folder / "r.json").read_text())["command"] == "handshake"
+    else:
+        assert done.returncode == 1
+        assert "standard output" in told(done.stderr)
+
+
+def test_everything_closed(folder):
+    done = loadgen(
+        "--output", "r.json", capture_output=False, preexec_fn=lambda: [os.close(n) for n in (0, 1, 2)]
+    )
+    assert done.returncode == 0
+    assert json.loads((folder / "r.json").read_text())["command"] == "handshake"
+
+
+@pytest.mark.parametrize("args", [[], ["--help"]])
+def test_standard_output_on_a_full_disk(folder, args):
+    node = device(folder / "full", FULL_DEVICE)
+    with open(node, "w") as full:
+        done = loadgen(*args, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "No space left" in told(done.stderr)
+
+
+@pytest.mark.parametrize("args", [[], ["--help"]])
+def test_nobody_reads(args):
+    """As `loadgen ... | true`: no word, as of any Unix tool."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = loadgen(*args, capture_output=False, stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_reader_that_has_enough(folder):
+    """As `| head -1`, with more to say than a pipe holds."""
+    command = f"{sys.executable} -m loadgen flood --duration 60s --rate 200/s --clients 50/s --format json"
+    done = subprocess.run(
+        ["sh", "-c", f"{{ {command}; echo code $? >&2; }} | head -1"],
+        env=environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "{\n"
+    assert done.stderr in ("code 0\n", "code 1\n")
+
+
+def test_standard_error_closed_or_full(folder):
+    done = loadgen("-n", "many", capture_output=False, stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2))
+    assert (done.returncode, done.stdout) == (2, "")
+    node = device(folder / "full", FULL_DEVICE)
+    with open(node, "w") as full:
+        done = loadgen("-n", "many", capture_output=False, stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout) == (2, "")
