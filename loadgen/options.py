@@ -304,9 +304,9 @@ def build_knobs(
         if name not in known:
             raise ConfigError(f"unknown knob {name!r}{hint(name, known)}")
     base = PROFILES[profile or "linux"]()
-    taken = {} if sysctl is None else read_sysctl(sysctl, verbose)
+    host, taken = ({}, ()) if sysctl is None else read_sysctl(sysctl, verbose)
     try:
-        return base.replace(**{**taken, **chosen}), frozenset(chosen) | frozenset(taken)
+        return base.replace(**{**host, **chosen}), frozenset(chosen) | frozenset(taken)
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{'knobs' if sysctl is None else f'{sysctl} and knobs'}: {error}") from None
 
@@ -326,18 +326,26 @@ def _one_word(given: Iterable[str], time_wait_ns: int | None) -> dict[str, Any]:
     return chosen
 
 
-def read_sysctl(path: FilePath, verbose: bool) -> dict[str, Any]:
-    """The knobs that a host's `sysctl -a` sets; the other keys are counted on standard error, and listed
-    there if `verbose`."""
+def read_sysctl(path: FilePath, verbose: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The knobs of a host by its own settings, and which of them the file names.
+
+    What follows from the system or its kernel's version, and what matters and is not modelled, is told on
+    standard error; the other keys are counted there, and listed if `verbose`.
+    """
     try:
         host = Config.from_sysctl(read_text(path, "sysctl"))
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: {error}") from None
     note = f"{path}: {len(host.sysctl_taken)} knobs taken, {host.sysctl_ignored} other keys ignored"
     click.echo(note + ("" if verbose or not host.sysctl_ignored else " (-v lists them)"), err=True)
+    for line in host.sysctl_notes:
+        click.echo(f"  {line}", err=True)
+    if host.sysctl_unmodelled:
+        click.echo(f"  they matter and are not modelled: {', '.join(host.sysctl_unmodelled)}", err=True)
     for name in host.sysctl_unknown if verbose else ():
         click.echo(f"  {name}", err=True)
-    return {name: getattr(host, name) for name in host.sysctl_taken}
+    named = host.sysctl_taken
+    return {name: getattr(host, name) for name in (*host.sysctl_implied, *named)}, named
 
 
 def _native(name: str, value: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, Self
 from tcpcore.knob_types import AS_LINUX, Knob, UnknownKnob, hint, wrong
 from tcpcore.knobs import MAX_WINDOW, Knobs
 
-__all__ = ["DECLARED", "DERIVED", "FREEBSD", "STRICT", "Config", "engine_value"]
+__all__ = ["DECLARED", "DERIVED", "FREEBSD", "STRICT", "Config", "Provenance", "engine_value"]
 
 #: The declaration of each knob by its name, in the order of `Config`.
 DECLARED: Final[Mapping[str, Knob]] = {knob.name: knob.metadata["knob"] for knob in dataclasses.fields(Knobs)}
@@ -35,6 +35,17 @@ FREEBSD: Final[Mapping[str, Any]] = {
 STRICT: Final[Mapping[str, Any]] = {
     name: knob.strict for name, knob in DECLARED.items() if knob.strict is not AS_LINUX
 }
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What `Config.from_sysctl` made of a text."""
+
+    taken: tuple[str, ...] = ()
+    implied: tuple[str, ...] = ()
+    unmodelled: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +64,14 @@ class Config(Knobs):
 
     Notes
     -----
-    Switches are 0 or 1 and take bool. `None` is "no limit" (kept as 2147483647) for
+    `seed` is where every key comes from: who knows it can compute the initial sequence numbers, the cookies
+    and the flow table's hash. `seed=None` draws one; `Config.seed` then holds it, so that the run can be
+    repeated. Switches are 0 or 1 and take bool. `None` is "no limit" (kept as 2147483647) for
     `tcp_challenge_ack_limit` and `tcp_max_tw_buckets`, and "no bound" for `keepinit_ms`.
     docs/knobs.md lists what each knob does, its range and its value in each profile.
     """
 
-    # provenance, no knobs: neither compared nor written
-    sysctl_taken: ClassVar[tuple[str, ...]] = ()  # what `from_sysctl` took
-    sysctl_ignored: ClassVar[int] = 0  # how many keys it did not know
-    sysctl_unknown: ClassVar[tuple[str, ...]] = ()  # and their names
+    _sysctl: ClassVar[Provenance]  # where it comes from, no knob: neither compared nor written
 
     def __new__(cls, **knobs: object) -> Self:
         # Before the generated __init__, so that its bare TypeError never speaks first.
@@ -105,15 +115,44 @@ class Config(Knobs):
         return cls(**{**STRICT, **knobs})
 
     def replace(self, **knobs: Any) -> Self:
-        """A copy with other values; where it came from (`sysctl_taken`) stays known."""
-        copy = dataclasses.replace(self, **knobs)
-        copy._remember(self.sysctl_taken, self.sysctl_unknown)
-        return copy
+        """A copy with other values; where it came from (`sysctl_taken` and so on) stays known."""
+        return dataclasses.replace(self, **knobs)._remember(self._sysctl)
 
-    def _remember(self, taken: tuple[str, ...], unknown: tuple[str, ...]) -> None:
-        object.__setattr__(self, "sysctl_taken", taken)
-        object.__setattr__(self, "sysctl_unknown", unknown)
-        object.__setattr__(self, "sysctl_ignored", len(unknown))
+    def _remember(self, provenance: Provenance) -> Self:
+        object.__setattr__(self, "_sysctl", provenance)
+        return self
+
+    # -- where it comes from ------------------------------------------------------------------
+
+    @property
+    def sysctl_taken(self) -> tuple[str, ...]:
+        """The knobs that the text of `from_sysctl` sets, in its order."""
+        return self._sysctl.taken
+
+    @property
+    def sysctl_implied(self) -> tuple[str, ...]:
+        """The knobs that follow from the host's system or the version of its kernel."""
+        return self._sysctl.implied
+
+    @property
+    def sysctl_unmodelled(self) -> tuple[str, ...]:
+        """The settings that change what connections do and are no knob here."""
+        return self._sysctl.unmodelled
+
+    @property
+    def sysctl_unknown(self) -> tuple[str, ...]:
+        """The settings that do not matter to connections."""
+        return self._sysctl.unknown
+
+    @property
+    def sysctl_ignored(self) -> int:
+        """How many settings were not taken."""
+        return len(self._sysctl.unmodelled) + len(self._sysctl.unknown)
+
+    @property
+    def sysctl_notes(self) -> tuple[str, ...]:
+        """What was concluded from the text and is not written in it, a sentence each."""
+        return self._sysctl.notes
 
     # -- derived -----------------------------------------------------------------------------
 
@@ -180,17 +219,21 @@ class Config(Knobs):
 
     @classmethod
     def from_sysctl(cls, text: str, **knobs: Any) -> Self:
-        """From the output of `sysctl -a` on a Linux host; `knobs` override it.
+        """From the output of `sysctl -a` on a Linux or FreeBSD host; `knobs` override it.
 
-        What it knows is taken and listed in `sysctl_taken` (in the order of the text), the other keys
-        are counted in `sysctl_ignored` and listed in `sysctl_unknown`. `/etc/sysctl.conf` reads as well.
+        sysctl.conf files and `sysctl -w` in scripts read as well. What it sets is listed in `sysctl_taken`;
+        knobs that it leaves out have the values of FreeBSD 14, or of the kernel that `kernel.osrelease`
+        names (`sysctl_implied`). Other settings are in `sysctl_unmodelled` if they matter to connections,
+        else in `sysctl_unknown`. `sysctl_notes` says what was concluded. The last of several settings
+        counts. A text without a knob, and a value that cannot be, are a `ValueError` that names the line.
         """
         from tcpcore.sysctl import parse  # here, because that module exports Config under its old name
 
-        found, unknown = parse(text)
-        config = cls(**{**found, **knobs})
-        config._remember(tuple(found), tuple(unknown))
-        return config
+        found, provenance = parse(text)
+        return cls(**{**found, **knobs})._remember(provenance)
+
+
+Config._sysctl = Provenance()
 
 
 # -- the engine's struct ---------------------------------------------------------------------------

@@ -86,17 +86,17 @@ def _declared(default: Any, knob: Knob) -> Any:
 
 
 def number(
-    default: int | None, low: int, high: int, doc: str, *, none: str = "", none_is: int | None = None,
-    **said: Unpack[Said],
+    default: int | None, low: int, high: int, doc: str, *, none: str = "",
+    none_is: int | Callable[[], int] | None = None, **said: Unpack[Said],
 ) -> Any:  # fmt: skip
-    """An integer knob. `none` says what None means, `none_is` the value it is kept as."""
+    """An integer knob. `none` says what None means, `none_is` the value it is kept as, or draws it."""
     few = low == 0 and high <= 2
     expected = _one_of(range(high + 1)) if few else f"an integer from {low} to {high}"
     expected += f", or None ({none})" if none else ""
 
     def check(name: str, value: Any) -> int | None:
         if value is None and none:
-            return none_is
+            return none_is() if callable(none_is) else none_is
         if isinstance(value, bool) and not few:
             raise wrong(TypeError, name, expected, value)
         try:

@@ -12,7 +12,9 @@ Sources: Linux Documentation/networking/ip-sysctl.rst, FreeBSD tcp(4) and syncac
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tcpcore.knob_types import address, choice, flag, number, port_range, subset, switch
@@ -35,7 +37,10 @@ class Knobs:
     # -- the engine
 
     capacity: int = number(65536, 1, 2**30, "connections the engine has room for")
-    seed: int = number(0, 0, 2**64 - 1, "of every random choice and every key")
+    seed: int = number(
+        0, 0, 2**64 - 1, "of every random choice and every key: who knows it can compute ISNs and hashes",
+        none="one is drawn", none_is=partial(secrets.randbits, 64),
+    )  # fmt: skip
     local_addr: str = address("10.0.0.1", "source of `connect` without `src`")
     events: tuple[str, ...] = subset(EVENTS, "what `Engine.events()` is to tell")
 

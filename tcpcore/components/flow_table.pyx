@@ -14,7 +14,7 @@ once; count <= heads / 2 unless the reservation is used up.
 # about one move per TCB.
 from libc.string cimport memset
 
-from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.base.arena cimport ARENA_HEAD, arena_head_huge, arena_map, arena_touched, arena_unmap
 from tcpcore.base.siphash cimport siphash13_tuple
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 
@@ -116,6 +116,8 @@ cdef void flow_grow(FlowTable* table) noexcept nogil:
     """Double the heads in place."""
     cdef uint32_t n = table.mask + 1
     cdef uint32_t i
+    if n * sizeof(uint32_t) == ARENA_HEAD:
+        arena_head_huge(table.heads, reserved(table))
     for i in range(n):
         # the mask is still the old one: a bucket number is its own hash
         if i + FLOW_AHEAD < n:

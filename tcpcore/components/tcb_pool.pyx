@@ -46,8 +46,8 @@ cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
 
 
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil:
-    """Touched bytes of the four arrays; nothing is touched from `fresh` on."""
-    return (arena_touched(pool.blocks, <size_t>pool.fresh * sizeof(Tcb))
-            + arena_touched(pool.stamps, <size_t>pool.fresh * sizeof(Timestamps))
-            + arena_touched(pool.colds, <size_t>pool.fresh * sizeof(Cold))
-            + arena_touched(pool.stack, <size_t>pool.fresh * sizeof(uint32_t)))
+    """Touched bytes of the four arrays."""
+    return (arena_touched(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
+            + arena_touched(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
+            + arena_touched(pool.colds, <size_t>pool.capacity * sizeof(Cold))
+            + arena_touched(pool.stack, <size_t>pool.capacity * sizeof(uint32_t)))

@@ -30,8 +30,8 @@ cdef enum:
     HORIZON = 0x7FFFFFFF      # ticks ahead that 32 bits of deadline can tell from the past
 
 cdef struct Level:
+    ChunkList lists[SLOTS]    # first, so that they begin with a page
     Bitmap bitmap             # slots with entries, cancelled ones included
-    ChunkList lists[SLOTS]
 
 cdef struct TimerWheel:
     Tcb* blocks

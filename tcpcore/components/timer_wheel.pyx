@@ -9,17 +9,17 @@ Layout, ordering argument, invariant and source: timer_wheel.pxd.
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from tcpcore.base.arena cimport arena_map, arena_map_sparse, arena_touched, arena_unmap
+from tcpcore.base.arena cimport arena_map, arena_map_sparse, arena_release, arena_touched, arena_unmap
 from tcpcore.base.bitmap cimport bitmap_check, bitmap_clear, bitmap_from, bitmap_has, bitmap_set
 from tcpcore.base.chunk_list cimport (
     CHUNK_BYTES, CHUNK_ENTRIES, chunk_append, chunk_drop, chunk_drop_all, chunk_peek, chunks_left,
 )
-from tcpcore.base.prefetch cimport prefetch
+from tcpcore.base.prefetch cimport prefetch, unlikely
 
 cdef enum:
     AHEAD = 12                # entries between a TCB's prefetch and its use
+    RELEASE = 10              # in units of 2**10 ticks, the pages of past slots are given back
     POSITIONS = 1 << 28       # chunks that a 32-bit position can address
-    MANY = 1 << 18            # timers, from which on huge pages are worth it
 
 
 cdef bint wheel_init(TimerWheel* wheel, Tcb* blocks, uint32_t capacity) noexcept nogil:
@@ -34,8 +34,7 @@ cdef bint wheel_init(TimerWheel* wheel, Tcb* blocks, uint32_t capacity) noexcept
     wheel.recent = no_tick()
     wheel.levels[NEAR] = <Level*>arena_map_sparse(sizeof(Level))
     wheel.levels[FAR] = <Level*>arena_map_sparse(sizeof(Level))
-    wheel.pool.words = <uint32_t*>(arena_map if capacity >= MANY else arena_map_sparse)(
-        <size_t>wheel.pool.reserved * CHUNK_BYTES)
+    wheel.pool.words = <uint32_t*>arena_map(<size_t>wheel.pool.reserved * CHUNK_BYTES)
     if wheel.levels[NEAR] == NULL or wheel.levels[FAR] == NULL or wheel.pool.words == NULL:
         wheel_free(wheel)
         return False
@@ -56,8 +55,31 @@ cdef size_t wheel_bytes(const TimerWheel* wheel) noexcept nogil:
             + arena_touched(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES))
 
 
+cdef void release(TimerWheel* wheel, int64_t first, int64_t end) noexcept nogil:
+    """Give back the pages of the near slots of ticks first .. end - 1, which are past, but for used ones.
+
+    Without it every engine that runs for two minutes would come to hold all slots, 2 MiB of them, however few
+    timers it has."""
+    cdef Level* near = wheel.levels[NEAR]
+    cdef uint32_t slot, stop, used
+    if end - first >= SLOTS:
+        first = end - SLOTS
+    while first < end:
+        slot = slot_at(first, NEAR)                   # a stretch of free slots, within one turn
+        stop = <uint32_t>(slot + (end - first) if end - first < SLOTS - slot else SLOTS)
+        used = <uint32_t>bitmap_from(&near.bitmap, slot)      # -1, none, is above all others
+        if used < stop:
+            stop = used
+        arena_release(near, slot * sizeof(ChunkList), stop * sizeof(ChunkList))
+        first += stop - slot
+        if used == stop:
+            first += 1
+
+
 cdef inline void set_clock(TimerWheel* wheel, int64_t tick) noexcept nogil:
     """Set the clock and forget the list of the last arming: which list a tick has depends on the clock."""
+    if unlikely((tick ^ wheel.clock) >> RELEASE):
+        release(wheel, wheel.clock >> RELEASE << RELEASE, tick >> RELEASE << RELEASE)
     wheel.clock = tick
     wheel.recent = no_tick()
 

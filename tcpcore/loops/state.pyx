@@ -3,6 +3,7 @@
 Also the one random allowance that spans connections, that of challenge ACKs.
 """
 
+from tcpcore.base.arena cimport arena_touched_around
 from tcpcore.base.prefetch cimport PREDICTION
 from tcpcore.base.siphash cimport derive_key, siphash24_1
 from tcpcore.components.events cimport events_bytes, events_free
@@ -60,7 +61,8 @@ cdef size_t state_bytes(const EngineState* eng) noexcept nogil:
     """Touched bytes of every array of every component."""
     return (pool_bytes(&eng.pool) + flow_bytes(&eng.flows) + wheel_bytes(&eng.wheel)
             + range_pool_bytes(&eng.ranges) + listeners_bytes(&eng.listeners) + ports_bytes(&eng.ports)
-            + eviction_bytes(&eng.eviction) + events_bytes(&eng.events) + sizeof(EngineState))
+            + eviction_bytes(&eng.eviction) + events_bytes(&eng.events)
+            + arena_touched_around(eng, sizeof(EngineState)))
 
 
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,

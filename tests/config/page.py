@@ -31,9 +31,10 @@ HEAD = """\
 
 Printed from `tcpcore/knobs.py` by `python -m tests.config`; a test fails when it is stale. Each is a keyword
 of `Config`, a key of its TOML and an `-o` of `loadgen`; `loadgen profiles` prints the values beside those of
-a host. Those named `tcp_...`, `somaxconn` and `ip_local_port_range` are read from `sysctl -a`. What differs
-from Linux is **bold**, and the last column says what the RFCs ask there; a section without a number of an
-RFC is one of RFC 9293. The rules are in [semantics.md](semantics.md), the reasons in
+a host. Those named `tcp_...`, `somaxconn` and `ip_local_port_range` are read from `sysctl -a`; what else is,
+FreeBSD's names and what older kernels do, is in `tcpcore/sysctl_keys.py` and `tcpcore/linux_versions.py`.
+What differs from Linux is **bold**, and the last column says what the RFCs ask there; a section without a
+number of an RFC is one of RFC 9293. The rules are in [semantics.md](semantics.md), the reasons in
 [ADR 5](adr/0005-linux-or-rfc.md).
 """
 

@@ -147,19 +147,36 @@ def test_each_source_wins_over_the_one_before(loadgen, sysctl, tmp_path):
 def test_unknown_keys_of_a_host_are_ignored_counted_and_listed_on_request(loadgen, sysctl):
     outcome = loadgen("handshake", "-n", 5, "--sysctl", sysctl, "--format", "json")
     assert knobs(outcome)["tcp_timestamps"] == 0
-    assert outcome.stderr == f"{sysctl}: 2 knobs taken, 2 other keys ignored (-v lists them)\n"
+    assert outcome.stderr.splitlines() == [
+        f"{sysctl}: 2 knobs taken, 2 other keys ignored (-v lists them)",
+        "  they matter and are not modelled: net.ipv4.tcp_ecn",
+    ]
     for command in (["handshake", "-n", 5], ["profiles"]):
         told = loadgen(*command, "-v", "--sysctl", sysctl).stderr
         assert told.splitlines() == [
-            f"{sysctl}: 2 knobs taken, 2 other keys ignored", "  net.ipv4.tcp_ecn", "  kernel.ostype"
+            f"{sysctl}: 2 knobs taken, 2 other keys ignored",
+            "  they matter and are not modelled: net.ipv4.tcp_ecn", "  kernel.ostype",
         ]  # fmt: skip
+
+
+def test_what_follows_from_an_old_kernel_or_from_freebsd_is_set_and_told(loadgen, tmp_path):
+    path = tmp_path / "host.sysctl"
+    path.write_text("kernel.osrelease = 3.10.0-1160.el7.x86_64\nnet.ipv4.tcp_synack_retries = 2\n")
+    outcome = loadgen("handshake", "-n", 5, "--sysctl", path, "--format", "json")
+    assert (knobs(outcome)["tcp_syn_linear_timeouts"], knobs(outcome)["tcp_synack_retries"]) == (0, 2)
+    assert "  Linux 3.10: tcp_syn_linear_timeouts = 0 (before 6.5)" in outcome.stderr.splitlines()
+    path.write_text("net.inet.tcp.msl=5000\n")
+    outcome = loadgen("handshake", "-n", 5, "--sysctl", path, "--format", "json")
+    assert (knobs(outcome)["time_wait_ms"], knobs(outcome)["synq_policy"]) == (10_000, "freebsd")
 
 
 @pytest.mark.parametrize("command", ["handshake", "close", "profiles"])
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("net.inet.tcp.msl: 30000\n", "net.ipv4.tcp_syncookies = 1"),  # FreeBSD's notation
+        ("", "net.ipv4.tcp_syncookies = 1"),
+        ("net.netfilter.nf_conntrack_max = 1\n", "got 'net.netfilter.nf_conntrack_max'"),
+        ("net.core.somaxconn = 1\nnet.ipv4.tcp_sack = 1 # on\n", "line 2: tcp_sack: expected a value"),
         ("net.ipv4.tcp_synack_retries = many\n", "tcp_synack_retries: expected an integer, got 'many'"),
         ("net.ipv4.tcp_synack_retries = 900\n", "tcp_synack_retries: expected an integer from 0 to 255"),
         ("net.ipv4.ip_local_port_range = 9000 80\n", "first <= last"),

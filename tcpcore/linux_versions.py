@@ -1,0 +1,91 @@
+"""What older Linux kernels do otherwise than 6.18: the knobs that they do not have, and other defaults.
+
+`older` gives the values for a version, `version_of` reads kernel.osrelease, and `bound` tells from a listing
+of all settings how old the kernel is at most. A value here stands where the text of a host says nothing: what
+it says, wins, since distributions port changes back. Not here: what has no knob (`UNMODELLED` names it).
+
+Source: the commit that each line names, and Documentation/networking/ip-sysctl.rst.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["CHANGES", "INTRODUCED", "NEWEST", "REMOVED", "UNMODELLED", "Change", "Version", "bound", "older"]
+
+Version = tuple[int, int]
+
+#: The kernel whose values are the defaults of `Config`.
+NEWEST: Final[Version] = (6, 18)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Kernels before `version` act as if `knob` were `value`."""
+
+    version: Version
+    knob: str
+    value: Any
+    commit: str
+
+
+#: Youngest first, so that of two changes of one knob the older kernel's value comes last and stays.
+CHANGES: Final = (
+    Change((6, 5), "tcp_syn_linear_timeouts", 0, "ccce324dabfe: each resend of a SYN doubled"),
+    Change((6, 0), "tcp_challenge_ack_limit", 1000, "79e3602caa6f: unlimited since"),
+    Change((5, 12), "port_selection", "hash", "190cc82489f4: RFC 6056 algorithm 3 before, 4 since"),
+    Change((5, 4), "somaxconn", 128, "19f92a030ca6: 4096 since"),
+    Change((4, 18), "tcp_tw_reuse", 0, "79e9fed46038 (June 2018): 2, loopback only, since; off before"),
+    Change((4, 7), "tcp_challenge_ack_limit", 100, "75ff39ccc1bd: 1000 since"),
+    Change((4, 2), "ip_local_port_range", (32768, 61000), "07f4c90062f8: an even number of ports since"),
+    Change((4, 0), "tcp_invalid_ratelimit", 0, "032ee4236954: no limit before"),
+    Change((3, 8), "ack_range", "rfc793", "354e4aa391ed: RFC 5961 5.2 since"),
+    Change((3, 7), "tcp_syn_retries", 5, "6c9ff979d192: 6 since"),
+    Change((3, 6), "insecure_rst", 1, "282f23c6ee34: RFC 5961 3.2 since"),
+    Change((3, 6), "insecure_syn", 1, "0c24604b68fc: RFC 5961 4.2 since"),
+    Change((3, 1), "rto_initial_ms", 3000, "9ad7c049f0f7: RFC 6298's second since"),
+)
+
+#: Before this version a timestamp has no offset for each peer: tcp_timestamps 1 acts as 2 (95a22caee396).
+TIMESTAMP_OFFSETS: Final[Version] = (4, 10)
+
+#: The first kernel with a setting; a listing without it is of an older one. The rules of `CHANGES` need
+#: nothing for those that only made a constant settable: 2024 and 2025 those of the last three.
+INTRODUCED: Final[Mapping[str, Version]] = {
+    "net.ipv4.tcp_challenge_ack_limit": (3, 6),  # 282f23c6ee34
+    "net.ipv4.tcp_invalid_ratelimit": (4, 0),  # 032ee4236954
+    "net.ipv4.tcp_syn_linear_timeouts": (6, 5),  # ccce324dabfe
+    "net.ipv4.tcp_rto_min_us": (6, 11),  # f086edef71be
+    "net.ipv4.tcp_tw_reuse_delay": (6, 14),  # ca6a6f93867a
+    "net.ipv4.tcp_rto_max_ms": (6, 15),  # 1280c26228bd
+}
+
+#: The first kernel without a setting; a listing with it is of an older one.
+REMOVED: Final[Mapping[str, Version]] = {"net.ipv4.tcp_tw_recycle": (4, 12)}  # 4396e46187ca
+
+#: Rules of older kernels that no knob stands for.
+UNMODELLED: Final = (
+    ((5, 12), "of the ports towards one destination it tried one parity first"),
+    ((4, 4), "tcp_max_syn_backlog bounded the half-open entries of a listener with cookies on, too"),
+)
+
+
+def version_of(osrelease: str) -> Version | None:
+    """Major and minor version of a kernel.osrelease such as "3.10.0-1160.el7.x86_64"."""
+    found = re.match(r"(\d{1,4})\.(\d{1,4})", osrelease.strip(), re.ASCII)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def bound(keys: Collection[str]) -> Version | None:
+    """The first version that cannot have these settings, taken for all of a host's; None for the newest."""
+    bounds = [version for key, version in INTRODUCED.items() if key not in keys]
+    bounds += [version for key, version in REMOVED.items() if key in keys]
+    return min(bounds, default=None)
+
+
+def older(version: Version) -> dict[str, Change]:
+    """The knobs on which this version differs from `NEWEST`."""
+    return {change.knob: change for change in CHANGES if version < change.version}
