@@ -8,7 +8,6 @@ from enum import IntEnum
 
 import numpy as np
 
-from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -95,8 +94,9 @@ cdef size_t events_bytes(const Events* events) noexcept nogil:
 cdef object events_drain(Events* events):
     """Everything queued, oldest first, as EVENT[n]; the queue is empty afterwards and keeps its memory."""
     out = np.empty(events.n, EVENT)
+    cdef uint8_t[::1] bytes = out.view(np.uint8)
     if events.n:
-        memcpy(<void*><uintptr_t>out.ctypes.data, events.queue, events.n * sizeof(Event))
+        memcpy(&bytes[0], events.queue, events.n * sizeof(Event))
     events.n = 0
     return out
 

@@ -124,12 +124,13 @@ def segments(n=1, **fields):
 
 
 def as_segments(array, name="segs"):
-    """`array` itself if it is a contiguous SEGMENT vector.
+    """`array` if it is a contiguous SEGMENT vector; a subclass of ndarray as a plain array of the same memory.
 
     Raises TypeError (not an array, wrong dtype) or ValueError (shape, stride).
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array of SEGMENT, got {type(array).__name__}")
+    array = np.asarray(array)                 # a subclass may say anything about itself
     if array.dtype != SEGMENT:
         raise TypeError(f"{name}: expected dtype SEGMENT (40 bytes), got {array.dtype}")
     if array.ndim != 1:
@@ -173,7 +174,7 @@ def join(parts):
     for i in range(len(arrays)):
         part = arrays[i]
         if type(part) is not _ndarray or part.dtype is not SEGMENT or part.ndim != 1:
-            as_segments(part, f"parts[{i}]")
+            arrays[i] = as_segments(part, f"parts[{i}]")
     try:
         whole = bytearray().join(arrays)
     except TypeError:                         # one is not contiguous
