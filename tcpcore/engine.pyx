@@ -1,7 +1,7 @@
 """Engine, the public Python class: it checks arguments and calls the batch loops.
 
-One call into `loops` does a whole batch without Python. No TCP rule is here. Source: RFC 9293 3.9.1 and 3.10.1
-to 3.10.6 for the calls.
+One call into `loops` does a whole batch without Python. No TCP rule is here. Source: RFC 9293 3.9.1 and
+3.10.1 to 3.10.6 for the calls.
 
 Every method keeps this order. (1) Convert and check the arguments: anything may run here, an ``__index__``, a
 signal handler, another thread, and may call this engine. (2) Mark it busy, so that all of these are refused.
@@ -122,6 +122,9 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
     memory.base = base
     memory.nbytes = count * dtype.itemsize
     return np.frombuffer(memory, dtype)
+
+
+cdef object _empty = np.empty, _segment = SEGMENT      # C variables: looked up in every call
 
 
 cdef struct Span:
@@ -246,7 +249,8 @@ cdef Py_ssize_t _fill_connect_args(Engine engine, ConnectArgs* args, list column
         n = spans[i].nbytes // sizes[i]
         args.steps[i] = n != 1
         if n != 1 and count != 1 and n != count:
-            raise ValueError(f"dst, dport, src, sport, isn, rcv_buf: expected one length, got {count} and {n}")
+            raise ValueError("dst, dport, src, sport, isn, rcv_buf: expected one length, "
+                             f"got {count} and {n}")
         if n != 1:
             count = n
     args.dst = <const uint32_t*>spans[0].base
@@ -295,17 +299,17 @@ cdef class Engine:
     -----
     The engine has no clock, no thread and no global state: the caller gives `now` (int nanoseconds, never
     decreasing) to every call that lets something happen. Segments are SEGMENT arrays, connections are uint64
-    handles (generation << 32 | slot). Every method that emits takes ``out=``, a SEGMENT array that shares memory
-    with no other argument, and then returns a view of it. Arrays are used where they lie: until a call returns
-    no other thread may write to them. Source: RFC 9293 3.9.1 (the calls), 3.10.
+    handles (generation << 32 | slot). Every method that emits takes ``out=``, a SEGMENT array that shares
+    memory with no other argument, and then returns a view of it. Arrays are used where they lie: until a call
+    returns no other thread may write to them. Source: RFC 9293 3.9.1 (the calls), 3.10.
 
     Raises
     ------
     TypeError, ValueError
         Bad arguments; the message names the argument, the state is untouched.
     RuntimeError
-        The engine is busy: a call is under way in another thread, or further up the stack, when a signal handler
-        or a finalizer makes this one. The state is untouched.
+        The engine is busy: a call is under way in another thread, or further up the stack, when a signal
+        handler or a finalizer makes this one. The state is untouched.
     MemoryError
         The address space for `capacity` blocks is refused.
     """
@@ -393,7 +397,7 @@ cdef class Engine:
     cdef input(self, array, size_t align, Span* span):
         """The bytes of a contiguous array that a call reads. Returns the array to be held meanwhile.
 
-        It is a copy where the array is not aligned, and where it is a part of `blocks`, which the call changes.
+        It is a copy where the array is not aligned or a part of `blocks`, which the call changes.
         """
         cdef Span own
         if self.eng == NULL:
@@ -407,10 +411,10 @@ cdef class Engine:
         return array
 
     cdef output(self, out, Py_ssize_t need, what, Segment** rows):
-        """The rows to write to, of a busy engine: a new array, or `out` after a check that it takes `need`."""
+        """The rows that a busy engine writes to: a new array, or `out` after a check that it takes `need`."""
         cdef Span span
         if out is None:
-            out = np.empty(need, SEGMENT)
+            out = _empty(need, _segment)
         _span(out, PyBUF_WRITABLE, &span)
         if span.nbytes // <Py_ssize_t>sizeof(Segment) < need:
             raise ValueError(f"out: expected at least {need} rows ({what}), "
@@ -621,11 +625,7 @@ cdef class Engine:
         out = _rows_given(out)
         conns = self.input(conns, sizeof(uint64_t), &handles)
         count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
-        if sends:
-            # a copy: the rows counted must still be right when the GIL is released, whoever writes to `conns`
-            conns = conns.copy()
-            _span(conns, PyBUF_SIMPLE, &handles)
-        elif takes:
+        if takes:
             took = np.zeros(count, np.uint32)
             _span(took, PyBUF_WRITABLE, &taken)
         self.take(at)
@@ -638,7 +638,11 @@ cdef class Engine:
                 amounts = self.sizes(amounts, count, sends, &sizes)
             need = count
             if sends:
-                need = self.rows_to_send(conns, <const uint64_t*>handles.base, <const uint32_t*>sizes.base, count)
+                # a copy: the count of rows must stay right without the GIL, whoever writes to `conns`
+                conns = conns.copy()
+                _span(conns, PyBUF_SIMPLE, &handles)
+                need = self.rows_to_send(conns, <const uint64_t*>handles.base,
+                                         <const uint32_t*>sizes.base, count)
             out = self.output(out, need, "what the windows let go" if sends else "one per connection", &rows)
             self.start(at)
             with nogil:

@@ -8,6 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -94,9 +95,11 @@ cdef size_t events_bytes(const Events* events) noexcept nogil:
 cdef object events_drain(Events* events):
     """Everything queued, oldest first, as EVENT[n]; the queue is empty afterwards and keeps its memory."""
     out = np.empty(events.n, EVENT)
-    cdef uint8_t[::1] bytes = out.view(np.uint8)
+    cdef Py_buffer view
     if events.n:
-        memcpy(&bytes[0], events.queue, events.n * sizeof(Event))
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+        memcpy(view.buf, events.queue, events.n * sizeof(Event))
+        PyBuffer_Release(&view)
     events.n = 0
     return out
 

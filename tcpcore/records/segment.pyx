@@ -123,24 +123,26 @@ def segments(n=1, **fields):
     return out
 
 
+cdef object _ndarray = np.ndarray             # a C variable: looked up for each array
+
+
 def as_segments(array, name="segs"):
-    """`array` if it is a contiguous SEGMENT vector; a subclass of ndarray as a plain array of the same memory.
+    """`array` if it is a contiguous SEGMENT vector; of a subclass a plain array of the same memory.
 
     Raises TypeError (not an array, wrong dtype) or ValueError (shape, stride).
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array of SEGMENT, got {type(array).__name__}")
-    array = np.asarray(array)                 # a subclass may say anything about itself
-    if array.dtype != SEGMENT:
+    if type(array) is not _ndarray:
+        array = np.asarray(array)             # a subclass may say anything about itself
+    if array.dtype is not SEGMENT and array.dtype != SEGMENT:
         raise TypeError(f"{name}: expected dtype SEGMENT (40 bytes), got {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
-    if not array.flags.c_contiguous or not array.flags.aligned:
+    flags = array.flags
+    if not flags.c_contiguous or not flags.aligned:
         raise ValueError(f"{name}: expected a contiguous, aligned array, got strides {array.strides}")
     return array
-
-
-cdef object _ndarray = np.ndarray             # a C variable: looked up for each part
 
 
 def join(parts):

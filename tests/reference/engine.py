@@ -200,7 +200,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
 
     def advance(self, now):
         now = self.at(now)
-        while (conn := self.first_due()) and conn.entry[0] * MS <= now:
+        while len(self.rows) < ADVANCE_ROWS and (conn := self.first_due()) and conn.entry[0] * MS <= now:
             self.fire(conn, conn.entry[0])
         return self.sent()
 
