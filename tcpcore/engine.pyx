@@ -461,6 +461,7 @@ cdef class Engine:
         OSError
             EADDRINUSE: the address and port have a listener. ENFILE: all 65535 ids are in use.
         """
+        self.state()                  # an engine that is not complete has no config
         address = to_address(addr, "addr")
         if np.ndim(address):
             raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
@@ -556,6 +557,7 @@ cdef class Engine:
 
     cdef list connect_columns(self, dst, dport, src, sport, n, isn, rcv_buf):
         """The arguments of connect(), checked, in the order and of the types of ConnectArgs."""
+        self.state()                  # an engine that is not complete has no config
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
             "dport": to_uint(dport, "dport", 16),

@@ -1,8 +1,8 @@
 """No caller breaks the engine: re-entry, shared memory and arrays that lie, for every public method.
 
-The cases are generated from the class: a new method or parameter fails test_every_parameter_is_known until `VALUES`
-has a value for it. After each call its result is the right one, or there is the right error; `check()` finds nothing;
-an error has changed nothing.
+The cases are generated from the class: a new method or parameter fails test_every_parameter_is_known until
+`VALUES` has a value for it. After each call its result is the right one, or there is the right error;
+`check()` finds nothing; an error has changed nothing.
 """
 
 import contextlib
@@ -36,19 +36,20 @@ class Scene:
         self.eng = eng = Engine(capacity=64, mss=10, events=("opened", "lost", "accepted"), seed=1)
         self.web = eng.listen(LOCAL, 80)
         self.conns, syns = eng.connect(PEER, 7, 0, n=4)
-        self.from_peer = dict(src=syns["dst"], dst=syns["src"], sport=7, dport=syns["sport"])
+        self.from_peer = {"src": syns["dst"], "dst": syns["src"], "sport": 7, "dport": syns["sport"]}
         self.next = syns["seq"] + np.uint32(1)
         eng.receive(segments(4, **self.from_peer, seq=99, ack=self.next, flags=S | A, wnd=60, mss=20), 0)
         eng.send(self.conns[:3], 200, 0)
         ports = np.arange(1, HALF_OPEN + 1)
-        synacks = eng.receive(segments(HALF_OPEN, src=PEER, dst=LOCAL, sport=ports, dport=80, flags=S, wnd=99), 0)
-        self.acks = segments(HALF_OPEN, src=PEER, dst=LOCAL, sport=ports, dport=80, flags=A, seq=1, wnd=99,
-                             ack=synacks["seq"] + np.uint32(1))
+        clients = {"src": PEER, "dst": LOCAL, "sport": ports, "dport": 80, "wnd": 99}
+        synacks = eng.receive(segments(HALF_OPEN, **clients, flags=S), 0)
+        self.acks = segments(HALF_OPEN, **clients, flags=A, seq=1, ack=synacks["seq"] + np.uint32(1))
         eng.receive(self.acks[:QUEUED], NOW)
 
     def seen(self):
         eng = self.eng
-        return (eng.blocks.tobytes(), eng.counters, eng.causes, eng.state_counts().tolist(), eng.next_timer(), repr(eng))
+        return (eng.blocks.tobytes(), eng.counters, eng.causes, eng.state_counts().tolist(), eng.next_timer(),
+                repr(eng))
 
     def outcome(self, name, arguments):
         """What a call gives, or its error; then all that can be seen of the engine, which must be sound."""
@@ -81,22 +82,37 @@ METHODS = [name for name in PUBLIC if callable(getattr(Engine, name))]
 
 #: A good value of each parameter, of the dtype that the engine uses without a copy.
 VALUES = {
-    "addr": lambda s: LOCAL, "port": lambda s: 90, "backlog": lambda s: 5, "auto_accept": lambda s: True,
-    "auto_close": lambda s: True, "listener": lambda s: s.web, "limit": lambda s: 2, "now": lambda s: NOW,
-    "n": lambda s: 4, "conns": lambda s: s.conns[[0, 1, 3, 0]], "nbytes": lambda s: np.array([3, 20, 30, 9], np.uint32),
-    "segs": lambda s: segments(4, **s.from_peer, seq=100, ack=s.next, flags=A, wnd=[90, 10, 0, 99]),
-    "dst": lambda s: np.arange(PEER, PEER + 4, dtype=np.uint32), "dport": lambda s: np.array([7, 8, 9, 7], np.uint16),
-    "src": lambda s: np.full(4, LOCAL, np.uint32), "sport": lambda s: np.array([21, 22, 23, 24], np.uint16),
-    "isn": lambda s: np.array([1, 2, 3, 2**32 - 1], np.uint32), "raddr": lambda s: s.from_peer["src"].copy(),
-    "rport": lambda s: np.full(4, 7, np.uint16), "laddr": lambda s: s.from_peer["dst"].copy(),
-    "lport": lambda s: s.from_peer["dport"].copy(), "out": lambda s: segments(32),
-    "rcv_buf": lambda s: np.array([9000, 9000, 70000, 1], np.uint32), ("listen", "rcv_buf"): lambda s: 9000,
+    "addr": lambda s: LOCAL,
+    "port": lambda s: 90,
+    "backlog": lambda s: 5,
+    "auto_accept": lambda s: True,
+    "auto_close": lambda s: True,
+    ("listen", "rcv_buf"): lambda s: 9000,
+    "listener": lambda s: s.web,
+    "limit": lambda s: 2,
+    "now": lambda s: NOW,
+    "n": lambda s: 4,
+    "conns": lambda s: s.conns[[0, 1, 3, 0]],
+    "nbytes": lambda s: np.array([3, 20, 30, 9], np.uint32),
+    "segs": lambda s: segments(4, **s.from_peer, seq=100, ack=s.next, flags=A, wnd=[900, 10, 0, 990]),
+    "dst": lambda s: np.arange(PEER, PEER + 4, dtype=np.uint32),
+    "dport": lambda s: np.array([7, 8, 9, 7], np.uint16),
+    "src": lambda s: np.full(4, LOCAL, np.uint32),
+    "sport": lambda s: np.array([21, 22, 23, 24], np.uint16),
+    "isn": lambda s: np.array([1, 2, 3, 2**32 - 1], np.uint32),
+    "rcv_buf": lambda s: np.array([9000, 9000, 70000, 1], np.uint32),
+    "raddr": lambda s: s.from_peer["src"].copy(),
+    "rport": lambda s: np.full(4, 7, np.uint16),
+    "laddr": lambda s: s.from_peer["dst"].copy(),
+    "lport": lambda s: s.from_peer["dport"].copy(),
+    "out": lambda s: segments(32),
 }
 
 
 def parameters(name):
-    member = getattr(Engine, name)
-    return [p for p in inspect.signature(member).parameters.values() if p.name != "self"] if callable(member) else []
+    if name not in METHODS:
+        return []
+    return [p for p in inspect.signature(getattr(Engine, name)).parameters.values() if p.name != "self"]
 
 
 def arguments_of(scene, name):
@@ -115,7 +131,7 @@ each_member = pytest.mark.parametrize("name", PUBLIC)
 
 
 def test_every_parameter_is_known():
-    assert set(PUBLIC) >= {"receive", "advance", "connect", "send", "recv", "unlisten", "room", "events", "blocks"}
+    assert set(PUBLIC) >= {"receive", "advance", "connect", "send", "recv", "unlisten", "room", "blocks"}
     assert not [f"{name}({key})" for name, key in EACH if key not in VALUES]
     assert all("out" in arguments_of(EXAMPLE, name) for name in EMITTERS) and len(EMITTERS) >= 9
 
@@ -211,11 +227,7 @@ def test_what_a_conversion_does_comes_before_the_call(name, key, action):
     other = Scene()
     action(other)
     arguments = arguments_of(other, name)
-    expected = other.outcome(name, arguments)
-    if key == "addr" and got[0][0] is TypeError:      # an address is an int, not what can become one
-        expected = got[0], expected[1]
-    assert got[0] == expected[0]
-    assert got[1] == expected[1] or isinstance(got[0], tuple) and got[0][0] is TypeError
+    assert got == other.outcome(name, arguments)
 
 
 def outcomes(name, action):
@@ -333,7 +345,8 @@ def test_two_threads_in_one_engine(name, quick_switches):
     scene, stop, wrong = Scene(), False, []
 
     def intrude():
-        windows = [segments(4, **scene.from_peer, seq=100, ack=scene.next, flags=A, wnd=wnd) for wnd in (9999, 0)]
+        windows = [segments(4, **scene.from_peer, seq=100, ack=scene.next, flags=A, wnd=wnd)
+                   for wnd in (9999, 0)]
         for rows in itertools.cycle([*windows, scene.acks]):
             if stop:
                 return
@@ -356,7 +369,7 @@ def test_two_threads_in_one_engine(name, quick_switches):
             except RuntimeError as error:
                 assert BUSY in str(error)
             except (ValueError, OSError) as error:
-                assert "listener" in str(error) or "in use" in str(error) or "2**30" in str(error) or "queued" in str(error)
+                assert any(word in str(error) for word in ("listener", "in use", "bytes queued"))
     finally:
         stop = True
         other.join()
@@ -381,8 +394,8 @@ def test_an_array_that_another_thread_writes_to_does_not_make_send_overflow(quic
         while time.monotonic() < until:
             rows = scene.eng.send(conns, sizes, NOW)
             assert len(rows) <= len(rows.base)
-            last = segments(4, **scene.from_peer, seq=100, ack=scene.eng.info(conns)["snd_nxt"], flags=A, wnd=9999)
-            scene.eng.receive(last, NOW)
+            scene.eng.receive(segments(4, **scene.from_peer, seq=100, ack=scene.eng.info(conns)["snd_nxt"],
+                                       flags=A, wnd=9999), NOW)
     finally:
         stop = True
         other.join()
@@ -391,26 +404,21 @@ def test_an_array_that_another_thread_writes_to_does_not_make_send_overflow(quic
 
 def test_an_engine_that_is_not_complete_is_refused():
     """The garbage collector shows objects to everybody before their constructor has ended."""
-    errors = []
+    answers = {}
 
-    class Late(Config):
-        @property
-        def local_addr(self):
-            for found in [x for x in gc.get_objects() if type(x) is Engine and repr(x).endswith("incomplete>")]:
-                for name in PUBLIC:
-                    try:
-                        call(found, name, arguments_of(EXAMPLE, name))
-                    except (RuntimeError, AttributeError) as error:
-                        errors.append(str(error))
-            return LOCAL
+    def visit():
+        engines = [found for found in gc.get_objects() if type(found) is Engine]
+        for eng in engines:
+            for name in PUBLIC if "incomplete" in repr(eng) else ():
+                try:
+                    answers[name] = call(eng, name, arguments_of(EXAMPLE, name))
+                except RuntimeError as error:
+                    assert BUSY in str(error)
+                    answers[name] = "busy"
 
-        @local_addr.setter
-        def local_addr(self, value):
-            pass
-
-    with contextlib.suppress(TypeError, ValueError):
-        Engine(Late())
-    assert all(BUSY in error for error in errors)
+    eng = Engine(capacity=Number(16, visit))
+    assert answers == dict.fromkeys(PUBLIC, "busy") | {"config": None}
+    assert len(eng.blocks) == 16 and eng.check() == []
 
 
 def test_blocks_are_as_many_as_there_are_whatever_the_config_says_later():
@@ -440,8 +448,8 @@ def test_out_shares_memory_with_no_other_argument(name, key, other):
     if other == "wider":
         value = value.astype(np.int64)
     shared = inside(out, np.repeat(value, 2) if other == "strided" else value, at=80)
-    arguments[key] = {"strided": shared[::2], "subclass": shared.view(Liar), "memoryview": memoryview(shared)}.get(
-        other, shared)
+    arguments[key] = {"strided": shared[::2], "subclass": shared.view(Liar),
+                      "memoryview": memoryview(shared)}.get(other, shared)
     if other == "memoryview" and (name, key) in COPIED:
         return
     before, bytes_before = scene.seen(), out.tobytes()
@@ -500,7 +508,8 @@ class Liar(np.ndarray):
     ndim = property(lambda self: 1)
     strides = property(lambda self: (0,))
     dtype = property(lambda self: SEGMENT)
-    __array_interface__ = property(lambda self: {"shape": (10**7,), "typestr": "|V40", "data": (0, False), "version": 3})
+    __array_interface__ = property(
+        lambda self: {"shape": (10**7,), "typestr": "|V40", "data": (0, False), "version": 3})
 
     def __len__(self):
         return 10**7
@@ -547,8 +556,8 @@ def unaligned(value):
 
 
 @pytest.mark.parametrize("change", [
-    lambda value: value[[0, 0, 1, 1, 2, 2, 3, 3]][::2] if len(value) == 4 else np.repeat(value, 2)[::2], unaligned,
-    lambda value: value.astype(value.dtype.newbyteorder()), lambda value: value.astype(object),
+    lambda value: np.repeat(value, 2)[::2], unaligned, lambda value: value.astype(value.dtype.newbyteorder()),
+    lambda value: value.astype(object),
 ], ids=["strided", "unaligned", "byte order", "objects"])
 @each_array
 def test_an_unusual_array_is_used_or_refused(name, key, change):
@@ -582,7 +591,7 @@ def test_only_out_must_be_writable(name, key):
 def test_a_bad_array_changes_nothing(name, key, change):
     got, _, before = results_with(name, key, change)
     if isinstance(got[0], tuple) and isinstance(got[0][0], type):
-        named = [one for one in arguments_of(EXAMPLE, name) if one in got[0][1]]      # a length is wrong for two
+        named = [one for one in arguments_of(EXAMPLE, name) if one in got[0][1]]   # two may differ in length
         assert got[0][0] in (TypeError, ValueError) and named and got[1] == before
 
 
@@ -633,7 +642,8 @@ def test_advance_loses_no_row_when_memory_ends():
         keep = eng.connect(np.arange(400_000) // 20_000 + 0x0A000002, 80, 0)
         pages = int(open("/proc/self/statm").read().split()[0])
         now, rows, calls = 1_500_000_000, 0, 0
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (12 << 20), resource.RLIM_INFINITY))
+        limit = pages * resource.getpagesize() + (12 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
         while eng.next_timer() <= now:
             rows += len(eng.advance(now))
             calls += 1
