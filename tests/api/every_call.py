@@ -1,4 +1,4 @@
-"""Each call of the public class and each of its parameters, found by introspection, with a scene to try them in.
+"""Each call of the public class and each of its parameters, by introspection, with a scene to try them in.
 
 For test_reentry.py and test_hostile_arrays.py. A new parameter needs a value in `VALUES`.
 """
