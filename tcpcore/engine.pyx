@@ -1,8 +1,13 @@
 """Engine, the public Python class: it checks arguments and calls the batch loops.
 
-Arguments are checked once, before any state changes and before the GIL is released; then one call into
-`loops` does the whole batch without Python. No TCP rule is here. Source: RFC 9293 3.9.1 and 3.10.1 to 3.10.6
-for the calls.
+One call into `loops` does a whole batch without Python. No TCP rule is here. Source: RFC 9293 3.9.1 and
+3.10.1 to 3.10.6 for the calls.
+
+Every method keeps this order. (1) Convert and check the arguments: anything may run here, an ``__index__``, a
+signal handler, another thread, and may call this engine. (2) Mark it busy, so that all of these are refused.
+(3) Count the rows, which depend on its state, and allocate them. (4) Write. (5) Mark it free, also on errors.
+Until (4) nothing has changed. Sizes and addresses are read from the buffers after (1): a subclass of ndarray
+may say anything about itself, and a plain array may be reshaped while the next argument is converted.
 """
 
 import errno
@@ -12,14 +17,15 @@ import os
 import numpy as np
 
 cimport cython
-from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
+from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
                              PyObject_GetBuffer)
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.records.connect_args cimport ConnectArgs
-from tcpcore.records.counters cimport N_CAUSES, N_MIB
+from tcpcore.records.counters cimport N_CAUSES, N_MIB, Counters
 from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
@@ -65,10 +71,14 @@ from tcpcore.config import Config, engine_value
 
 cdef enum:
     FIRST_ROWS = 1024         # advance() without out=: first guess at the rows
+    ADVANCE_ROWS = 1 << 20    # and their bound, 40 MiB
     MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
     MAX_RCV_BUF = 65535 << 14     # bytes: the largest window that a header can tell
 
+_BUSY = "the engine is busy: a call is under way in another thread or further up the stack"
 _LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
+_EVERYTHING = np.array([0xFFFFFFFF], np.uint32)      # recv() of all that there is
+_EVERYTHING.flags.writeable = False
 _HALF_OPEN_SET_BY = {
     ROOM_RESERVE: "tcp_max_syn_backlog", ROOM_SYNCACHE: "syncache", ROOM_COOKIES: "tcp_syncookies",
 }
@@ -114,18 +124,73 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
     return np.frombuffer(memory, dtype)
 
 
-cdef uintptr_t _address(array, bint writable) except? 0:
-    """Address of a contiguous array's bytes; the array must outlive its use."""
+cdef object _empty = np.empty, _segment = SEGMENT      # C variables: looked up in every call
+
+
+cdef struct Span:
+    # bytes in memory, from `base` on
+    uintptr_t base
+    Py_ssize_t nbytes
+
+
+cdef int _span(array, int flags, Span* span) except -1:
+    """The bytes of a contiguous array; they stay where they are for as long as somebody holds it."""
     cdef Py_buffer view
-    cdef uintptr_t base
-    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE | (PyBUF_WRITABLE if writable else 0))
-    base = <uintptr_t>view.buf
+    PyObject_GetBuffer(array, &view, flags)
+    span.base = <uintptr_t>view.buf
+    span.nbytes = view.len
     PyBuffer_Release(&view)
-    return base
+    return 0
+
+
+cdef int _extent(array, Span* span) except -1:
+    """The bytes from an array's first element in memory to its last, whatever its strides."""
+    cdef Py_buffer view
+    cdef Py_ssize_t i, reach
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    span.base = <uintptr_t>view.buf
+    span.nbytes = view.itemsize if view.len else 0
+    for i in range(view.ndim if view.len else 0):
+        reach = (view.shape[i] - 1) * view.strides[i]
+        if reach < 0:
+            span.base += reach
+            reach = -reach
+        span.nbytes += reach
+    PyBuffer_Release(&view)
+    return 0
+
+
+cdef inline bint _overlap(const Span* a, const Span* b) noexcept:
+    return (a.nbytes != 0 and b.nbytes != 0 and a.base < b.base + <uintptr_t>b.nbytes
+            and b.base < a.base + <uintptr_t>a.nbytes)
+
+
+cdef int _apart(out, name, given, converted) except -1:
+    """ValueError if `out`, an array or None, shares memory with this argument or what was made of it."""
+    cdef Span written, read
+    if out is None:
+        return 0
+    _span(out, PyBUF_SIMPLE, &written)
+    _extent(np.asarray(given) if isinstance(given, np.ndarray) else converted, &read)
+    if _overlap(&written, &read):
+        raise ValueError(f"out: expected memory apart from {name}, got an overlapping array")
+    return 0
+
+
+cdef object _rows_given(out):
+    """The argument `out`, checked but for its length: None or a plain array of SEGMENT."""
+    if out is None:
+        return None
+    out = as_segments(out, "out")
+    if not out.flags.writeable:
+        raise ValueError("out: expected a writable array, got a read-only one")
+    return out
 
 
 def _integer(value, name, low, high):
     """`value` as an int of low .. high; TypeError or ValueError naming it."""
+    if type(value) is int and low <= value <= high:
+        return value
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -170,17 +235,31 @@ def _unicast(array, name):
     return array
 
 
-cdef void _fill_connect_args(ConnectArgs* args, list columns, Py_ssize_t count) except *:
-    """Point `args` at the columns, which must outlive it; a column of one element is for all `count` rows."""
-    cdef Py_ssize_t i
+cdef Py_ssize_t _fill_connect_args(Engine engine, ConnectArgs* args, list columns) except -1:
+    """Point `args` at the columns, which must outlive it. Returns their length.
+
+    A column of one element is for all rows. A column that cannot be used where it lies is replaced by a copy.
+    """
+    cdef Span spans[6]
+    cdef size_t[6] sizes = [4, 2, 4, 4, 8, 4]
+    cdef Py_ssize_t i, n, count = 1
     for i in range(6):
-        args.steps[i] = 1 if len(columns[i]) == count else 0
-    args.dst = <const uint32_t*>_address(columns[0], False)
-    args.dport = <const uint16_t*>_address(columns[1], False)
-    args.src = <const uint32_t*>_address(columns[2], False)
-    args.sport = <const int32_t*>_address(columns[3], False)
-    args.isn = <const int64_t*>_address(columns[4], False)
-    args.rcv_buf = <const uint32_t*>_address(columns[5], False)
+        columns[i] = engine.input(columns[i], sizes[i], &spans[i])
+    for i in range(6):
+        n = spans[i].nbytes // sizes[i]
+        args.steps[i] = n != 1
+        if n != 1 and count != 1 and n != count:
+            raise ValueError("dst, dport, src, sport, isn, rcv_buf: expected one length, "
+                             f"got {count} and {n}")
+        if n != 1:
+            count = n
+    args.dst = <const uint32_t*>spans[0].base
+    args.dport = <const uint16_t*>spans[1].base
+    args.src = <const uint32_t*>spans[2].base
+    args.sport = <const int32_t*>spans[3].base
+    args.isn = <const int64_t*>spans[4].base
+    args.rcv_buf = <const uint32_t*>spans[5].base
+    return count
 
 
 cdef void _fill_info(Info* info, const EngineState* eng, uint64_t conn) noexcept nogil:
@@ -220,15 +299,17 @@ cdef class Engine:
     -----
     The engine has no clock, no thread and no global state: the caller gives `now` (int nanoseconds, never
     decreasing) to every call that lets something happen. Segments are SEGMENT arrays, connections are uint64
-    handles (generation << 32 | slot). Every method that emits takes ``out=``, a SEGMENT array that does not
-    overlap the input, and then returns a view of it. Source: RFC 9293 3.9.1 (the calls), 3.10.
+    handles (generation << 32 | slot). Every method that emits takes ``out=``, a SEGMENT array that shares
+    memory with no other argument, and then returns a view of it. Arrays are used where they lie: until a call
+    returns no other thread may write to them. Source: RFC 9293 3.9.1 (the calls), 3.10.
 
     Raises
     ------
     TypeError, ValueError
         Bad arguments; the message names the argument, the state is untouched.
     RuntimeError
-        Another thread is inside this engine.
+        The engine is busy: a call is under way in another thread, or further up the stack, when a signal
+        handler or a finalizer makes this one. The state is untouched.
     MemoryError
         The address space for `capacity` blocks is refused.
     """
@@ -240,6 +321,7 @@ cdef class Engine:
     cdef object local_addr
 
     def __cinit__(self, config=None, **knobs):
+        self.busy = True          # the garbage collector shows an engine to others before it is complete
         if config is None:
             config = Config(**knobs)
         elif not isinstance(config, Config):
@@ -264,6 +346,7 @@ cdef class Engine:
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
         events_init(&self.eng.events, event_mask(config.events), EVENTS_BOUND)
+        self.busy = False
 
     def __dealloc__(self):
         if self.eng != NULL:
@@ -271,57 +354,77 @@ cdef class Engine:
             free(self.eng)
 
     def __repr__(self):
-        used = self.eng.pool.used
-        return f"<tcpcore.Engine {used} of {self.config.capacity} blocks, now {self.now} ns>"
+        if self.eng == NULL:
+            return "<tcpcore.Engine, incomplete>"
+        return f"<tcpcore.Engine {self.eng.pool.used} of {self.eng.pool.capacity} blocks, now {self.now} ns>"
 
     @property
     def blocks(self):
         """The TCBs themselves, BLOCK[capacity], read-only and not copied, half-open entries included."""
         # built at each access: an engine that kept the view, which keeps the engine, would never die
-        return _array(self, self.eng.pool.blocks, self.config.capacity, BLOCK)
+        if self.eng == NULL or self.eng.pool.blocks == NULL:
+            raise RuntimeError(_BUSY)
+        return _array(self, self.eng.pool.blocks, self.eng.pool.capacity, BLOCK)
 
     # --- what every method does first -------------------------------------------------------
 
-    cdef int64_t enter(self, now) except -1:
-        """Check and set the clock, and keep other threads out until leave() is called."""
-        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
+    cdef int take(self, int64_t at) except -1:
+        """Mark the engine busy for a call at this time, which start() then sets; leave() must follow."""
+        if self.busy:
+            raise RuntimeError(_BUSY)
         if at < self.now:
             raise ValueError(f"now: expected at least {self.now} (the clock never goes back), got {at}")
-        if self.busy:
-            raise RuntimeError("another thread is inside this engine")
         self.busy = True
+        return 0
+
+    cdef void start(self, int64_t at) noexcept:
+        """Set the clock: from here on the call changes the state and does not fail."""
         self.now = at
         if self.eng.wheel.live == 0:
             # deadlines are stored relative to the wheel's clock, which must not fall behind
             wheel_start(&self.eng.wheel, at // TICK_NS)
-        return at
 
     cdef void leave(self) noexcept:
-        """Let other threads in again."""
+        """Let others in again."""
         self.busy = False
 
     cdef EngineState* state(self) except NULL:
-        """The engine's state, to be read or changed while the GIL keeps other threads out."""
+        """The engine's state, for as long as no Python object is made or let go."""
         if self.busy:
-            raise RuntimeError("another thread is inside this engine")
+            raise RuntimeError(_BUSY)
         return self.eng
 
-    cdef rows(self, out, Py_ssize_t need, what):
-        """The SEGMENT array to write to: a new one, or `out` after a check that it takes `need` rows."""
-        self.state()
+    cdef input(self, array, size_t align, Span* span):
+        """The bytes of a contiguous array that a call reads. Returns the array to be held meanwhile.
+
+        It is a copy where the array is not aligned or a part of `blocks`, which the call changes.
+        """
+        cdef Span own
+        if self.eng == NULL:
+            raise RuntimeError(_BUSY)
+        own.base = <uintptr_t>self.eng.pool.blocks
+        own.nbytes = self.eng.pool.capacity * sizeof(Tcb)
+        _span(array, PyBUF_SIMPLE, span)
+        if span.base % align or _overlap(span, &own):
+            array = array.copy()
+            _span(array, PyBUF_SIMPLE, span)
+        return array
+
+    cdef output(self, out, Py_ssize_t need, what, Segment** rows):
+        """The rows that a busy engine writes to: a new array, or `out` after a check that it takes `need`."""
+        cdef Span span
         if out is None:
-            return np.empty(need, SEGMENT)
-        as_segments(out, "out")
-        if not out.flags.writeable:
-            raise ValueError("out: expected a writable array, got a read-only one")
-        if len(out) < need:
-            raise ValueError(f"out: expected at least {need} rows ({what}), got {len(out)}")
+            out = _empty(need, _segment)
+        _span(out, PyBUF_WRITABLE, &span)
+        if span.nbytes // <Py_ssize_t>sizeof(Segment) < need:
+            raise ValueError(f"out: expected at least {need} rows ({what}), "
+                             f"got {span.nbytes // <Py_ssize_t>sizeof(Segment)}")
+        rows[0] = <Segment*>span.base
         return out
 
-    cdef Listener* listener(self, id) except NULL:
-        """The open listener with this id; TypeError or ValueError otherwise."""
+    cdef Listener* listener(self, number) except NULL:
+        """The open listener with this id, to be used as state() is; ValueError if there is none."""
         cdef Listener* fields
-        number = _integer(id, "listener", 0, 2**63 - 1)
         if 0 < number <= self.eng.listeners.fresh:
             fields = listener_at(&self.eng.listeners, number)
             if fields.state == LISTENER_OPEN:
@@ -358,6 +461,7 @@ cdef class Engine:
         OSError
             EADDRINUSE: the address and port have a listener. ENFILE: all 65535 ids are in use.
         """
+        self.state()                  # an engine that is not complete has no config
         address = to_address(addr, "addr")
         if np.ndim(address):
             raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
@@ -365,6 +469,8 @@ cdef class Engine:
         asked = None if backlog is None else _integer(backlog, "backlog", 0, 2**63 - 1)
         limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
         size = 0 if rcv_buf is None else _integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
+        cdef bint accepts = auto_accept, closes = auto_close
+        cdef int id
         self.state()
         id = listener_open(&self.eng.listeners, address, port, limit,
                            policy_accept_room(limit, &self.eng.knobs))
@@ -373,8 +479,8 @@ cdef class Engine:
         if id < 0:
             raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
         cdef Listener* fields = listener_at(&self.eng.listeners, id)
-        fields.auto_accept = bool(auto_accept)
-        fields.auto_close = bool(auto_close)
+        fields.auto_accept = accepts
+        fields.auto_close = closes
         fields.rcv_buf = size
         fields.backlog_capped = limit != asked
         self.eng.counts[LISTEN] += 1
@@ -386,17 +492,22 @@ cdef class Engine:
         Half-open entries send nothing more; a late ACK gets a RST. They disappear at their next timer, or at
         once with ``unlisten_forgets``. Returns SEGMENT[m], at most one row per unaccepted connection.
         """
-        cdef Listener* fields = self.listener(listener)
-        cdef uint16_t id = listener
-        cdef uint32_t written
-        cdef Segment* rows
-        cdef int64_t at
-        out = self.rows(out, accept_queue_length(fields), "one per unaccepted connection")
-        rows = <Segment*>_address(out, True)
-        at = self.enter(now)
-        with nogil:
-            written = close_listener(self.eng, id, at, rows)
-        self.leave()
+        number = _integer(listener, "listener", 0, 2**63 - 1)
+        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
+        cdef Py_ssize_t written
+        cdef uint16_t id
+        cdef Segment* rows = NULL
+        out = _rows_given(out)
+        self.take(at)
+        try:
+            need = accept_queue_length(self.listener(number))
+            id = number
+            out = self.output(out, need, "one per unaccepted connection", &rows)
+            self.start(at)
+            with nogil:
+                written = close_listener(self.eng, id, at, rows)
+        finally:
+            self.leave()
         return out[:written]
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
@@ -420,26 +531,33 @@ cdef class Engine:
         rows : SEGMENT[m]
             The SYNs.
         """
+        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
         cdef Py_ssize_t count, written
-        cdef Segment* rows
-        cdef uint64_t* handles
+        cdef Segment* rows = NULL
+        cdef Span handles
         cdef ConnectArgs args
-        cdef int64_t at
-        columns = self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
-        count = max(len(column) for column in columns) if all(len(column) for column in columns) else 0
-        _fill_connect_args(&args, columns, count)
-        out = self.rows(out, count, "one per connection")
-        conns = np.zeros(count, np.uint64)
-        rows = <Segment*>_address(out, True)
-        handles = <uint64_t*>_address(conns, True)
-        at = self.enter(now)
-        with nogil:
-            written = connect_batch(self.eng, &args, count, at, handles, rows)
-        self.leave()
+        cdef list columns = self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
+        out = _rows_given(out)
+        self.take(at)
+        try:
+            count = _fill_connect_args(self, &args, columns)
+            if out is not None:
+                for name, given, column in zip(("dst", "dport", "src", "sport", "isn", "rcv_buf"),
+                                               (dst, dport, src, sport, isn, rcv_buf), columns):
+                    _apart(out, name, given, column)
+            out = self.output(out, count, "one per connection", &rows)
+            conns = np.zeros(count, np.uint64)
+            _span(conns, PyBUF_WRITABLE, &handles)
+            self.start(at)
+            with nogil:
+                written = connect_batch(self.eng, &args, count, at, <uint64_t*>handles.base, rows)
+        finally:
+            self.leave()
         return conns, out[:written]
 
     cdef list connect_columns(self, dst, dport, src, sport, n, isn, rcv_buf):
         """The arguments of connect(), checked, in the order and of the types of ConnectArgs."""
+        self.state()                  # an engine that is not complete has no config
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
             "dport": to_uint(dport, "dport", 16),
@@ -470,69 +588,112 @@ cdef class Engine:
         `limit` bounds their number; None: all. Returns handles, uint64[k]; the application holds these
         connections until `close` or `abort`.
         """
-        cdef Listener* fields = self.listener(listener)
-        cdef Py_ssize_t i, count = accept_queue_length(fields)
-        cdef uint16_t id = listener
-        if limit is not None:
-            count = min(count, _integer(limit, "limit", 0, 2**63 - 1))
-        self.enter(self.now)
-        conns = np.zeros(count, np.uint64)
-        cdef uint64_t[::1] handles = conns
-        for i in range(count):
-            handles[i] = accept_one(self.eng, id, self.now)
-        self.leave()
+        number = _integer(listener, "listener", 0, 2**63 - 1)
+        cdef Py_ssize_t most = 2**63 - 1 if limit is None else _integer(limit, "limit", 0, 2**63 - 1)
+        cdef Py_ssize_t i, count
+        cdef uint16_t id
+        cdef Span handles
+        self.take(self.now)
+        try:
+            count = min(accept_queue_length(self.listener(number)), most)
+            id = number
+            conns = np.zeros(count, np.uint64)
+            _span(conns, PyBUF_WRITABLE, &handles)
+            self.start(self.now)
+            for i in range(count):
+                (<uint64_t*>handles.base)[i] = accept_one(self.eng, id, self.now)
+        finally:
+            self.leave()
         return conns
 
     # --- 3.10.2 SEND, 3.10.3 RECEIVE, 3.10.4 CLOSE, 3.10.5 ABORT ---------------------------------
 
-    cdef call(self, Call what, conns, now, out, taken=None, amounts=None):
-        """Do one call on each handle in order: at most one row each, except for SEND."""
-        cdef Py_ssize_t count, written, need
-        cdef uint64_t* handles
-        cdef uint32_t* bytes_in = NULL
-        cdef uint32_t* bytes_out = NULL
-        cdef Segment* rows
-        cdef int64_t at
-        conns = as_handles(conns)
-        count = len(conns)
-        if amounts is not None:
-            if np.size(amounts) not in (1, count):
-                raise ValueError(f"nbytes: expected one number or {count}, got {np.size(amounts)}")
-            amounts = amounts.ravel() if np.ndim(amounts) else amounts
-            amounts = np.ascontiguousarray(np.broadcast_to(amounts, count))
-        need = count if what != CALL_SEND else self.rows_to_send(conns, amounts)
-        out = self.rows(out, need, "one per connection" if what != CALL_SEND else "what the windows let go")
-        if count == 0:
-            self.enter(now)
-            self.leave()
-            return out[:0]
-        rows = <Segment*>_address(out, True)
-        handles = <uint64_t*>_address(conns, False)
-        if amounts is not None:
-            bytes_in = <uint32_t*>_address(amounts, False)
-        if taken is not None:
-            bytes_out = <uint32_t*>_address(taken, True)
-        at = self.enter(now)
-        with nogil:
-            written = call_batch(self.eng, what, handles, count, bytes_in, bytes_out, at, rows)
-        self.leave()
-        return out[:written]
+    cdef call(self, Call what, conns, now, out, nbytes=None):
+        """Do one call on each handle in order: at most one row each, except for SEND.
 
-    cdef Py_ssize_t rows_to_send(self, conns, amounts) except -1:
+        Returns the rows; for RECEIVE the bytes taken and the rows.
+        """
+        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
+        cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
+        cdef Py_ssize_t count, written, need
+        cdef Span handles, sizes = Span(0, 0), taken = Span(0, 0)
+        cdef Segment* rows = NULL
+        given, amounts, took = conns, None, None
+        conns = as_handles(conns)
+        if takes and nbytes is None:
+            amounts = _EVERYTHING
+        elif sends or takes:
+            amounts = np.ascontiguousarray(to_uint(nbytes, "nbytes", 32))
+        out = _rows_given(out)
+        conns = self.input(conns, sizeof(uint64_t), &handles)
+        count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
+        if takes:
+            took = np.zeros(count, np.uint32)
+            _span(took, PyBUF_WRITABLE, &taken)
+        self.take(at)
+        try:
+            if out is not None:
+                _apart(out, "conns", given, conns)
+                if amounts is not None:
+                    _apart(out, "nbytes", nbytes, amounts)
+            if amounts is not None:
+                amounts = self.sizes(amounts, count, sends, &sizes)
+            need = count
+            if sends:
+                # a copy: the count of rows must stay right without the GIL, whoever writes to `conns`
+                conns = conns.copy()
+                _span(conns, PyBUF_SIMPLE, &handles)
+                need = self.rows_to_send(conns, <const uint64_t*>handles.base,
+                                         <const uint32_t*>sizes.base, count)
+            out = self.output(out, need, "what the windows let go" if sends else "one per connection", &rows)
+            self.start(at)
+            with nogil:
+                written = call_batch(self.eng, what, <const uint64_t*>handles.base, count,
+                                     <const uint32_t*>sizes.base, <uint32_t*>taken.base, at, rows)
+        finally:
+            self.leave()
+        return (took, out[:written]) if takes else out[:written]
+
+    cdef sizes(self, amounts, Py_ssize_t count, bint private, Span* span):
+        """`nbytes` as one uint32 for each of `count` handles; with `private` nobody else can write to it."""
+        cdef Span given
+        cdef Py_ssize_t i, n
+        amounts = self.input(amounts, sizeof(uint32_t), &given)
+        n = given.nbytes // <Py_ssize_t>sizeof(uint32_t)
+        if n != 1 and n != count:
+            raise ValueError(f"nbytes: expected one number or {count}, got {n}")
+        if n == count and not private:
+            span[0] = given
+            return amounts
+        each = np.empty(count, np.uint32)
+        _span(each, PyBUF_WRITABLE, span)
+        for i in range(count):
+            (<uint32_t*>span.base)[i] = (<const uint32_t*>given.base)[i if n == count else 0]
+        return each
+
+    cdef Py_ssize_t rows_to_send(self, conns, const uint64_t* handles, const uint32_t* nbytes,
+                                 Py_ssize_t count) except -1:
         """Rows a SEND emits at most; ValueError where one connection would have over 2**30 bytes queued."""
-        cdef const uint64_t[::1] handles = conns
-        cdef const uint32_t[::1] sizes = amounts
         cdef Py_ssize_t i, need = 0
-        cdef uint64_t most = 0, queued
-        for i in range(len(conns)):
+        cdef uint64_t most = 0, total = 0, queued, handle
+        cdef Span order
+        cdef const Py_ssize_t* by_handle
+        for i in range(count):
             queued = bytes_queued(self.eng, handles[i])
-            most = max(most, queued + sizes[i])
-            need += rows_due_with(self.eng, handles[i], sizes[i])
-        if len(conns) > 1 and most + amounts.sum(dtype=np.uint64) > MAX_QUEUED:
+            most = max(most, queued + nbytes[i])
+            total += nbytes[i]
+            need += rows_due_with(self.eng, handles[i], nbytes[i])
+        if count > 1 and most + total > MAX_QUEUED:
             # over the limit only if a handle is given more than once: add up what each is to send
-            known, which = np.unique(conns, return_inverse=True)
-            for handle, size in zip(known, np.bincount(which, amounts)):
-                most = max(most, bytes_queued(self.eng, handle) + <uint64_t>size)
+            sequence = conns.argsort()
+            _span(sequence, PyBUF_SIMPLE, &order)
+            by_handle = <const Py_ssize_t*>order.base
+            for i in range(count):
+                handle = handles[by_handle[i]]
+                if i == 0 or handle != handles[by_handle[i - 1]]:
+                    queued = bytes_queued(self.eng, handle)
+                queued += nbytes[by_handle[i]]
+                most = max(most, queued)
         if most > MAX_QUEUED:
             raise ValueError(f"nbytes: expected at most {MAX_QUEUED} bytes queued and unacknowledged "
                              f"per connection, got {most}")
@@ -543,7 +704,7 @@ cdef class Engine:
 
         Connections whose sending side is closed are ignored, stale handles counted. Returns SEGMENT[m].
         """
-        return self.call(CALL_SEND, conns, now, out, None, to_uint(nbytes, "nbytes", 32))
+        return self.call(CALL_SEND, conns, now, out, nbytes)
 
     def recv(self, conns, nbytes, now, out=None):
         """Take up to `nbytes` (None: all) out of each receive buffer: RECEIVE, RFC 9293 3.10.3.
@@ -555,10 +716,7 @@ cdef class Engine:
         rows : SEGMENT[m]
             The window updates that are due because of it.
         """
-        conns = as_handles(conns)
-        taken = np.zeros(len(conns), np.uint32)
-        amounts = np.uint32(0xFFFFFFFF) if nbytes is None else to_uint(nbytes, "nbytes", 32)
-        return taken, self.call(CALL_RECV, conns, now, out, taken, amounts)
+        return self.call(CALL_RECV, conns, now, out, nbytes)
 
     def shutdown(self, conns, now, out=None):
         """Half-close: a FIN after all queued data, CLOSE of RFC 9293 3.10.4. Returns SEGMENT[m]."""
@@ -595,60 +753,62 @@ cdef class Engine:
         SEGMENT[m]
             At most two rows per segment; queued data beyond that falls due at `now` (`advance`).
         """
-        cdef const Segment* arriving
-        cdef Segment* rows
+        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
         cdef Py_ssize_t count, written
-        cdef int64_t at
-        as_segments(segs, "segs")
-        count = len(segs)
-        if out is not None and count and np.may_share_memory(segs, out):
-            raise ValueError("out: expected memory apart from segs, got an overlapping array")
-        out = self.rows(out, 2 * count, "two per segment")
-        if count == 0:
-            self.enter(now)
+        cdef Span arriving
+        cdef Segment* rows = NULL
+        given, segs = segs, as_segments(segs, "segs")
+        out = _rows_given(out)
+        segs = self.input(segs, sizeof(uint32_t), &arriving)
+        count = arriving.nbytes // <Py_ssize_t>sizeof(Segment)
+        self.take(at)
+        try:
+            _apart(out, "segs", given, segs)
+            out = self.output(out, 2 * count, "two per segment", &rows)
+            self.start(at)
+            with nogil:
+                written = receive_batch(self.eng, <const Segment*>arriving.base, count, at, rows)
+        finally:
             self.leave()
-            return out[:0]
-        arriving = <const Segment*>_address(segs, False)
-        rows = <Segment*>_address(out, True)
-        at = self.enter(now)
-        with nogil:
-            written = receive_batch(self.eng, arriving, count, at, rows)
-        self.leave()
         return out[:written]
 
     def advance(self, now, out=None):
         """Fire every timer due at or before `now` (ns), in order, each as if `now` were its deadline.
 
-        With ``out=`` it stops when `out` is full: ``next_timer() <= now`` then says that there is more.
+        It stops when `out` is full, and without ``out=`` after 2**20 rows (40 MiB) or when there is no memory
+        for more: ``next_timer() <= now`` then says that there is more, to be had by the same call again.
         Returns SEGMENT[m].
         """
-        cdef Segment* rows
-        cdef Py_ssize_t written = 0, size
-        cdef int64_t at
-        if out is not None:
-            out = self.rows(out, 1, "to get on")
-            rows = <Segment*>_address(out, True)
-            size = len(out)
-            at = self.enter(now)
-            with nogil:
-                written = advance_to(self.eng, at, rows, size)
-            self.leave()
-            return out[:written]
-        out = self.rows(None, FIRST_ROWS, "")
-        at = self.enter(now)
+        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
+        cdef Py_ssize_t written = 0, room = FIRST_ROWS, wider
+        cdef bint grows = out is None
+        cdef Segment* rows = NULL
+        cdef Segment* former
+        cdef Span span
+        out = _rows_given(out)
+        self.take(at)
         try:
+            former_out = out = self.output(out, FIRST_ROWS if grows else 1, "to get on", &rows)
+            if not grows:
+                _span(out, PyBUF_WRITABLE, &span)
+                room = span.nbytes // <Py_ssize_t>sizeof(Segment)
+            self.start(at)
             while True:
-                rows = <Segment*>_address(out, True)
-                size = len(out)
                 with nogil:
-                    written += advance_to(self.eng, at, rows + written, size - written)
-                if written < size:
-                    return out[:written]
-                wider = np.empty(2 * size, SEGMENT)
-                wider.view(np.uint8)[:size * sizeof(Segment)] = out.view(np.uint8)
-                out = wider
+                    written += advance_to(self.eng, at, rows + written, room - written)
+                if written < room or not grows or room == ADVANCE_ROWS:
+                    break
+                wider = min(2 * room, <Py_ssize_t>ADVANCE_ROWS)
+                former_out, former = out, rows
+                try:
+                    out = self.output(None, wider, "", &rows)
+                except MemoryError:
+                    break
+                memcpy(rows, former, written * sizeof(Segment))
+                room = wider
         finally:
             self.leave()
+        return out[:written]
 
     def next_timer(self):
         """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""
@@ -666,16 +826,21 @@ cdef class Engine:
             "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
             "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
         })
-        cdef const uint32_t[::1] raddrs = arrays[0]
-        cdef const uint16_t[::1] rports = arrays[1]
-        cdef const uint32_t[::1] laddrs = arrays[2]
-        cdef const uint16_t[::1] lports = arrays[3]
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, count
+        cdef Span spans[4]
+        cdef size_t[4] sizes = [4, 2, 4, 2]
+        cdef Span handles
         conns = np.zeros(len(arrays[0]), np.uint64)
-        cdef uint64_t[::1] handles = conns
+        _span(conns, PyBUF_WRITABLE, &handles)
+        count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
+        for i in range(4):
+            arrays[i] = self.input(arrays[i], sizes[i], &spans[i])
+            count = min(count, spans[i].nbytes // <Py_ssize_t>sizes[i])
         cdef EngineState* eng = self.state()
-        for i in range(len(conns)):
-            handles[i] = lookup_handle(eng, raddrs[i], rports[i], laddrs[i], lports[i])
+        for i in range(count):
+            (<uint64_t*>handles.base)[i] = lookup_handle(
+                eng, (<const uint32_t*>spans[0].base)[i], (<const uint16_t*>spans[1].base)[i],
+                (<const uint32_t*>spans[2].base)[i], (<const uint16_t*>spans[3].base)[i])
         return conns
 
     def info(self, conns):
@@ -683,15 +848,15 @@ cdef class Engine:
 
         The row of a stale handle is all zeros (CLOSED). Unlike SO_ERROR, reading ``error`` does not clear it.
         """
-        cdef Py_ssize_t i
-        cdef Info* infos
-        self.state()
-        conns = as_handles(conns)
-        cdef const uint64_t[::1] handles = conns
-        rows = np.zeros(len(conns), INFO)
-        infos = <Info*>_address(rows, True)
-        for i in range(len(conns)):
-            _fill_info(&infos[i], self.eng, handles[i])
+        cdef Py_ssize_t i, count
+        cdef Span handles, infos
+        conns = self.input(as_handles(conns), sizeof(uint64_t), &handles)
+        count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
+        rows = np.zeros(count, INFO)
+        _span(rows, PyBUF_WRITABLE, &infos)
+        cdef EngineState* eng = self.state()
+        for i in range(count):
+            _fill_info(&(<Info*>infos.base)[i], eng, (<const uint64_t*>handles.base)[i])
         return rows
 
     def room(self, listener):
@@ -725,16 +890,18 @@ cdef class Engine:
         TypeError, ValueError
             `listener` is not the id of an open listener.
         """
+        number = _integer(listener, "listener", 0, 2**63 - 1)
         cdef EngineState* eng = self.state()
-        cdef const Listener* fields = self.listener(listener)
+        cdef Listener fields = self.listener(number)[0]      # a copy: listen() in a finalizer could move it
         cdef HalfOpenRoom half_open = policy_half_open_room(
             fields.backlog, SYNCACHE_BUCKETS * SYNCACHE_BUCKET_LIMIT, &eng.knobs)
+        cdef uint32_t half_open_now = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
         backlog_set_by = "somaxconn" if fields.backlog_capped else "backlog"
         row = np.zeros((), ROOM)
-        row["half_open"] = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
+        row["half_open"] = half_open_now
         row["half_open_max"] = half_open.places
         row["half_open_set_by"] = _HALF_OPEN_SET_BY.get(half_open.limit, backlog_set_by)
-        row["accept"] = accept_queue_length(fields)
+        row["accept"] = accept_queue_length(&fields)
         row["accept_max"] = 0 if fields.auto_accept else fields.accept_room
         row["accept_set_by"] = "auto_accept" if fields.auto_accept else backlog_set_by
         row["backlog"] = fields.backlog
@@ -743,10 +910,12 @@ cdef class Engine:
     def state_counts(self):
         """Connections by state, uint64[11], indexed by State; LISTEN counts listeners, CLOSED is 0."""
         cdef Py_ssize_t i
-        self.state()
+        cdef Span span
         counts = np.zeros(N_STATES, np.uint64)
+        _span(counts, PyBUF_WRITABLE, &span)
+        cdef EngineState* eng = self.state()
         for i in range(N_STATES):
-            counts[i] = self.eng.counts[i]
+            (<uint64_t*>span.base)[i] = eng.counts[i]
         return counts
 
     def gauges(self):
@@ -769,36 +938,46 @@ cdef class Engine:
     def counters(self):
         """Counts since the start, by name; CurrEstab is the number of connections now, as in the MIB."""
         cdef Py_ssize_t i
-        self.state()
-        counts = {MIB_NAMES[i]: self.eng.counters.mib[i] for i in range(N_MIB)}
-        counts["CurrEstab"] = self.eng.counts[ESTABLISHED] + self.eng.counts[CLOSE_WAIT]
-        counts["EventsLost"] = self.eng.events.lost
+        cdef EngineState* eng = self.state()
+        cdef Counters now = eng.counters                     # a copy: a finalizer could change them meanwhile
+        cdef uint64_t established = eng.counts[ESTABLISHED] + eng.counts[CLOSE_WAIT], lost = eng.events.lost
+        counts = {MIB_NAMES[i]: now.mib[i] for i in range(N_MIB)}
+        counts["CurrEstab"] = established
+        counts["EventsLost"] = lost
         return counts
 
     @property
     def causes(self):
         """Refused and lost connections by cause, each counted once; the names are those of Cause."""
         cdef Py_ssize_t i
-        self.state()
-        return {CAUSE_NAMES[i]: self.eng.counters.causes[i] for i in range(1, N_CAUSES)}
+        cdef Counters now = self.state().counters
+        return {CAUSE_NAMES[i]: now.causes[i] for i in range(1, N_CAUSES)}
 
     def events(self):
         """Events since the last call, EVENT[k], of the kinds that ``Config(events=...)`` subscribed to."""
-        return events_drain(&self.state().events)
+        self.take(self.now)
+        try:
+            return events_drain(&self.eng.events)
+        finally:
+            self.leave()
 
     @property
     def _predicting(self):
         # off: every segment goes to the state machine, none takes the fast path; tests compare the two
-        return self.eng.predicting
+        return self.state().predicting
 
     @_predicting.setter
     def _predicting(self, bint on):
-        self.eng.predicting = on
+        self.state().predicting = on
 
     @property
     def _predicted(self):
-        return self.eng.predicted
+        return self.state().predicted
 
     def check(self):
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""
-        return check_invariants(self.state())
+        self.take(self.now)
+        try:
+            return check_invariants(self.eng)
+        finally:
+            self.leave()

@@ -37,8 +37,9 @@ class Script:
             yield
             if answered:
                 self.rows = answer(self.out[: self.n], ACK, np.zeros(self.n, SEGMENT))
-        self.engine.advance(self.now + 3_000_000_000)
         self.now += 3_000_000_000
+        while (due := self.engine.next_timer()) is not None and due <= self.now:
+            self.engine.advance(self.now)
         self.rows = self.syns
 
     def play(self) -> None:

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from libc.stdint cimport uintptr_t
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -95,8 +95,11 @@ cdef size_t events_bytes(const Events* events) noexcept nogil:
 cdef object events_drain(Events* events):
     """Everything queued, oldest first, as EVENT[n]; the queue is empty afterwards and keeps its memory."""
     out = np.empty(events.n, EVENT)
+    cdef Py_buffer view
     if events.n:
-        memcpy(<void*><uintptr_t>out.ctypes.data, events.queue, events.n * sizeof(Event))
+        PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
+        memcpy(view.buf, events.queue, events.n * sizeof(Event))
+        PyBuffer_Release(&view)
     events.n = 0
     return out
 

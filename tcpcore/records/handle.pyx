@@ -14,7 +14,7 @@ def as_handles(conns):
     array = np.asarray(conns)
     if array.dtype != np.uint64:
         array = np.asarray(to_uint(conns, "conns", 64))
-    return np.ascontiguousarray(np.atleast_1d(array).ravel())
+    return array.ravel()
 
 
 def slots_of(conns):

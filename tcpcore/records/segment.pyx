@@ -123,23 +123,26 @@ def segments(n=1, **fields):
     return out
 
 
+cdef object _ndarray = np.ndarray             # a C variable: looked up for each array
+
+
 def as_segments(array, name="segs"):
-    """`array` itself if it is a contiguous SEGMENT vector.
+    """`array` if it is a contiguous SEGMENT vector; of a subclass a plain array of the same memory.
 
     Raises TypeError (not an array, wrong dtype) or ValueError (shape, stride).
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name}: expected a numpy array of SEGMENT, got {type(array).__name__}")
-    if array.dtype != SEGMENT:
+    if type(array) is not _ndarray:
+        array = np.asarray(array)             # a subclass may say anything about itself
+    if array.dtype is not SEGMENT and array.dtype != SEGMENT:
         raise TypeError(f"{name}: expected dtype SEGMENT (40 bytes), got {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
-    if not array.flags.c_contiguous or not array.flags.aligned:
+    flags = array.flags
+    if not flags.c_contiguous or not flags.aligned:
         raise ValueError(f"{name}: expected a contiguous, aligned array, got strides {array.strides}")
     return array
-
-
-cdef object _ndarray = np.ndarray             # a C variable: looked up for each part
 
 
 def join(parts):
@@ -173,7 +176,7 @@ def join(parts):
     for i in range(len(arrays)):
         part = arrays[i]
         if type(part) is not _ndarray or part.dtype is not SEGMENT or part.ndim != 1:
-            as_segments(part, f"parts[{i}]")
+            arrays[i] = as_segments(part, f"parts[{i}]")
     try:
         whole = bytearray().join(arrays)
     except TypeError:                         # one is not contiguous

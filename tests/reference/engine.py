@@ -38,6 +38,9 @@ INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt"
 #: Where abort tells the peer (RFC 9293 3.10.5).
 TOLD_BY_ABORT = {State.SYN_RECEIVED, State.ESTABLISHED, State.CLOSE_WAIT, State.FIN_WAIT_1, State.FIN_WAIT_2}
 
+#: advance() stops when it has emitted so many.
+ADVANCE_ROWS = 2**20
+
 
 def address(value):
     return int(ipaddress.IPv4Address(value)) if isinstance(value, str) else int(value)
@@ -200,7 +203,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
 
     def advance(self, now):
         now = self.at(now)
-        while (conn := self.first_due()) and conn.entry[0] * MS <= now:
+        while len(self.rows) < ADVANCE_ROWS and (conn := self.first_due()) and conn.entry[0] * MS <= now:
             self.fire(conn, conn.entry[0])
         return self.sent()
 
