@@ -29,7 +29,8 @@ from tcpcore.tcp.ack cimport fifth_ack, text_after_close
 from tcpcore.tcp.half_open cimport end_half_open, half_open_linux, half_open_syncache, rst_for_half_open
 from tcpcore.tcp.options cimport moves_window
 from tcpcore.tcp.outcomes cimport (
-    ECONNREFUSED, ECONNRESET, challenge_ack, die, duplicate_ack, reset_after_close, reset_error,
+    ECONNREFUSED, ECONNRESET, answer_withheld, challenge_ack, die, duplicate_ack, reset_after_close,
+    reset_error,
 )
 from tcpcore.tcp.output cimport emit, emit_answering_rst
 from tcpcore.tcp.receive_window cimport acceptable, rcv_wnd, seq_in_window
@@ -189,6 +190,7 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     """RFC 9293 3.10.7.4, first, as FreeBSD's tcp_do_segment has it: the segment is cut to the window (`cut`,
     in out). RST and SYN have windows of their own in their steps."""
     cdef Trim trimmed
+    cdef bint empty = cut.payload_len == 0            # as it arrived: text is always answered
     if tcb.state == SYN_RECEIVED and cut.flags & ACK and (
             seq_le(cut.ack, tcb.snd_una) or seq_lt(tcb.snd_nxt, cut.ack)):
         emit_answering_rst(cut, act)
@@ -208,7 +210,8 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     if tcb.bits & B_ORPHAN and cut.payload_len and in_set(tcb.state, AFTER_CLOSE):
         reset_after_close(tcb, cut, knobs, act)
         return False
-    act.ack_owed = trimmed == TRIM_PROCEED_ACK_OWED
+    act.ack_owed = trimmed == TRIM_PROCEED_ACK_OWED and not (
+        empty and answer_withheld(tcb, cold, cut, knobs, now, act))
     trimmed = trim_beyond(cut, tcb.rcv_nxt, rcv_wnd(tcb, cold, knobs))
     if trimmed == TRIM_NOTHING_LEFT:
         duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedSeq)

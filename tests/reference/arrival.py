@@ -238,10 +238,12 @@ class Arrival(HalfOpen, TimeWait):
         if opening and before(seg.seq, conn.irs):
             self.answering_rst(seg)
             return None, None
+        whole = seg
         again, seg = self.without_old(conn, seg)
         if conn.orphan and seg.payload_len and conn.state in CLOSED_BY_US:
             self.data_after_close(conn, seg)
             return None, None
+        again = again and (whole.payload_len > 0 or not self.ack_war(conn, now))
         probe, seg = self.without_beyond(conn, seg)
         if seg is None:
             return None, None if self.limited(conn, probe, now, "TCPACKSkippedSeq") else self.ordinary_ack(
@@ -391,7 +393,11 @@ class Arrival(HalfOpen, TimeWait):
             return self.last_ack_of_opening(conn, seg, now, owed)
         rfc793 = self.config.ack_range == "rfc793"
         if after(seg.ack, conn.snd_nxt):
-            return self.ordinary_ack(conn, now) if rfc793 else self.challenge_ack(conn, now)
+            if not rfc793:
+                self.challenge_ack(conn, now)
+            elif not self.unanswered(conn, seg, now):
+                self.ordinary_ack(conn, now)
+            return
         reach = min(conn.max_wnd, (conn.snd_una - conn.iss - conn.passive) % SPACE)
         if not rfc793 and before(seg.ack, add(conn.snd_una, -reach)):
             return self.challenge_ack(conn, now)

@@ -194,6 +194,8 @@ class Connection:
     recover: int | None = None       # resending until this number is acknowledged
     # RFC 5961 section 7
     invalid_at: int | None = None    # ms of the last limited answer
+    war_at: int = 0                  # ms of the first answer of the window of ack_war_cnt
+    war_sent: int = 0                # answers counted in it
     # timers: (tick, kind)
     main: tuple | None = None
     side: tuple | None = None
