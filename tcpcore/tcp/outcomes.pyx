@@ -1,6 +1,8 @@
 # Outcomes that calls, segments and timers share; outcomes.pxd is their list.
 #
 # Invariant: each function leaves the TCB either with E_DEAD or with the timer that its state needs.
+from libc.stdint cimport int32_t
+
 from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
@@ -40,10 +42,11 @@ cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* kno
 cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
                         uint32_t timeout) noexcept nogil:
     """Arm the timer of our own SYN, cut at the end of the whole attempt (FreeBSD's keepinit)."""
-    cdef uint32_t left
+    cdef int32_t left
     if knobs.keepinit_ms:
-        left = tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now)
-        timeout = left if left < timeout else timeout
+        # below 0 where the end has passed and no advance() has fired it yet
+        left = <int32_t>(tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now))
+        timeout = <uint32_t>(left if left > 0 else 0) if left < <int64_t>timeout else timeout
     arm_main_timer(act, T_REXMT, timeout)
 
 
@@ -99,14 +102,12 @@ cdef bint ack_war_limited(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     with the first of them. FreeBSD: tcp_send_challenge_ack for challenges, and in its RACK stack
     (ctf_ack_war_checks) for every ACK that an unacceptable segment asks for: were the others not limited,
     two ends that are out of step would acknowledge each other for ever."""
-    cdef int64_t at = now // TICK_NS
+    cdef uint32_t at = clock_ms(now)
     if knobs.ack_war_cnt == 0 or knobs.ack_war_timewindow_ms == 0:
         return False
     use_cold(tcb, cold)
-    if cold.ack_war_sent == 0 or (ticks_since(at, cold.ack_war_at, cold.ack_war_at_high)
-                                  > knobs.ack_war_timewindow_ms):
-        cold.ack_war_at = <uint32_t>at
-        cold.ack_war_at_high = <uint8_t>(at >> 32)
+    if cold.ack_war_sent == 0 or at - cold.ack_war_at > knobs.ack_war_timewindow_ms:
+        cold.ack_war_at = at
         cold.ack_war_sent = 0
     if cold.ack_war_sent >= knobs.ack_war_cnt:
         count(act.counters, counter)

@@ -92,7 +92,8 @@ def world(pair, script, forged, knobs=None):
     options = {"capacity": len(forged) + 8, "tcp_challenge_ack_limit": None, "somaxconn": 100_000,
                "tcp_max_syn_backlog": 100_000, "synq_policy": "drop-new", "tcp_syncookies": 0,
                "ip_local_port_range": (10_000, 65_535), **(knobs or {})}
-    a, b = (Engine(PROFILES[name](**options, local_addr=addr)) for name, addr in zip(pair, (A, B), strict=True))
+    a, b = (Engine(PROFILES[name](**options, local_addr=addr))
+            for name, addr in zip(pair, (A, B), strict=True))
     wire, ports = Wire(a, b), np.arange(10_000, 10_000 + len(forged))
     conns, rows = a.connect(B, 80, 0, sport=ports)
     wire.put("a", rows)

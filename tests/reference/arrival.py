@@ -11,6 +11,7 @@ from tests.reference.connection import (
     ACK,
     BEHIND_FIN,
     CLOSED_BY_US,
+    MS,
     OPT_SACK_OK,
     RECEIVERS,
     RST,
@@ -278,7 +279,7 @@ class Arrival(HalfOpen, TimeWait):
 
     def too_old(self, conn, seg, now):
         """PAWS, with its 24 days."""
-        young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
+        young = now // MS - conn.ts_recent_at <= 24 * DAY_MS
         late = (conn.ts_recent - seg.tsval) % SPACE <= self.config.paws_tolerance_ticks
         return (conn.older(seg) and young and not late and not seg.rst
                 and not self.harmless_replay(conn, seg))

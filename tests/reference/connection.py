@@ -167,7 +167,7 @@ class Connection:
     # RFC 7323
     ts_offset: int = 0
     ts_recent: int = 0
-    ts_recent_at: int = 0            # tick
+    ts_recent_at: int = 0            # ms
     first_tsval: int = 0             # of our first SYN or SYN-ACK
     last_tsval: int = 0
     # data, as lengths
@@ -252,7 +252,7 @@ class Connection:
             self.take_timestamp(seg, now)
 
     def take_timestamp(self, seg, now):
-        self.ts_recent, self.ts_recent_at = seg.tsval, tick(now)
+        self.ts_recent, self.ts_recent_at = seg.tsval, now // MS
 
 
 def as_rows(rows):

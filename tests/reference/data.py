@@ -361,7 +361,7 @@ class Sending:
         """For a SYN of ours; an attempt that is bounded ends with its bound."""
         due = tick(now) + interval
         if self.config.keepinit_ms is not None:
-            due = min(due, conn.syn_at + self.config.keepinit_ms)
+            due = min(due, max(tick(now), conn.syn_at + self.config.keepinit_ms))
         self.arm(conn, "main", due, REXMT)
 
     def count_resend(self, conn, now):
