@@ -46,7 +46,7 @@ from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
-from tcpcore.components.timer_wheel cimport wheel_next, wheel_start
+from tcpcore.components.timer_wheel cimport wheel_next, wheel_tick
 from tcpcore.loops.advance cimport advance_to
 from tcpcore.loops.calls cimport (
     CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, Call, accept_one, bytes_queued,
@@ -55,11 +55,11 @@ from tcpcore.loops.calls cimport (
 from tcpcore.loops.connect cimport connect_batch
 from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.receive cimport receive_batch
+from tcpcore.loops.silence cimport follow_clock
 from tcpcore.loops.state cimport (
     KEY_COOKIES, KEY_ISN, KEY_PORTS, EngineState, lookup_handle, resolve_handle, state_bytes, state_free,
     state_init,
 )
-from tcpcore.loops.timers cimport full_tick
 
 from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
@@ -281,7 +281,7 @@ cdef void _fill_info(Info* info, const EngineState* eng, uint64_t conn) noexcept
         info.error = cold.error
         info.unread = cold.unread
     if tcb.timer:
-        info.deadline = full_tick(eng, tcb.deadline) * TICK_NS
+        info.deadline = wheel_tick(&eng.wheel, tcb) * TICK_NS
 
 
 @cython.final
@@ -380,9 +380,7 @@ cdef class Engine:
     cdef void start(self, int64_t at) noexcept:
         """Set the clock: from here on the call changes the state and does not fail."""
         self.now = at
-        if self.eng.wheel.live == 0:
-            # deadlines are stored relative to the wheel's clock, which must not fall behind
-            wheel_start(&self.eng.wheel, at // TICK_NS)
+        follow_clock(self.eng, at // TICK_NS)
 
     cdef void leave(self) noexcept:
         """Let others in again."""

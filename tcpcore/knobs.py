@@ -151,6 +151,14 @@ class Knobs:
         500, 0, _MAX_MS, "between a connection's ACKs that answer bad segments; 0: all are answered",
         unit="ms", freebsd=0, strict=0, rfc="3.10.7.4, first: each unacceptable segment is answered",
     )  # fmt: skip
+    ack_war_cnt: int = number(
+        0, 0, 255, "a connection's ACKs that answer bad segments in `ack_war_timewindow_ms`; 0: no limit",
+        freebsd=5, strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s",
+    )  # fmt: skip
+    ack_war_timewindow_ms: int = number(
+        0, 0, _MAX_MS, "window of `ack_war_cnt`, from its first ACK; 0: no limit",
+        unit="ms", freebsd=1000, strict=5000, rfc="RFC 5961 7: its example 10 in 5 s",
+    )  # fmt: skip
     insecure_rst: int = switch(0, "RFC 793's acceptance of RST: any in the window resets")
     insecure_syn: int = switch(0, "RFC 793's treatment of a SYN in the window: it resets")
     drop_synfin: int = switch(0, "SYN+FIN is dropped in every state")

@@ -4,15 +4,21 @@
 #
 #   ports_speculate    prepares the first n of `searches` and says which port each will find if every first
 #                      candidate is free; a hint, by which the caller prefetches
-#   ports_begin     -> False: all taken
+#   ports_begin     -> False: nothing can be found: all are taken, and none of them can be given up yet
 #   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once;
 #                      search.first says where to begin
 #   ports_taken        the i-th candidate is in use: counted, and the algorithm's state moves on
+#   ports_met       a search has met a port that is in use and was not chosen here: counted from now on
+#   ports_full      a search has found nothing; when the first of the ports it met can be given up
+#   ports_given_up  a connection that has a counted port can be replaced from some tick on (TIME-WAIT)
+#   ports_after_silence    called every few days: a time kept in 32 bits must not grow old
 #   ports_released     the connection is gone
 #
-# Invariant: a destination has an entry in `uses` exactly while its count is above 0.
+# Invariant: a destination has an entry in `uses` exactly while its count is above 0. Where all its ports are
+# counted, none of them can be given up before its `retry`. So a search that fails costs one look, but for the
+# ports that connections got otherwise (named by the caller, or passive ones): each of them is met once.
 from libc.stddef cimport size_t
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.probing cimport ProbeTable
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
@@ -28,8 +34,9 @@ cdef enum PortRule:
 cdef struct PortUse:
     uint32_t laddr
     uint32_t raddr
-    uint32_t count                # ports taken; 0: no entry
-    uint32_t odd                  # of those: an odd distance from the first port
+    uint16_t count                # ports taken; 0: no entry
+    uint16_t odd                  # of those: an odd distance from the first port
+    uint32_t retry                # none can be given up before this tick (low bits, odd); 0: none at all
     uint32_t offset               # as in PortSearch, kept so that it is hashed once
     uint16_t index
     uint16_t rport
@@ -67,9 +74,14 @@ cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
 cdef void ports_free(Ports* ports) noexcept nogil
 cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
 cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil
-cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil
+cdef bint ports_begin(Ports* ports, PortSearch* search, bint reuse, int64_t tick) noexcept nogil
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
 cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil
+cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil
+cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil
+cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                         int64_t tick) noexcept nogil
+cdef void ports_after_silence(Ports* ports, int64_t tick) noexcept nogil
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil

@@ -7,6 +7,7 @@ Source: RFC 6056 3.3; for the rule "linux" __inet_hash_connect() of Linux 6.x (n
 # What an outsider could profit from guessing is SipHash-2-4 of a counter or of the destination, under one
 # key: messages are told apart by their length or the tag in their second word. Where only places of
 # tables depend on a hash, it is SipHash-1-3.
+from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
@@ -255,11 +256,17 @@ cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil:
     ports.drawn = drawn
 
 
-cdef bint ports_begin(Ports* ports, PortSearch* search) noexcept nogil:
-    """Start a search that ports_speculate has prepared; False when all ports are taken.
+cdef bint ports_begin(Ports* ports, PortSearch* search, bint reuse, int64_t tick) noexcept nogil:
+    """Start a search that ports_speculate has prepared; False when it can find nothing.
 
-    Then the search can only find a port that a connection gives up (TIME-WAIT, tcp_tw_reuse)."""
-    return start_search(ports, use_of(ports, search), search)
+    With `reuse` a port may also be one that a connection gives up (TIME-WAIT, tcp_tw_reuse), and then the
+    walk leaves out no candidate."""
+    cdef const PortUse* use = use_of(ports, search)
+    cdef bint free = start_search(ports, use, search)
+    if reuse:
+        search.first = 0
+        return free or (use.retry != 0 and <int32_t>(use.retry - <uint32_t>tick) <= 0)
+    return free
 
 
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
@@ -279,8 +286,8 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
     return <uint16_t>(ports.low + (at if at < ports.size else at - ports.size))
 
 
-cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil:
-    """Candidate i of this search, lport, is in use now; False, and not counted, when memory is refused."""
+cdef bint count_port(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
+    """One more port of the search's destination is counted; False, and it is not, when memory is refused."""
     cdef PortUse* use
     if probe_must_grow(&ports.uses, ports.n) and not grow(ports):
         return False
@@ -289,10 +296,54 @@ cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16
         ports.n += 1
         use.laddr, use.raddr, use.rport = search.laddr, search.raddr, search.rport
         use.index, use.offset = search.index, search.offset
+        use.retry = 0
     use.count += 1
     use.odd += (lport - ports.low) & 1
+    return True
+
+
+cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil:
+    """Candidate i of this search, lport, is in use now; False, and not counted, when memory is refused."""
+    if not count_port(ports, search, lport):
+        return False
     update_state(ports, search, i)
     return True
+
+
+cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
+    """A candidate that is in use and not counted; False, and it still is not, when memory is refused. Where
+    the search goes on does not depend on it."""
+    return count_port(ports, search, lport)
+
+
+cdef inline uint32_t retry_from(int64_t tick) noexcept nogil:
+    """PortUse.retry for this tick: odd, at most one too early."""
+    return <uint32_t>(tick - 1) | 1
+
+
+cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil:
+    """A search that left out no candidate has failed; none can be given up before tick `retry` (-1: none)."""
+    cdef PortUse* use = use_of(ports, search)
+    if use.count:
+        use.retry = retry_from(retry) if retry >= 0 else 0
+
+
+cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                         int64_t tick) noexcept nogil:
+    """From this tick on a connection with a counted port can be replaced."""
+    cdef PortUse* use = use_at(ports, place_of(ports, laddr, raddr, rport))
+    if use.count and (use.retry == 0 or <int32_t>(<uint32_t>tick - use.retry) < 0):
+        use.retry = retry_from(tick)
+
+
+cdef void ports_after_silence(Ports* ports, int64_t tick) noexcept nogil:
+    """Forget when ports can be given up: the next search of each destination looks again."""
+    cdef PortUse* use
+    cdef uint32_t i
+    for i in range(ports.uses.mask + 1):
+        use = use_at(ports, i)
+        if use.count and use.retry:
+            use.retry = retry_from(tick)
 
 
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,

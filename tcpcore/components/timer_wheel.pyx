@@ -6,7 +6,6 @@ Layout, ordering argument, invariant and source: timer_wheel.pxd.
 
 # The chunk pool is reserved for four times as many entries as there are TCBs, since arming again leaves a
 # cancelled entry. When even that is used up, every list is rewritten without them (`compact`).
-from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_map_sparse, arena_release, arena_touched, arena_unmap
@@ -14,7 +13,7 @@ from tcpcore.base.bitmap cimport bitmap_check, bitmap_clear, bitmap_from, bitmap
 from tcpcore.base.chunk_list cimport (
     CHUNK_BYTES, CHUNK_ENTRIES, chunk_append, chunk_drop, chunk_drop_all, chunk_peek, chunks_left,
 )
-from tcpcore.base.prefetch cimport prefetch, unlikely
+from tcpcore.base.prefetch cimport prefetch
 
 cdef enum:
     AHEAD = 12                # entries between a TCB's prefetch and its use
@@ -35,7 +34,10 @@ cdef bint wheel_init(TimerWheel* wheel, Tcb* blocks, uint32_t capacity) noexcept
     wheel.levels[NEAR] = <Level*>arena_map_sparse(sizeof(Level))
     wheel.levels[FAR] = <Level*>arena_map_sparse(sizeof(Level))
     wheel.pool.words = <uint32_t*>arena_map(<size_t>wheel.pool.reserved * CHUNK_BYTES)
-    if wheel.levels[NEAR] == NULL or wheel.levels[FAR] == NULL or wheel.pool.words == NULL:
+    wheel.overdue = <Overdue*>arena_map_sparse((<size_t>capacity + 1) * sizeof(Overdue))
+    wheel.capacity = capacity
+    if (wheel.levels[NEAR] == NULL or wheel.levels[FAR] == NULL or wheel.pool.words == NULL
+            or wheel.overdue == NULL):
         wheel_free(wheel)
         return False
     return True
@@ -46,12 +48,15 @@ cdef void wheel_free(TimerWheel* wheel) noexcept nogil:
     arena_unmap(wheel.levels[NEAR], sizeof(Level))
     arena_unmap(wheel.levels[FAR], sizeof(Level))
     arena_unmap(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES)
+    arena_unmap(wheel.overdue, (<size_t>wheel.capacity + 1) * sizeof(Overdue))
     memset(wheel, 0, sizeof(TimerWheel))
 
 
 cdef size_t wheel_bytes(const TimerWheel* wheel) noexcept nogil:
-    """Touched bytes of slots and chunks."""
-    return (arena_touched(wheel.levels[NEAR], sizeof(Level)) + arena_touched(wheel.levels[FAR], sizeof(Level))
+    """Touched bytes of slots, chunks and the heap."""
+    return (arena_touched(wheel.overdue, (<size_t>wheel.capacity + 1) * sizeof(Overdue))
+            + arena_touched(wheel.levels[NEAR], sizeof(Level))
+            + arena_touched(wheel.levels[FAR], sizeof(Level))
             + arena_touched(wheel.pool.words, <size_t>wheel.pool.reserved * CHUNK_BYTES))
 
 
@@ -80,7 +85,7 @@ cdef inline void set_clock(TimerWheel* wheel, int64_t tick) noexcept nogil:
     """Set the clock and forget the list of the last arming: which list a tick has depends on the clock."""
     if unlikely((tick ^ wheel.clock) >> RELEASE):
         release(wheel, wheel.clock >> RELEASE << RELEASE, tick >> RELEASE << RELEASE)
-    wheel.clock = tick
+    wheel.clock = wheel.floor = tick
     wheel.recent = no_tick()
 
 
@@ -156,9 +161,9 @@ cdef void compact(TimerWheel* wheel) noexcept nogil:
 
 
 cdef void wheel_start(TimerWheel* wheel, int64_t tick) noexcept nogil:
-    """Set the clock of a wheel on which nothing is armed; empties every slot and the chunk pool."""
+    """Set the clock of a wheel on whose levels nothing is armed; empties every slot and the chunk pool."""
     cdef int level, slot
-    expect(wheel.live == 0)
+    expect(wheel.live == wheel.late)
     for level in range(LEVELS):
         slot = bitmap_from(&wheel.levels[level].bitmap, 0)
         while slot >= 0:
@@ -216,9 +221,11 @@ cdef bint advance_clock(TimerWheel* wheel, int64_t tick) noexcept nogil:
 cdef void wheel_arm_any(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept nogil:
     """wheel_arm, where the list has still to be found."""
     wheel_cancel(wheel, slot)
+    tick = tick if tick > wheel.floor else wheel.floor
     if tick < wheel.clock:
-        tick = wheel.clock
-    elif tick - wheel.clock > HORIZON:
+        overdue_add(wheel, slot + 1, tick)
+        return
+    if tick - wheel.clock > HORIZON:
         tick = wheel.clock + HORIZON
     if chunks_left(&wheel.pool) < wheel.reserve:
         compact(wheel)
@@ -226,6 +233,39 @@ cdef void wheel_arm_any(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept
     wheel.recent_list = place(wheel, slot + 1, tick)
     wheel.recent = tick
     wheel.live += 1
+
+
+cdef void overdue_add(TimerWheel* wheel, uint32_t ref, int64_t tick) noexcept nogil:
+    """Arm a TCB, which is not armed, at a tick before the clock."""
+    cdef Overdue entry
+    entry.tick, entry.order, entry.ref = tick, wheel.orders, ref
+    wheel.orders += 1
+    wheel.late += 1
+    wheel.live += 1
+    wheel.blocks[ref - 1].deadline = <uint32_t>tick
+    overdue_sift(wheel, wheel.late, &entry)
+
+
+cdef void overdue_remove(TimerWheel* wheel, uint32_t at) noexcept nogil:
+    """Disarm the TCB at this place of the heap."""
+    cdef Overdue last = wheel.overdue[wheel.late]
+    wheel.blocks[wheel.overdue[at].ref - 1].timer_pos = 0
+    wheel.late -= 1
+    wheel.live -= 1
+    if at <= wheel.late:
+        overdue_sift(wheel, at, &last)
+
+
+cdef void wheel_catch_up(TimerWheel* wheel, int64_t tick) noexcept nogil:
+    """Move the clock on to `tick`; what is due before it keeps its order, in the heap."""
+    cdef uint32_t ref
+    cdef int64_t when
+    while True:
+        ref = pop_level(wheel, tick - 1, &when)
+        if ref == 0:
+            break
+        overdue_add(wheel, ref, when)
+    advance_clock(wheel, tick)
 
 
 cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil:
@@ -237,6 +277,8 @@ cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil:
     cdef int level
     if wheel.live == 0:
         return -1
+    if wheel.late:
+        return wheel.overdue[1].tick
     if drop_cancelled(wheel, NEAR, slot_at(wheel.clock, NEAR)):
         return wheel.clock
     for level in range(LEVELS):
@@ -254,11 +296,24 @@ cdef uint32_t wheel_pop(TimerWheel* wheel, int64_t tick, int64_t* when) noexcept
 
     0 when there is none; then the clock stands at `tick`, unless it was past it already.
     """
+    cdef uint32_t ref
+    if wheel.late == 0:
+        return pop_level(wheel, tick, when)
+    if wheel.overdue[1].tick > tick:
+        return 0
+    ref = wheel.overdue[1].ref
+    when[0] = wheel.floor = wheel.overdue[1].tick
+    overdue_remove(wheel, 1)
+    return ref
+
+
+cdef uint32_t pop_level(TimerWheel* wheel, int64_t tick, int64_t* when) noexcept nogil:
+    """wheel_pop without the heap."""
     cdef uint32_t ref, slot
     cdef ChunkList* entries
     if tick < wheel.clock:
         return 0
-    while wheel.live:
+    while wheel.live != wheel.late:
         slot = slot_at(wheel.clock, NEAR)
         if drop_cancelled(wheel, NEAR, slot):
             entries = &wheel.levels[NEAR].lists[slot]
@@ -311,7 +366,7 @@ cdef void check_list(const TimerWheel* wheel, int level, uint32_t slot, list wro
 cdef list wheel_check(const TimerWheel* wheel):
     """Every broken invariant in words; complete for the wheel's own memory, and slow."""
     cdef const Level* here
-    cdef uint32_t free = 0, chunk = wheel.pool.free
+    cdef uint32_t free = 0, chunk = wheel.pool.free, i
     cdef int level, slot
     wrong, found = [], [0, 0]
     for level in range(LEVELS):
@@ -324,6 +379,13 @@ cdef list wheel_check(const TimerWheel* wheel):
                 check_list(wheel, level, slot, wrong, found)
             slot = bitmap_from(&here.bitmap, slot + 1)
         wrong += [f"wheel: level {level}: {text}" for text in bitmap_check(&here.bitmap)]
+    for i in range(1, wheel.late + 1):
+        if wheel.overdue[i].tick >= wheel.clock or (i > 1 and comes_first(&wheel.overdue[i],
+                                                                          &wheel.overdue[i // 2])):
+            wrong.append(f"wheel: overdue at {i}: out of order")
+        if wheel.blocks[wheel.overdue[i].ref - 1].timer_pos != 16 * i:
+            wrong.append(f"wheel: overdue at {i}: the TCB does not know")
+    found[0] += wheel.late
     if found != [wheel.live, wheel.pool.used]:
         wrong.append(f"wheel: live {wheel.live} in {wheel.pool.used} chunks, found {found}")
     while chunk and free < wheel.pool.reserved:

@@ -26,7 +26,7 @@ from tcpcore.loops.apply cimport (
 )
 from tcpcore.loops.passive cimport pressure_on
 from tcpcore.loops.state cimport tcb_hash
-from tcpcore.loops.timers cimport arm, full_tick
+from tcpcore.loops.timers cimport arm, later_tick
 
 cdef struct AheadHash:
     # the hash of a TCB's 4-tuple, computed while its flow table head is prefetched
@@ -48,7 +48,7 @@ cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, in
     cdef Ranges scratch
     tcb.timer = T_NONE
     if tcb.bits & B_COLD and cold.later_timer != T_NONE:
-        arm(eng, slot, cold.later_timer, full_tick(eng, cold.later))
+        arm(eng, slot, cold.later_timer, later_tick(cold, now // TICK_NS))
         cold.later_timer = T_NONE
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         listener = listener_at(&eng.listeners, tcb.listener)

@@ -24,6 +24,7 @@ from tcpcore.components.listeners cimport (
 from tcpcore.components.ports cimport ports_released
 from tcpcore.components.range_pool cimport range_pool_give, range_pool_take
 from tcpcore.components.tcb_pool cimport pool_give
+from tcpcore.loops.reuse cimport note_time_wait
 from tcpcore.loops.state cimport challenge_allowed, handle_at, tcb_hash
 from tcpcore.loops.timers cimport disarm, stop_timer
 
@@ -150,6 +151,7 @@ cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior
         events_add(&eng.events, handle_at(eng, slot), now, 0, EV_ESTABLISHED, 0, tcb.state)
     update_live(eng, slot, prior, act, now)
     if tcb.state == TIME_WAIT and prior.state != TIME_WAIT:
+        note_time_wait(eng, slot, now)
         events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
 
 

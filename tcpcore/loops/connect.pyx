@@ -12,19 +12,22 @@ from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_fir
 from tcpcore.records.counters cimport (
     CauseAddressInUse, CauseBlocksExhausted, CausePortsExhausted, Mib, NoCause, count, count_n,
 )
-from tcpcore.records.tcb cimport B_EPHEMERAL, B_HELD, B_QUEUED, B_TS, SYN_SENT, TIME_WAIT, T_REXMT, Tcb
+from tcpcore.records.tcb cimport (
+    B_EPHEMERAL, B_HELD, B_QUEUED, B_TS, SYN_SENT, TICK_NS, TIME_WAIT, T_REXMT, Tcb,
+)
 from tcpcore.tcp.opens cimport open_active
-from tcpcore.tcp.rto cimport clock_ms, tick_up
+from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.events cimport EV_OPENED, events_add
 from tcpcore.components.flow_table cimport flow_ahead, flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
-    PortSearch, ports_begin, ports_candidate, ports_speculate, ports_taken,
+    PortSearch, ports_begin, ports_candidate, ports_full, ports_met, ports_speculate, ports_taken,
 )
 from tcpcore.components.tcb_pool cimport pool_ahead, pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
 from tcpcore.loops.isn_batch cimport isn_batch_fill
 from tcpcore.loops.pipeline cimport least
+from tcpcore.loops.reuse cimport note_time_wait, replaceable_at, time_wait_reusable
 from tcpcore.loops.state cimport STRIDE, handle_at
 from tcpcore.loops.timers cimport arm
 
@@ -47,11 +50,6 @@ cdef struct PortChoice:
     PortSearch* search
 
 
-cdef bint time_wait_reusable(const EngineState* eng, uint32_t laddr) noexcept nogil:
-    """Whether tcp_tw_reuse lets a chosen port take over a TIME-WAIT: 1 always, 2 on loopback."""
-    return eng.knobs.tcp_tw_reuse == 1 or (eng.knobs.tcp_tw_reuse == 2 and laddr >> 24 == 127)
-
-
 cdef bint may_replace(const EngineState* eng, uint32_t slot, uint32_t laddr, bint chosen,
                       int64_t now) noexcept nogil:
     """Whether connect() may replace the TCB in this slot: a TIME-WAIT with timestamps.
@@ -64,8 +62,7 @@ cdef bint may_replace(const EngineState* eng, uint32_t slot, uint32_t laddr, bin
         return False
     if not chosen:
         return True
-    return (time_wait_reusable(eng, laddr)
-            and clock_ms(now) - eng.pool.stamps[slot].recent_at >= eng.knobs.tcp_tw_reuse_delay)
+    return time_wait_reusable(eng, laddr) and replaceable_at(eng, slot, now) <= now // TICK_NS
 
 
 cdef void probe_port(const EngineState* eng, const ConnectRequest* request, Py_ssize_t i,
@@ -84,19 +81,30 @@ cdef bint choose_port(EngineState* eng, const ConnectRequest* request, Py_ssize_
                       int64_t now) noexcept nogil:
     """Find a port that connect() may use (RFC 6056); False when there is none.
 
-    The walk is bounded by the range, and ports known to be taken are walked only where one may be replaced.
+    The walk is bounded by the range, and begins only where it may find something (components/ports).
     """
-    cdef bint free = ports_begin(&eng.ports, choice.search)
     cdef bint reuse = eng.counts[TIME_WAIT] != 0 and time_wait_reusable(eng, request.laddr)
+    cdef int64_t retry = -1, ripe
+    cdef Tcb* tcb
     cdef uint32_t i
-    if not free and not reuse:
+    if not ports_begin(&eng.ports, choice.search, reuse, now // TICK_NS):
         return False
-    for i in range(0 if reuse else choice.search.first, eng.ports.size):
+    for i in range(choice.search.first, eng.ports.size):
         choice.lport = ports_candidate(&eng.ports, choice.search, i)
         probe_port(eng, request, number, choice)
         if choice.ref == 0 or may_replace(eng, choice.ref - 1, request.laddr, True, now):
             choice.place = <int32_t>i
             return True
+        tcb = &eng.pool.blocks[choice.ref - 1]
+        if not tcb.bits & B_EPHEMERAL and ports_met(&eng.ports, choice.search, choice.lport):
+            tcb.bits |= B_EPHEMERAL
+            if tcb.state == TIME_WAIT:
+                note_time_wait(eng, choice.ref - 1, now)
+        if reuse and tcb.state == TIME_WAIT and tcb.bits & B_TS:
+            ripe = replaceable_at(eng, choice.ref - 1, now)
+            retry = ripe if retry < 0 or ripe < retry else retry
+    if reuse:
+        ports_full(&eng.ports, choice.search, retry)
     return False
 
 

@@ -39,6 +39,7 @@ from tcpcore.loops.apply cimport (
 from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.passive cimport open_half
 from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead, tcb_or_any
+from tcpcore.loops.reuse cimport note_time_wait
 from tcpcore.loops.state cimport STRIDE, handle_at
 from tcpcore.loops.timers cimport arm, stop_timer
 
@@ -150,6 +151,7 @@ cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* s
     elif outcome == PREDICT_TIME_WAIT:
         n_rows[0] = 1
         arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
+        note_time_wait(eng, slot, now)
         events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
     else:
         destroy(eng, slot, &prior, NoCause, 0, now)

@@ -3,12 +3,12 @@
 # The main timer (retransmission, persist, FIN-WAIT-2, TIME-WAIT) and the side timer (delayed ACK, output due
 # now) may run at once. The wheel holds one entry per TCB, so it gets the earlier of the two, and the cold
 # record keeps the later one; when the entry fires, the later one takes its place (advance.pyx).
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from tcpcore.base.prefetch cimport likely
 from tcpcore.records.action cimport OP_ARM, OP_CANCEL, Action
 from tcpcore.records.tcb cimport B_COLD, T_NONE, Cold, Tcb, is_side
-from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.rto cimport tick_up, ticks_since
 from tcpcore.components.timer_wheel cimport wheel_arm, wheel_cancel
 from tcpcore.loops.state cimport EngineState
 
@@ -16,9 +16,10 @@ cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil
 cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil
 
 
-cdef inline int64_t full_tick(const EngineState* eng, uint32_t low) noexcept nogil:
-    """The absolute tick of which `low` is the low 32 bits: within 2**31 ticks of the wheel's clock."""
-    return eng.wheel.clock + <int32_t>(low - <uint32_t>eng.wheel.clock)
+cdef inline int64_t later_tick(const Cold* cold, int64_t first) noexcept nogil:
+    """The absolute tick of the later timer, where the earlier one is due at `first`."""
+    return first + ticks_since(<int64_t>cold.later_high << 32 | cold.later, <uint32_t>first,
+                               <uint8_t>(first >> 32))
 
 
 cdef inline void arm(EngineState* eng, uint32_t slot, uint8_t kind, int64_t tick) noexcept nogil:

@@ -78,6 +78,8 @@ cdef struct Knobs:
     # doubtful segments
     uint8_t insecure_rst, insecure_syn, drop_synfin, blackhole
     uint32_t tcp_challenge_ack_limit, tcp_invalid_ratelimit
+    uint8_t ack_war_cnt
+    uint32_t ack_war_timewindow_ms
     # options and windows
     uint8_t tcp_timestamps, tcp_window_scaling, tcp_sack, rcv_wscale_min
     uint8_t window_rounding       # WindowRounding

@@ -66,7 +66,12 @@ cdef struct Cold:
     uint8_t error             # errno as SO_ERROR would give it
     uint8_t delayed           # segments taken and not yet acknowledged (delack_ms)
     uint8_t backoff           # doublings of the RTO since the last sample (Karn)
-    uint32_t _spare[3]        # one line
+    uint32_t resent_at        # low 32 bits of the tick of the first resend or probe; while retries is not 0
+    uint32_t ack_war_at       # ack_war_cnt: tick at which the window began; while ack_war_sent is not 0
+    uint8_t resent_at_high    # bits 32 to 39 of that tick: 2**40 ms are 34 years
+    uint8_t oow_at_high       # the same of oow_at
+    uint8_t later_high        # the same of later: the first timer may be long overdue
+    uint8_t ack_war_sent      # ACKs counted in the window
 
 # RFC 9293 3.3.2. The numbers are public: tcpcore.State is made of them. (Without a name, so that a state
 # can be an index.)
@@ -106,7 +111,7 @@ cdef enum TcbBit:
     B_WSCALE = 0x0080         # window scaling negotiated
     B_FIN_SENT = 0x0100       # our FIN has been on the wire
     B_AUTO_CLOSE = 0x0200     # the application answers FIN with FIN (listen(auto_close))
-    B_EPHEMERAL = 0x0400      # counted by the port allocator
+    B_EPHEMERAL = 0x0400      # its port is counted by the port allocator
     B_RECOVER = 0x0800        # resending after a timeout until cold.rtt_seq is acknowledged
     B_TIMING = 0x1000         # cold.rtt_seq is being timed
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)

@@ -5,6 +5,7 @@
 # dealt with.
 # Invariant: SND.UNA only moves forward, and never beyond SND.NXT.
 from libc.stdint cimport uint32_t
+
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_DEAD, E_OPENED
 from tcpcore.records.counters cimport Mib, NoCause, count
@@ -18,7 +19,7 @@ from tcpcore.records.tcb cimport (
 from tcpcore.tcp.half_open cimport complete_half_open, refuse_ack
 from tcpcore.tcp.options cimport moves_window, take_window
 from tcpcore.tcp.outcomes cimport (
-    challenge_ack, complete_handshake, die, mark_syn_unacked, reset_after_close,
+    answer_withheld, challenge_ack, complete_handshake, die, mark_syn_unacked, reset_after_close,
 )
 from tcpcore.tcp.output cimport arm_main_timer, cancel_main_timer, emit_ack, resend_first, send_queued
 from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rexmt_timeout, rtt_sample, tick_up
@@ -107,7 +108,8 @@ cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     cdef uint32_t reach, first
     if seq_lt(tcb.snd_nxt, seg.ack):
         if knobs.ack_range == ACK_RANGE_RFC793:
-            emit_ack(tcb, cold, knobs, now, act)
+            if not answer_withheld(tcb, cold, seg, knobs, now, act):
+                emit_ack(tcb, cold, knobs, now, act)
         else:
             challenge_ack(tcb, cold, knobs, now, act)
         return False

@@ -4,6 +4,7 @@
 # state does not allow does nothing; the batch API has no error to return for one connection of many.
 # Sources: RFC 9293; where Linux differs (tcp_close, tcp_disconnect) it is a knob.
 from libc.stdint cimport uint8_t
+
 from tcpcore.records.counters cimport (
     CauseAborted, CauseConnectAborted, CauseEmbryonicAborted, CauseListenerClosed, CauseUnreadData, Mib,
     NoCause, count,

@@ -31,4 +31,4 @@ cdef inline void forget_limit(const Tcb* tcb, Cold* cold) noexcept nogil:
     """Let the interval of limited ACKs begin anew. Linux keeps a half-open entry, a connection and a
     TIME-WAIT in records of their own, each with its own last_oow_ack_time."""
     if tcb.bits & B_COLD:
-        cold.oow_at = 0
+        cold.oow_at = cold.oow_at_high = 0

@@ -6,6 +6,7 @@
 # entry goes through the ordinary steps (steps.pyx, ack.pyx), which use the outcomes at the end of this
 # file.
 from libc.stdint cimport uint32_t
+
 from tcpcore.records.action cimport E_ACCEPT
 from tcpcore.records.counters cimport (
     CauseAcceptQueueFull, CauseEmbryonicAborted, CauseEmbryonicReset, Mib, count, count_n,

@@ -30,6 +30,8 @@ cdef void complete_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
 # it answers a segment that it does not take
 cdef bint oow_rate_limited(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                            Action* act, Mib counter) noexcept nogil
+cdef bint answer_withheld(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                          Action* act) noexcept nogil
 cdef void challenge_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void duplicate_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                         Action* act, Mib counter) noexcept nogil

@@ -1,16 +1,18 @@
 # Outcomes that calls, segments and timers share; outcomes.pxd is their list.
 #
 # Invariant: each function leaves the TCB either with E_DEAD or with the timer that its state needs.
+from libc.stdint cimport int32_t
+
 from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
-from tcpcore.records.tcb cimport B_COLD, B_SYN_UNACKED, B_TS, CLOSE_WAIT, T_REXMT
+from tcpcore.records.tcb cimport B_COLD, B_SYN_UNACKED, B_TS, CLOSE_WAIT, TICK_NS, T_REXMT
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport establish
 from tcpcore.tcp.output cimport (
     arm_main_timer, cancel_main_timer, emit_ack, emit_answering_rst, emit_bare_ack, emit_syn,
 )
-from tcpcore.tcp.rto cimport clock_ms, tick_up
+from tcpcore.tcp.rto cimport clock_ms, tick_up, ticks_since
 
 
 # --- the connection ends -----------------------------------------------------------------
@@ -40,10 +42,11 @@ cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* kno
 cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
                         uint32_t timeout) noexcept nogil:
     """Arm the timer of our own SYN, cut at the end of the whole attempt (FreeBSD's keepinit)."""
-    cdef uint32_t left
+    cdef int32_t left
     if knobs.keepinit_ms:
-        left = tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now)
-        timeout = left if left < timeout else timeout
+        # below 0 where the end has passed and no advance() has fired it yet
+        left = <int32_t>(tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now))
+        timeout = <uint32_t>(left if left > 0 else 0) if left < <int64_t>timeout else timeout
     arm_main_timer(act, T_REXMT, timeout)
 
 
@@ -80,31 +83,63 @@ cdef bint rate_limited(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
                        Mib counter) noexcept nogil:
     """True if the last limited ACK is less than tcp_invalid_ratelimit ago; else the interval begins anew.
     Linux: __tcp_oow_rate_limited."""
-    cdef uint32_t at
+    cdef int64_t at = now // TICK_NS + 1              # 0 means never
     if knobs.tcp_invalid_ratelimit == 0:
         return False
     use_cold(tcb, cold)
-    at = clock_ms(now) + 1                            # 0 means never
-    if cold.oow_at and at - cold.oow_at < knobs.tcp_invalid_ratelimit:
+    if (cold.oow_at | cold.oow_at_high) and (ticks_since(at, cold.oow_at, cold.oow_at_high)
+                                             < knobs.tcp_invalid_ratelimit):
         count(act.counters, counter)
         return True
-    cold.oow_at = at
+    cold.oow_at = <uint32_t>at
+    cold.oow_at_high = <uint8_t>(at >> 32)
     return False
+
+
+cdef bint ack_war_limited(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                          Mib counter) noexcept nogil:
+    """True if ack_war_cnt ACKs have answered bad segments within ack_war_timewindow_ms. The window begins
+    with the first of them. FreeBSD: tcp_send_challenge_ack for challenges, and in its RACK stack
+    (ctf_ack_war_checks) for every ACK that an unacceptable segment asks for: were the others not limited,
+    two ends that are out of step would acknowledge each other for ever."""
+    cdef uint32_t at = clock_ms(now)
+    if knobs.ack_war_cnt == 0 or knobs.ack_war_timewindow_ms == 0:
+        return False
+    use_cold(tcb, cold)
+    if cold.ack_war_sent == 0 or at - cold.ack_war_at > knobs.ack_war_timewindow_ms:
+        cold.ack_war_at = at
+        cold.ack_war_sent = 0
+    if cold.ack_war_sent >= knobs.ack_war_cnt:
+        count(act.counters, counter)
+        return True
+    cold.ack_war_sent += 1
+    return False
+
+
+cdef bint answer_withheld(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                          Action* act) noexcept nogil:
+    """True if the ACK in answer to a segment that says nothing new is one too many (ack_war_cnt). Text is
+    always answered: its sender waits for the ACK."""
+    return (seg.payload_len == 0 or seg.flags & SYN != 0) and ack_war_limited(
+        tcb, cold, knobs, now, act, Mib.TCPACKSkippedSeq)
 
 
 cdef bint oow_rate_limited(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                            Action* act, Mib counter) noexcept nogil:
     """True if an ACK in answer to this segment is to be withheld (RFC 5961 7; Linux: tcp_oow_rate_limited).
     Text is always answered: its sender waits for the ACK, and two ends that answer only text cannot loop."""
-    if seg_len(seg) and not seg.flags & SYN:
-        return False
-    return rate_limited(tcb, cold, knobs, now, act, counter)
+    if not (seg_len(seg) and not seg.flags & SYN) and rate_limited(tcb, cold, knobs, now, act, counter):
+        return True
+    # here a FIN counts as well: by ack_repeats_control its answer may be a FIN again
+    return not (seg.payload_len and not seg.flags & SYN) and ack_war_limited(
+        tcb, cold, knobs, now, act, counter)
 
 
 cdef void challenge_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """RFC 5961's challenge: an ACK that only the real peer can make use of. The limit that spans connections
     (tcp_challenge_ack_limit) is applied by the batch loops, which may still withhold the row."""
-    if not rate_limited(tcb, cold, knobs, now, act, Mib.TCPACKSkippedChallenge):
+    if not rate_limited(tcb, cold, knobs, now, act, Mib.TCPACKSkippedChallenge) and not ack_war_limited(
+            tcb, cold, knobs, now, act, Mib.TCPACKSkippedChallenge):
         emit_bare_ack(tcb, cold, knobs, now, act)
         act.challenge = True
 

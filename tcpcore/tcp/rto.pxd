@@ -3,10 +3,11 @@
 # Inline arithmetic: numbers in, numbers out. Times are ticks of 1 ms unless the name says _us; a `timeout`
 # is relative.
 # Not here: which timer runs, and what happens when it expires (timeouts.pyx).
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
 from tcpcore.records.tcb cimport B_COLD, B_PASSIVE, B_SYN_UNACKED, TICK_NS, Cold, Tcb
+from tcpcore.tcp.cold cimport use_cold
 
 cdef enum:
     RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
@@ -26,6 +27,11 @@ cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
     return <uint32_t>(<uint64_t>now // TICK_NS)
 
 
+cdef inline int64_t ticks_since(int64_t tick, uint32_t low, uint8_t high) noexcept nogil:
+    """Ticks from the one kept as its bits 0 to 31 and 32 to 39, up to 34 years before `tick`."""
+    return (tick - (<int64_t>high << 32 | low)) & (<int64_t>1 << 40) - 1
+
+
 cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap) noexcept nogil:
     """`interval` doubled `shift` times, at most `cap`."""
     cdef uint64_t doubled = (<uint64_t>interval) << (shift if shift < 31 else 31)
@@ -39,13 +45,12 @@ cdef inline uint32_t with_slop(uint32_t interval, uint32_t slop, uint32_t cap) n
     return <uint32_t>total if total < cap else cap
 
 
-cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t first, uint32_t last, uint32_t slop,
-                                 uint32_t cap) noexcept nogil:
-    """The sum of the intervals with `first` to `last` doublings."""
+cdef inline uint64_t backoff_sum(uint32_t interval, uint32_t last, uint32_t cap) noexcept nogil:
+    """The sum of the intervals with 0 to `last` doublings (Linux: tcp_model_timeout)."""
     cdef uint64_t total = 0
     cdef uint32_t shift
-    for shift in range(first, last + 1):
-        total += with_slop(backed_off(interval, shift, cap), slop, cap)
+    for shift in range(last + 1):
+        total += backed_off(interval, shift, cap)
     return total
 
 
@@ -107,18 +112,30 @@ cdef inline uint32_t rexmt_timeout(const Tcb* tcb, const Cold* cold, const Knobs
                      knobs.tcp_rto_max_ms)
 
 
-cdef inline bint r2_reached(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
-                            uint32_t limit) noexcept nogil:
+cdef inline void count_resend(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
+    """Count a resend or a probe; the time of the first one is kept (Linux: retrans_stamp)."""
+    cdef int64_t tick = tick_up(now)
+    use_cold(tcb, cold)
+    if tcb.retries == 0:
+        cold.resent_at = <uint32_t>tick
+        cold.resent_at_high = <uint8_t>(tick >> 32)
+    tcb.retries += tcb.retries < 255                  # the time rule may need more of them than its limit
+
+
+cdef inline int64_t since_first_resend(const Cold* cold, int64_t now) noexcept nogil:
+    """Ticks since the first resend; meant for a TCB with one. A year of them would not fit 32 bits."""
+    return ticks_since(tick_up(now), cold.resent_at, cold.resent_at_high)
+
+
+cdef inline bint r2_reached(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit,
+                            int64_t now) noexcept nogil:
     """True if the peer has had its time, R2 (RFC 9293 3.8.3): `limit` resends, or on Linux
-    (retransmits_timed_out) as long as they would take at the least RTO."""
-    cdef uint32_t shift = backoff_of(tcb, cold)
-    cdef uint32_t before
-    if knobs.retries_rule == RETRIES_COUNT or tcb.retries == 0:
+    (retransmits_timed_out) as long after the first resend as they would take at the least RTO. Before that
+    resend Linux never gives up, whatever the limit."""
+    if knobs.retries_rule == RETRIES_COUNT:
         return tcb.retries >= limit
-    # since the first resend, which came with `before` doublings behind it
-    before = shift - tcb.retries
-    return (backoff_sum(rto(tcb, cold, knobs), before + 1, shift, knobs.rto_slop_ms, knobs.tcp_rto_max_ms)
-            >= backoff_sum(LINUX_RTO_BASE, 0, limit, 0, knobs.tcp_rto_max_ms))
+    return (tcb.retries != 0 and since_first_resend(cold, now)
+            >= <int64_t>backoff_sum(LINUX_RTO_BASE, limit, knobs.tcp_rto_max_ms))
 
 
 cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:

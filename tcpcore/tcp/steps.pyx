@@ -12,6 +12,7 @@
 # A step returns False when the segment has been dealt with. The choices of RFC 5961, 7323, 1337 stand in the
 # step they belong to. Invariant: SND.UNA <= SND.NXT, and the TCB is left with E_DEAD or the timer it needs.
 from libc.stdint cimport uint32_t
+
 from tcpcore.base.prefetch cimport expect
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.counters cimport (
@@ -29,7 +30,8 @@ from tcpcore.tcp.ack cimport fifth_ack, text_after_close
 from tcpcore.tcp.half_open cimport end_half_open, half_open_linux, half_open_syncache, rst_for_half_open
 from tcpcore.tcp.options cimport moves_window
 from tcpcore.tcp.outcomes cimport (
-    ECONNREFUSED, ECONNRESET, challenge_ack, die, duplicate_ack, reset_after_close, reset_error,
+    ECONNREFUSED, ECONNRESET, answer_withheld, challenge_ack, die, duplicate_ack, reset_after_close,
+    reset_error,
 )
 from tcpcore.tcp.output cimport emit, emit_answering_rst
 from tcpcore.tcp.receive_window cimport acceptable, rcv_wnd, seq_in_window
@@ -102,8 +104,8 @@ cdef void trimmed_steps(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* k
     """The eight steps with a segment that is cut to the window first (acceptance "trim", FreeBSD)."""
     cdef Segment cut = seg[0]
     if (trimmed_first(tcb, cold, &cut, knobs, now, act)
-        and second_rst(tcb, cold, &cut, knobs, now, act)
-        and fourth_syn(tcb, cold, &cut, knobs, now, act)
+            and second_rst(tcb, cold, &cut, knobs, now, act)
+            and fourth_syn(tcb, cold, &cut, knobs, now, act)
             and fifth_ack(tcb, cold, &cut, knobs, now, act)):
         text_and_output(tcb, cold, &cut, knobs, now, act)
 
@@ -132,7 +134,7 @@ cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, c
     if ts.recent - seg.tsval <= knobs.paws_tolerance_ticks:
         return False
     if (knobs.paws_answers == PAWS_SPARE_ACKS and seg_len(seg) == 0 and seg.flags & ACK
-        and seg.seq == tcb.rcv_nxt and seg.ack == tcb.snd_una
+            and seg.seq == tcb.rcv_nxt and seg.ack == tcb.snd_una
             and not moves_window(tcb, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))):
         return ts.recent - seg.tsval > rto(tcb, cold, knobs)
     return True
@@ -189,6 +191,7 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     """RFC 9293 3.10.7.4, first, as FreeBSD's tcp_do_segment has it: the segment is cut to the window (`cut`,
     in out). RST and SYN have windows of their own in their steps."""
     cdef Trim trimmed
+    cdef bint empty = cut.payload_len == 0            # as it arrived: text is always answered
     if tcb.state == SYN_RECEIVED and cut.flags & ACK and (
             seq_le(cut.ack, tcb.snd_una) or seq_lt(tcb.snd_nxt, cut.ack)):
         emit_answering_rst(cut, act)
@@ -208,7 +211,8 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     if tcb.bits & B_ORPHAN and cut.payload_len and in_set(tcb.state, AFTER_CLOSE):
         reset_after_close(tcb, cut, knobs, act)
         return False
-    act.ack_owed = trimmed == TRIM_PROCEED_ACK_OWED
+    act.ack_owed = trimmed == TRIM_PROCEED_ACK_OWED and not (
+        empty and answer_withheld(tcb, cold, cut, knobs, now, act))
     trimmed = trim_beyond(cut, tcb.rcv_nxt, rcv_wnd(tcb, cold, knobs))
     if trimmed == TRIM_NOTHING_LEFT:
         duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedSeq)

@@ -3,6 +3,7 @@
 # Header prediction (predict.pxd) takes the plain SYN-ACK; everything else of this state comes here.
 # Sources: RFC 9293; Linux tcp_rcv_synsent_state_process for the echo and for the SYN that goes again early.
 from libc.stdint cimport uint32_t
+
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_OPENED
 from tcpcore.records.counters cimport CauseConnectRefused, Mib, count, count_n

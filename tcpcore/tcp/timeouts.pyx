@@ -3,13 +3,14 @@
 # Not here: which timer a state runs (the function that enters the state arms it) and the wheel that keeps
 # them. The USER TIMEOUT of the RFC is R2, as in Linux and FreeBSD.
 from libc.stdint cimport uint32_t
+
 from tcpcore.records.counters cimport (
     CauseConnectTimedOut, CauseFinWait2TimedOut, CauseSynQueueExpired, CauseTimedOut, Mib, NoCause, count,
 )
 from tcpcore.records.knobs cimport RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
-    B_COLD, B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, SYN_RECEIVED, SYN_SENT, T_DELACK,
+    B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, SYN_RECEIVED, SYN_SENT, T_DELACK,
     T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
 )
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
@@ -17,7 +18,8 @@ from tcpcore.tcp.output cimport (
     arm_main_timer, emit_abort_rst, emit_ack, emit_syn, resend_first, send_persist_probe, send_queued,
 )
 from tcpcore.tcp.rto cimport (
-    backoff_sum, keeps_full_socket, r2_reached, rexmt_timeout, syn_timeout, tick_up,
+    backoff_sum, count_resend, keeps_full_socket, r2_reached, rexmt_timeout, since_first_resend,
+    syn_timeout, tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
 
@@ -55,21 +57,27 @@ cdef void orphan_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
     die(act, CauseFinWait2TimedOut, 0)
 
 
+cdef bint attempt_is_over(const Tcb* tcb, const Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """True if an attempt to connect has had its time: FreeBSD's keepinit, or on Linux
+    (retransmits_timed_out), after a resend, as long as tcp_syn_retries of them take without linear ones."""
+    if knobs.keepinit_ms and <uint32_t>tick_up(now) - tcb.snd_wl1 >= knobs.keepinit_ms:
+        return True
+    return (knobs.retries_rule == RETRIES_TIME and tcb.retries != 0
+            and since_first_resend(cold, now) + <uint32_t>(cold.resent_at - tcb.snd_wl1)
+            >= <int64_t>backoff_sum(knobs.rto_initial_ms, knobs.tcp_syn_retries, knobs.tcp_rto_max_ms))
+
+
 cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """Our SYN (after a simultaneous open: the SYN-ACK) again, or ETIMEDOUT (RFC 9293 MUST-23)."""
     cdef uint32_t linear = knobs.tcp_syn_linear_timeouts
     cdef uint32_t most = knobs.tcp_syn_retries + (linear if tcb.state == SYN_SENT else 0)
-    cdef uint32_t elapsed = <uint32_t>tick_up(now) - tcb.snd_wl1
     count(act.counters, Mib.TCPTimeouts)
-    if tcb.retries >= most or (knobs.keepinit_ms and elapsed >= knobs.keepinit_ms) or (
-            knobs.retries_rule == RETRIES_TIME and tcb.retries
-            and elapsed >= backoff_sum(knobs.rto_initial_ms, 0, knobs.tcp_syn_retries, 0,
-                                       knobs.tcp_rto_max_ms)):
+    if tcb.retries >= most or attempt_is_over(tcb, cold, knobs, now):
         count(act.counters, Mib.AttemptFails)
         count(act.counters, Mib.TCPAbortOnTimeout)
         die(act, CauseConnectTimedOut, ETIMEDOUT)
         return
-    tcb.retries += 1
+    count_resend(tcb, cold, now)
     emit_syn(tcb, cold, knobs, now, act, SYN if tcb.state == SYN_SENT else SYN | ACK)
     count(act.counters, Mib.RetransSegs)
     count(act.counters, Mib.TCPSynRetrans)
@@ -105,12 +113,11 @@ cdef void give_up(Action* act) noexcept nogil:
 cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """Text or FIN again, with the interval doubled (RFC 6298 5.4-5.6), until R2 (RFC 9293 3.8.3)."""
     count(act.counters, Mib.TCPTimeouts)
-    if r2_reached(tcb, cold, knobs, retries_allowed(tcb, knobs)):
+    if r2_reached(tcb, cold, knobs, retries_allowed(tcb, knobs), now):
         give_up(act)
         return
-    tcb.retries += 1
-    if tcb.bits & B_COLD:
-        cold.backoff += cold.backoff < 31
+    count_resend(tcb, cold, now)
+    cold.backoff += cold.backoff < 31
     tcb.bits &= ~B_RECOVER
     resend_first(tcb, cold, knobs, now, act)
     arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
@@ -123,7 +130,7 @@ cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     if tcb.retries >= retries_allowed(tcb, knobs):
         give_up(act)
         return
-    tcb.retries += 1
+    count_resend(tcb, cold, now)
     if cold.backoff < 31 and (knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
         cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
     arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))

@@ -1,5 +1,6 @@
 """Ephemeral ports of an engine: `connect(sport=None)`. The choice itself (RFC 6056): tests/components."""
 
+
 import numpy as np
 import pytest
 
@@ -187,3 +188,88 @@ def test_the_order_does_not_depend_on_other_engines():
     one, other = engine(seed=3), engine(seed=3)
     engine(seed=3).connect(PEER, 80, 0, n=10)
     assert one.connect(PEER, 80, 0, n=50)[1].tobytes() == other.connect(PEER, 80, 0, n=50)[1].tobytes()
+
+
+@rules
+@pytest.mark.parametrize("seed", range(8))
+def test_a_refusal_is_true_and_a_choice_is_good(rule, seed):
+    """Ports chosen, named and passive, TIME-WAITs of any age: refused only where no port is free and none of
+    the TIME-WAITs is old enough; the oracle looks at every port."""
+    rng = np.random.default_rng(seed)
+    low, high, delay = 40_000, 40_007, 50
+    eng = engine(rule, ip_local_port_range=(low, high), tcp_tw_reuse=1, tcp_tw_reuse_delay=delay,
+                 time_wait_ms=400, tcp_timestamps=2, isn="rfc793")
+    eng.listen(LOCAL, 40_002)
+    seen, refused = {}, 0                    # port -> ms of the last segment of its TIME-WAIT
+    for step in range(300):
+        now = step * 7 * MS
+        eng.advance(now)
+        what = rng.integers(5)
+        if what == 0:                        # a named port, or a peer that comes to ours
+            port = int(rng.integers(low, high + 1))
+            if rng.random() < 0.3:
+                eng.receive(segments(1, src=PEER, dst=LOCAL, sport=80, dport=40_002, flags=2, seq=5), now)
+            else:
+                eng.connect(PEER, 80, now, sport=port)
+        elif what < 3:
+            free, old = [], []
+            for port in range(low, high + 1):
+                conn = eng.lookup(PEER, 80, LOCAL, port)
+                if not conn[0]:
+                    free.append(port)
+                elif eng.info(conn)["state"][0] == 10 and now // MS - seen.get(port, 10**9) >= delay:
+                    old.append(port)
+            conns, rows = eng.connect(PEER, 80, now)
+            refused += not conns[0]
+            assert bool(conns[0]) == bool(free or old)
+            assert not conns[0] or int(rows["sport"][0]) in free + old
+        else:                                # a connection is opened and closed to TIME-WAIT, or dies
+            port = int(rng.integers(low, high + 1))
+            conn = eng.lookup(PEER, 80, LOCAL, port)
+            if conn[0] and eng.info(conn)["state"][0] == 2:
+                to_time_wait(eng, conn, port, now)
+                seen[port] = now // MS
+            elif conn[0] and rng.random() < 0.2:
+                eng.abort(conn, now)
+        assert eng.check() == []
+    assert refused > 5
+
+
+def to_time_wait(eng, conn, port, now):
+    """SYN-SENT to TIME-WAIT, with timestamps, in no time."""
+    nxt = int(eng.info(conn)["snd_nxt"][0])
+    peer = {"src": PEER, "dst": LOCAL, "sport": 80, "dport": port, "wnd": 9999, "opts": 8, "tsval": now // MS}
+    eng.receive(segments(1, **peer, seq=9, ack=nxt, flags=18), now)
+    eng.close(conn, now)
+    eng.receive(segments(1, **peer, seq=10, ack=nxt + 1, flags=17), now)
+    assert eng.info(eng.lookup(PEER, 80, LOCAL, port))["state"][0] == 10
+
+
+@rules
+@pytest.mark.parametrize("filled", ["named", "chosen, one TIME-WAIT elsewhere", "young TIME-WAITs"])
+def test_a_full_range_refuses_whatever_has_filled_it(rule, filled):
+    """That only the first refusal may walk the range is asked of the component (tests/components)."""
+    def refusals(how, n=400):
+        eng = engine(rule, ip_local_port_range=(10_000, 60_000), capacity=60_000, tcp_tw_reuse=1)
+        if how == "named":
+            eng.connect(PEER, 80, 0, sport=np.arange(10_000, 60_001))
+        else:
+            conns, rows = eng.connect(PEER, 80, 0, n=50_001)
+            for conn, row in zip(conns[:1 if "one" in how else 300], rows, strict=False):
+                if "TIME-WAIT" in how and "one" not in how:
+                    to_time_wait(eng, conns[conns == conn], int(row["sport"]), 0)
+        if "one" in how:
+            other, row = eng.connect(OTHER, 80, 0)
+            nxt, port = int(row["seq"][0]) + 1, int(row["sport"][0])
+            peer = {"src": OTHER, "dst": LOCAL, "sport": 80, "dport": port, "wnd": 9999, "opts": 8}
+            eng.receive(segments(1, **peer, seq=9, ack=nxt, flags=18), 0)
+            eng.close(other, 0)
+            eng.receive(segments(1, **peer, seq=10, ack=nxt + 1, flags=17), 0)
+            assert eng.state_counts()[10] == 1
+        assert not eng.connect(PEER, 80, MS)[0][0]
+        before = eng.causes["PortsExhausted"]
+        for _ in range(n):
+            assert not eng.connect(PEER, 80, MS)[0][0]
+        return eng.causes["PortsExhausted"] - before
+
+    assert refusals(filled) == refusals("plain")

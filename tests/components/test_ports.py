@@ -214,3 +214,41 @@ def test_bad_arguments():
         EphemeralPorts(1, 3, 2)
     with pytest.raises(ValueError, match="nothing is taken"):
         EphemeralPorts(1, 1, 2).released(*A, 1)
+
+
+def met_all(ports, destination, n):
+    """A search that meets n ports which are in use and were not chosen here."""
+    assert ports.begin(*destination)
+    for port in ports.candidates(n).tolist():
+        assert ports.met(port)
+
+
+@every_rule
+def test_ports_that_were_named_are_counted_when_they_are_met(number):
+    """So the walk of the whole range is not repeated."""
+    ports = EphemeralPorts(number, 100, 109, 1, 2)
+    met_all(ports, A, 10)
+    assert not ports.begin(*A)
+    assert ports.begin(*B)
+    ports.released(*A, 105)
+    assert ports.begin(*A)
+    assert ports.check() == []
+
+
+@every_rule
+def test_a_full_destination_is_walked_only_where_a_port_may_be_given_up(number):
+    ports = EphemeralPorts(number, 100, 109, 1, 2)
+    for _ in range(10):
+        assert ports.begin(*A)
+        ports.taken(0)
+    assert not ports.begin(*A, reuse=True, tick=2**30)
+    ports.given_up(*A, 1000)
+    ports.given_up(*A, 2000)
+    assert not ports.begin(*A, reuse=True, tick=998)
+    assert not ports.begin(*A)
+    assert ports.begin(*A, reuse=True, tick=1000) and ports.first == 0
+    ports.full(1500)                                          # that one was not to be had after all
+    assert not ports.begin(*A, reuse=True, tick=1498)
+    assert ports.begin(*A, reuse=True, tick=1500)
+    ports.given_up(*B, 5)                                     # nothing is counted towards B
+    assert ports.check() == []

@@ -13,7 +13,7 @@ from tests.extensions.timer_wheel import Timers
 from tests.reference.timer_wheel import ReferenceWheel
 
 CAPACITY = 40
-HORIZON = 2**31 - 1
+HORIZON = 2**32 - 1
 FAR = 2**16  # ticks of a far slot
 EDGES = [0, FAR - 1, 2 * FAR - 1, 3 * FAR - 3, 2**32 - 5, 2**33 - 5, 2**40]
 slots = st.integers(0, CAPACITY - 1)
@@ -60,6 +60,12 @@ class WheelMachine(RuleBasedStateMachine):
         tick = self.model.clock + delay
         limit = limit if limit is None else min(limit, self.model.live)
         assert popped(self.timers, tick, limit) == self.model.pop(tick, limit)
+
+    @rule(leap=st.one_of(delays, st.sampled_from([2**31, 2**32, 2**40])))
+    def catch_up(self, leap):
+        if leap <= 2**33 or not self.model.live:
+            self.timers.catch_up(self.model.clock + leap)
+            self.model.catch_up(self.model.clock + leap)
 
     @rule()
     def follow_next_to_the_earliest_deadline(self):

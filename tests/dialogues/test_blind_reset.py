@@ -96,7 +96,7 @@ def test_a_reset_may_carry_text(established):
     assert established.state == State.CLOSED
 
 
-@requirement("RFC5961 7", freebsd=deviates("no limit in force", tcp_challenge_ack_limit=10))
+@requirement("RFC5961 7")
 def test_challenge_acks_are_throttled(established):
     """RFC 5961 gives 10 in 5 s as an example; Linux's limit is drawn anew each second, 1.5 times the knob at
     most, so that nobody can count it."""
@@ -106,3 +106,32 @@ def test_challenge_acks_are_throttled(established):
         established.arrives("S", seq=5000 + number)
     assert 1 <= len(host.heard) <= 30
     host.heard.clear()
+
+
+@pytest.mark.profile("freebsd")
+@pytest.mark.parametrize("flags", ["R", "S"])
+def test_freebsd_sends_five_challenges_in_a_second(established, flags):
+    """FreeBSD: ack_war_cnt in ack_war_timewindow, for each connection (FreeBSD-SA-26:06)."""
+    host = established.host
+    for _ in range(2):
+        for number in range(50):
+            host.run(host.now + TICK)
+            established.arrives(flags, seq=101 + number)
+        assert len(host.heard) == 5
+        host.heard.clear()
+        host.run(host.now + 1001 * TICK)
+
+
+@pytest.mark.knobs(ack_war_cnt=2, ack_war_timewindow_ms=100, tcp_invalid_ratelimit=0)
+def test_the_window_begins_with_its_first_ack(established):
+    for at, answered in ((1, 1), (1.05, 1), (1.1, 0), (1.101, 1), (1.102, 1), (1.201, 0), (1.202, 1)):
+        established.arrives("A", seq=-1000, at=at)
+        assert len(established.host.heard) == answered
+        established.host.heard.clear()
+
+
+@pytest.mark.knobs(ack_war_cnt=1, ack_war_timewindow_ms=10_000, tcp_invalid_ratelimit=0)
+def test_old_text_is_answered_whatever_the_limit(established):
+    for _ in range(3):
+        established.arrives("A", seq=-99, length=50)
+        established.expects("A")

@@ -144,3 +144,56 @@ def test_a_syn_is_given_up_after_three_minutes_at_least(syn_sent):
 def test_a_syn_ack_is_given_up_after_three_minutes_at_least(syn_received):
     took, resent = lasts(syn_received)
     assert took >= 180 and resent >= 3
+
+# -- at the ends of the ranges
+
+
+@times("tcp_retries2", 0, 1, 31, 32, 127, 255)
+def test_the_time_that_so_many_resends_take(established, most):
+    """Given up at the first timeout that is so long after the first resend (Linux: retransmits_timed_out)."""
+    model = sum(min(0.2 * 2**k, 120) for k in range(most + 1))
+    established.send(100)
+    took, resends = lasts(established, seconds=60_000)
+    assert (established.state, established.error) == (State.CLOSED, "ETIMEDOUT")
+    assert resends >= 2 and model <= took <= model + 0.5 + 2 * min(0.2 * 2**most, 120)
+
+
+@times("tcp_retries2", 0, 1, 31, 32, 127, 255, retries_rule="count")
+def test_so_many_resends_and_no_more(established, most):
+    established.send(100)
+    assert lasts(established, seconds=60_000)[1] == 1 + most
+    assert established.error == "ETIMEDOUT"
+
+
+@times("tcp_retries2", 0, 1, 127, 255)
+def test_so_many_probes_and_no_more(established, most):
+    established.arrives("A", wnd=0)
+    established.send(100)
+    assert lasts(established, seconds=60_000)[1] == most
+    assert established.error == "ETIMEDOUT"
+
+
+@times("tcp_orphan_retries", 1, 127, 255)
+def test_the_time_of_an_orphan(established, most):
+    model = sum(min(0.2 * 2**k, 120) for k in range(most + 1))
+    established.close()
+    assert model <= lasts(established, seconds=60_000)[0] <= model + 0.5 + 2 * min(0.2 * 2**most, 120)
+
+
+@times("tcp_syn_retries", 0, 1, 127)
+def test_a_syn_ends_however_many(syn_sent, most):
+    took, resends = lasts(syn_sent, seconds=60_000)
+    assert syn_sent.error == "ETIMEDOUT" and took > 1 and 1 <= resends <= most + 4
+
+
+@times("tcp_synack_retries", 127, 255)
+def test_a_syn_ack_ends_however_many(syn_received, most):
+    assert lasts(syn_received, seconds=60_000)[1] == most
+
+
+@pytest.mark.knobs(tcp_retries2=255, tcp_rto_max_ms=2**30 - 1, rto_initial_ms=2**30 - 1)
+def test_a_give_up_time_of_years_ends_too(established):
+    """2**32 ms, 49.7 days, is less than what 255 resends may take."""
+    established.send(100)
+    took, resends = lasts(established, seconds=100 * 365 * 86400)
+    assert established.error == "ETIMEDOUT" and resends <= 256 and took > 7 * 365 * 86400

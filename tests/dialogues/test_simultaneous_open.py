@@ -154,3 +154,15 @@ def test_close_in_an_active_syn_received(syn_sent):
     syn_sent.expects("FA")
     assert syn_sent.state == State.FIN_WAIT_1
     syn_sent.arrives("A")
+
+
+def test_a_crossed_open_closed_late_still_has_the_time_of_an_orphan(syn_sent):
+    """The linear resends took their time before the first doubling: the first resend is what counts."""
+    syn_sent.arrives("S")
+    syn_sent.expects("SA", at=0)
+    for at in range(1, 6):
+        syn_sent.expects("SA", at=at)
+    syn_sent.wait(5.5)
+    syn_sent.close()
+    syn_sent.expects("FA", seq=1)
+    syn_sent.expects("SA", at=7)

@@ -3,11 +3,12 @@
 import numpy as np
 
 cimport cython
-from libc.stdint cimport uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from tcpcore.components.ports cimport (
     PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count,
-    ports_free, ports_init, ports_released, ports_speculate, ports_taken,
+    ports_free, ports_full, ports_given_up, ports_init, ports_met, ports_released, ports_speculate,
+    ports_taken,
 )
 
 
@@ -26,12 +27,12 @@ cdef class EphemeralPorts:
     def __dealloc__(self):
         ports_free(&self.ports)
 
-    def begin(self, uint32_t laddr, uint32_t raddr, uint16_t rport):
-        """Start a search; False when every port is taken."""
+    def begin(self, uint32_t laddr, uint32_t raddr, uint16_t rport, bint reuse=False, int64_t tick=0):
+        """Start a search; False when it can find nothing."""
         cdef PortSearch* search = self.ports.searches
         search.laddr, search.raddr, search.rport = laddr, raddr, rport
         ports_speculate(&self.ports, 1)
-        return ports_begin(&self.ports, search)
+        return ports_begin(&self.ports, search, reuse, tick)
 
     def candidates(self, n=None):
         """The first n candidates of the search (uint16), all when None."""
@@ -48,6 +49,18 @@ cdef class EphemeralPorts:
             raise ValueError(f"i: expected 0 .. {self.ports.size - 1}, got {i}")
         return ports_taken(&self.ports, self.ports.searches, i,
                            ports_candidate(&self.ports, self.ports.searches, i))
+
+    def met(self, uint16_t lport):
+        """A candidate of the search that is in use and not counted."""
+        return ports_met(&self.ports, self.ports.searches, lport)
+
+    def full(self, int64_t retry):
+        """The search has failed; no counted port can be given up before tick `retry`."""
+        ports_full(&self.ports, self.ports.searches, retry)
+
+    def given_up(self, uint32_t laddr, uint32_t raddr, uint16_t rport, int64_t tick):
+        """A counted port can be given up from this tick on."""
+        ports_given_up(&self.ports, laddr, raddr, rport, tick)
 
     def released(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         if self.count(laddr, raddr, rport) == 0:

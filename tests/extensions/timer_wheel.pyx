@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from tcpcore.base.arena cimport arena_map, arena_unmap
 from tcpcore.base.prefetch cimport prefetch
 from tcpcore.components.timer_wheel cimport (
-    TimerWheel, wheel_ahead, wheel_arm, wheel_bytes, wheel_cancel, wheel_check, wheel_free, wheel_init,
-    wheel_next, wheel_pop, wheel_start,
+    TimerWheel, wheel_ahead, wheel_arm, wheel_bytes, wheel_cancel, wheel_catch_up, wheel_check, wheel_free,
+    wheel_init, wheel_next, wheel_pop, wheel_start,
 )
 from tcpcore.records.tcb cimport Tcb
 
@@ -46,6 +46,11 @@ cdef class Timers:
                 wheel_arm(&self.wheel, slot[i], tick[i])
             else:
                 wheel_cancel(&self.wheel, slot[i])
+
+    def catch_up(self, int64_t tick):
+        """The clock moves to `tick`; what is due before it keeps its ticks."""
+        if tick >= self.wheel.clock:
+            wheel_catch_up(&self.wheel, tick)
 
     def _slots(self, slots):
         array = np.ascontiguousarray(slots, np.uint32).reshape(-1)

@@ -13,7 +13,7 @@ RETIRED = r"\b(la@w|conduc@tor|org@ans?|no@uns?|tw@in|fore@see\w*|bu@ry|bu@ried|
 RETIRED = re.compile(RETIRED.replace("@", ""), re.I)
 LITTLE = "Little's la" "w"            # in queueing theory it is called so
 LONGEST = 120                         # of a rule in docs/semantics.md
-CLOCKS = re.compile(r"\b(perf_@counter|process_@time|time\.@time)\b".replace("@", ""))
+CLOCKS = re.compile(r"\b(perf_@counter|process_@time|time\.@time)(_ns)?\(".replace("@", ""))
 
 
 def texts():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tcpcore import SEGMENT, Config, Engine, segments
 
 MS = 1_000_000
+DAY = 86_400_000 * MS
 START = (2**32 - 300) * MS             # the millisecond clocks wrap soon
 CLIENT, SERVER = 0x0A000002, 0x0A000001
 EVENTS = ("opened", "established", "accepted", "closed", "lost", "refused", "time_wait")
@@ -159,7 +160,8 @@ class World:
 
 
 ACTIONS = ["open", "open", "talk", "talk", "deliver", "connect", "accept", "wait", "junk", "send", "send",
-           "recv", "shutdown", "close", "close", "abort"]
+           "recv", "shutdown", "close", "close", "abort", "silence"]
+SILENCES = [7 * DAY, 13 * DAY, 25 * DAY, 40 * DAY, 60 * DAY, 2**31 * MS, 2**32 * MS, 1000 * DAY]
 PAUSES = [0, 1, MS, 41 * MS, 200 * MS, 1000 * MS, 3000 * MS, 61_000 * MS]
 
 
@@ -187,6 +189,8 @@ def conversations(draw, profiles=(Config.linux,), knobs=None):
             world.deliver(one, 0.3)
         elif what == "junk":
             world.send(one, one.call("receive", junk(draw, one.engine), world.now))
+        elif what == "silence":
+            world.now += draw(st.sampled_from(SILENCES))
         elif what == "wait":
             world.wait(draw(st.sampled_from(PAUSES)))
         elif what == "send":

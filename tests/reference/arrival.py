@@ -11,6 +11,7 @@ from tests.reference.connection import (
     ACK,
     BEHIND_FIN,
     CLOSED_BY_US,
+    MS,
     OPT_SACK_OK,
     RECEIVERS,
     RST,
@@ -238,10 +239,12 @@ class Arrival(HalfOpen, TimeWait):
         if opening and before(seg.seq, conn.irs):
             self.answering_rst(seg)
             return None, None
+        whole = seg
         again, seg = self.without_old(conn, seg)
         if conn.orphan and seg.payload_len and conn.state in CLOSED_BY_US:
             self.data_after_close(conn, seg)
             return None, None
+        again = again and (whole.payload_len > 0 or not self.ack_war(conn, now))
         probe, seg = self.without_beyond(conn, seg)
         if seg is None:
             return None, None if self.limited(conn, probe, now, "TCPACKSkippedSeq") else self.ordinary_ack(
@@ -276,7 +279,7 @@ class Arrival(HalfOpen, TimeWait):
 
     def too_old(self, conn, seg, now):
         """PAWS, with its 24 days."""
-        young = tick(now) - conn.ts_recent_at < 24 * DAY_MS
+        young = now // MS - conn.ts_recent_at <= 24 * DAY_MS
         late = (conn.ts_recent - seg.tsval) % SPACE <= self.config.paws_tolerance_ticks
         return (conn.older(seg) and young and not late and not seg.rst
                 and not self.harmless_replay(conn, seg))
@@ -391,7 +394,11 @@ class Arrival(HalfOpen, TimeWait):
             return self.last_ack_of_opening(conn, seg, now, owed)
         rfc793 = self.config.ack_range == "rfc793"
         if after(seg.ack, conn.snd_nxt):
-            return self.ordinary_ack(conn, now) if rfc793 else self.challenge_ack(conn, now)
+            if not rfc793:
+                self.challenge_ack(conn, now)
+            elif not self.unanswered(conn, seg, now):
+                self.ordinary_ack(conn, now)
+            return
         reach = min(conn.max_wnd, (conn.snd_una - conn.iss - conn.passive) % SPACE)
         if not rfc793 and before(seg.ack, add(conn.snd_una, -reach)):
             return self.challenge_ack(conn, now)

@@ -167,7 +167,7 @@ class Connection:
     # RFC 7323
     ts_offset: int = 0
     ts_recent: int = 0
-    ts_recent_at: int = 0            # tick
+    ts_recent_at: int = 0            # ms
     first_tsval: int = 0             # of our first SYN or SYN-ACK
     last_tsval: int = 0
     # data, as lengths
@@ -194,6 +194,8 @@ class Connection:
     recover: int | None = None       # resending until this number is acknowledged
     # RFC 5961 section 7
     invalid_at: int | None = None    # ms of the last limited answer
+    war_at: int = 0                  # ms of the first answer of the window of ack_war_cnt
+    war_sent: int = 0                # answers counted in it
     # timers: (tick, kind)
     main: tuple | None = None
     side: tuple | None = None
@@ -250,7 +252,7 @@ class Connection:
             self.take_timestamp(seg, now)
 
     def take_timestamp(self, seg, now):
-        self.ts_recent, self.ts_recent_at = seg.tsval, tick(now)
+        self.ts_recent, self.ts_recent_at = seg.tsval, now // MS
 
 
 def as_rows(rows):

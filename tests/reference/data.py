@@ -161,7 +161,26 @@ class Sending:
 
     def limited(self, conn, seg, now, skipped):
         """Whether an answer to a segment that carries nothing comes too soon after the previous one."""
-        return not (seg.len and not seg.syn) and self.too_soon(conn, now, skipped)
+        if not (seg.len and not seg.syn) and self.too_soon(conn, now, skipped):
+            return True
+        return not (seg.payload_len and not seg.syn) and self.ack_war(conn, now, skipped)
+
+    def ack_war(self, conn, now, skipped="TCPACKSkippedSeq"):
+        """Whether this answer is one too many for its connection (ack_war_cnt)."""
+        most, window = self.config.ack_war_cnt, self.config.ack_war_timewindow_ms
+        if not most or not window:
+            return False
+        if not conn.war_sent or now // MS - conn.war_at > window:
+            conn.war_at, conn.war_sent = now // MS, 0
+        if conn.war_sent >= most:
+            self.count(skipped)
+            return True
+        conn.war_sent += 1
+        return False
+
+    def unanswered(self, conn, seg, now):
+        """Whether a segment with no text and nothing new goes without the ACK it would get."""
+        return (not seg.payload_len or seg.syn) and self.ack_war(conn, now)
 
     def too_soon(self, conn, now, skipped):
         limit = self.config.tcp_invalid_ratelimit
@@ -174,7 +193,8 @@ class Sending:
         return False
 
     def challenge_ack(self, conn, now):
-        if self.too_soon(conn, now, "TCPACKSkippedChallenge"):
+        skipped = "TCPACKSkippedChallenge"
+        if self.too_soon(conn, now, skipped) or self.ack_war(conn, now, skipped):
             return
         limit = self.config.tcp_challenge_ack_limit
         if limit not in (0, NO_LIMIT):
@@ -341,13 +361,13 @@ class Sending:
         """For a SYN of ours; an attempt that is bounded ends with its bound."""
         due = tick(now) + interval
         if self.config.keepinit_ms is not None:
-            due = min(due, conn.syn_at + self.config.keepinit_ms)
+            due = min(due, max(tick(now), conn.syn_at + self.config.keepinit_ms))
         self.arm(conn, "main", due, REXMT)
 
     def count_resend(self, conn, now):
         if conn.retries == 0:
             conn.first_resend = tick(now)
-        conn.retries += 1
+        conn.retries = min(conn.retries + 1, 255)
 
     def most_resends(self, conn):
         config = self.config

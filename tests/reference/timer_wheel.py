@@ -5,7 +5,7 @@ from bisect import insort
 
 class ReferenceWheel:
     def __init__(self, clock=0):
-        self.clock = clock
+        self.clock = self.floor = clock
         self.order = 0
         self.entries = []
 
@@ -16,7 +16,7 @@ class ReferenceWheel:
     def arm(self, slot, tick):
         self.cancel(slot)
         self.order += 1
-        insort(self.entries, (max(tick, self.clock), self.order, slot))
+        insort(self.entries, (max(tick, self.floor), self.order, slot))
 
     def cancel(self, slot):
         self.entries = [entry for entry in self.entries if entry[2] != slot]
@@ -28,8 +28,14 @@ class ReferenceWheel:
         """(slot, tick) of everything due, oldest first; the clock follows."""
         popped = []
         while self.entries and self.entries[0][0] <= tick and (limit is None or len(popped) < limit):
-            self.clock, _, slot = self.entries.pop(0)
-            popped.append((slot, self.clock))
+            at, _, slot = self.entries.pop(0)
+            self.clock, self.floor = max(self.clock, at), at
+            popped.append((slot, at))
         if limit is None or len(popped) < limit:
-            self.clock = max(self.clock, tick)
+            self.catch_up(tick)
         return popped
+
+    def catch_up(self, tick):
+        """The clock moves, and what is due before it stays."""
+        if tick >= self.clock:
+            self.clock = self.floor = tick
