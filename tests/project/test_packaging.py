@@ -139,5 +139,5 @@ def test_packages_are_marked_typed_and_the_command_is_named():
 def test_nothing_is_needed_at_build_time_but_setuptools_and_cython():
     requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
     assert sorted(name.partition(">")[0] for name in requires) == ["Cython", "setuptools"]
-    for path in (ROOT / "tcpcore").rglob("*.p[yx]*"):
+    for path in (ROOT / "tcpcore").rglob("*.p[yx][xd]"):
         assert "cimport numpy" not in path.read_text(), path.name
