@@ -37,7 +37,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build test debug live theory golden conformance state-machine mutants lint types check
+.PHONY: help build test debug live theory bounds golden conformance state-machine mutants lint types check
 .PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
 .PHONY: test-lowest lock
 
@@ -116,6 +116,10 @@ live: build  ## compare the engine with this host's kernel for SECONDS (root)
 
 theory: build  ## compare the simulation with closed forms: all points, about two minutes
 	$(PY) -m tests.theory
+
+bounds: build  ## all profile pairs, states and forged segments; all pairs of knobs at their ends: long
+	$(PY) -m tests.properties.exchange
+	$(PY) -m tests.properties.limits
 
 golden: build  ## regenerate the golden tables; review the diff
 	$(PY) -m tests.golden
