@@ -61,6 +61,7 @@ from tcpcore.loops.state cimport (
     state_init,
 )
 
+from tcpcore.records.knobs import KNOBS
 from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
@@ -92,9 +93,10 @@ _PORT_RULES = {
 
 cdef void fill_knobs(Knobs* knobs, config) except *:
     """The Config as the TCP state machine and the components read it: each field by its name."""
-    record = np.asarray(<Knobs[:1]>knobs)
-    for name in record.dtype.names:
+    record = np.zeros(1, KNOBS)
+    for name in KNOBS.names:
         record[name] = engine_value(config, name)
+    memcpy(knobs, <const void*><uintptr_t>record.ctypes.data, sizeof(Knobs))
 
 
 cdef uint8_t offers(config) except *:
