@@ -9,6 +9,7 @@ from tcpcore.records.counters import MIB_NAMES as MIB_NAMES
 from tcpcore.records.handle import as_handles as as_handles
 from tcpcore.records.info import INFO as INFO
 from tcpcore.records.info import ROOM as ROOM
+from tcpcore.records.knobs import KNOBS as KNOBS
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
 from tcpcore.records.tcb import BLOCK as BLOCK
