@@ -53,9 +53,11 @@ from tcpcore.loops.calls cimport (
     call_batch, close_listener, rows_due_with,
 )
 from tcpcore.loops.connect cimport connect_batch
+from tcpcore.loops.guard cimport (
+    ENTRY_BUSY, ENTRY_TIME_BACK, Entry, guard_enter, guard_leave, guard_start, is_busy,
+)
 from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.receive cimport receive_batch
-from tcpcore.loops.silence cimport follow_clock
 from tcpcore.loops.state cimport (
     KEY_COOKIES, KEY_ISN, KEY_PORTS, EngineState, lookup_handle, resolve_handle, state_bytes, state_free,
     state_init,
@@ -317,13 +319,11 @@ cdef class Engine:
     """
 
     cdef EngineState* eng
-    cdef int64_t now
-    cdef bint busy
     cdef readonly object config
-    cdef object local_addr
 
     def __cinit__(self, config=None, **knobs):
-        self.busy = True          # the garbage collector shows an engine to others before it is complete
+        # the garbage collector shows an engine to others before it is complete: without `eng`, or busy
+        cdef EngineState* eng
         if config is None:
             config = Config(**knobs)
         elif not isinstance(config, Config):
@@ -331,24 +331,27 @@ cdef class Engine:
         elif knobs:
             config = config.replace(**knobs)
         self.config = config
-        self.local_addr = _unicast(to_address(config.local_addr), "local_addr")
-        self.eng = <EngineState*>calloc(1, sizeof(EngineState))
-        if self.eng == NULL:
+        local_addr = _unicast(to_address(config.local_addr), "local_addr")
+        eng = <EngineState*>calloc(1, sizeof(EngineState))
+        if eng == NULL:
             raise MemoryError("engine")
-        self.eng.pool.capacity = config.capacity
-        fill_knobs(&self.eng.knobs, config)
-        if not state_init(self.eng, config.seed):
+        eng.busy = True
+        self.eng = eng
+        eng.local_addr = local_addr
+        eng.pool.capacity = config.capacity
+        fill_knobs(&eng.knobs, config)
+        if not state_init(eng, config.seed):
             raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
-        isn_init(&self.eng.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
+        isn_init(&eng.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
                  derive_key(config.seed, KEY_ISN + 1))
-        cookie_init(&self.eng.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
+        cookie_init(&eng.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
                     derive_key(config.seed, KEY_COOKIES), derive_key(config.seed, KEY_COOKIES + 1))
         low, high = config.ip_local_port_range
-        if not ports_init(&self.eng.ports, _PORT_RULES[config.port_selection], low, high,
+        if not ports_init(&eng.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
-        events_init(&self.eng.events, event_mask(config.events), EVENTS_BOUND)
-        self.busy = False
+        events_init(&eng.events, event_mask(config.events), EVENTS_BOUND)
+        guard_leave(eng)
 
     def __dealloc__(self):
         if self.eng != NULL:
@@ -358,7 +361,8 @@ cdef class Engine:
     def __repr__(self):
         if self.eng == NULL:
             return "<tcpcore.Engine, incomplete>"
-        return f"<tcpcore.Engine {self.eng.pool.used} of {self.eng.pool.capacity} blocks, now {self.now} ns>"
+        return (f"<tcpcore.Engine {self.eng.pool.used} of {self.eng.pool.capacity} blocks, "
+                f"now {self.eng.now} ns>")
 
     @property
     def blocks(self):
@@ -372,25 +376,30 @@ cdef class Engine:
 
     cdef int take(self, int64_t at) except -1:
         """Mark the engine busy for a call at this time, which start() then sets; leave() must follow."""
-        if self.busy:
+        cdef Entry entry = guard_enter(self.eng, at) if self.eng != NULL else ENTRY_BUSY
+        if entry == ENTRY_BUSY:
             raise RuntimeError(_BUSY)
-        if at < self.now:
-            raise ValueError(f"now: expected at least {self.now} (the clock never goes back), got {at}")
-        self.busy = True
+        if entry == ENTRY_TIME_BACK:
+            raise ValueError(f"now: expected at least {self.eng.now} (the clock never goes back), got {at}")
         return 0
+
+    cdef int take_now(self) except -1:
+        """Mark the engine busy for a call at the time of the last one; leave() must follow."""
+        if self.eng == NULL:
+            raise RuntimeError(_BUSY)
+        return self.take(self.eng.now)
 
     cdef void start(self, int64_t at) noexcept:
         """Set the clock: from here on the call changes the state and does not fail."""
-        self.now = at
-        follow_clock(self.eng, at // TICK_NS)
+        guard_start(self.eng, at)
 
     cdef void leave(self) noexcept:
         """Let others in again."""
-        self.busy = False
+        guard_leave(self.eng)
 
     cdef EngineState* state(self) except NULL:
         """The engine's state, for as long as no Python object is made or let go."""
-        if self.busy:
+        if self.eng == NULL or is_busy(self.eng):
             raise RuntimeError(_BUSY)
         return self.eng
 
@@ -561,7 +570,7 @@ cdef class Engine:
         fields = {
             "dst": _unicast(to_address(dst, "dst"), "dst"),
             "dport": to_uint(dport, "dport", 16),
-            "src": self.local_addr if src is None else _unicast(to_address(src, "src"), "src"),
+            "src": np.uint32(self.eng.local_addr) if src is None else _unicast(to_address(src, "src"), "src"),
             "sport": np.int32(-1) if sport is None else to_uint(sport, "sport", 16).astype(np.int32),
             "isn": np.int64(-1) if isn is None else to_uint(isn, "isn", 32).astype(np.int64),
             "rcv_buf": np.uint32(0) if rcv_buf is None else self.windows_of(rcv_buf),
@@ -593,15 +602,15 @@ cdef class Engine:
         cdef Py_ssize_t i, count
         cdef uint16_t id
         cdef Span handles
-        self.take(self.now)
+        self.take_now()
         try:
             count = min(accept_queue_length(self.listener(number)), most)
             id = number
             conns = np.zeros(count, np.uint64)
             _span(conns, PyBUF_WRITABLE, &handles)
-            self.start(self.now)
+            self.start(self.eng.now)
             for i in range(count):
-                (<uint64_t*>handles.base)[i] = accept_one(self.eng, id, self.now)
+                (<uint64_t*>handles.base)[i] = accept_one(self.eng, id, self.eng.now)
         finally:
             self.leave()
         return conns
@@ -955,7 +964,7 @@ cdef class Engine:
 
     def events(self):
         """Events since the last call, EVENT[k], of the kinds that ``Config(events=...)`` subscribed to."""
-        self.take(self.now)
+        self.take_now()
         try:
             return events_drain(&self.eng.events)
         finally:
@@ -976,7 +985,7 @@ cdef class Engine:
 
     def check(self):
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""
-        self.take(self.now)
+        self.take_now()
         try:
             return check_invariants(self.eng)
         finally:

@@ -30,6 +30,9 @@ cdef enum:
 
 cdef struct EngineState:
     Knobs knobs
+    int64_t now               # ns; the time of the last call, which the next may not lie before
+    int busy                  # 1 during a call (loops/guard)
+    uint32_t local_addr       # source address where connect() is given none
     TcbPool pool
     FlowTable flows
     TimerWheel wheel
