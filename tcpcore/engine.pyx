@@ -11,23 +11,22 @@ may say anything about itself, and a plain array may be reshaped while the next 
 """
 
 import errno
-import operator
 import os
 
 import numpy as np
 
 cimport cython
-from cpython.buffer cimport (PyBUF_SIMPLE, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release,
-                             PyObject_GetBuffer)
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.records.connect_args cimport ConnectArgs
 from tcpcore.records.counters cimport N_CAUSES, N_MIB, Counters
 from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
+from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.records.tcb cimport (
     B_COLD, CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb,
@@ -62,6 +61,9 @@ from tcpcore.loops.state cimport (
     KEY_COOKIES, KEY_ISN, KEY_PORTS, EngineState, lookup_handle, resolve_handle, state_bytes, state_free,
     state_init,
 )
+from tcpcore.border cimport (
+    Span, apart, broadcast, integer, is_handle, overlap, rows_given, rows_read, span_of, time_of, unicast,
+)
 
 from tcpcore.records.knobs import KNOBS
 from tcpcore.records.tcb import BLOCK
@@ -69,17 +71,18 @@ from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
 from tcpcore.records.info import INFO, ROOM
 from tcpcore.components.events import event_mask
-from tcpcore.records.segment import SEGMENT, as_segments, to_address, to_uint
+from tcpcore.records.segment import SEGMENT, to_address, to_uint
 from tcpcore.config import Config, engine_value
 
 cdef enum:
-    FIRST_ROWS = 1024         # advance() without out=: first guess at the rows
+    FEW_ROWS = 16             # results up to here share memory with the next ones, 640 bytes
+    FIRST_ROWS = 1024         # advance() without out=: the next guess at the rows
     ADVANCE_ROWS = 1 << 20    # and their bound, 40 MiB
+    EVERYTHING = 0xFFFFFFFF   # recv() of all that there is
     MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
     MAX_RCV_BUF = 65535 << 14     # bytes: the largest window that a header can tell
 
 _BUSY = "the engine is busy: a call is under way in another thread or further up the stack"
-_LAST_NOW = 2**62      # 146 years of ns: every deadline after it still fits
 _EVERYTHING = np.array([0xFFFFFFFF], np.uint32)      # recv() of all that there is
 _EVERYTHING.flags.writeable = False
 _HALF_OPEN_SET_BY = {
@@ -128,115 +131,43 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
     return np.frombuffer(memory, dtype)
 
 
-cdef object _empty = np.empty, _segment = SEGMENT      # C variables: looked up in every call
+cdef object _empty = np.empty, _zeros = np.zeros, _frombuffer = np.frombuffer      # C variables: looked up
+cdef object _segment = SEGMENT, _info = INFO                                       # in every call
+cdef object _uint32 = np.dtype(np.uint32), _uint64 = np.dtype(np.uint64)
 
 
-cdef struct Span:
-    # bytes in memory, from `base` on
-    uintptr_t base
-    Py_ssize_t nbytes
+@cython.final
+cdef class _FewRows:
+    """Memory of a few segments: the results of calls of one are parts of it, each of rows of its own."""
+
+    cdef Segment rows[FEW_ROWS]
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.rows, sizeof(self.rows), 0, flags)
 
 
-cdef int _span(array, int flags, Span* span) except -1:
-    """The bytes of a contiguous array; they stay where they are for as long as somebody holds it."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(array, &view, flags)
-    span.base = <uintptr_t>view.buf
-    span.nbytes = view.len
-    PyBuffer_Release(&view)
-    return 0
+cdef struct OneConnect:
+    # the arguments of connect() for one, as ConnectArgs points to them
+    uint32_t dst, src, rcv_buf
+    uint16_t dport
+    int32_t sport
+    int64_t isn
 
 
-cdef int _extent(array, Span* span) except -1:
-    """The bytes from an array's first element in memory to its last, whatever its strides."""
-    cdef Py_buffer view
-    cdef Py_ssize_t i, reach
-    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
-    span.base = <uintptr_t>view.buf
-    span.nbytes = view.itemsize if view.len else 0
-    for i in range(view.ndim if view.len else 0):
-        reach = (view.shape[i] - 1) * view.strides[i]
-        if reach < 0:
-            span.base += reach
-            reach = -reach
-        span.nbytes += reach
-    PyBuffer_Release(&view)
-    return 0
+cdef void _point_at(ConnectArgs* args, const OneConnect* one) noexcept:
+    """The columns of a connect() of one."""
+    args.dst, args.dport, args.src = &one.dst, &one.dport, &one.src
+    args.sport, args.isn, args.rcv_buf = &one.sport, &one.isn, &one.rcv_buf
+    memset(args.steps, 0, sizeof(args.steps))
 
 
-cdef inline bint _overlap(const Span* a, const Span* b) noexcept:
-    return (a.nbytes != 0 and b.nbytes != 0 and a.base < b.base + <uintptr_t>b.nbytes
-            and b.base < a.base + <uintptr_t>a.nbytes)
+cdef bint _is_unicast(value, uint32_t* address) except -1:
+    """Whether this is one address that connect() takes, which `address` then is."""
+    return is_address(value, address) and address[0] - 1 < 0xDFFFFFFF
 
 
-cdef int _apart(out, name, given, converted) except -1:
-    """ValueError if `out`, an array or None, shares memory with this argument or what was made of it."""
-    cdef Span written, read
-    if out is None:
-        return 0
-    _span(out, PyBUF_SIMPLE, &written)
-    _extent(np.asarray(given) if isinstance(given, np.ndarray) else converted, &read)
-    if _overlap(&written, &read):
-        raise ValueError(f"out: expected memory apart from {name}, got an overlapping array")
-    return 0
-
-
-cdef object _rows_given(out):
-    """The argument `out`, checked but for its length: None or a plain array of SEGMENT."""
-    if out is None:
-        return None
-    out = as_segments(out, "out")
-    if not out.flags.writeable:
-        raise ValueError("out: expected a writable array, got a read-only one")
-    return out
-
-
-def _integer(value, name, low, high):
-    """`value` as an int of low .. high; TypeError or ValueError naming it."""
-    if type(value) is int and low <= value <= high:
-        return value
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None:
-        raise TypeError(f"{name}: expected an integer, got {value!r}")
-    value = number
-    if not low <= value <= high:
-        raise ValueError(f"{name}: expected {low} .. {high}, got {value}")
-    return value
-
-
-def _broadcast(n, fields, bint scalars_too=True):
-    """The named arrays as vectors of one length, in order; that length is `n` unless n is None.
-
-    Without `scalars_too` a scalar may stay a vector of one element.
-    """
-    shapes = {name: np.shape(value) for name, value in fields.items()}
-    lengths = {shape for shape in shapes.values() if shape}
-    if n is None and len(lengths) == 1 and len(length := lengths.pop()) == 1:
-        # the common case, scalars and vectors of one length, without numpy's general and slow way
-        return [np.ascontiguousarray(value) if shapes[name] else np.full(length if scalars_too else 1, value)
-                for name, value in fields.items()]
-    try:
-        shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
-    except ValueError:
-        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"{'n, ' if n is not None else ''}{', '.join(fields)}: "
-                         f"expected shapes that broadcast, got {got}"
-                         + (f", n {n}" if n is not None else "")) from None
-    if n is not None and int(np.prod(shape)) != n:
-        raise ValueError(f"n: expected the common length {int(np.prod(shape))}, got {n}")
-    return [np.ascontiguousarray(np.broadcast_to(value, shape).ravel()) for value in fields.values()]
-
-
-def _unicast(array, name):
-    """`array` if all its addresses are unicast; ValueError naming it otherwise (RFC 9293 MUST-46)."""
-    wrong = np.subtract(array, np.uint32(1)) >= 0xDFFFFFFF
-    if np.any(wrong):
-        bad = np.asarray(array)[wrong]
-        raise ValueError(f"{name}: expected unicast addresses, got {bad.flat[0]:#010x}")
-    return array
+cdef bint _is_port(value, uint64_t* port) except -1:
+    return is_uint(value, 0xFFFF, port) and port[0] != 0
 
 
 cdef Py_ssize_t _fill_connect_args(Engine engine, ConnectArgs* args, list columns) except -1:
@@ -320,6 +251,10 @@ cdef class Engine:
 
     cdef EngineState* eng
     cdef readonly object config
+    cdef object few           # SEGMENT[FEW_ROWS]: what short results are cut out of
+    cdef Segment* few_rows    # its memory
+    cdef Py_ssize_t few_used  # rows of it that somebody has
+    cdef bint is_few          # the call under way writes there
 
     def __cinit__(self, config=None, **knobs):
         # the garbage collector shows an engine to others before it is complete: without `eng`, or busy
@@ -331,7 +266,7 @@ cdef class Engine:
         elif knobs:
             config = config.replace(**knobs)
         self.config = config
-        local_addr = _unicast(to_address(config.local_addr), "local_addr")
+        local_addr = unicast(to_address(config.local_addr), "local_addr")
         eng = <EngineState*>calloc(1, sizeof(EngineState))
         if eng == NULL:
             raise MemoryError("engine")
@@ -413,10 +348,10 @@ cdef class Engine:
             raise RuntimeError(_BUSY)
         own.base = <uintptr_t>self.eng.pool.blocks
         own.nbytes = self.eng.pool.capacity * sizeof(Tcb)
-        _span(array, PyBUF_SIMPLE, span)
-        if span.base % align or _overlap(span, &own):
+        span_of(array, PyBUF_SIMPLE, span)
+        if span.base % align or overlap(span, &own):
             array = array.copy()
-            _span(array, PyBUF_SIMPLE, span)
+            span_of(array, PyBUF_SIMPLE, span)
         return array
 
     cdef output(self, out, Py_ssize_t need, what, Segment** rows):
@@ -424,12 +359,36 @@ cdef class Engine:
         cdef Span span
         if out is None:
             out = _empty(need, _segment)
-        _span(out, PyBUF_WRITABLE, &span)
+        span_of(out, PyBUF_WRITABLE, &span)
         if span.nbytes // <Py_ssize_t>sizeof(Segment) < need:
             raise ValueError(f"out: expected at least {need} rows ({what}), "
                              f"got {span.nbytes // <Py_ssize_t>sizeof(Segment)}")
         rows[0] = <Segment*>span.base
         return out
+
+    cdef space(self, out, Py_ssize_t need, what, Segment** rows):
+        """The rows that a busy engine writes to, as output(); a short result is cut out of `few`.
+
+        Before leave() kept() must tell where the result is.
+        """
+        self.is_few = out is None and need <= FEW_ROWS
+        if not self.is_few:
+            return self.output(out, need, what, rows)
+        cdef _FewRows memory
+        if self.few is None or need > FEW_ROWS - self.few_used:
+            memory = _FewRows.__new__(_FewRows)
+            self.few = _frombuffer(memory, _segment)
+            self.few_rows = memory.rows
+            self.few_used = 0
+        rows[0] = self.few_rows + self.few_used
+        return self.few
+
+    cdef Py_ssize_t kept(self, Py_ssize_t written) noexcept:
+        """The first row of a result of this many rows in the array that space() gave."""
+        if not self.is_few:
+            return 0
+        self.few_used += written
+        return self.few_used - written
 
     cdef Listener* listener(self, number) except NULL:
         """The open listener with this id, to be used as state() is; ValueError if there is none."""
@@ -474,10 +433,10 @@ cdef class Engine:
         address = to_address(addr, "addr")
         if np.ndim(address):
             raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
-        port = _integer(port, "port", 1, 65535)
-        asked = None if backlog is None else _integer(backlog, "backlog", 0, 2**63 - 1)
+        port = integer(port, "port", 1, 65535)
+        asked = None if backlog is None else integer(backlog, "backlog", 0, 2**63 - 1)
         limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
-        size = 0 if rcv_buf is None else _integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
+        size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
         cdef bint accepts = auto_accept, closes = auto_close
         cdef int id
         self.state()
@@ -501,23 +460,24 @@ cdef class Engine:
         Half-open entries send nothing more; a late ACK gets a RST. They disappear at their next timer, or at
         once with ``unlisten_forgets``. Returns SEGMENT[m], at most one row per unaccepted connection.
         """
-        number = _integer(listener, "listener", 0, 2**63 - 1)
-        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
-        cdef Py_ssize_t written
+        number = integer(listener, "listener", 0, 2**63 - 1)
+        cdef int64_t at = time_of(now)
+        cdef Py_ssize_t written, first
         cdef uint16_t id
         cdef Segment* rows = NULL
-        out = _rows_given(out)
+        out = rows_given(out)
         self.take(at)
         try:
             need = accept_queue_length(self.listener(number))
             id = number
-            out = self.output(out, need, "one per unaccepted connection", &rows)
+            out = self.space(out, need, "one per unaccepted connection", &rows)
             self.start(at)
             with nogil:
                 written = close_listener(self.eng, id, at, rows)
+            first = self.kept(written)
         finally:
             self.leave()
-        return out[:written]
+        return out[first:first + written]
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
         """Open one or many connections: active OPEN, RFC 9293 3.10.1.
@@ -540,37 +500,69 @@ cdef class Engine:
         rows : SEGMENT[m]
             The SYNs.
         """
-        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
-        cdef Py_ssize_t count, written
+        cdef int64_t at = time_of(now)
+        cdef Py_ssize_t count = 1, written, first
         cdef Segment* rows = NULL
         cdef Span handles
         cdef ConnectArgs args
-        cdef list columns = self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
-        out = _rows_given(out)
+        cdef OneConnect single
+        cdef bint one = self.is_one_connect(&single, dst, dport, src, sport, n, isn, rcv_buf)
+        cdef list columns = None if one else self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
+        out = rows_given(out)
         self.take(at)
         try:
-            count = _fill_connect_args(self, &args, columns)
-            if out is not None:
-                for name, given, column in zip(("dst", "dport", "src", "sport", "isn", "rcv_buf"),
-                                               (dst, dport, src, sport, isn, rcv_buf), columns):
-                    _apart(out, name, given, column)
-            out = self.output(out, count, "one per connection", &rows)
-            conns = np.zeros(count, np.uint64)
-            _span(conns, PyBUF_WRITABLE, &handles)
+            if one:
+                _point_at(&args, &single)
+            else:
+                count = _fill_connect_args(self, &args, columns)
+                if out is not None:
+                    for name, given, column in zip(("dst", "dport", "src", "sport", "isn", "rcv_buf"),
+                                                   (dst, dport, src, sport, isn, rcv_buf), columns):
+                        apart(out, name, given, column)
+            out = self.space(out, count, "one per connection", &rows)
+            conns = _zeros(count, _uint64)
+            span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(at)
             with nogil:
                 written = connect_batch(self.eng, &args, count, at, <uint64_t*>handles.base, rows)
+            first = self.kept(written)
         finally:
             self.leave()
-        return conns, out[:written]
+        return conns, out[first:first + written]
+
+    cdef bint is_one_connect(self, OneConnect* one, dst, dport, src, sport, n, isn, rcv_buf) except -1:
+        """Whether these are good arguments for one connection, as scalars; `one` then has them."""
+        cdef uint64_t number = 0
+        self.state()                  # an engine that is not complete has no config
+        one.src, one.sport, one.isn, one.rcv_buf = self.eng.local_addr, -1, -1, 0
+        if n is not None and not (is_uint(n, 1, &number) and number == 1):
+            return False
+        if not _is_unicast(dst, &one.dst) or not _is_port(dport, &number):
+            return False
+        one.dport = <uint16_t>number
+        if src is not None and not _is_unicast(src, &one.src):
+            return False
+        if sport is not None:
+            if not _is_port(sport, &number):
+                return False
+            one.sport = <int32_t>number
+        if isn is not None:
+            if not is_uint(isn, 0xFFFFFFFF, &number):
+                return False
+            one.isn = <int64_t>number
+        if rcv_buf is not None:
+            if not is_uint(rcv_buf, MAX_RCV_BUF, &number) or number == 0:
+                return False
+            one.rcv_buf = self.config.window(int(rcv_buf))
+        return True
 
     cdef list connect_columns(self, dst, dport, src, sport, n, isn, rcv_buf):
         """The arguments of connect(), checked, in the order and of the types of ConnectArgs."""
         self.state()                  # an engine that is not complete has no config
         fields = {
-            "dst": _unicast(to_address(dst, "dst"), "dst"),
+            "dst": unicast(to_address(dst, "dst"), "dst"),
             "dport": to_uint(dport, "dport", 16),
-            "src": np.uint32(self.eng.local_addr) if src is None else _unicast(to_address(src, "src"), "src"),
+            "src": np.uint32(self.eng.local_addr) if src is None else unicast(to_address(src, "src"), "src"),
             "sport": np.int32(-1) if sport is None else to_uint(sport, "sport", 16).astype(np.int32),
             "isn": np.int64(-1) if isn is None else to_uint(isn, "isn", 32).astype(np.int64),
             "rcv_buf": np.uint32(0) if rcv_buf is None else self.windows_of(rcv_buf),
@@ -578,8 +570,8 @@ cdef class Engine:
         for name in ("dport", "sport"):
             if not np.all(fields[name]):
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        length = None if n is None else _integer(n, "n", 0, 2**63 - 1)
-        return _broadcast(length, fields, scalars_too=False)
+        length = None if n is None else integer(n, "n", 0, 2**63 - 1)
+        return broadcast(length, fields, scalars_too=False)
 
     cdef windows_of(self, rcv_buf):
         """The windows that receive buffers of these sizes give, in bytes."""
@@ -597,8 +589,8 @@ cdef class Engine:
         `limit` bounds their number; None: all. Returns handles, uint64[k]; the application holds these
         connections until `close` or `abort`.
         """
-        number = _integer(listener, "listener", 0, 2**63 - 1)
-        cdef Py_ssize_t most = 2**63 - 1 if limit is None else _integer(limit, "limit", 0, 2**63 - 1)
+        number = integer(listener, "listener", 0, 2**63 - 1)
+        cdef Py_ssize_t most = 2**63 - 1 if limit is None else integer(limit, "limit", 0, 2**63 - 1)
         cdef Py_ssize_t i, count
         cdef uint16_t id
         cdef Span handles
@@ -606,8 +598,8 @@ cdef class Engine:
         try:
             count = min(accept_queue_length(self.listener(number)), most)
             id = number
-            conns = np.zeros(count, np.uint64)
-            _span(conns, PyBUF_WRITABLE, &handles)
+            conns = _zeros(count, _uint64)
+            span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(self.eng.now)
             for i in range(count):
                 (<uint64_t*>handles.base)[i] = accept_one(self.eng, id, self.eng.now)
@@ -622,46 +614,56 @@ cdef class Engine:
 
         Returns the rows; for RECEIVE the bytes taken and the rows.
         """
-        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
+        cdef int64_t at = time_of(now)
         cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
-        cdef Py_ssize_t count, written, need
-        cdef Span handles, sizes = Span(0, 0), taken = Span(0, 0)
+        cdef Py_ssize_t count, written, need, first
+        cdef uint64_t handle, amount = EVERYTHING
+        cdef bint one = is_handle(conns, &handle) and (
+            (nbytes is None and not sends) or is_uint(nbytes, EVERYTHING, &amount))
+        cdef uint32_t size = <uint32_t>amount
+        cdef Span handles = Span(<uintptr_t>&handle, sizeof(handle)), taken = Span(0, 0)
+        cdef Span sizes = Span(<uintptr_t>&size if sends or takes else 0, sizeof(size))
         cdef Segment* rows = NULL
         given, amounts, took = conns, None, None
-        conns = as_handles(conns)
-        if takes and nbytes is None:
-            amounts = _EVERYTHING
-        elif sends or takes:
-            amounts = np.ascontiguousarray(to_uint(nbytes, "nbytes", 32))
-        out = _rows_given(out)
-        conns = self.input(conns, sizeof(uint64_t), &handles)
+        if not one:
+            conns = as_handles(conns)
+            if takes and nbytes is None:
+                amounts = _EVERYTHING
+            elif sends or takes:
+                amounts = np.ascontiguousarray(to_uint(nbytes, "nbytes", 32))
+        out = rows_given(out)
+        if not one:
+            conns = self.input(conns, sizeof(uint64_t), &handles)
         count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
         if takes:
-            took = np.zeros(count, np.uint32)
-            _span(took, PyBUF_WRITABLE, &taken)
+            took = _zeros(count, _uint32)
+            span_of(took, PyBUF_WRITABLE, &taken)
         self.take(at)
         try:
-            if out is not None:
-                _apart(out, "conns", given, conns)
+            if out is not None and (not one or isinstance(conns, np.ndarray)):
+                apart(out, "conns", given, conns)
                 if amounts is not None:
-                    _apart(out, "nbytes", nbytes, amounts)
+                    apart(out, "nbytes", nbytes, amounts)
             if amounts is not None:
                 amounts = self.sizes(amounts, count, sends, &sizes)
             need = count
             if sends:
-                # a copy: the count of rows must stay right without the GIL, whoever writes to `conns`
-                conns = conns.copy()
-                _span(conns, PyBUF_SIMPLE, &handles)
+                if not one:
+                    # a copy: the count of rows must stay right without the GIL, whoever writes to `conns`
+                    conns = conns.copy()
+                    span_of(conns, PyBUF_SIMPLE, &handles)
                 need = self.rows_to_send(conns, <const uint64_t*>handles.base,
                                          <const uint32_t*>sizes.base, count)
-            out = self.output(out, need, "what the windows let go" if sends else "one per connection", &rows)
+            out = self.space(out, need, "what the windows let go" if sends else "one per connection", &rows)
             self.start(at)
             with nogil:
                 written = call_batch(self.eng, what, <const uint64_t*>handles.base, count,
                                      <const uint32_t*>sizes.base, <uint32_t*>taken.base, at, rows)
+            first = self.kept(written)
         finally:
             self.leave()
-        return (took, out[:written]) if takes else out[:written]
+        rows_of = out[first:first + written]
+        return (took, rows_of) if takes else rows_of
 
     cdef sizes(self, amounts, Py_ssize_t count, bint private, Span* span):
         """`nbytes` as one uint32 for each of `count` handles; with `private` nobody else can write to it."""
@@ -675,7 +677,7 @@ cdef class Engine:
             span[0] = given
             return amounts
         each = np.empty(count, np.uint32)
-        _span(each, PyBUF_WRITABLE, span)
+        span_of(each, PyBUF_WRITABLE, span)
         for i in range(count):
             (<uint32_t*>span.base)[i] = (<const uint32_t*>given.base)[i if n == count else 0]
         return each
@@ -695,7 +697,7 @@ cdef class Engine:
         if count > 1 and most + total > MAX_QUEUED:
             # over the limit only if a handle is given more than once: add up what each is to send
             sequence = conns.argsort()
-            _span(sequence, PyBUF_SIMPLE, &order)
+            span_of(sequence, PyBUF_SIMPLE, &order)
             by_handle = <const Py_ssize_t*>order.base
             for i in range(count):
                 handle = handles[by_handle[i]]
@@ -762,24 +764,25 @@ cdef class Engine:
         SEGMENT[m]
             At most two rows per segment; queued data beyond that falls due at `now` (`advance`).
         """
-        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
-        cdef Py_ssize_t count, written
+        cdef int64_t at = time_of(now)
+        cdef Py_ssize_t count, written, first
         cdef Span arriving
         cdef Segment* rows = NULL
-        given, segs = segs, as_segments(segs, "segs")
-        out = _rows_given(out)
+        given, segs = segs, rows_read(segs)
+        out = rows_given(out)
         segs = self.input(segs, sizeof(uint32_t), &arriving)
         count = arriving.nbytes // <Py_ssize_t>sizeof(Segment)
         self.take(at)
         try:
-            _apart(out, "segs", given, segs)
-            out = self.output(out, 2 * count, "two per segment", &rows)
+            apart(out, "segs", given, segs)
+            out = self.space(out, 2 * count, "two per segment", &rows)
             self.start(at)
             with nogil:
                 written = receive_batch(self.eng, <const Segment*>arriving.base, count, at, rows)
+            first = self.kept(written)
         finally:
             self.leave()
-        return out[:written]
+        return out[first:first + written]
 
     def advance(self, now, out=None):
         """Fire every timer due at or before `now` (ns), in order, each as if `now` were its deadline.
@@ -788,18 +791,19 @@ cdef class Engine:
         for more: ``next_timer() <= now`` then says that there is more, to be had by the same call again.
         Returns SEGMENT[m].
         """
-        cdef int64_t at = _integer(now, "now", 0, _LAST_NOW)
-        cdef Py_ssize_t written = 0, room = FIRST_ROWS, wider
+        cdef int64_t at = time_of(now)
+        cdef Py_ssize_t written = 0, room, wider, first
         cdef bint grows = out is None
         cdef Segment* rows = NULL
         cdef Segment* former
         cdef Span span
-        out = _rows_given(out)
+        out = rows_given(out)
         self.take(at)
         try:
-            former_out = out = self.output(out, FIRST_ROWS if grows else 1, "to get on", &rows)
+            former_out = out = self.space(out, 1, "to get on", &rows)
+            room = FEW_ROWS - self.few_used
             if not grows:
-                _span(out, PyBUF_WRITABLE, &span)
+                span_of(out, PyBUF_WRITABLE, &span)
                 room = span.nbytes // <Py_ssize_t>sizeof(Segment)
             self.start(at)
             while True:
@@ -807,7 +811,7 @@ cdef class Engine:
                     written += advance_to(self.eng, at, rows + written, room - written)
                 if written < room or not grows or room == ADVANCE_ROWS:
                     break
-                wider = min(2 * room, <Py_ssize_t>ADVANCE_ROWS)
+                wider = FIRST_ROWS if self.is_few else min(2 * room, <Py_ssize_t>ADVANCE_ROWS)
                 former_out, former = out, rows
                 try:
                     out = self.output(None, wider, "", &rows)
@@ -815,9 +819,11 @@ cdef class Engine:
                     break
                 memcpy(rows, former, written * sizeof(Segment))
                 room = wider
+                self.is_few = False
+            first = self.kept(written)
         finally:
             self.leave()
-        return out[:written]
+        return out[first:first + written]
 
     def next_timer(self):
         """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""
@@ -831,21 +837,31 @@ cdef class Engine:
 
         Half-open entries and TIME-WAIT are found, listeners are not.
         """
-        arrays = _broadcast(None, {
-            "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
-            "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
-        })
+        cdef uint32_t remote = 0, local = 0
+        cdef uint64_t remote_port = 0, local_port = 0
         cdef Py_ssize_t i, count
         cdef Span spans[4]
         cdef size_t[4] sizes = [4, 2, 4, 2]
         cdef Span handles
-        conns = np.zeros(len(arrays[0]), np.uint64)
-        _span(conns, PyBUF_WRITABLE, &handles)
+        cdef EngineState* eng
+        if (is_address(raddr, &remote) and is_uint(rport, 0xFFFF, &remote_port)
+                and is_address(laddr, &local) and is_uint(lport, 0xFFFF, &local_port)):
+            conns = _zeros(1, _uint64)
+            span_of(conns, PyBUF_WRITABLE, &handles)
+            (<uint64_t*>handles.base)[0] = lookup_handle(
+                self.state(), remote, <uint16_t>remote_port, local, <uint16_t>local_port)
+            return conns
+        arrays = broadcast(None, {
+            "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
+            "laddr": to_address(laddr, "laddr"), "lport": to_uint(lport, "lport", 16),
+        })
+        conns = _zeros(len(arrays[0]), _uint64)
+        span_of(conns, PyBUF_WRITABLE, &handles)
         count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
         for i in range(4):
             arrays[i] = self.input(arrays[i], sizes[i], &spans[i])
             count = min(count, spans[i].nbytes // <Py_ssize_t>sizes[i])
-        cdef EngineState* eng = self.state()
+        eng = self.state()
         for i in range(count):
             (<uint64_t*>handles.base)[i] = lookup_handle(
                 eng, (<const uint32_t*>spans[0].base)[i], (<const uint16_t*>spans[1].base)[i],
@@ -858,11 +874,17 @@ cdef class Engine:
         The row of a stale handle is all zeros (CLOSED). Unlike SO_ERROR, reading ``error`` does not clear it.
         """
         cdef Py_ssize_t i, count
-        cdef Span handles, infos
+        cdef uint64_t handle
+        cdef Span handles = Span(<uintptr_t>&handle, sizeof(handle)), infos
+        if is_handle(conns, &handle):
+            rows = _frombuffer(bytearray(sizeof(Info)), _info)
+            span_of(rows, PyBUF_WRITABLE, &infos)
+            _fill_info(<Info*>infos.base, self.state(), handle)
+            return rows
         conns = self.input(as_handles(conns), sizeof(uint64_t), &handles)
         count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
         rows = np.zeros(count, INFO)
-        _span(rows, PyBUF_WRITABLE, &infos)
+        span_of(rows, PyBUF_WRITABLE, &infos)
         cdef EngineState* eng = self.state()
         for i in range(count):
             _fill_info(&(<Info*>infos.base)[i], eng, (<const uint64_t*>handles.base)[i])
@@ -899,7 +921,7 @@ cdef class Engine:
         TypeError, ValueError
             `listener` is not the id of an open listener.
         """
-        number = _integer(listener, "listener", 0, 2**63 - 1)
+        number = integer(listener, "listener", 0, 2**63 - 1)
         cdef EngineState* eng = self.state()
         cdef Listener fields = self.listener(number)[0]      # a copy: listen() in a finalizer could move it
         cdef HalfOpenRoom half_open = policy_half_open_room(
@@ -921,7 +943,7 @@ cdef class Engine:
         cdef Py_ssize_t i
         cdef Span span
         counts = np.zeros(N_STATES, np.uint64)
-        _span(counts, PyBUF_WRITABLE, &span)
+        span_of(counts, PyBUF_WRITABLE, &span)
         cdef EngineState* eng = self.state()
         for i in range(N_STATES):
             (<uint64_t*>span.base)[i] = eng.counts[i]

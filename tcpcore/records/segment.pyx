@@ -8,6 +8,11 @@ from enum import IntFlag
 
 import numpy as np
 
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from libc.stdint cimport uint64_t
+from libc.string cimport memcpy, memset
+
+from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.dtypes import struct_dtype
 
 assert sizeof(Segment) == 40
@@ -82,6 +87,44 @@ def to_uint(value, name, bits):
     return array.astype(kind)[()]
 
 
+_IMPLIED = {"mss": OPT_MSS, "wscale": OPT_WSCALE, "tsval": OPT_TS, "tsecr": OPT_TS}
+#: Of each field: offset in bytes, size in bytes, the option that it switches on.
+_FIELDS = {name: (SEGMENT.fields[name][1], SEGMENT[name].itemsize, _IMPLIED.get(name, 0))
+           for name in SEGMENT.names}
+cdef object _fields = _FIELDS, _dtype = SEGMENT, _frombuffer = np.frombuffer      # C variables: looked up
+
+
+cdef bint fill_row(Segment* row, dict fields) except -1:
+    """Write numbers and addresses into a row; False, the row undefined, if not all of them are good ones."""
+    cdef uint32_t address
+    cdef uint64_t number
+    cdef int offset, size, option, implied = 0
+    cdef char* at
+    memset(row, 0, sizeof(Segment))
+    for name, value in fields.items():
+        field = _fields.get(name)
+        if field is None:
+            return False
+        offset, size, option = field
+        implied |= option
+        at = <char*>row + offset
+        if size == 4 and offset < 8:          # src and dst
+            if not is_address(value, &address):
+                return False
+            (<uint32_t*>at)[0] = address
+        elif not is_uint(value, (<uint64_t>1 << 8 * size) - 1, &number):
+            return False
+        elif size == 4:
+            (<uint32_t*>at)[0] = <uint32_t>number
+        elif size == 2:
+            (<uint16_t*>at)[0] = <uint16_t>number
+        else:
+            (<uint8_t*>at)[0] = <uint8_t>number
+    if "opts" not in fields:
+        row.opts = <uint8_t>implied
+    return True
+
+
 def segments(n=1, **fields):
     """An array of `n` segments; scalars broadcast.
 
@@ -104,6 +147,11 @@ def segments(n=1, **fields):
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise ValueError(f"n: expected a whole number of rows, got {n!r}")
+    cdef Segment row
+    if n == 1 and fill_row(&row, fields):
+        memory = bytearray(sizeof(Segment))   # faster than numpy's own for a dtype with fields
+        memcpy(PyByteArray_AS_STRING(memory), &row, sizeof(Segment))
+        return _frombuffer(memory, _dtype)
     out = np.zeros(n, SEGMENT)
     implied = 0
     for name, value in fields.items():
@@ -117,7 +165,7 @@ def segments(n=1, **fields):
         except ValueError:
             raise ValueError(f"{name}: expected a scalar or {n} values, "
                              f"got shape {np.shape(checked)}") from None
-        implied |= {"mss": OPT_MSS, "wscale": OPT_WSCALE, "tsval": OPT_TS, "tsecr": OPT_TS}.get(name, 0)
+        implied |= _IMPLIED.get(name, 0)
     if "opts" not in fields:
         out["opts"] = implied
     return out

@@ -1,0 +1,1 @@
+from tcpcore.records.segment import SEGMENT as SEGMENT
