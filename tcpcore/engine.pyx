@@ -594,6 +594,7 @@ cdef class Engine:
         cdef Py_ssize_t i, count
         cdef uint16_t id
         cdef Span handles
+        cdef uint64_t* found
         self.take_now()
         try:
             count = min(accept_queue_length(self.listener(number)), most)
@@ -601,8 +602,9 @@ cdef class Engine:
             conns = _zeros(count, _uint64)
             span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(self.eng.now)
+            found = <uint64_t*>handles.base
             for i in range(count):
-                (<uint64_t*>handles.base)[i] = accept_one(self.eng, id, self.eng.now)
+                found[i] = accept_one(self.eng, id, self.eng.now)
         finally:
             self.leave()
         return conns
