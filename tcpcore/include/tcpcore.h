@@ -137,8 +137,15 @@ static const tcpcore_api *tcpcore_functions = NULL;
 /* Find the functions. 0, or -1 with ImportError set, also where this file was compiled for another ABI. */
 static inline int import_tcpcore(void)
 {
-    const tcpcore_api *table = (const tcpcore_api *)PyCapsule_Import("tcpcore._C_API", 0);
+    PyObject *module = PyImport_ImportModule("tcpcore");     /* its own error, if it cannot be imported */
+    const tcpcore_api *table;
+    if (module == NULL) {
+        return -1;
+    }
+    Py_DECREF(module);
+    table = (const tcpcore_api *)PyCapsule_Import("tcpcore._C_API", 0);
     if (table == NULL) {
+        PyErr_SetString(PyExc_ImportError, "the installed tcpcore has no functions for C: install a newer one");
         return -1;
     }
     if (table->abi != TCPCORE_ABI) {
