@@ -2,9 +2,13 @@
 
 `Engine` runs them, `Config` has the knobs, SEGMENT arrays go in and out. The other names are the dtypes of
 what the engine answers, the numbers in them (`State`, `Flag`, `Option`, `Cause`, `EventKind`), and functions
-for arrays of segments and of handles.
+for arrays of segments and of handles. Compiled callers cimport this package, or include tcpcore.h out of
+`get_include()`.
 """
 
+from pathlib import Path
+
+from tcpcore.c_api import _C_API as _C_API
 from tcpcore.components.events import EVENT, EventKind
 from tcpcore.config import Config
 from tcpcore.engine import Engine
@@ -30,7 +34,13 @@ __all__ = [
     "Option",
     "State",
     "format_segments",
+    "get_include",
     "join",
     "segments",
     "slots_of",
 ]
+
+
+def get_include() -> str:
+    """The folder of tcpcore.h, for the include path of a C or C++ compiler."""
+    return str(Path(__file__).parent / "include")

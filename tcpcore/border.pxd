@@ -2,12 +2,9 @@
 #
 # Invariant: nothing here looks at an engine. An address is read from an array's buffer and holds for as long
 # as somebody holds the array and nobody reshapes it: it is read again after the last conversion.
-from libc.stdint cimport uint64_t, uintptr_t
+from libc.stdint cimport uint64_t
 
-cdef struct Span:
-    # bytes in memory, from `base` on
-    uintptr_t base
-    Py_ssize_t nbytes
+from tcpcore.base.span cimport Span
 
 cdef span_of(array, int flags, Span* span)
 cdef apart(out, name, given, converted)
@@ -18,8 +15,3 @@ cdef time_of(now)
 cdef is_handle(conns, uint64_t* handle)
 cdef broadcast(n, dict fields, bint scalars_too=*)
 cdef unicast(array, name)
-
-
-cdef inline bint overlap(const Span* a, const Span* b) noexcept nogil:
-    return (a.nbytes != 0 and b.nbytes != 0 and a.base < b.base + <uintptr_t>b.nbytes
-            and b.base < a.base + <uintptr_t>a.nbytes)

@@ -7,8 +7,9 @@ import operator
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uintptr_t
 
+from tcpcore.base.span cimport overlap
 from tcpcore.records.scalars cimport is_uint
 from tcpcore.records.segment cimport Segment
 

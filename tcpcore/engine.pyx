@@ -22,19 +22,19 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from tcpcore.base.siphash cimport derive_key
+from tcpcore.base.span cimport Span, overlap
 from tcpcore.records.connect_args cimport ConnectArgs
 from tcpcore.records.counters cimport N_CAUSES, N_MIB, Counters
 from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
-from tcpcore.records.tcb cimport (
-    B_COLD, CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb,
-)
+from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Tcb
+from tcpcore.tcp.receive_window cimport WINDOW_MAX
 from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
 from tcpcore.components.listeners cimport (
-    LISTENER_OPEN, Listener, accept_queue_length, listener_at, listener_open,
+    Listener, accept_queue_length, listener_at, listener_open, open_listener,
 )
 from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
@@ -45,24 +45,24 @@ from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
-from tcpcore.components.timer_wheel cimport wheel_next, wheel_tick
+from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.advance cimport advance_to
 from tcpcore.loops.calls cimport (
-    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, Call, accept_one, bytes_queued,
-    call_batch, close_listener, rows_due_with,
+    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call, accept_one, call_batch,
+    close_listener, connection_info, rows_of_send,
 )
 from tcpcore.loops.connect cimport connect_batch
 from tcpcore.loops.guard cimport (
-    ENTRY_BUSY, ENTRY_TIME_BACK, Entry, guard_enter, guard_leave, guard_start, is_busy,
+    ENTERED, ENTRY_BUSY, ENTRY_TIME_BACK, Entry, guard_enter, guard_enter_now, guard_leave,
+    guard_start, is_busy,
 )
 from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.receive cimport receive_batch
 from tcpcore.loops.state cimport (
-    KEY_COOKIES, KEY_ISN, KEY_PORTS, EngineState, lookup_handle, resolve_handle, state_bytes, state_free,
-    state_init,
+    KEY_COOKIES, KEY_ISN, KEY_PORTS, lookup_handle, state_bytes, state_free, state_init,
 )
 from tcpcore.border cimport (
-    Span, apart, broadcast, integer, is_handle, overlap, rows_given, rows_read, span_of, time_of, unicast,
+    apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
 )
 
 from tcpcore.records.knobs import KNOBS
@@ -79,8 +79,7 @@ cdef enum:
     FIRST_ROWS = 1024         # advance() without out=: the next guess at the rows
     ADVANCE_ROWS = 1 << 20    # and their bound, 40 MiB
     EVERYTHING = 0xFFFFFFFF   # recv() of all that there is
-    MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
-    MAX_RCV_BUF = 65535 << 14     # bytes: the largest window that a header can tell
+    MAX_RCV_BUF = WINDOW_MAX  # bytes
 
 _BUSY = "the engine is busy: a call is under way in another thread or further up the stack"
 _EVERYTHING = np.array([0xFFFFFFFF], np.uint32)      # recv() of all that there is
@@ -197,28 +196,6 @@ cdef Py_ssize_t _fill_connect_args(Engine engine, ConnectArgs* args, list column
     return count
 
 
-cdef void _fill_info(Info* info, const EngineState* eng, uint64_t conn) noexcept nogil:
-    """STATUS of one connection; `info`, all zeros, stays so for a stale handle."""
-    cdef uint32_t ref = resolve_handle(eng, conn)
-    cdef const Tcb* tcb
-    cdef const Cold* cold
-    if ref == 0:
-        return
-    tcb = &eng.pool.blocks[ref - 1]
-    info.state = tcb.state
-    info.retries = tcb.retries
-    info.listener = tcb.listener
-    info.snd_una = tcb.snd_una
-    info.snd_nxt = tcb.snd_nxt
-    info.rcv_nxt = tcb.rcv_nxt
-    if tcb.bits & B_COLD:
-        cold = &eng.pool.colds[ref - 1]
-        info.error = cold.error
-        info.unread = cold.unread
-    if tcb.timer:
-        info.deadline = wheel_tick(&eng.wheel, tcb) * TICK_NS
-
-
 @cython.final
 cdef class Engine:
     """A TCP connection-state engine in virtual time.
@@ -320,9 +297,14 @@ cdef class Engine:
 
     cdef int take_now(self) except -1:
         """Mark the engine busy for a call at the time of the last one; leave() must follow."""
-        if self.eng == NULL:
+        if self.eng == NULL or guard_enter_now(self.eng) != ENTERED:
             raise RuntimeError(_BUSY)
-        return self.take(self.eng.now)
+        return 0
+
+    cdef EngineState* look(self) except NULL:
+        """The engine's state, marked busy as by take_now(): a compiled caller comes without the GIL."""
+        self.take_now()
+        return self.eng
 
     cdef void start(self, int64_t at) noexcept:
         """Set the clock: from here on the call changes the state and does not fail."""
@@ -333,7 +315,7 @@ cdef class Engine:
         guard_leave(self.eng)
 
     cdef EngineState* state(self) except NULL:
-        """The engine's state, for as long as no Python object is made or let go."""
+        """The state of an engine that is complete and not busy, to be checked only: look() is for more."""
         if self.eng == NULL or is_busy(self.eng):
             raise RuntimeError(_BUSY)
         return self.eng
@@ -392,12 +374,10 @@ cdef class Engine:
 
     cdef Listener* listener(self, number) except NULL:
         """The open listener with this id, to be used as state() is; ValueError if there is none."""
-        cdef Listener* fields
-        if 0 < number <= self.eng.listeners.fresh:
-            fields = listener_at(&self.eng.listeners, number)
-            if fields.state == LISTENER_OPEN:
-                return fields
-        raise ValueError(f"listener: expected the id of an open listener, got {number}")
+        cdef Listener* fields = open_listener(&self.eng.listeners, number)
+        if fields == NULL:
+            raise ValueError(f"listener: expected the id of an open listener, got {number}")
+        return fields
 
     # --- 3.10.1 OPEN -------------------------------------------------------------------------
 
@@ -439,19 +419,23 @@ cdef class Engine:
         size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
         cdef bint accepts = auto_accept, closes = auto_close
         cdef int id
-        self.state()
-        id = listener_open(&self.eng.listeners, address, port, limit,
-                           policy_accept_room(limit, &self.eng.knobs))
-        if id == 0:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        if id < 0:
-            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
-        cdef Listener* fields = listener_at(&self.eng.listeners, id)
-        fields.auto_accept = accepts
-        fields.auto_close = closes
-        fields.rcv_buf = size
-        fields.backlog_capped = limit != asked
-        self.eng.counts[LISTEN] += 1
+        cdef Listener* fields
+        self.take_now()
+        try:
+            id = listener_open(&self.eng.listeners, address, port, limit,
+                               policy_accept_room(limit, &self.eng.knobs))
+            if id == 0:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            if id < 0:
+                raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+            fields = listener_at(&self.eng.listeners, id)
+            fields.auto_accept = accepts
+            fields.auto_close = closes
+            fields.rcv_buf = size
+            fields.backlog_capped = limit != asked
+            self.eng.counts[LISTEN] += 1
+        finally:
+            self.leave()
         return id
 
     def unlisten(self, listener, now, out=None):
@@ -654,8 +638,7 @@ cdef class Engine:
                     # a copy: the count of rows must stay right without the GIL, whoever writes to `conns`
                     conns = conns.copy()
                     span_of(conns, PyBUF_SIMPLE, &handles)
-                need = self.rows_to_send(conns, <const uint64_t*>handles.base,
-                                         <const uint32_t*>sizes.base, count)
+                need = self.rows_to_send(<const uint64_t*>handles.base, <const uint32_t*>sizes.base, count)
             out = self.space(out, need, "what the windows let go" if sends else "one per connection", &rows)
             self.start(at)
             with nogil:
@@ -684,29 +667,13 @@ cdef class Engine:
             (<uint32_t*>span.base)[i] = (<const uint32_t*>given.base)[i if n == count else 0]
         return each
 
-    cdef Py_ssize_t rows_to_send(self, conns, const uint64_t* handles, const uint32_t* nbytes,
+    cdef Py_ssize_t rows_to_send(self, const uint64_t* handles, const uint32_t* nbytes,
                                  Py_ssize_t count) except -1:
         """Rows a SEND emits at most; ValueError where one connection would have over 2**30 bytes queued."""
-        cdef Py_ssize_t i, need = 0
-        cdef uint64_t most = 0, total = 0, queued, handle
-        cdef Span order
-        cdef const Py_ssize_t* by_handle
-        for i in range(count):
-            queued = bytes_queued(self.eng, handles[i])
-            most = max(most, queued + nbytes[i])
-            total += nbytes[i]
-            need += rows_due_with(self.eng, handles[i], nbytes[i])
-        if count > 1 and most + total > MAX_QUEUED:
-            # over the limit only if a handle is given more than once: add up what each is to send
-            sequence = conns.argsort()
-            span_of(sequence, PyBUF_SIMPLE, &order)
-            by_handle = <const Py_ssize_t*>order.base
-            for i in range(count):
-                handle = handles[by_handle[i]]
-                if i == 0 or handle != handles[by_handle[i - 1]]:
-                    queued = bytes_queued(self.eng, handle)
-                queued += nbytes[by_handle[i]]
-                most = max(most, queued)
+        cdef uint64_t most
+        cdef Py_ssize_t need = rows_of_send(self.eng, handles, nbytes, count, &most)
+        if need < 0:
+            raise MemoryError("nbytes")
         if most > MAX_QUEUED:
             raise ValueError(f"nbytes: expected at most {MAX_QUEUED} bytes queued and unacknowledged "
                              f"per connection, got {most}")
@@ -829,7 +796,8 @@ cdef class Engine:
 
     def next_timer(self):
         """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""
-        cdef int64_t tick = wheel_next(&self.state().wheel)
+        cdef int64_t tick = wheel_next(&self.look().wheel)
+        self.leave()
         return None if tick < 0 else tick * TICK_NS
 
     # --- 3.10.6 STATUS, and everything else that only looks ----------------------------------------
@@ -850,8 +818,10 @@ cdef class Engine:
                 and is_address(laddr, &local) and is_uint(lport, 0xFFFF, &local_port)):
             conns = _zeros(1, _uint64)
             span_of(conns, PyBUF_WRITABLE, &handles)
+            eng = self.look()
             (<uint64_t*>handles.base)[0] = lookup_handle(
-                self.state(), remote, <uint16_t>remote_port, local, <uint16_t>local_port)
+                eng, remote, <uint16_t>remote_port, local, <uint16_t>local_port)
+            self.leave()
             return conns
         arrays = broadcast(None, {
             "raddr": to_address(raddr, "raddr"), "rport": to_uint(rport, "rport", 16),
@@ -863,11 +833,12 @@ cdef class Engine:
         for i in range(4):
             arrays[i] = self.input(arrays[i], sizes[i], &spans[i])
             count = min(count, spans[i].nbytes // <Py_ssize_t>sizes[i])
-        eng = self.state()
+        eng = self.look()
         for i in range(count):
             (<uint64_t*>handles.base)[i] = lookup_handle(
                 eng, (<const uint32_t*>spans[0].base)[i], (<const uint16_t*>spans[1].base)[i],
                 (<const uint32_t*>spans[2].base)[i], (<const uint16_t*>spans[3].base)[i])
+        self.leave()
         return conns
 
     def info(self, conns):
@@ -881,15 +852,17 @@ cdef class Engine:
         if is_handle(conns, &handle):
             rows = _frombuffer(bytearray(sizeof(Info)), _info)
             span_of(rows, PyBUF_WRITABLE, &infos)
-            _fill_info(<Info*>infos.base, self.state(), handle)
+            connection_info(self.look(), handle, <Info*>infos.base)
+            self.leave()
             return rows
         conns = self.input(as_handles(conns), sizeof(uint64_t), &handles)
         count = handles.nbytes // <Py_ssize_t>sizeof(uint64_t)
         rows = np.zeros(count, INFO)
         span_of(rows, PyBUF_WRITABLE, &infos)
-        cdef EngineState* eng = self.state()
+        cdef EngineState* eng = self.look()
         for i in range(count):
-            _fill_info(&(<Info*>infos.base)[i], eng, (<const uint64_t*>handles.base)[i])
+            connection_info(eng, (<const uint64_t*>handles.base)[i], &(<Info*>infos.base)[i])
+        self.leave()
         return rows
 
     def room(self, listener):
@@ -924,11 +897,17 @@ cdef class Engine:
             `listener` is not the id of an open listener.
         """
         number = integer(listener, "listener", 0, 2**63 - 1)
-        cdef EngineState* eng = self.state()
-        cdef Listener fields = self.listener(number)[0]      # a copy: listen() in a finalizer could move it
-        cdef HalfOpenRoom half_open = policy_half_open_room(
-            fields.backlog, SYNCACHE_BUCKETS * SYNCACHE_BUCKET_LIMIT, &eng.knobs)
-        cdef uint32_t half_open_now = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
+        cdef Listener fields                  # a copy: others may change it when leave() has let them in
+        cdef HalfOpenRoom half_open
+        cdef uint32_t half_open_now
+        cdef EngineState* eng = self.look()
+        try:
+            fields = self.listener(number)[0]
+            half_open = policy_half_open_room(
+                fields.backlog, SYNCACHE_BUCKETS * SYNCACHE_BUCKET_LIMIT, &eng.knobs)
+            half_open_now = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
+        finally:
+            self.leave()
         backlog_set_by = "somaxconn" if fields.backlog_capped else "backlog"
         row = np.zeros((), ROOM)
         row["half_open"] = half_open_now
@@ -946,34 +925,38 @@ cdef class Engine:
         cdef Span span
         counts = np.zeros(N_STATES, np.uint64)
         span_of(counts, PyBUF_WRITABLE, &span)
-        cdef EngineState* eng = self.state()
+        cdef EngineState* eng = self.look()
         for i in range(N_STATES):
             (<uint64_t*>span.base)[i] = eng.counts[i]
+        self.leave()
         return counts
 
     def gauges(self):
         """Counts of what there is now, and the touched bytes of all arrays, which take a while to find."""
-        cdef EngineState* eng = self.state()
-        total = state_bytes(eng)
-        used = eng.pool.used
+        cdef EngineState* eng = self.look()
+        cdef size_t total = state_bytes(eng)
+        cdef uint64_t half_open = eng.half_open, accept_queue = eng.accept_queued, used = eng.pool.used
+        cdef uint64_t time_wait = eng.counts[TIME_WAIT], orphans = eng.orphans, held_dead = eng.held_dead
+        self.leave()
         return {
-            "half_open": eng.half_open,
-            "accept_queue": eng.accept_queued,
-            "time_wait": eng.counts[TIME_WAIT],
-            "orphans": eng.orphans,
-            "held_dead": eng.held_dead,
+            "half_open": half_open,
+            "accept_queue": accept_queue,
+            "time_wait": time_wait,
+            "orphans": orphans,
+            "held_dead": held_dead,
             "blocks_used": used,
             "bytes_total": total,
-            "bytes_per_connection": total / used if used else 0.0,
+            "bytes_per_connection": <double>total / used if used else 0.0,
         }
 
     @property
     def counters(self):
         """Counts since the start, by name; CurrEstab is the number of connections now, as in the MIB."""
         cdef Py_ssize_t i
-        cdef EngineState* eng = self.state()
-        cdef Counters now = eng.counters                     # a copy: a finalizer could change them meanwhile
+        cdef EngineState* eng = self.look()
+        cdef Counters now = eng.counters                     # a copy: others may change them meanwhile
         cdef uint64_t established = eng.counts[ESTABLISHED] + eng.counts[CLOSE_WAIT], lost = eng.events.lost
+        self.leave()
         counts = {MIB_NAMES[i]: now.mib[i] for i in range(N_MIB)}
         counts["CurrEstab"] = established
         counts["EventsLost"] = lost
@@ -983,7 +966,8 @@ cdef class Engine:
     def causes(self):
         """Refused and lost connections by cause, each counted once; the names are those of Cause."""
         cdef Py_ssize_t i
-        cdef Counters now = self.state().counters
+        cdef Counters now = self.look().counters
+        self.leave()
         return {CAUSE_NAMES[i]: now.causes[i] for i in range(1, N_CAUSES)}
 
     def events(self):
@@ -1014,3 +998,12 @@ cdef class Engine:
             return check_invariants(self.eng)
         finally:
             self.leave()
+
+
+cdef EngineState* state_of(object engine) except NULL:
+    """The state of an Engine, for as long as that lives; TypeError for anything else."""
+    if not isinstance(engine, Engine):
+        raise TypeError(f"engine: expected a tcpcore.Engine, got {type(engine).__name__}")
+    if (<Engine>engine).eng == NULL:
+        raise RuntimeError(_BUSY)
+    return (<Engine>engine).eng

@@ -41,6 +41,7 @@ cdef void events_free(Events* events) noexcept nogil
 cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
                         uint8_t cause, uint8_t state) noexcept nogil
 cdef size_t events_bytes(const Events* events) noexcept nogil
+cdef Py_ssize_t events_take(Events* events, Event* to, Py_ssize_t room) noexcept nogil
 cdef object events_drain(Events* events)
 
 

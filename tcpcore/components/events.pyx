@@ -10,7 +10,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from tcpcore.records.tcb cimport CLOSED, ESTABLISHED, TIME_WAIT
 
@@ -90,6 +90,16 @@ cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t list
 cdef size_t events_bytes(const Events* events) noexcept nogil:
     """Allocated bytes."""
     return events.allocated * sizeof(Event)
+
+
+cdef Py_ssize_t events_take(Events* events, Event* to, Py_ssize_t room) noexcept nogil:
+    """Move the oldest events, at most `room`, to an array. Returns their number."""
+    cdef uint32_t taken = events.n if room >= events.n else <uint32_t>room
+    if taken:
+        memcpy(to, events.queue, taken * sizeof(Event))
+        memmove(events.queue, events.queue + taken, (events.n - taken) * sizeof(Event))
+    events.n -= taken
+    return taken
 
 
 cdef object events_drain(Events* events):

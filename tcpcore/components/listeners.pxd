@@ -74,6 +74,13 @@ cdef inline Listener* listener_at(const ListenerTable* table, uint16_t listener)
     return &table.listeners[listener - 1]
 
 
+cdef inline Listener* open_listener(const ListenerTable* table, int64_t number) noexcept nogil:
+    """The open listener with the id that a caller gives, NULL for none."""
+    if not 0 < number <= table.fresh or listener_at(table, number).state != LISTENER_OPEN:
+        return NULL
+    return listener_at(table, number)
+
+
 cdef inline uint32_t accept_queue_length(const Listener* listener) noexcept nogil:
     """Connections that wait for accept()."""
     return listener.accept_queue.length

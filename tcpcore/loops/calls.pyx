@@ -4,6 +4,8 @@ Not here: what a call does to a TCB (tcp/calls).
 Invariant: a stale handle is skipped and counted, never an error: the peer may have reset it meanwhile.
 """
 
+from libc.stdlib cimport free, malloc, qsort
+from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport prefetch
 from tcpcore.records.action cimport Action
@@ -12,7 +14,7 @@ from tcpcore.records.handle cimport handle_slot
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, SYN_RECEIVED,
-    T_REXMT, Cold, Tcb, in_set,
+    TICK_NS, T_REXMT, Cold, Tcb, in_set,
 )
 from tcpcore.tcp.calls cimport abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call
 from tcpcore.tcp.cold cimport use_cold
@@ -24,6 +26,7 @@ from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, l
 from tcpcore.components.syn_eviction cimport eviction_forget
 from tcpcore.components.syn_policy cimport EVICT_PER_LISTENER
 from tcpcore.components.tcb_pool cimport pool_give
+from tcpcore.components.timer_wheel cimport wheel_tick
 from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, count_change, remove_connection, save_state,
 )
@@ -33,6 +36,12 @@ from tcpcore.loops.timers cimport arm
 cdef enum:
     AHEAD = 32                # prefetch distance of TCBs, in handles
     ACCEPT_AHEAD = 64         # accept() does next to nothing with each
+    EVERYTHING = 0xFFFFFFFF   # bytes of a RECEIVE that names no number
+
+cdef struct Amount:
+    # one of the bytes that a SEND names for a connection
+    uint64_t conn
+    uint32_t nbytes
 
 
 cdef void release_dead(EngineState* eng, uint32_t slot) noexcept nogil:
@@ -94,7 +103,7 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
 cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n,
                            const uint32_t* nbytes, uint32_t* taken, int64_t now,
                            Segment* rows) noexcept nogil:
-    """One call on each handle in order; nbytes and taken may be NULL. Returns the rows written."""
+    """One call on each handle in order; nbytes NULL: all there is, taken NULL: not told. Returns the rows."""
     cdef Py_ssize_t i, written = 0
     cdef uint32_t more, got, slot
     for i in range(n):
@@ -104,7 +113,8 @@ cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, P
                 prefetch(&eng.pool.blocks[slot])
                 if eng.knobs.tcp_timestamps:
                     prefetch(&eng.pool.stamps[slot])
-        got = call_one(eng, call, conns[i], nbytes[i] if nbytes != NULL else 0, now, rows + written, &more)
+        got = call_one(eng, call, conns[i], nbytes[i] if nbytes != NULL else EVERYTHING, now,
+                       rows + written, &more)
         written += more
         if taken != NULL:
             taken[i] = got
@@ -140,6 +150,81 @@ cdef uint32_t rows_due_with(EngineState* eng, uint64_t conn, uint32_t nbytes) no
         use_cold(&tcb, &cold)
     cold.snd_end += nbytes
     return rows_due(&tcb, &cold)
+
+
+cdef int by_conn(const void* a, const void* b) noexcept nogil:
+    """The order of qsort: by handle."""
+    cdef uint64_t first = (<const Amount*>a).conn, second = (<const Amount*>b).conn
+    return (first > second) - (first < second)
+
+
+cdef bint most_queued(const EngineState* eng, const uint64_t* conns, const uint32_t* nbytes, Py_ssize_t n,
+                      uint64_t* most) noexcept nogil:
+    """Raise `most` (in out) to what a connection would have queued, each handle's amounts added up.
+
+    False when there is no memory.
+    """
+    cdef Amount* amounts = <Amount*>malloc(n * sizeof(Amount))
+    cdef Py_ssize_t i
+    cdef uint64_t queued = 0
+    if amounts == NULL:
+        return False
+    for i in range(n):
+        amounts[i].conn = conns[i]
+        amounts[i].nbytes = nbytes[i]
+    qsort(amounts, n, sizeof(Amount), by_conn)
+    for i in range(n):
+        if i == 0 or amounts[i].conn != amounts[i - 1].conn:
+            queued = bytes_queued(eng, amounts[i].conn)
+        queued += amounts[i].nbytes
+        if queued > most[0]:
+            most[0] = queued
+    free(amounts)
+    return True
+
+
+cdef Py_ssize_t rows_of_send(EngineState* eng, const uint64_t* conns, const uint32_t* nbytes, Py_ssize_t n,
+                             uint64_t* most) noexcept nogil:
+    """Rows that a SEND emits at most, -1 when there is no memory to count them.
+
+    most (out): the bytes that one connection would have queued; over MAX_QUEUED the SEND must not be done.
+    """
+    cdef Py_ssize_t i, need = 0
+    cdef uint64_t total = 0, queued
+    most[0] = 0
+    for i in range(n):
+        queued = bytes_queued(eng, conns[i]) + nbytes[i]
+        if queued > most[0]:
+            most[0] = queued
+        total += nbytes[i]
+        need += rows_due_with(eng, conns[i], nbytes[i])
+    # over the limit, where no single amount is, only if a handle is given more than once
+    if n > 1 and most[0] + total > MAX_QUEUED and not most_queued(eng, conns, nbytes, n, most):
+        return -1
+    return need
+
+
+cdef void connection_info(const EngineState* eng, uint64_t conn, Info* info) noexcept nogil:
+    """STATUS of one connection (RFC 9293 3.10.6); all zeros for a stale handle."""
+    cdef uint32_t ref = resolve_handle(eng, conn)
+    cdef const Tcb* tcb
+    cdef const Cold* cold
+    memset(info, 0, sizeof(Info))
+    if ref == 0:
+        return
+    tcb = &eng.pool.blocks[ref - 1]
+    info.state = tcb.state
+    info.retries = tcb.retries
+    info.listener = tcb.listener
+    info.snd_una = tcb.snd_una
+    info.snd_nxt = tcb.snd_nxt
+    info.rcv_nxt = tcb.rcv_nxt
+    if tcb.bits & B_COLD:
+        cold = &eng.pool.colds[ref - 1]
+        info.error = cold.error
+        info.unread = cold.unread
+    if tcb.timer:
+        info.deadline = wheel_tick(&eng.wheel, tcb) * TICK_NS
 
 
 cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil:

@@ -13,7 +13,7 @@ from tcpcore.base.prefetch cimport likely
 from tcpcore.records.action cimport E_REOPEN, E_START_OVER, Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count, count_n
 from tcpcore.records.out_of_order cimport Ranges
-from tcpcore.records.segment cimport ACK, RST, SYN
+from tcpcore.records.segment cimport ACK, RST, SYN, is_unicast
 from tcpcore.records.tcb cimport (
     B_ORPHAN, B_PASSIVE, CLOSED, ESTABLISHED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
     T_TIME_WAIT, Tcb,
@@ -45,11 +45,8 @@ from tcpcore.loops.timers cimport arm, stop_timer
 
 
 cdef bint is_martian(const Segment* seg) noexcept nogil:
-    """Whether a segment comes from or goes to an address that no connection can have (MUST-57, MUST-63).
-
-    Those are 0.0.0.0, multicast, reserved and broadcast; one comparison each, as 0 - 1 wraps.
-    """
-    return seg.src - 1 >= <uint32_t>0xDFFFFFFF or seg.dst - 1 >= <uint32_t>0xDFFFFFFF
+    """Whether a segment comes from or goes to an address that no connection can have (MUST-57, MUST-63)."""
+    return not is_unicast(seg.src) or not is_unicast(seg.dst)
 
 
 cdef inline uint32_t listener_for(EngineState* eng, const Segment* seg) noexcept nogil:

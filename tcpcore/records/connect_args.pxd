@@ -1,5 +1,5 @@
-# The arguments of Engine.connect() for many active opens, a column each.
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
+# The arguments of many active opens: a column each for Engine.connect(), a row each for compiled callers.
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 
 cdef struct ConnectArgs:
     # [n], or one value for all where the column's step is 0
@@ -10,3 +10,15 @@ cdef struct ConnectArgs:
     const int64_t* isn        # -1: as the knob isn says
     const uint32_t* rcv_buf   # bytes; 0: the knob's
     Py_ssize_t steps[6]       # in the order of the columns
+
+cdef struct ConnectRow:
+    # 24 bytes; a field of zeros is the default
+    uint32_t dst
+    uint32_t src              # 0: Config.local_addr
+    uint16_t dport
+    uint16_t sport            # 0: choose an ephemeral port
+    uint32_t isn              # used if has_isn
+    uint32_t rcv_buf          # bytes; 0: the knob's
+    uint8_t has_isn
+    uint8_t _pad0
+    uint16_t _pad1

@@ -47,6 +47,11 @@ cdef enum OptBit:
     OPT_TS = 8
 
 
+cdef inline bint is_unicast(uint32_t addr) noexcept nogil:
+    """Not 0.0.0.0, multicast, reserved or broadcast (RFC 1122 3.2.1.3): one comparison, as 0 - 1 wraps."""
+    return addr - 1 < <uint32_t>0xDFFFFFFF
+
+
 cdef inline uint32_t seg_len(const Segment* seg) noexcept nogil:
     """SEG.LEN: the payload bytes, one more for SYN and one for FIN (RFC 9293 3.4)."""
     return <uint32_t>seg.payload_len + (seg.flags & FIN) + ((seg.flags & SYN) >> 1)
