@@ -44,9 +44,9 @@ cdef class Rounds:
         """Send 100 bytes, take them in, take the ACK in. Rounds that did so."""
         cdef Segment[ROOM] a, b
         cdef uint32_t nbytes = 100
-        cdef Py_ssize_t i, n, done = 0
+        cdef Py_ssize_t _i, n, done = 0
         with nogil:
-            for i in range(rounds):
+            for _i in range(rounds):
                 self.now += STEP
                 n = engine_send(self.client, &self.conn, &nbytes, 1, self.now, a, ROOM)
                 if n == 1:

@@ -60,6 +60,14 @@ def test_a_cython_module_of_this_abi_is_imported(tmp_path):
     assert foreign.probe(Engine(capacity=4)) == -1
 
 
+def test_a_cython_module_in_cpp_with_the_header(tmp_path):
+    """The names of the Cython structs and of the header may be in one file, and it may be C++."""
+    header = "cdef extern from 'tcpcore.h':\n    int import_tcpcore() except -1\n"
+    text = f"# distutils: language = c++\n{CYTHON}\n{header}"
+    foreign = load(tmp_path, build(tmp_path, "foreign.pyx", text + "import_tcpcore()\n"))
+    assert foreign.probe(Engine(capacity=4)) == -1
+
+
 def test_a_cython_module_of_another_abi_is_not_imported(tmp_path):
     place = another(
         tmp_path, **{"needs_tcpcore_abi_1": "needs_tcpcore_abi_2", "TCPCORE_ABI = 1": "TCPCORE_ABI = 2"}

@@ -1,11 +1,14 @@
 """The functions for compiled callers do what Engine's methods do, and refuse what these refuse."""
 
+import ctypes
 import gc
+import sys
 import threading
 
 import numpy as np
 import pytest
 
+import tcpcore
 from tcpcore import EVENT, INFO, SEGMENT, Config, Engine, EventKind, Flag, Option, State, segments
 from tests.extensions.mark import free, hold
 from tests.foreign.building import SANITIZED
@@ -100,7 +103,7 @@ def test_they_do_what_the_methods_do(through, profile, auto_read):
     pairs = [Pair(make, profile, auto_read=auto_read)
              for make in (ByMethods, lambda config: ByFunctions(config, through))]  # fmt: skip
     clocks = [np.random.Generator(np.random.PCG64(9)) for _ in pairs]
-    for number in range(60 if SANITIZED else 200):
+    for number in range(200):
         seen = [[np.asarray(part).tolist() for part in [*pair.step(rng, number * 700 * MS), *pair.all()]]
                 for pair, rng in zip(pairs, clocks, strict=True)]  # fmt: skip
         assert seen[0] == seen[1], number
@@ -338,6 +341,22 @@ def test_only_an_engine_has_one_behind_it(through):
     for other in (7, "engine", Engine, Config(), object()):
         with pytest.raises(TypeError, match="expected a tcpcore.Engine, got"):
             through.next_timer(other)
+
+
+def test_a_capsule_keeps_its_engine():
+    """And its pointer is that of engine_of(), which ctypes can read."""
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    eng = Engine(capacity=4)
+    before = sys.getrefcount(eng)
+    capsule = tcpcore.engine_capsule(eng)
+    assert "tcpcore.engine" in repr(capsule) and pointer(capsule, b"tcpcore.engine")
+    assert sys.getrefcount(eng) == before + 1
+    assert pointer(tcpcore.engine_capsule(eng), b"tcpcore.engine") == pointer(capsule, b"tcpcore.engine")
+    del capsule
+    assert sys.getrefcount(eng) == before
+    with pytest.raises(TypeError, match="expected a tcpcore.Engine, got dict"):
+        tcpcore.engine_capsule({})
 
 
 def test_an_engine_that_is_not_complete_is_refused(through):
