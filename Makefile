@@ -32,7 +32,7 @@ TOOLS_STAMP   := $(VENV)/.tools
 
 # The extensions in tests/extensions are built in place only (TCPCORE_TESTS=1); no distribution has them.
 EXTENSION_DIRS := tcpcore tcpcore/* tests/extensions
-SOURCES := setup.py $(sort $(wildcard $(foreach ext,pyx pxd,$(EXTENSION_DIRS:=/*.$(ext)))))
+SOURCES := setup.py $(wildcard tcpcore/include/*.h) $(sort $(wildcard $(foreach ext,pyx pxd,$(EXTENSION_DIRS:=/*.$(ext)))))
 GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 
 .DEFAULT_GOAL := build
@@ -137,7 +137,7 @@ mutants: build  ## break each rule once; a test that names the rule must catch i
 
 lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore $(wildcard tests/extensions) benchmarks
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore $(wildcard tests/extensions tests/foreign) benchmarks
 
 types: build $(TOOLS_STAMP)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy

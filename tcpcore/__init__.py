@@ -9,6 +9,7 @@ for arrays of segments and of handles. Compiled callers cimport this package, or
 from pathlib import Path
 
 from tcpcore.c_api import _C_API as _C_API
+from tcpcore.c_api import engine_capsule
 from tcpcore.components.events import EVENT, EventKind
 from tcpcore.config import Config
 from tcpcore.engine import Engine
@@ -33,6 +34,7 @@ __all__ = [
     "Flag",
     "Option",
     "State",
+    "engine_capsule",
     "format_segments",
     "get_include",
     "join",

@@ -6,7 +6,8 @@ both use. Nothing here decides what a segment means. The arrays are the caller's
 them meanwhile. Source: RFC 9293 3.9.1 (the calls).
 """
 
-from cpython.pycapsule cimport PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uintptr_t
 
 from tcpcore.base.span cimport Span, overlap
@@ -323,7 +324,23 @@ cdef Py_ssize_t engine_events(tcp_engine* engine, Event* events, Py_ssize_t room
     return taken
 
 
-# --- the table for C and C++ -----------------------------------------------------------------------
+# --- capsules: an engine, and the table for C and C++ --------------------------------------------
+
+
+cdef void let_go(object capsule) noexcept:
+    """The end of a capsule: its reference to the Engine."""
+    Py_DECREF(<object>PyCapsule_GetContext(capsule))
+
+
+def engine_capsule(engine):
+    """A PyCapsule "tcpcore.engine" of the Engine's ``tcp_engine*``, for code that cannot call engine_of().
+
+    The Engine lives at least as long as the capsule. TypeError for anything but an Engine.
+    """
+    capsule = PyCapsule_New(find_engine(engine), "tcpcore.engine", let_go)
+    PyCapsule_SetContext(capsule, <void*>engine)
+    Py_INCREF(engine)
+    return capsule
 
 
 cdef tcpcore_api _table

@@ -22,6 +22,25 @@ event = st.tuples(
 @given(
     kinds=st.sets(st.sampled_from(list(EventKind))),
     bound=st.integers(0, 12),
+    steps=st.lists(st.one_of(event, st.integers(0, 8)), max_size=60),
+)
+def test_a_part_at_a_time(kinds, bound, steps):
+    """The oldest come first, what is left stays, and its places are free again."""
+    queue, kept = EventQueue([kind.name.lower() for kind in kinds], bound), []
+    for step in [*steps, 100]:
+        if isinstance(step, int):
+            assert queue.take(step) == kept[:step]
+            del kept[:step]
+        else:
+            queue.add(*step)
+            if step[3] in kinds and len(kept) < bound:
+                kept.append(step)
+    assert queue.drain().size == 0
+
+
+@given(
+    kinds=st.sets(st.sampled_from(list(EventKind))),
+    bound=st.integers(0, 12),
     steps=st.lists(st.one_of(event, st.none()), max_size=60),
 )
 def test_against_a_list(kinds, bound, steps):

@@ -4,7 +4,8 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tcpcore.components.events cimport (
-    EVENTS_BOUND, Events, events_add, events_bytes, events_drain, events_free, events_init,
+    EVENTS_BOUND, Event, Events, events_add, events_bytes, events_drain, events_free, events_init,
+    events_take,
 )
 
 from tcpcore.components.events import event_mask
@@ -28,6 +29,12 @@ cdef class EventQueue:
     def drain(self):
         """EVENT[n], oldest first."""
         return events_drain(&self.events)
+
+    def take(self, Py_ssize_t room):
+        """The oldest events, at most `room` <= 100, as tuples."""
+        cdef Event[100] events
+        cdef Py_ssize_t n = events_take(&self.events, events, room)
+        return [(each.conn, each.at, each.listener, each.kind, each.cause, each.state) for each in events[:n]]
 
     @property
     def lost(self):

@@ -1,4 +1,4 @@
-"""Building and running what somebody else would build: in a folder of its own, against the tcpcore that is tested.
+"""Building and running what somebody else would build: in a folder of its own, against the tested tcpcore.
 
 Under the sanitizers (`make debug`) it is built with them, too.
 """
@@ -44,12 +44,20 @@ def blocks():
 
 
 def environment(folder):
-    """The environment in which a program finds the tested tcpcore, its dependencies and what is in the folder."""
+    """Where a program finds the tested tcpcore, its dependencies and what is in the folder."""
     paths = [str(folder), str(ROOT), str(Path(numpy.__file__).parents[1])]
     flags = " ".join(FLAGS)
-    libraries = os.pathsep.join(filter(None, [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH")]))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CFLAGS": flags, "LDFLAGS": flags,
-            "LD_LIBRARY_PATH": libraries, "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])}  # fmt: skip
+    libraries = os.pathsep.join(
+        filter(None, [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH")])
+    )
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "CFLAGS": flags,
+        "LDFLAGS": flags,
+        "LD_LIBRARY_PATH": libraries,
+        "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"]]),
+    }
 
 
 def attempt(folder, *command):
@@ -69,8 +77,11 @@ def build(folder, source, text=None, path=(), include=""):
     name = Path(source).stem
     (folder / source).write_text(text or (HERE / source).read_text())
     flags = ["-Wall", "-Wextra", "-Werror"] if source.endswith(".cpp") else []
-    (folder / "setup.py").write_text(SETUP.format(
-        name=name, source=source, include=str(include), path=[str(place) for place in path], flags=flags))  # fmt: skip
+    (folder / "setup.py").write_text(
+        SETUP.format(
+            name=name, source=source, include=str(include), path=[str(place) for place in path], flags=flags
+        )
+    )
     run(folder, sys.executable, "setup.py", "--quiet", "build_ext", "--inplace")
     return name
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 import numpy as np
 import pytest
@@ -32,8 +33,10 @@ PyMODINIT_FUNC PyInit_foreign_cpp(void) { return import_tcpcore() < 0 ? NULL : P
 def another(folder, **replaced):
     """The declarations for Cython of a tcpcore in which some words of c_api.pxd are others."""
     place = folder / "another"
-    shutil.copytree(ROOT / "tcpcore", place / "tcpcore",
-                    ignore=lambda _, names: [n for n in names if "." in n and not n.endswith(".pxd")])  # fmt: skip
+    for path in (ROOT / "tcpcore").rglob("*.pxd"):
+        copy = place / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
     outline = place / "tcpcore" / "c_api.pxd"
     text = outline.read_text()
     for old, new in replaced.items():
@@ -57,8 +60,18 @@ def test_a_cython_module_of_this_abi_is_imported(tmp_path):
     assert foreign.probe(Engine(capacity=4)) == -1
 
 
+def test_a_cython_module_in_cpp_with_the_header(tmp_path):
+    """The names of the Cython structs and of the header may be in one file, and it may be C++."""
+    header = "cdef extern from 'tcpcore.h':\n    int import_tcpcore() except -1\n"
+    text = f"# distutils: language = c++\n{CYTHON}\n{header}"
+    foreign = load(tmp_path, build(tmp_path, "foreign.pyx", text + "import_tcpcore()\n"))
+    assert foreign.probe(Engine(capacity=4)) == -1
+
+
 def test_a_cython_module_of_another_abi_is_not_imported(tmp_path):
-    place = another(tmp_path, **{"needs_tcpcore_abi_1": "needs_tcpcore_abi_2", "TCPCORE_ABI = 1": "TCPCORE_ABI = 2"})
+    place = another(
+        tmp_path, **{"needs_tcpcore_abi_1": "needs_tcpcore_abi_2", "TCPCORE_ABI = 1": "TCPCORE_ABI = 2"}
+    )
     build(tmp_path, "foreign.pyx", CYTHON, path=[place])
     done = attempt(tmp_path, sys.executable, "-c", "import foreign")
     assert done.returncode == 1
@@ -67,9 +80,18 @@ def test_a_cython_module_of_another_abi_is_not_imported(tmp_path):
 
 
 def test_a_number_that_differs_alone_is_found_with_the_first_engine(tmp_path):
-    foreign = load(tmp_path, build(tmp_path, "foreign.pyx", CYTHON,
-                                   path=[another(tmp_path, **{"TCPCORE_ABI = 1": "TCPCORE_ABI = 2"})]))  # fmt: skip
-    with pytest.raises(ImportError, match="compiled for ABI 2 of tcpcore, the installed one has ABI 1: compile"):
+    foreign = load(
+        tmp_path,
+        build(
+            tmp_path,
+            "foreign.pyx",
+            CYTHON,
+            path=[another(tmp_path, **{"TCPCORE_ABI = 1": "TCPCORE_ABI = 2"})],
+        ),
+    )
+    with pytest.raises(
+        ImportError, match="compiled for ABI 2 of tcpcore, the installed one has ABI 1: compile"
+    ):
         foreign.probe(Engine(capacity=4))
 
 
@@ -85,13 +107,18 @@ def test_a_cpp_module_that_wants_newer_functions_is_not_imported(tmp_path):
     newer = header(tmp_path, "} tcpcore_api;", "    int (*engine_newer)(void);\n} tcpcore_api;")
     build(tmp_path, "foreign_cpp.cpp", CPP, include=newer)
     done = attempt(tmp_path, sys.executable, "-c", "import foreign_cpp")
-    assert done.stderr.splitlines()[-1].startswith("ImportError: this module was compiled for a newer tcpcore")
+    assert done.stderr.splitlines()[-1].startswith(
+        "ImportError: this module was compiled for a newer tcpcore"
+    )
 
 
 def test_every_place_has_the_same_number(through):
     assert through.ABI == 1
     outline = (ROOT / "tcpcore" / "c_api.pxd").read_text()
-    assert f"TCPCORE_ABI = {through.ABI}\n" in outline and f"cdef int needs_tcpcore_abi_{through.ABI}\n" in outline
+    assert (
+        f"TCPCORE_ABI = {through.ABI}\n" in outline
+        and f"cdef int needs_tcpcore_abi_{through.ABI}\n" in outline
+    )
 
 
 def test_the_header_is_found():
@@ -110,11 +137,11 @@ def test_the_structs_of_the_header_are_the_engines(tmp_path, compiler, through_c
                   f'{word}(sizeof((({struct} *)0)->{field}) == {dtype.fields[field][0].itemsize}, "{field}");'
                   for field in dtype.names]  # fmt: skip
     source.write_text("\n".join(lines) + "\n")
-    include = subprocess.run([sys.executable, "-c", "import sysconfig; print(sysconfig.get_paths()['include'])"],
-                             capture_output=True, text=True, check=True).stdout.strip()  # fmt: skip
-    done = subprocess.run([*compiler, *FLAGS, "-Wall", "-Wextra", "-Werror", "-c", source, "-o", tmp_path / "layout.o",
-                           f"-I{tcpcore.get_include()}", f"-isystem{include}"],
-                          capture_output=True, text=True)  # fmt: skip
+    options = [*FLAGS, "-Wall", "-Wextra", "-Werror", f"-I{tcpcore.get_include()}"]
+    options.append(f"-isystem{sysconfig.get_paths()['include']}")
+    done = subprocess.run(
+        [*compiler, *options, "-c", source, "-o", tmp_path / "layout.o"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     for name, dtype in (("ConnectRow", CONNECT_ROW), ("FourTuple", FOUR_TUPLE)):
         assert through_cython.OFFSETS[name] == {field: dtype.fields[field][1] for field in dtype.names}

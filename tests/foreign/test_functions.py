@@ -1,11 +1,14 @@
 """The functions for compiled callers do what Engine's methods do, and refuse what these refuse."""
 
+import ctypes
 import gc
+import sys
 import threading
 
 import numpy as np
 import pytest
 
+import tcpcore
 from tcpcore import EVENT, INFO, SEGMENT, Config, Engine, EventKind, Flag, Option, State, segments
 from tests.extensions.mark import free, hold
 from tests.foreign.building import SANITIZED
@@ -49,8 +52,13 @@ class Pair:
         some = rng.choice(conns, 6) if len(conns) else handles([2**32 + 3])
         what = rng.integers(10)
         if what < 3:
-            rows = opens(9, sport=rng.choice([0, 0, 700, 701], 9), isn=rng.integers(2**32, size=9),
-                         has_isn=rng.integers(2, size=9), rcv_buf=rng.choice([0, 5000, 90000], 9))  # fmt: skip
+            rows = opens(
+                9,
+                sport=rng.choice([0, 0, 700, 701], 9),
+                isn=rng.integers(2**32, size=9),
+                has_isn=rng.integers(2, size=9),
+                rcv_buf=rng.choice([0, 5000, 90000], 9),
+            )
             conns, rows = self.client.connect(rows, now)
             self.ours = np.concatenate([self.ours, conns[conns > 0]])
             seen = [conns, self.deliver(rows, self.server, self.client, now)]
@@ -58,7 +66,11 @@ class Pair:
             self.theirs = np.concatenate([self.theirs, taken])
             return [*seen, taken]
         if what == 3:
-            return [self.deliver(end.send(some, amounts(rng.integers(9000, size=len(some))), now), other, end, now)]
+            return [
+                self.deliver(
+                    end.send(some, amounts(rng.integers(9000, size=len(some))), now), other, end, now
+                )
+            ]
         if what < 6:
             limit = None if what == 4 else amounts(rng.integers(4000, size=len(some)))
             taken, rows = end.recv(some, limit, now)
@@ -75,9 +87,14 @@ class Pair:
         for name in FOUR_TUPLE.names:
             names[name] = blocks[name][:20]
         both = self.client, self.server
-        return [self.client.lookup(names), self.client.info(self.ours), self.server.info(self.theirs),
-                *(host.events() for host in both), *(host.next_timer() for host in both),
-                *(list(host.eng.counters.values()) + list(host.eng.causes.values()) for host in both)]  # fmt: skip
+        return [
+            self.client.lookup(names),
+            self.client.info(self.ours),
+            self.server.info(self.theirs),
+            *(host.events() for host in both),
+            *(host.next_timer() for host in both),
+            *(list(host.eng.counters.values()) + list(host.eng.causes.values()) for host in both),
+        ]
 
 
 @pytest.mark.parametrize("profile", ["linux", "freebsd", "strict"])
@@ -86,7 +103,7 @@ def test_they_do_what_the_methods_do(through, profile, auto_read):
     pairs = [Pair(make, profile, auto_read=auto_read)
              for make in (ByMethods, lambda config: ByFunctions(config, through))]  # fmt: skip
     clocks = [np.random.Generator(np.random.PCG64(9)) for _ in pairs]
-    for number in range(60 if SANITIZED else 200):
+    for number in range(200):
         seen = [[np.asarray(part).tolist() for part in [*pair.step(rng, number * 700 * MS), *pair.all()]]
                 for pair, rng in zip(pairs, clocks, strict=True)]  # fmt: skip
         assert seen[0] == seen[1], number
@@ -100,13 +117,18 @@ def test_constants_are_those_of_python(through):
     assert through.OPTIONS == [option.value for option in Option]
     assert through.STATES == [state.value for state in State]
     assert through.EVENTS == [kind.value for kind in EventKind]
-    assert through.SIZES == {"Segment": SEGMENT.itemsize, "Event": EVENT.itemsize, "Info": INFO.itemsize,
-                             "ConnectRow": CONNECT_ROW.itemsize, "FourTuple": FOUR_TUPLE.itemsize}  # fmt: skip
+    assert through.SIZES == {
+        "Segment": SEGMENT.itemsize,
+        "Event": EVENT.itemsize,
+        "Info": INFO.itemsize,
+        "ConnectRow": CONNECT_ROW.itemsize,
+        "FourTuple": FOUR_TUPLE.itemsize,
+    }
     assert sorted(through.CODES.values()) == [-(1 << 60) - k for k in (4, 3, 2, 1)]
 
 
 class Scene:
-    """An engine with a connection that has text to send and another that is not accepted, and arrays for calls."""
+    """An engine with two connections and one that waits for accept, and arrays for calls."""
 
     NOW = 5 * MS
 
@@ -130,21 +152,22 @@ class Scene:
         """Name, arguments in order by name, rows that it needs room for (None: it writes none)."""
         now, conns, n = self.NOW, address(self.conns), len(self.conns)
         out = {"out": address(self.out), "room": 64}
-        for name, arguments, need in (
+        return (
             ("receive", {"segs": address(self.segs), "n": 4, "now": now, **out}, 8),
             ("advance", {"now": now, **out}, 1),
             ("next_timer", {}, None),
-            ("connect", {"opens": address(self.opens), "n": 4, "now": now, "conns": address(self.spare), **out}, 4),
+            ("connect", {"opens": address(self.opens), "n": 4, "now": now, "conns": address(self.spare),
+                         **out}, 4),
             ("accept", {"listener": self.listener, "conns": address(self.spare), "limit": 1}, None),
             ("send", {"conns": conns, "nbytes": address(self.nbytes), "n": n, "now": now, **out}, 5),
             ("recv", {"conns": conns, "nbytes": address(self.nbytes), "n": n, "now": now,
                       "taken": address(self.spare), **out}, 2),
-            *((name, {"conns": conns, "n": n, "now": now, **out}, 2) for name in ("shutdown", "close", "abort")),
+            *((name, {"conns": conns, "n": n, "now": now, **out}, 2)
+              for name in ("shutdown", "close", "abort")),
             ("lookup", {"tuples": address(self.names), "n": 2, "conns": address(self.spare)}, None),
             ("info", {"conns": conns, "n": n, "infos": address(self.spare)}, None),
             ("events", {"events": address(self.spare), "room": 2}, None),
-        ):  # fmt: skip
-            yield name, arguments, need
+        )  # fmt: skip
 
     def do(self, name, arguments, **changed):
         """The answer to a call; `engine=None` is NULL."""
@@ -210,7 +233,11 @@ def test_what_is_written_may_overlap_nothing(scene):
         for one in written:
             for other in set(extents) - {one}:
                 for at in (0, 4, extents[other] - 4):
-                    assert scene.do(name, arguments, **{one: arguments[other] + at}) == bad, (name, one, other)
+                    assert scene.do(name, arguments, **{one: arguments[other] + at}) == bad, (
+                        name,
+                        one,
+                        other,
+                    )
                     tried += 1
                 assert scene.do(name, arguments, **{one: arguments[other] + 4 - extents[one]}) == bad
     assert tried == 3 * (1 + 4 + 2 + 6 + 3 * 1 + 1 + 1)  # receive, connect, send, recv, three, lookup, info
@@ -245,9 +272,19 @@ def test_a_busy_engine_refuses_every_call(scene):
         for name, arguments, _ in scene.calls():
             assert scene.do(name, arguments) == scene.code["BUSY"], name
         eng = scene.eng
-        for look in (eng.next_timer, eng.state_counts, eng.gauges, eng.events, eng.check, lambda: eng.counters,
-                     lambda: eng.causes, lambda: eng.info(scene.conns), lambda: eng.lookup(1, 2, 3, 4),
-                     lambda: eng.room(scene.listener), lambda: eng.listen("10.0.0.1", 81)):  # fmt: skip
+        for look in (
+            eng.next_timer,
+            eng.state_counts,
+            eng.gauges,
+            eng.events,
+            eng.check,
+            lambda: eng.counters,
+            lambda: eng.causes,
+            lambda: eng.info(scene.conns),
+            lambda: eng.lookup(1, 2, 3, 4),
+            lambda: eng.room(scene.listener),
+            lambda: eng.listen("10.0.0.1", 81),
+        ):
             with pytest.raises(RuntimeError, match="busy"):
                 look()
     finally:
@@ -304,6 +341,22 @@ def test_only_an_engine_has_one_behind_it(through):
     for other in (7, "engine", Engine, Config(), object()):
         with pytest.raises(TypeError, match="expected a tcpcore.Engine, got"):
             through.next_timer(other)
+
+
+def test_a_capsule_keeps_its_engine():
+    """And its pointer is that of engine_of(), which ctypes can read."""
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    eng = Engine(capacity=4)
+    before = sys.getrefcount(eng)
+    capsule = tcpcore.engine_capsule(eng)
+    assert "tcpcore.engine" in repr(capsule) and pointer(capsule, b"tcpcore.engine")
+    assert sys.getrefcount(eng) == before + 1
+    assert pointer(tcpcore.engine_capsule(eng), b"tcpcore.engine") == pointer(capsule, b"tcpcore.engine")
+    del capsule
+    assert sys.getrefcount(eng) == before
+    with pytest.raises(TypeError, match="expected a tcpcore.Engine, got dict"):
+        tcpcore.engine_capsule({})
 
 
 def test_an_engine_that_is_not_complete_is_refused(through):

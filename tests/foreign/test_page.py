@@ -55,9 +55,11 @@ def test_every_connection_is_opened_and_closed_and_counted(cython_example):
     client, server = Engine(local_addr="10.0.0.2"), Engine()
     pair = handshakes.Pair(client, server)
     pair.run(server.listen("10.0.0.1", 80), 0x0A000001, 80, CONNECTIONS)
-    assert pair.established == client.counters["ActiveOpens"] == server.counters["PassiveOpens"] == CONNECTIONS
-    assert client.counters["OutSegs"] == server.counters["InSegs"] == 4 * CONNECTIONS      # SYN, ACK, FIN, ACK
-    assert server.counters["OutSegs"] == client.counters["InSegs"] == 3 * CONNECTIONS      # SYN-ACK, ACK, FIN
+    assert (
+        pair.established == client.counters["ActiveOpens"] == server.counters["PassiveOpens"] == CONNECTIONS
+    )
+    assert client.counters["OutSegs"] == server.counters["InSegs"] == 4 * CONNECTIONS  # SYN, ACK, FIN, ACK
+    assert server.counters["OutSegs"] == client.counters["InSegs"] == 3 * CONNECTIONS  # SYN-ACK, ACK, FIN
     assert sum(client.causes.values()) == sum(server.causes.values()) == 0
     assert server.gauges()["blocks_used"] == 0
     assert client.gauges()["blocks_used"] == client.gauges()["time_wait"] == min(CONNECTIONS, 12_000)

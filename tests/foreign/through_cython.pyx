@@ -9,9 +9,9 @@ from tcpcore cimport (
     engine_send, engine_shutdown, tcp_engine,
 )
 from tcpcore cimport (
-    ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, PSH, RST, SYN, URG, CLOSED, CLOSE_WAIT, CLOSING,
-    ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT, EV_ACCEPTED,
-    EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_REFUSED, EV_TIME_WAIT,
+    ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, PSH, RST, SYN, URG, CLOSED, CLOSE_WAIT,
+    CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT,
+    EV_ACCEPTED, EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_REFUSED, EV_TIME_WAIT,
 )
 
 ABI = TCPCORE_ABI
@@ -26,8 +26,10 @@ OFFSETS = {
                    "dport": <char*>&_row.dport - <char*>&_row, "sport": <char*>&_row.sport - <char*>&_row,
                    "isn": <char*>&_row.isn - <char*>&_row, "rcv_buf": <char*>&_row.rcv_buf - <char*>&_row,
                    "has_isn": <char*>&_row.has_isn - <char*>&_row},
-    "FourTuple": {"raddr": <char*>&_names.raddr - <char*>&_names, "laddr": <char*>&_names.laddr - <char*>&_names,
-                  "rport": <char*>&_names.rport - <char*>&_names, "lport": <char*>&_names.lport - <char*>&_names},
+    "FourTuple": {"raddr": <char*>&_names.raddr - <char*>&_names,
+                  "laddr": <char*>&_names.laddr - <char*>&_names,
+                  "rport": <char*>&_names.rport - <char*>&_names,
+                  "lport": <char*>&_names.lport - <char*>&_names},
 }
 FLAGS = [FIN, SYN, RST, PSH, ACK, URG, ECE, CWR]
 OPTIONS = [OPT_MSS, OPT_WSCALE, OPT_SACK_OK, OPT_TS]
@@ -52,7 +54,8 @@ def next_timer(engine):
     return engine_next_timer(of(engine))
 
 
-def connect(engine, uintptr_t opens, Py_ssize_t n, int64_t now, uintptr_t conns, uintptr_t out, Py_ssize_t room):
+def connect(engine, uintptr_t opens, Py_ssize_t n, int64_t now, uintptr_t conns, uintptr_t out,
+            Py_ssize_t room):
     return engine_connect(of(engine), <const ConnectRow*>opens, n, now, <uint64_t*>conns, <Segment*>out, room)
 
 
@@ -60,8 +63,10 @@ def accept(engine, int listener, uintptr_t conns, Py_ssize_t limit):
     return engine_accept(of(engine), listener, <uint64_t*>conns, limit)
 
 
-def send(engine, uintptr_t conns, uintptr_t nbytes, Py_ssize_t n, int64_t now, uintptr_t out, Py_ssize_t room):
-    return engine_send(of(engine), <const uint64_t*>conns, <const uint32_t*>nbytes, n, now, <Segment*>out, room)
+def send(engine, uintptr_t conns, uintptr_t nbytes, Py_ssize_t n, int64_t now, uintptr_t out,
+         Py_ssize_t room):
+    return engine_send(of(engine), <const uint64_t*>conns, <const uint32_t*>nbytes, n, now, <Segment*>out,
+                       room)
 
 
 def recv(engine, uintptr_t conns, uintptr_t nbytes, Py_ssize_t n, int64_t now, uintptr_t taken, uintptr_t out,
@@ -95,7 +100,7 @@ def events(engine, uintptr_t events, Py_ssize_t room):
 
 
 def hammer(engine, uintptr_t segs, Py_ssize_t n, uintptr_t out, Py_ssize_t room, Py_ssize_t calls):
-    """Receive the segments one by one at time 0, again and again, without the GIL. Calls done, calls refused."""
+    """Receive the segments one by one at time 0, again and again, without the GIL. Calls done and refused."""
     cdef tcp_engine* target = engine_of(engine)
     cdef Py_ssize_t i, done = 0, busy = 0, code
     cdef FourTuple name = FourTuple(1, 2, 3, 4)

@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy
 import pytest
 
+from tests.foreign.building import blocks
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
+SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.h", "*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
            for path in (ROOT / "tcpcore").rglob(pattern)}  # fmt: skip
 
 FOREIGN = """\
@@ -35,6 +37,12 @@ FOREIGN_SETUP = """\
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 setup(name="foreign", ext_modules=cythonize([Extension("foreign", ["foreign.pyx"])], language_level=3))
+"""
+CPP_SETUP = """\
+from setuptools import Extension, setup
+import tcpcore
+setup(name="foreign", ext_modules=[
+    Extension("through_cpp", ["through_cpp.cpp"], include_dirs=[tcpcore.get_include()])])
 """
 BACKEND = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 UNTRACKED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
@@ -124,6 +132,25 @@ class TestDistributions:
         python = empty / "bin" / "python"
         run(python, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tmp_path)
         assert run(python, "-c", "import foreign; print(foreign.probe())", cwd=tmp_path) == "(True, 7, 40)\n"
+
+    def test_a_foreign_extension_drives_an_engine(self, empty, tmp_path):
+        """The example of docs/embedding-c.md, against what is installed and nothing else."""
+        for name, text in blocks().items():
+            (tmp_path / name).write_text(text)
+        python = empty / "bin" / "python"
+        run(python, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tmp_path)
+        assert run(python, "run.py", cwd=tmp_path) == "100000 100000 100000\n"
+
+    def test_a_cpp_extension_finds_the_header(self, empty, tmp_path):
+        python = empty / "bin" / "python"
+        program = "import tcpcore; print(tcpcore.get_include())"
+        include = Path(run(python, "-c", program, cwd=tmp_path).strip())
+        assert empty.resolve() in include.resolve().parents and (include / "tcpcore.h").is_file()
+        (tmp_path / "through_cpp.cpp").write_text((ROOT / "tests/foreign/through_cpp.cpp").read_text())
+        (tmp_path / "setup.py").write_text(CPP_SETUP)
+        run(python, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tmp_path)
+        program = "import tcpcore, through_cpp as t; print(t.next_timer(tcpcore.Engine(capacity=4)))"
+        assert run(python, "-c", program, cwd=tmp_path) == "-1\n"
 
 
 def test_every_compiled_module_has_a_stub():
