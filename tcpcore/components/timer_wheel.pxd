@@ -22,7 +22,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tcpcore.base.bitmap cimport Bitmap
+from tcpcore.base.bitmap cimport Bitmap, bitmap_has
 from tcpcore.base.chunk_list cimport CHUNK_BORDER, ChunkList, ChunkPool
 from tcpcore.base.prefetch cimport expect, likely, unlikely
 from tcpcore.records.tcb cimport Tcb
@@ -82,6 +82,12 @@ cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
 cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
     """The level of a tick at or after the clock."""
     return FAR if (tick >> DIGIT) - (clock >> DIGIT) > 1 else NEAR
+
+
+cdef inline bint wheel_is_idle(const TimerWheel* wheel, int64_t tick) noexcept nogil:
+    """Whether it is clear at a glance that wheel_pop up to `tick` would find nothing."""
+    return (wheel.clock == tick and wheel.live != 0 and wheel.late == 0
+            and not bitmap_has(&wheel.levels[NEAR].bitmap, slot_at(tick, NEAR)))
 
 
 cdef inline ChunkList* wheel_list(const TimerWheel* wheel, const Tcb* tcb) noexcept nogil:

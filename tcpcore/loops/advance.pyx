@@ -107,9 +107,11 @@ cdef inline void prefetch_timers(EngineState* eng, AheadHash* ahead, uint32_t tu
     flow_ahead_first(&eng.flows, ahead[(turn + 4) & 15].hash)
 
 
-cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
-    """Fire what is due at or before now, in order, while `rows` has room. Returns the rows written."""
+cdef inline Py_ssize_t fire_due(EngineState* eng, int64_t now, Segment* rows, int64_t* times, int64_t since,
+                                Py_ssize_t room) noexcept nogil:
+    """advance_to and advance_timed, whose `times` is known to the compiler to be NULL or not."""
     cdef Py_ssize_t written = 0
+    cdef uint32_t more
     cdef int64_t when, limit = now // TICK_NS
     cdef uint32_t ref, turn = 0
     cdef AheadHash ahead[16]
@@ -119,7 +121,25 @@ cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssiz
         if ref == 0:
             break
         prefetch_timers(eng, ahead, turn)
-        written += fire(eng, ref - 1, &ahead[turn & 15], when * TICK_NS, rows + written)
+        more = fire(eng, ref - 1, &ahead[turn & 15], when * TICK_NS, rows + written)
+        if times != NULL and more:
+            times[written] = when * TICK_NS if when * TICK_NS > since else since
+        written += more
         turn += 1
     count_n(&eng.counters, Mib.OutSegs, written)
     return written
+
+
+cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
+    """Fire what is due at or before now, in order, while `rows` has room. Returns the rows written."""
+    return fire_due(eng, now, rows, NULL, 0, room)
+
+
+cdef Py_ssize_t advance_timed(EngineState* eng, int64_t now, Segment* rows, int64_t* times, int64_t since,
+                              Py_ssize_t room) noexcept nogil:
+    """advance_to that also writes when each row was emitted (ns) to `times`.
+
+    That is its timer's deadline, but not before `since`, the time of the call before: what falls due at once
+    has a deadline that is rounded down to a tick.
+    """
+    return fire_due(eng, now, rows, times, since, room)

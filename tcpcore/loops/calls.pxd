@@ -4,6 +4,9 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from tcpcore.records.segment cimport Segment
 from tcpcore.loops.state cimport EngineState
 
+cdef enum:
+    MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
+
 cdef enum Call:
     CALL_SEND = 0
     CALL_RECV = 1

@@ -31,15 +31,6 @@ from tcpcore.loops.reuse cimport note_time_wait, replaceable_at, time_wait_reusa
 from tcpcore.loops.state cimport STRIDE, handle_at
 from tcpcore.loops.timers cimport arm
 
-cdef struct ConnectRequest:
-    # the arguments of one connect()
-    uint32_t laddr
-    uint32_t raddr
-    uint16_t rport
-    int32_t lport             # -1: to be chosen
-    int64_t iss               # -1: from the ISN generator
-    uint32_t rcv_buf          # bytes, rounded; 0: the knob's
-
 cdef struct PortChoice:
     # a local port, and what the flow table has under the 4-tuple that it makes
     int32_t place             # candidate of the port search; -1: the caller named the port
@@ -47,7 +38,6 @@ cdef struct PortChoice:
     uint32_t hash
     uint32_t ref              # TCB (slot + 1) with this 4-tuple, 0 none
     Py_ssize_t numbers        # index into isns and ts_offsets, -1 none
-    PortSearch* search
 
 
 cdef bint may_replace(const EngineState* eng, uint32_t slot, uint32_t laddr, bint chosen,
@@ -65,19 +55,19 @@ cdef bint may_replace(const EngineState* eng, uint32_t slot, uint32_t laddr, bin
     return time_wait_reusable(eng, laddr) and replaceable_at(eng, slot, now) <= now // TICK_NS
 
 
-cdef void probe_port(const EngineState* eng, const ConnectRequest* request, Py_ssize_t i,
+cdef void probe_port(const EngineState* eng, const ConnectRequest* request,
                      PortChoice* choice) noexcept nogil:
-    """Fill in hash, ref and numbers for choice.lport; open i was hashed with the port that was expected."""
-    if choice.lport == choice.search.speculated:
-        choice.numbers = i
-        choice.hash = eng.hashes[i]
+    """Fill in hash, ref and numbers for choice.lport; it was hashed ahead if it is the port expected."""
+    if choice.lport == request.search.speculated:
+        choice.numbers = request.numbers
+        choice.hash = request.hash
     else:
         choice.numbers = -1
         choice.hash = flow_hash(&eng.flows, request.raddr, request.rport, request.laddr, choice.lport)
     choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr, choice.lport)
 
 
-cdef bint choose_port(EngineState* eng, const ConnectRequest* request, Py_ssize_t number, PortChoice* choice,
+cdef bint choose_port(EngineState* eng, const ConnectRequest* request, PortChoice* choice,
                       int64_t now) noexcept nogil:
     """Find a port that connect() may use (RFC 6056); False when there is none.
 
@@ -85,18 +75,19 @@ cdef bint choose_port(EngineState* eng, const ConnectRequest* request, Py_ssize_
     """
     cdef bint reuse = eng.counts[TIME_WAIT] != 0 and time_wait_reusable(eng, request.laddr)
     cdef int64_t retry = -1, ripe
+    cdef PortSearch* search = request.search
     cdef Tcb* tcb
     cdef uint32_t i
-    if not ports_begin(&eng.ports, choice.search, reuse, now // TICK_NS):
+    if not ports_begin(&eng.ports, search, reuse, now // TICK_NS):
         return False
-    for i in range(choice.search.first, eng.ports.size):
-        choice.lport = ports_candidate(&eng.ports, choice.search, i)
-        probe_port(eng, request, number, choice)
+    for i in range(search.first, eng.ports.size):
+        choice.lport = ports_candidate(&eng.ports, search, i)
+        probe_port(eng, request, choice)
         if choice.ref == 0 or may_replace(eng, choice.ref - 1, request.laddr, True, now):
             choice.place = <int32_t>i
             return True
         tcb = &eng.pool.blocks[choice.ref - 1]
-        if not tcb.bits & B_EPHEMERAL and ports_met(&eng.ports, choice.search, choice.lport):
+        if not tcb.bits & B_EPHEMERAL and ports_met(&eng.ports, search, choice.lport):
             tcb.bits |= B_EPHEMERAL
             if tcb.state == TIME_WAIT:
                 note_time_wait(eng, choice.ref - 1, now)
@@ -104,7 +95,7 @@ cdef bint choose_port(EngineState* eng, const ConnectRequest* request, Py_ssize_
             ripe = replaceable_at(eng, choice.ref - 1, now)
             retry = ripe if retry < 0 or ripe < retry else retry
     if reuse:
-        ports_full(&eng.ports, choice.search, retry)
+        ports_full(&eng.ports, search, retry)
     return False
 
 
@@ -127,7 +118,7 @@ cdef uint64_t open_at(EngineState* eng, const ConnectRequest* request, const Por
     tcb.rport = request.rport
     tcb.lport = choice.lport
     if iss < 0 and choice.numbers >= 0 and isn_hashes(&eng.isn):
-        iss = eng.isns[choice.numbers]
+        iss = <uint32_t>(eng.isns[choice.numbers] + eng.isn_shift)
     elif iss < 0:
         iss = isn_make(&eng.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport, now)
     if eng.knobs.tcp_timestamps == 1:
@@ -136,7 +127,7 @@ cdef uint64_t open_at(EngineState* eng, const ConnectRequest* request, const Por
     timeout = open_active(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], &eng.knobs, now,
                           <uint32_t>iss, ts_offset,
                           request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf else 0, rows)
-    if choice.place >= 0 and ports_taken(&eng.ports, choice.search, choice.place, choice.lport):
+    if choice.place >= 0 and ports_taken(&eng.ports, request.search, choice.place, choice.lport):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&eng.flows, choice.hash, ref)
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
@@ -146,23 +137,22 @@ cdef uint64_t open_at(EngineState* eng, const ConnectRequest* request, const Por
     return handle_at(eng, ref - 1)
 
 
-cdef uint64_t connect_one(EngineState* eng, const ConnectRequest* request, Py_ssize_t i, int64_t now,
-                          Segment* rows, uint32_t* n_rows) noexcept nogil:
-    """Active open i of those hashed; the handle, or 0 and a cause counted."""
+cdef uint64_t connect_one(EngineState* eng, const ConnectRequest* request, int64_t now, Segment* rows,
+                          uint32_t* n_rows) noexcept nogil:
+    """One active open that was hashed ahead; the handle, or 0 and a cause counted."""
     cdef int64_t iss = request.iss
-    cdef uint32_t hash = eng.hashes[i]
     cdef PortChoice choice
-    choice.hash = hash
-    choice.numbers = i
+    choice.hash = request.hash
+    choice.numbers = request.numbers
     n_rows[0] = 0
     if request.lport < 0:
-        choice.search = &eng.ports.searches[i]
-        if not choose_port(eng, request, i, &choice, now):
+        if not choose_port(eng, request, &choice, now):
             return no_connection(eng, Mib.PortsExhausted, CausePortsExhausted, now)
     else:
         choice.place = -1
         choice.lport = <uint16_t>request.lport
-        choice.ref = flow_find(&eng.flows, hash, request.raddr, request.rport, request.laddr, choice.lport)
+        choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr,
+                               choice.lport)
         if choice.ref and not may_replace(eng, choice.ref - 1, request.laddr, False, now):
             return no_connection(eng, Mib.AddressInUse, CauseAddressInUse, now)
     if pool_is_empty(&eng.pool) and (
@@ -242,7 +232,10 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
             pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
             flow_ahead(&eng.flows, eng.hashes, i, part)
             read_connect_args(&request, args, done + i)
-            conns[done + i] = connect_one(eng, &request, i, now, rows + written, &more)
+            request.hash = eng.hashes[i]
+            request.numbers = i
+            request.search = &eng.ports.searches[i]       # not looked at where the port is named
+            conns[done + i] = connect_one(eng, &request, now, rows + written, &more)
             written += more
         done += part
     count_n(&eng.counters, Mib.ActiveOpens, written)
