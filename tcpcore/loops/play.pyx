@@ -311,8 +311,8 @@ cdef Py_ssize_t play_batch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t unti
     """Do the rows from `reached` (in out) on and fire what is due by `until`, while there is space.
 
     `rows` and `times` have `room` places, at least PLAY_LEAST. It stops before a row that may emit more than
-    is left, and before a row or the end where there is no place left for the timers. Each row gets its result.
-    Returns the rows written.
+    is left, and before a row or the end where there is no place left for the timers. Each row gets its
+    result. Returns the rows written.
     """
     cdef Output out
     cdef Py_ssize_t part, done = reached[0]

@@ -4,6 +4,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tcpcore.records.segment import SEGMENT as SEGMENT
+
 class OpKind(IntEnum):
     SEGMENT = 1
     CONNECT = 2
