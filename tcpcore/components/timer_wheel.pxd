@@ -86,7 +86,7 @@ cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
 
 cdef inline bint wheel_is_idle(const TimerWheel* wheel, int64_t tick) noexcept nogil:
     """Whether it is clear at a glance that wheel_pop up to `tick` would find nothing."""
-    return (wheel.clock == tick and wheel.live != 0 and wheel.late == 0
+    return (wheel.clock == tick and wheel.late == 0 and (wheel.live or wheel.pool.fresh == 1)
             and not bitmap_has(&wheel.levels[NEAR].bitmap, slot_at(tick, NEAR)))
 
 

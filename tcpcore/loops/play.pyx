@@ -33,7 +33,7 @@ from tcpcore.loops.connect cimport ConnectRequest, connect_one
 from tcpcore.loops.guard cimport guard_start
 from tcpcore.loops.isn_batch cimport isn_batch_find
 from tcpcore.loops.pipeline cimport (
-    AHEAD_CANDIDATE, AHEAD_HEAD, AHEAD_NEWEST, ahead_records, least, tcb_or_any,
+    AHEAD_CANDIDATE, AHEAD_HEAD, AHEAD_NEWEST, ahead_records, least, look_ahead, start_ahead, tcb_or_any,
 )
 from tcpcore.loops.receive cimport arrives
 from tcpcore.loops.state cimport AHEAD_PAD, STRIDE
@@ -44,7 +44,9 @@ cdef struct Output:
     int64_t* times
     Py_ssize_t room
     Py_ssize_t written
-    uint32_t clock            # of the ISN generator at the engine's time
+    int64_t tick              # of the engine's time
+    uint32_t clock            # of the ISN generator then
+    bint only_segments        # the stretch has no other rows
     Py_ssize_t searched       # searches for a port used in this stretch
     Py_ssize_t segments       # rows that were segments, and what they emitted
     Py_ssize_t answers
@@ -127,18 +129,20 @@ cdef inline void load_open(EngineState* eng, const Op* op, Segment* seg, PortSea
         search.rport = seg.sport
 
 
-cdef Py_ssize_t load_stretch(EngineState* eng, const Op* ops, Py_ssize_t n) noexcept nogil:
+cdef Py_ssize_t load_stretch(EngineState* eng, const Op* ops, Py_ssize_t n, Output* out) noexcept nogil:
     """Copy the next rows' segments to eng.arriving and hash them; returns the number of rows.
 
     It ends where there is no search for a port any more. Each open gets the port that it is expected to find.
     """
     cdef Py_ssize_t i, part = least(n, STRIDE), searches = 0
     cdef Segment* seg
+    out.only_segments = True
     for i in range(part):
         seg = &eng.arriving[i]
         if likely(ops[i].kind == OP_SEGMENT):
             seg[0] = ops[i].seg
             continue
+        out.only_segments = False
         memset(seg, 0, sizeof(Segment))
         if ops[i].kind == OP_CONNECT:
             if ops[i].seg.sport == 0 and searches == SIPHASH_BATCH:
@@ -169,7 +173,7 @@ cdef inline void ahead_first(EngineState* eng, const Op* ops, Py_ssize_t i, Py_s
     prefetch(tcb_or_any(eng, eng.candidates[i]))
 
 
-cdef inline void ahead_candidate(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+cdef inline void ahead_second(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     """Prefetch the records of row i: of the TCB asked for before, if it is the row's, else of the next."""
     cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
     cdef Py_ssize_t row = least(i, n - 1)
@@ -180,8 +184,8 @@ cdef inline void ahead_candidate(EngineState* eng, const Op* ops, Py_ssize_t i, 
     ahead_records(eng, eng.candidates[i] - (eng.candidates[i] != 0), cold)
 
 
-cdef void start_ahead(EngineState* eng, const Op* ops, Py_ssize_t n) noexcept nogil:
-    """Begin a stretch of n <= STRIDE rows: the stages that look_ahead takes for done at row 0."""
+cdef void start_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t n) noexcept nogil:
+    """start_ahead of loops/pipeline for rows of all kinds."""
     cdef Py_ssize_t i
     for i in range(n, n + AHEAD_PAD):
         eng.hashes[i] = eng.hashes[n - 1]
@@ -190,14 +194,15 @@ cdef void start_ahead(EngineState* eng, const Op* ops, Py_ssize_t n) noexcept no
     for i in range(AHEAD_NEWEST):
         ahead_first(eng, ops, i, n)
     for i in range(AHEAD_CANDIDATE):
-        ahead_candidate(eng, ops, i, n)
+        ahead_second(eng, ops, i, n)
 
 
-cdef inline void look_ahead(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """Before row i: each stage for the row that far ahead."""
+cdef inline void look_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t i,
+                                  Py_ssize_t n) noexcept nogil:
+    """look_ahead of loops/pipeline for rows of all kinds."""
     flow_ahead_head(&eng.flows, eng.hashes[i + AHEAD_HEAD])
     ahead_first(eng, ops, i + AHEAD_NEWEST, n)
-    ahead_candidate(eng, ops, i + AHEAD_CANDIDATE, n)
+    ahead_second(eng, ops, i + AHEAD_CANDIDATE, n)
 
 
 # ---- row by row
@@ -214,8 +219,9 @@ cdef inline bint fire_until(EngineState* eng, int64_t at, Output* out) noexcept 
         clock = isn_clock(&eng.isn, at)
         eng.isn_shift += clock - out.clock
         out.clock = clock
+        out.tick = at // TICK_NS
         guard_start(eng, at)
-    if wheel_is_idle(&eng.wheel, at // TICK_NS):
+    if wheel_is_idle(&eng.wheel, out.tick):
         return True
     out.written += advance_timed(eng, at, out.rows + out.written, out.times + out.written, since,
                                  out.room - out.written)
@@ -278,10 +284,16 @@ cdef Py_ssize_t play_stretch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t un
     cdef int64_t at
     cdef Op* op
     cdef Segment* rows
-    start_ahead(eng, ops, n)
     out.searched = 0
+    if out.only_segments:
+        start_ahead(eng, eng.arriving, n)
+    else:
+        start_ahead_mixed(eng, ops, n)
     for i in range(n):
-        look_ahead(eng, ops, i, n)
+        if likely(out.only_segments):
+            look_ahead(eng, eng.arriving, i, n)
+        else:
+            look_ahead_mixed(eng, ops, i, n)
         op = &ops[i]
         # each read once, and the time kept in its bounds: another thread may write to the rows
         at, kind, conn, arg = op.at, op.kind, op.conn, op.arg
@@ -293,9 +305,13 @@ cdef Py_ssize_t play_stretch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t un
         if likely(kind == OP_SEGMENT):
             more = arrives(eng, &eng.arriving[i], eng.hashes[i], eng.candidates[i], at, rows)
             op.result = 0
+            # both, as a branch would cost more: there is space for two rows
+            out.times[out.written] = out.times[out.written + 1] = at
+            out.written += more
             out.segments += 1
             out.answers += more
-        elif kind == OP_CONNECT:
+            continue
+        if kind == OP_CONNECT:
             op.result = open_one(eng, out, op.seg.sport, i, at, &more)
             out.opened += more
         else:
@@ -318,9 +334,10 @@ cdef Py_ssize_t play_batch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t unti
     cdef Py_ssize_t part, done = reached[0]
     memset(&out, 0, sizeof(Output))
     out.rows, out.times, out.room = rows, times, room
+    out.tick = eng.now // TICK_NS
     out.clock = isn_clock(&eng.isn, eng.now)
     while done < n:
-        part = load_stretch(eng, ops + done, n - done)
+        part = load_stretch(eng, ops + done, n - done, &out)
         reached[0] = done + play_stretch(eng, ops + done, part, until, &out)
         done += part
         if reached[0] < done:
