@@ -25,7 +25,7 @@ from tcpcore.components.listeners cimport LISTENER_OPEN, listener_at
 from tcpcore.components.ports cimport PortSearch, ports_speculate
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.components.timer_wheel cimport wheel_is_idle
-from tcpcore.loops.advance cimport advance_timed
+from tcpcore.loops.advance cimport TIMER_STAGES, TimersAhead, advance_timed, timers_ahead
 from tcpcore.loops.calls cimport (
     CALL_SEND, MAX_QUEUED, Call, accept_one, bytes_queued, call_batch, rows_due_with,
 )
@@ -38,6 +38,9 @@ from tcpcore.loops.pipeline cimport (
 from tcpcore.loops.receive cimport arrives
 from tcpcore.loops.state cimport AHEAD_PAD, STRIDE
 
+cdef enum:
+    TIMER_AHEAD = 8           # rows between two stages of look_ahead_timers
+
 cdef struct Output:
     # where rows and their times go, and what the loop knows from one row to the next
     Segment* rows
@@ -47,6 +50,7 @@ cdef struct Output:
     int64_t tick              # of the engine's time
     uint32_t clock            # of the ISN generator then
     bint only_segments        # the stretch has no other rows
+    TimersAhead timers
     Py_ssize_t searched       # searches for a port used in this stretch
     Py_ssize_t segments       # rows that were segments, and what they emitted
     Py_ssize_t answers
@@ -205,6 +209,21 @@ cdef inline void look_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t i,
     ahead_second(eng, ops, i + AHEAD_CANDIDATE, n)
 
 
+cdef inline void look_ahead_timers(EngineState* eng, Output* out, const Op* ops, Py_ssize_t i,
+                                   Py_ssize_t n) noexcept nogil:
+    """Before row i, whose time is new: each stage for the timers due by a row to come.
+
+    Where rows have times of their own, a timer or two fire between any of them, each at a tick of its own:
+    without this every one of them would wait for memory four times over.
+    """
+    cdef Py_ssize_t stage
+    cdef int64_t at
+    for stage in range(TIMER_STAGES):
+        at = ops[least(i + TIMER_AHEAD * (TIMER_STAGES - stage), n - 1)].at
+        if at >= (out.timers.asked[stage] + 1) * TICK_NS:
+            timers_ahead(eng, &out.timers, <int>stage, at // TICK_NS)
+
+
 # ---- row by row
 
 cdef inline bint fire_until(EngineState* eng, int64_t at, Output* out) noexcept nogil:
@@ -224,7 +243,7 @@ cdef inline bint fire_until(EngineState* eng, int64_t at, Output* out) noexcept 
     if wheel_is_idle(&eng.wheel, out.tick):
         return True
     out.written += advance_timed(eng, at, out.rows + out.written, out.times + out.written, since,
-                                 out.room - out.written)
+                                 &out.timers, out.room - out.written)
     if likely(out.written < out.room):
         return True
     eng.now = since if since > out.times[out.room - 1] else out.times[out.room - 1]
@@ -299,6 +318,8 @@ cdef Py_ssize_t play_stretch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t un
         at, kind, conn, arg = op.at, op.kind, op.conn, op.arg
         at = at if at > eng.now else eng.now
         at = at if at < until else until
+        if at != eng.now:
+            look_ahead_timers(eng, out, ops, i, n)
         if not fire_until(eng, at, out) or out.room - out.written < rows_needed(eng, kind, conn, arg):
             return i
         rows = out.rows + out.written
@@ -331,10 +352,12 @@ cdef Py_ssize_t play_batch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t unti
     result. Returns the rows written.
     """
     cdef Output out
-    cdef Py_ssize_t part, done = reached[0]
+    cdef Py_ssize_t part, stage, done = reached[0]
     memset(&out, 0, sizeof(Output))
     out.rows, out.times, out.room = rows, times, room
     out.tick = eng.now // TICK_NS
+    for stage in range(TIMER_STAGES):
+        out.timers.asked[stage] = out.tick
     out.clock = isn_clock(&eng.isn, eng.now)
     while done < n:
         part = load_stretch(eng, ops + done, n - done, &out)
