@@ -2,9 +2,9 @@
 
 A life is N connections that are opened at a server and closed, the server first, so that each segment of the
 last phase starts a TIME-WAIT. The batches of the two phases before go by turns to `receive`, to `play` with
-one time for all rows, and to `play` with a time for each. The last phase goes to `receive` in one life and in
-the next to `play` with a time for each row: there the TIME-WAIT of a former row ends with each. Only the calls
-are timed; the peer keeps no state.
+one time for all rows, and to `play` with a time for each. The last phase goes to `receive` in one life and
+in the next to `play` with a time for each row: there the TIME-WAIT of a former row ends with each. Only the
+calls are timed; the peer keeps no state.
 """
 
 from __future__ import annotations
