@@ -39,7 +39,7 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
     eng.arriving = <Segment*>arena_map_sparse(STRIDE * sizeof(Segment))
     return (eng.arriving != NULL
             and flow_init(&eng.flows, eng.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
-                      derive_key(seed, KEY_FLOWS + 1))
+                          derive_key(seed, KEY_FLOWS + 1))
             and wheel_init(&eng.wheel, eng.pool.blocks, capacity)
             and range_pool_init(&eng.ranges, capacity)
             and listeners_init(&eng.listeners)
