@@ -16,6 +16,7 @@ from tcpcore.engine import Engine
 from tcpcore.records.counters import Cause
 from tcpcore.records.handle import slots_of
 from tcpcore.records.info import INFO, ROOM
+from tcpcore.records.op import OP, OpKind
 from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, join, segments
 from tcpcore.records.tcb import BLOCK, State
 
@@ -25,6 +26,7 @@ __all__ = [
     "BLOCK",
     "EVENT",
     "INFO",
+    "OP",
     "ROOM",
     "SEGMENT",
     "Cause",
@@ -32,6 +34,7 @@ __all__ = [
     "Engine",
     "EventKind",
     "Flag",
+    "OpKind",
     "Option",
     "State",
     "engine_capsule",

@@ -106,15 +106,15 @@ cdef integer(value, name, low, high):
     return value
 
 
-cdef time_of(now):
-    """The argument `now` in ns."""
+cdef time_of(now, name="now"):
+    """The argument of this name, a time, in ns."""
     cdef int overflow = 0
     cdef int64_t at
     if PyLong_CheckExact(now):
         at = PyLong_AsLongLongAndOverflow(now, &overflow)
         if 0 <= at <= _last_now and not overflow:
             return now
-    return integer(now, "now", 0, _last_now)
+    return integer(now, name, 0, _last_now)
 
 
 cdef is_handle(conns, uint64_t* handle):

@@ -10,6 +10,8 @@ from tcpcore.records.handle import as_handles as as_handles
 from tcpcore.records.info import INFO as INFO
 from tcpcore.records.info import ROOM as ROOM
 from tcpcore.records.knobs import KNOBS as KNOBS
+from tcpcore.records.op import OP as OP
+from tcpcore.records.op import as_vector as as_vector
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
 from tcpcore.records.tcb import BLOCK as BLOCK
@@ -61,6 +63,14 @@ class Engine:
     def abort(self, conns: _Integers, now: SupportsIndex, out: _Segments | None = None) -> _Segments: ...
     def receive(self, segs: _Segments, now: SupportsIndex, out: _Segments | None = None) -> _Segments: ...
     def advance(self, now: SupportsIndex, out: _Segments | None = None) -> _Segments: ...
+    def play(
+        self,
+        ops: npt.NDArray[np.void],
+        until: SupportsIndex,
+        *,
+        out: _Segments | None = None,
+        at_out: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[_Segments, npt.NDArray[np.int64]]: ...
     def next_timer(self) -> int | None: ...
     def lookup(
         self, raddr: _Addresses, rport: _Integers, laddr: _Addresses, lport: _Integers

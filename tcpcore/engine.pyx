@@ -27,6 +27,7 @@ from tcpcore.records.connect_args cimport ConnectArgs
 from tcpcore.records.counters cimport N_CAUSES, N_MIB, Counters
 from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
+from tcpcore.records.op cimport Op
 from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Tcb
@@ -57,6 +58,10 @@ from tcpcore.loops.guard cimport (
     guard_start, is_busy,
 )
 from tcpcore.loops.invariants cimport check_invariants
+from tcpcore.loops.play cimport (
+    PLAY_AMOUNT, PLAY_DPORT, PLAY_DST, PLAY_KIND, PLAY_LEAST, PLAY_LISTENER, PLAY_SOUND, PLAY_SRC,
+    PLAY_TIME_BACK, PLAY_TOO_LATE, PLAY_UNTIL, PlayFault, play_batch, play_check, play_not_reached,
+)
 from tcpcore.loops.receive cimport receive_batch
 from tcpcore.loops.state cimport (
     KEY_COOKIES, KEY_ISN, KEY_PORTS, lookup_handle, state_bytes, state_free, state_init,
@@ -70,6 +75,7 @@ from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
 from tcpcore.records.info import INFO, ROOM
+from tcpcore.records.op import OP, as_vector
 from tcpcore.components.events import event_mask
 from tcpcore.records.segment import SEGMENT, to_address, to_uint
 from tcpcore.config import Config, engine_value
@@ -132,7 +138,7 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
 
 cdef object _empty = np.empty, _zeros = np.zeros, _frombuffer = np.frombuffer      # C variables: looked up
 cdef object _segment = SEGMENT, _info = INFO                                       # in every call
-cdef object _uint32 = np.dtype(np.uint32), _uint64 = np.dtype(np.uint64)
+cdef object _uint32 = np.dtype(np.uint32), _uint64 = np.dtype(np.uint64), _int64 = np.dtype(np.int64)
 
 
 @cython.final
@@ -167,6 +173,16 @@ cdef bint _is_unicast(value, uint32_t* address) except -1:
 
 cdef bint _is_port(value, uint64_t* port) except -1:
     return is_uint(value, 0xFFFF, port) and port[0] != 0
+
+
+cdef object _times(at_out, Py_ssize_t count, int64_t** times):
+    """Times that play() writes to: those given, which are long enough, or `count` new ones."""
+    cdef Span span
+    if at_out is None:
+        at_out = _empty(count, _int64)
+    span_of(at_out, PyBUF_WRITABLE, &span)
+    times[0] = <int64_t*>span.base
+    return at_out
 
 
 cdef Py_ssize_t _fill_connect_args(Engine engine, ConnectArgs* args, list columns) except -1:
@@ -793,6 +809,125 @@ cdef class Engine:
         finally:
             self.leave()
         return out[first:first + written]
+
+    def play(self, ops, until, *, out=None, at_out=None):
+        """Do a timed batch: segments that arrive and the application's calls, each at its own time.
+
+        For each row, in order, ``advance(at)`` and then the call that the row is, at ``at``; at last
+        ``advance(until)``. docs/semantics.md, section 12, has the details.
+
+        Parameters
+        ----------
+        ops : OP[n]
+            ``at`` (ns) never decreases, and lies between the time of the last call and `until`. ``kind``, an
+            OpKind, says what the row is: ``seg`` arrives (SEGMENT); a connection is opened to its dst and
+            dport from its src (0: ``Config.local_addr``) and sport (0: an ephemeral port; CONNECT); the
+            listener ``conn`` gives one (ACCEPT); or a call on the connection ``conn``, SEND and RECV of
+            ``arg`` bytes (0xFFFFFFFF: all there are). ``result`` is written: a handle or 0 (CONNECT, ACCEPT),
+            the bytes taken (RECV), 2**64 - 2 (a SEND left out, as over 2**30 bytes would be queued),
+            2**64 - 1 (a row that was not reached), else 0.
+        until : int
+            ns.
+        out, at_out : SEGMENT[k], int64[k], optional
+            Where rows and times go, at least 2; the shorter one counts, one that is not given is made.
+
+        Returns
+        -------
+        rows : SEGMENT[m]
+            What all this emits, in order. With `out` or `at_out` it stops before what may not fit, else only
+            where memory ends. ``play(ops[k:], until)`` goes on, where row k is the first not reached.
+        at : int64[m]
+            When, in ns, never decreasing: the time of the row of `ops`, or the timer's deadline.
+        """
+        cdef int64_t end = time_of(until, "until")
+        cdef bint grows = out is None and at_out is None
+        cdef Py_ssize_t count, room
+        cdef Span given
+        ops = as_vector(ops, OP, "OP", "ops")
+        out = rows_given(out)
+        at_out = None if at_out is None else as_vector(at_out, _int64, "int64", "at_out")
+        span_of(ops, PyBUF_WRITABLE, &given)
+        count = given.nbytes // <Py_ssize_t>sizeof(Op)
+        self.take_now()
+        try:
+            self.check_play(<const Op*>given.base, count, end)
+            room = 2 * count + FIRST_ROWS if grows else self.play_room(ops, out, at_out)
+            return self.play_rows(<Op*>given.base, count, end, out, at_out, room, grows)
+        finally:
+            self.leave()
+
+    cdef play_rows(self, Op* ops, Py_ssize_t count, int64_t until, out, at_out, Py_ssize_t room, bint grows):
+        """play() once its arguments are checked: the output, which may grow, and the loop."""
+        cdef Py_ssize_t written = 0, reached = 0
+        cdef Span spare
+        cdef Segment* rows = NULL
+        cdef int64_t* times = NULL
+        out = self.output(out, room, "to get on", &rows)
+        at_out = _times(at_out, room, &times)
+        while True:
+            with nogil:
+                written += play_batch(self.eng, ops, count, until, rows + written, times + written,
+                                      room - written, &reached)
+            if not grows or (reached == count and written < room):
+                break
+            try:
+                wider = self.output(None, 2 * room, "", &rows)
+                later = _times(None, 2 * room, &times)
+            except MemoryError:
+                break
+            span_of(out, PyBUF_SIMPLE, &spare)
+            memcpy(rows, <const void*>spare.base, written * sizeof(Segment))
+            span_of(at_out, PyBUF_SIMPLE, &spare)
+            memcpy(times, <const void*>spare.base, written * sizeof(int64_t))
+            out, at_out, room = wider, later, 2 * room
+        play_not_reached(ops, count, reached)
+        return out[:written], at_out[:written]
+
+    cdef int check_play(self, const Op* ops, Py_ssize_t count, int64_t until) except -1:
+        """ValueError if a timed batch cannot be done as it is."""
+        cdef Py_ssize_t row = 0
+        cdef PlayFault fault = play_check(self.eng, ops, count, until, &row)
+        if fault == PLAY_SOUND:
+            return 0
+        if fault == PLAY_UNTIL:
+            raise ValueError(f"until: expected at least {self.eng.now} (the clock never goes back), "
+                             f"got {until}")
+        if fault == PLAY_TIME_BACK:
+            low = self.eng.now if row == 0 else max(<object>ops[row - 1].at, self.eng.now)
+            raise ValueError(f"ops[{row}]: expected 'at' of at least {low} (the clock never goes back), "
+                             f"got {ops[row].at}")
+        expected, got = {
+            PLAY_KIND: ("'kind' as in OpKind", ops[row].kind),
+            PLAY_TOO_LATE: (f"'at' of at most until, {until}", ops[row].at),
+            PLAY_LISTENER: ("'conn' to be the id of an open listener", ops[row].conn),
+            PLAY_DST: ("a unicast address as 'dst'", f"{ops[row].seg.dst:#010x}"),
+            PLAY_DPORT: ("1 .. 65535 as 'dport'", 0),
+            PLAY_SRC: ("0 or a unicast address as 'src'", f"{ops[row].seg.src:#010x}"),
+            PLAY_AMOUNT: (f"'arg' of at most {MAX_QUEUED}", ops[row].arg),
+        }[fault]
+        raise ValueError(f"ops[{row}]: expected {expected}, got {got}")
+
+    cdef Py_ssize_t play_room(self, ops, out, at_out) except -1:
+        """The length of play()'s output, of which one part or both are given; ValueError if it overlaps."""
+        cdef Span given, rows = Span(0, 0), times
+        cdef Py_ssize_t room = <Py_ssize_t>0x7FFFFFFFFFFFFFFF
+        span_of(ops, PyBUF_SIMPLE, &given)
+        if out is not None:
+            span_of(out, PyBUF_SIMPLE, &rows)
+            room = rows.nbytes // <Py_ssize_t>sizeof(Segment)
+            if overlap(&rows, &given):
+                raise ValueError("out: expected memory apart from ops, got an overlapping array")
+        if at_out is not None:
+            span_of(at_out, PyBUF_SIMPLE, &times)
+            room = min(room, times.nbytes // <Py_ssize_t>sizeof(int64_t))
+            if overlap(&times, &given):
+                raise ValueError("at_out: expected memory apart from ops, got an overlapping array")
+            if out is not None and overlap(&times, &rows):
+                raise ValueError("at_out: expected memory apart from out, got an overlapping array")
+        if room < PLAY_LEAST:
+            raise ValueError(f"{'out' if out is not None else 'at_out'}: expected at least {PLAY_LEAST} rows "
+                             f"(to get on), got {room}")
+        return room
 
     def next_timer(self):
         """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""

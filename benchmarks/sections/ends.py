@@ -9,6 +9,7 @@ from benchmarks.lifecycle import BATCH
 from benchmarks.sections.run import PLAIN, Lines, Run, ratios, suffix
 from benchmarks.sides import ClientSide, Mixed, ServerSide
 from benchmarks.table import Note, Row, Target, count
+from benchmarks.timed import Timed
 
 SERVER_TARGETS = {
     10_000: Target(25),
@@ -43,12 +44,26 @@ def servers(run: Run) -> Lines:
         yield from side(run, ServerSide, run.huge, "server side", **PLAIN)
 
 
+def timed(run: Run, **knobs: Any) -> Lines:
+    """A row of `play` as a multiple of a row of `receive`, the same segments in the same minutes."""
+    _, laps = run.by_turns(run.n, Timed(run.n, **knobs).cycle)
+    for name, way, base, target in (
+        ("one time for all", "play", "receive", Target(1.2)),
+        ("a time each", "own times", "receive", Target(3)),
+        ("a time each, a timer between", "timers", "receive, last", Target(3)),
+    ):
+        ratio = Measured.of([lap[way] / lap[base] for lap in laps])
+        yield Row(f"play : receive, {name}, {count(run.n)}{suffix(knobs)}", ratio, "x", target=target)
+
+
 def ends(run: Run) -> Lines:
-    """The server side by batch size and with all ages mixed, the client side, the end of TIME_WAIT."""
+    """The server by batch size, with all ages mixed, in timed batches; the client; the end of TIME_WAIT."""
     for batch in (256, 1024, 16384):
         yield from side(run, ServerSide, run.n, "server side", batch=batch, **PLAIN)
     for knobs in (PLAIN, {}):
         yield from side(run, Mixed, run.n, "server, all ages mixed", **knobs)
+    for knobs in (PLAIN, {}):
+        yield from timed(run, **knobs)
     for knobs in (PLAIN, {}):
         yield from side(run, ClientSide, run.n, "client side, per step of 5", **knobs)
     life = ClientSide(run.n, **PLAIN)

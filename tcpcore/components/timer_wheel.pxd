@@ -22,7 +22,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from tcpcore.base.bitmap cimport Bitmap
+from tcpcore.base.bitmap cimport Bitmap, bitmap_from, bitmap_has
 from tcpcore.base.chunk_list cimport CHUNK_BORDER, ChunkList, ChunkPool
 from tcpcore.base.prefetch cimport expect, likely, unlikely
 from tcpcore.records.tcb cimport Tcb
@@ -82,6 +82,34 @@ cdef inline uint32_t slot_at(int64_t tick, int level) noexcept nogil:
 cdef inline int level_at(int64_t clock, int64_t tick) noexcept nogil:
     """The level of a tick at or after the clock."""
     return FAR if (tick >> DIGIT) - (clock >> DIGIT) > 1 else NEAR
+
+
+cdef inline bint wheel_is_idle(const TimerWheel* wheel, int64_t tick) noexcept nogil:
+    """Whether it is clear at a glance that wheel_pop up to `tick` would find nothing."""
+    return (wheel.clock == tick and wheel.late == 0 and (wheel.live or wheel.pool.fresh == 1)
+            and not bitmap_has(&wheel.levels[NEAR].bitmap, slot_at(tick, NEAR)))
+
+
+cdef inline int64_t wheel_near(const TimerWheel* wheel, int64_t tick, int64_t limit) noexcept nogil:
+    """For prefetching: the first tick in `tick` + 1 .. `limit` with entries on the near level; -1 none.
+
+    Neither is before the clock. It looks 65 s ahead at most."""
+    cdef int64_t most = wheel.clock + SLOTS // 2 - 1
+    cdef int slot, own
+    limit = limit if limit < most else most
+    while tick < limit:
+        own = <int>slot_at(tick + 1, NEAR)
+        slot = bitmap_from(&wheel.levels[NEAR].bitmap, own)
+        if slot >= 0:
+            tick += 1 + slot - own
+            return tick if tick <= limit else -1
+        tick += SLOTS - own
+    return -1
+
+
+cdef inline const ChunkList* wheel_near_list(const TimerWheel* wheel, int64_t tick) noexcept nogil:
+    """For prefetching: the entries of a tick that wheel_near has found."""
+    return &wheel.levels[NEAR].lists[slot_at(tick, NEAR)]
 
 
 cdef inline ChunkList* wheel_list(const TimerWheel* wheel, const Tcb* tcb) noexcept nogil:

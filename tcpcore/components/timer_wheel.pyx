@@ -9,7 +9,7 @@ Layout, ordering argument, invariant and source: timer_wheel.pxd.
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_map_sparse, arena_release, arena_touched, arena_unmap
-from tcpcore.base.bitmap cimport bitmap_check, bitmap_clear, bitmap_from, bitmap_has, bitmap_set
+from tcpcore.base.bitmap cimport bitmap_check, bitmap_clear, bitmap_set
 from tcpcore.base.chunk_list cimport (
     CHUNK_BYTES, CHUNK_ENTRIES, chunk_append, chunk_drop, chunk_drop_all, chunk_peek, chunks_left,
 )

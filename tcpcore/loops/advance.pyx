@@ -4,9 +4,10 @@ Not here: what a timeout means (tcp/timeouts), nor the order (components/timer_w
 Invariant: timers armed while one fires are seen in the same pass if they are due.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
+from tcpcore.base.chunk_list cimport ChunkList, chunk_peek
 from tcpcore.base.prefetch cimport likely, prefetch
 from tcpcore.records.action cimport E_DEAD, Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count_n
@@ -20,7 +21,7 @@ from tcpcore.components.listeners cimport (
     LISTENER_OPEN, Burst, Listener, burst_update, listener_at, listener_burst,
 )
 from tcpcore.components.syn_policy cimport Pressure, policy_burst, policy_synack_retries
-from tcpcore.components.timer_wheel cimport wheel_ahead, wheel_pop
+from tcpcore.components.timer_wheel cimport wheel_ahead, wheel_near, wheel_near_list, wheel_pop
 from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, destroy, remove_connection, save_state, save_state_hashed,
 )
@@ -28,10 +29,8 @@ from tcpcore.loops.passive cimport pressure_on
 from tcpcore.loops.state cimport tcb_hash
 from tcpcore.loops.timers cimport arm, later_tick
 
-cdef struct AheadHash:
-    # the hash of a TCB's 4-tuple, computed while its flow table head is prefetched
-    uint32_t ref
-    uint32_t hash
+cdef enum:
+    MOST_AHEAD = 8            # timers of one tick that timers_ahead looks at; prefetch_timers sees the others
 
 
 cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, int64_t now,
@@ -107,9 +106,64 @@ cdef inline void prefetch_timers(EngineState* eng, AheadHash* ahead, uint32_t tu
     flow_ahead_first(&eng.flows, ahead[(turn + 4) & 15].hash)
 
 
-cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
-    """Fire what is due at or before now, in order, while `rows` has room. Returns the rows written."""
+cdef inline void timer_ahead(EngineState* eng, TimersAhead* ahead, int stage, uint32_t ref) noexcept nogil:
+    """One stage, but for the first, for one timer."""
+    cdef Tcb* tcb = &eng.pool.blocks[ref - 1]
+    cdef uint32_t at = ref & (TIMERS_KEPT - 1)
+    if stage == 1:
+        prefetch(tcb)
+    elif stage == 2:
+        ahead.hashes[at].ref = ref
+        ahead.hashes[at].hash = tcb_hash(eng, tcb)
+        ahead.generations[at] = tcb.generation
+        flow_ahead_head(&eng.flows, ahead.hashes[at].hash)
+        if tcb.state != TIME_WAIT:
+            if eng.knobs.tcp_timestamps:
+                prefetch(&eng.pool.stamps[ref - 1])
+            if tcb.bits & B_COLD:
+                prefetch(&eng.pool.colds[ref - 1])
+    elif ahead.hashes[at].ref == ref:
+        flow_ahead_first(&eng.flows, ahead.hashes[at].hash)
+
+
+cdef void timers_ahead(EngineState* eng, TimersAhead* ahead, int stage, int64_t limit) noexcept nogil:
+    """A stage of prefetching for the timers due by tick `limit`: as prefetch_timers, but across ticks."""
+    cdef int64_t tick = ahead.asked[stage]
+    cdef const ChunkList* entries
+    cdef uint32_t ref, i
+    if tick < eng.wheel.clock:
+        tick = eng.wheel.clock
+    ahead.asked[stage] = limit
+    while True:
+        tick = wheel_near(&eng.wheel, tick, limit)
+        if tick < 0:
+            break
+        entries = wheel_near_list(&eng.wheel, tick)
+        if stage == 0:
+            prefetch(&eng.wheel.pool.words[entries.first])
+            continue
+        for i in range(MOST_AHEAD):
+            ref = chunk_peek(&eng.wheel.pool, entries, i)
+            if ref == 0:
+                break
+            timer_ahead(eng, ahead, stage, ref)
+
+
+cdef inline const AheadHash* kept_hash(const EngineState* eng, const TimersAhead* far, uint32_t ref,
+                                       const AheadHash* near) noexcept nogil:
+    """The hash that timers_ahead has kept for this TCB, if there is one that is still true; else `near`."""
+    cdef uint32_t at = ref & (TIMERS_KEPT - 1)
+    if far.hashes[at].ref == ref and far.generations[at] == eng.pool.blocks[ref - 1].generation:
+        return &far.hashes[at]
+    return near
+
+
+cdef inline Py_ssize_t fire_due(EngineState* eng, int64_t now, Segment* rows, int64_t* times, int64_t since,
+                                const TimersAhead* far, Py_ssize_t room) noexcept nogil:
+    """advance_to and advance_timed, whose `times` and `far` the compiler knows to be NULL or not."""
+    cdef const AheadHash* known
     cdef Py_ssize_t written = 0
+    cdef uint32_t more
     cdef int64_t when, limit = now // TICK_NS
     cdef uint32_t ref, turn = 0
     cdef AheadHash ahead[16]
@@ -119,7 +173,28 @@ cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssiz
         if ref == 0:
             break
         prefetch_timers(eng, ahead, turn)
-        written += fire(eng, ref - 1, &ahead[turn & 15], when * TICK_NS, rows + written)
+        known = &ahead[turn & 15]
+        if far != NULL and known.ref != ref:
+            known = kept_hash(eng, far, ref, known)
+        more = fire(eng, ref - 1, known, when * TICK_NS, rows + written)
+        if times != NULL and more:
+            times[written] = when * TICK_NS if when * TICK_NS > since else since
+        written += more
         turn += 1
     count_n(&eng.counters, Mib.OutSegs, written)
     return written
+
+
+cdef Py_ssize_t advance_to(EngineState* eng, int64_t now, Segment* rows, Py_ssize_t room) noexcept nogil:
+    """Fire what is due at or before now, in order, while `rows` has room. Returns the rows written."""
+    return fire_due(eng, now, rows, NULL, 0, NULL, room)
+
+
+cdef Py_ssize_t advance_timed(EngineState* eng, int64_t now, Segment* rows, int64_t* times, int64_t since,
+                              TimersAhead* far, Py_ssize_t room) noexcept nogil:
+    """advance_to that also writes when each row was emitted (ns) to `times`.
+
+    That is its timer's deadline, but not before `since`, the time of the call before: what falls due at once
+    has a deadline that is rounded down to a tick.
+    """
+    return fire_due(eng, now, rows, times, since, far, room)

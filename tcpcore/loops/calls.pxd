@@ -5,15 +5,15 @@ from tcpcore.records.info cimport Info
 from tcpcore.records.segment cimport Segment
 from tcpcore.loops.state cimport EngineState
 
+cdef enum:
+    MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
+
 cdef enum Call:
     CALL_SEND = 0
     CALL_RECV = 1
     CALL_SHUTDOWN = 2
     CALL_CLOSE = 3
     CALL_ABORT = 4
-
-cdef enum:
-    MAX_QUEUED = 1 << 30      # bytes unacknowledged and queued: half the number space is for the window test
 
 cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n,
                            const uint32_t* nbytes, uint32_t* taken, int64_t now, Segment* rows) noexcept nogil

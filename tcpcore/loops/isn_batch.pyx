@@ -39,6 +39,7 @@ cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t 
 cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
                          int64_t now, Py_ssize_t at) noexcept nogil:
     """Fill isns and ts_offsets from index `at` on for n <= SIPHASH_BATCH 4-tuples, where they are hashes."""
+    eng.isn_shift = 0
     if isn_hashes(&eng.isn):
         isn_many(&eng.isn, first, last, n, now, eng.isns + at)
     if eng.knobs.tcp_timestamps == 1:

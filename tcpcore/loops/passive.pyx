@@ -142,7 +142,7 @@ cdef inline uint32_t choose_iss(EngineState* eng, const Segment* seg, Py_ssize_t
     if policy_pauses(&eng.knobs) and eng.cookies.rule == COOKIE_FREEBSD:
         return cookie_make(&eng.cookies, seg, now)
     if isn_hashes(&eng.isn) and numbers >= 0:
-        return eng.isns[numbers]
+        return eng.isns[numbers] + eng.isn_shift
     return isn_make(&eng.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
 
 

@@ -36,17 +36,21 @@ cdef inline void ahead_newest(EngineState* eng, Py_ssize_t i) noexcept nogil:
     prefetch(tcb_or_any(eng, eng.candidates[i]))
 
 
-cdef inline void ahead_candidate(EngineState* eng, const Segment* seg, Py_ssize_t i) noexcept nogil:
-    """Prefetch the candidate: the newest TCB if it is the segment's, else the next one; chains are short."""
-    cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
-    cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones where it is not this one
-    cdef uint32_t slot, cold = (tcb.bits & B_COLD) != 0         # of the newest TCB, mostly the candidate
-    eng.candidates[i] = (eng.candidates[i] & ~other) | (tcb.next & other)
-    slot = eng.candidates[i] - (eng.candidates[i] != 0)
+cdef inline void ahead_records(EngineState* eng, uint32_t slot, uint32_t cold) noexcept nogil:
+    """Prefetch the TCB in this slot, its timestamps and, if `cold` is 1 and not 0, its cold record."""
     prefetch(&eng.pool.blocks[slot])
     if eng.knobs.tcp_timestamps:
         prefetch(&eng.pool.stamps[slot])
     prefetch(&eng.pool.colds[slot & -cold])
+
+
+cdef inline void ahead_candidate(EngineState* eng, const Segment* seg, Py_ssize_t i) noexcept nogil:
+    """Prefetch the candidate: the newest TCB if it is the segment's, else the next one; chains are short."""
+    cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
+    cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones where it is not this one
+    cdef uint32_t cold = (tcb.bits & B_COLD) != 0         # of the newest TCB, mostly the candidate
+    eng.candidates[i] = (eng.candidates[i] & ~other) | (tcb.next & other)
+    ahead_records(eng, eng.candidates[i] - (eng.candidates[i] != 0), cold)
 
 
 cdef inline void start_ahead(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:

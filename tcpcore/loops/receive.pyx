@@ -6,42 +6,23 @@ Invariant: a batch of n segments does what n batches of one do. Segments are jud
 was looked up ahead is checked again when its turn comes (docs/adr/0002-batch-hazard.md).
 """
 
-from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport likely
 from tcpcore.records.action cimport E_REOPEN, E_START_OVER, Action
-from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count, count_n
+from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport ACK, RST, SYN, is_unicast
-from tcpcore.records.tcb cimport (
-    B_ORPHAN, B_PASSIVE, CLOSED, ESTABLISHED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
-    T_TIME_WAIT, Tcb,
-)
 from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
 from tcpcore.tcp.output cimport emit_answering_rst
-from tcpcore.tcp.predict cimport (
-    PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
-    PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_segment,
-)
-from tcpcore.tcp.rto cimport tick_up
 from tcpcore.tcp.steps cimport segment_arrives
-from tcpcore.components.events cimport EV_ESTABLISHED, EV_TIME_WAIT, events_add
-from tcpcore.components.flow_table cimport flow_differs, flow_find_segment, flow_hash_batch
-from tcpcore.components.listeners cimport (
-    LISTENER_OPEN, Listener, accept_queue_full, listener_at, listener_find,
-)
-from tcpcore.components.tcb_pool cimport pool_ahead
-from tcpcore.loops.apply cimport (
-    PriorState, apply_action, begin_action, count_change, destroy, join_accept_queue, remove_connection,
-    save_state_hashed,
-)
+from tcpcore.components.flow_table cimport flow_hash_batch
+from tcpcore.components.listeners cimport listener_find
+from tcpcore.loops.apply cimport apply_action, begin_action, remove_connection
 from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.passive cimport open_half
-from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead, tcb_or_any
-from tcpcore.loops.reuse cimport note_time_wait
-from tcpcore.loops.state cimport STRIDE, handle_at
-from tcpcore.loops.timers cimport arm, stop_timer
+from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead
+from tcpcore.loops.state cimport STRIDE
 
 
 cdef bint is_martian(const Segment* seg) noexcept nogil:
@@ -89,74 +70,6 @@ cdef uint32_t arrives_unconnected(EngineState* eng, const Segment* seg, uint32_t
     return act.n_rows
 
 
-cdef inline uint32_t find_connection(const EngineState* eng, const Segment* seg, uint32_t hash,
-                                     uint32_t candidate) noexcept nogil:
-    """The TCB (slot + 1) with this segment's 4-tuple, 0 none.
-
-    The candidate that was prefetched is right if it is not CLOSED and still has the 4-tuple: no two have it.
-    """
-    cdef const Tcb* tcb = tcb_or_any(eng, candidate)
-    if candidate and flow_differs(tcb, seg) == 0 and tcb.state != CLOSED:
-        return candidate
-    return flow_find_segment(&eng.flows, hash, seg)
-
-
-cdef inline bint fast_path_applies(EngineState* eng, const Tcb* tcb) noexcept nogil:
-    """Whether nothing outside the TCB could make the state machine decide otherwise than the fast path."""
-    cdef const Listener* listener
-    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
-        listener = listener_at(&eng.listeners, tcb.listener)
-        return listener.state == LISTENER_OPEN and not accept_queue_full(listener)
-    if tcb.state == FIN_WAIT_1:
-        return eng.counts[TIME_WAIT] + eng.time_wait_like < eng.knobs.tcp_max_tw_buckets
-    return True
-
-
-cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash,
-                               int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil:
-    """Whether the fast path knew this segment; then all that apply_action does has been done for it."""
-    cdef Tcb* tcb = &eng.pool.blocks[slot]
-    cdef PriorState prior
-    cdef Predicted outcome
-    cdef uint32_t timeout
-    if not fast_path_applies(eng, tcb):
-        return False
-    save_state_hashed(&prior, tcb, hash)
-    outcome = predict_segment(tcb, &eng.pool.colds[slot], &eng.pool.stamps[slot], seg, &eng.knobs, now,
-                              &eng.counters, rows, &timeout)
-    n_rows[0] = 0
-    if outcome == PREDICT_NOT:
-        return False
-    eng.predicted += 1
-    if outcome == PREDICT_ACCEPTED:
-        join_accept_queue(eng, slot, &prior, now)
-        stop_timer(eng, slot)
-    elif outcome == PREDICT_OPENED:
-        n_rows[0] = 1
-        events_add(&eng.events, handle_at(eng, slot), now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
-        stop_timer(eng, slot)
-    elif outcome == PREDICT_PEER_CLOSED:
-        n_rows[0] = 1
-    elif outcome == PREDICT_BOTH_CLOSED:
-        n_rows[0] = 1
-        arm(eng, slot, T_REXMT, tick_up(now) + timeout)
-    elif outcome == PREDICT_FIN_ACKED:
-        if tcb.bits & B_ORPHAN:
-            arm(eng, slot, T_FIN_WAIT_2, tick_up(now) + timeout)
-        else:
-            stop_timer(eng, slot)
-    elif outcome == PREDICT_TIME_WAIT:
-        n_rows[0] = 1
-        arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
-        note_time_wait(eng, slot, now)
-        events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
-    else:
-        destroy(eng, slot, &prior, NoCause, 0, now)
-        return True
-    count_change(eng, tcb, &prior)
-    return True
-
-
 cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash,
                                 int64_t now, Segment* rows) noexcept nogil:
     """Have the state machine judge a segment for the TCB in this slot. Returns the rows written."""
@@ -190,18 +103,6 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
         remove_connection(eng, slot, NoCause, now)
         return arrives_unconnected(eng, seg, hash, now, rows)
     return act.n_rows
-
-
-cdef uint32_t arrives(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t candidate, int64_t now,
-                      Segment* rows) noexcept nogil:
-    """Judge one segment. Returns the rows written, two at most."""
-    cdef uint32_t ref = find_connection(eng, seg, hash, candidate), n_rows
-    if ref == 0:
-        pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
-        return arrives_unconnected(eng, seg, hash, now, rows)
-    if eng.predicting and try_fast_path(eng, ref - 1, seg, hash, now, rows, &n_rows):
-        return n_rows
-    return arrives_connected(eng, ref - 1, seg, hash, now, rows)
 
 
 cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,

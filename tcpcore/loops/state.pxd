@@ -69,8 +69,10 @@ cdef struct EngineState:
     Py_ssize_t batch_n
     Py_ssize_t isn_first      # isns and ts_offsets are those of isn_count segments from this one on
     Py_ssize_t isn_count
+    uint32_t isn_shift        # what the ISN clock has gained since isns were computed, 0 but in play()
     uint32_t isns[STRIDE]
     uint32_t ts_offsets[STRIDE]
+    Segment* arriving         # [STRIDE] segments of a timed batch (loops/play), untouched until there is one
 
 # What derive_key makes of the seed; a component that needs 128 bits takes the next number as well.
 cdef enum KeyPurpose:

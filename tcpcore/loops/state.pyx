@@ -3,7 +3,7 @@
 Also the one random allowance that spans connections, that of challenge ACKs.
 """
 
-from tcpcore.base.arena cimport arena_touched_around
+from tcpcore.base.arena cimport arena_map_sparse, arena_touched, arena_touched_around, arena_unmap
 from tcpcore.base.prefetch cimport PREDICTION
 from tcpcore.base.siphash cimport derive_key, siphash24_1
 from tcpcore.components.events cimport events_bytes, events_free
@@ -36,8 +36,10 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
     if eng.eviction_scope == EVICT_PER_BUCKET:
         queues = SYNCACHE_BUCKETS
     pause_init(&eng.pause)
-    return (flow_init(&eng.flows, eng.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
-                      derive_key(seed, KEY_FLOWS + 1))
+    eng.arriving = <Segment*>arena_map_sparse(STRIDE * sizeof(Segment))
+    return (eng.arriving != NULL
+            and flow_init(&eng.flows, eng.pool.blocks, capacity, derive_key(seed, KEY_FLOWS),
+                          derive_key(seed, KEY_FLOWS + 1))
             and wheel_init(&eng.wheel, eng.pool.blocks, capacity)
             and range_pool_init(&eng.ranges, capacity)
             and listeners_init(&eng.listeners)
@@ -47,6 +49,7 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
 
 cdef void state_free(EngineState* eng) noexcept nogil:
     """Give the memory of every component back."""
+    arena_unmap(eng.arriving, STRIDE * sizeof(Segment))
     events_free(&eng.events)
     ports_free(&eng.ports)
     eviction_free(&eng.eviction)
@@ -62,6 +65,7 @@ cdef size_t state_bytes(const EngineState* eng) noexcept nogil:
     return (pool_bytes(&eng.pool) + flow_bytes(&eng.flows) + wheel_bytes(&eng.wheel)
             + range_pool_bytes(&eng.ranges) + listeners_bytes(&eng.listeners) + ports_bytes(&eng.ports)
             + eviction_bytes(&eng.eviction) + events_bytes(&eng.events)
+            + arena_touched(eng.arriving, STRIDE * sizeof(Segment))
             + arena_touched_around(eng, sizeof(EngineState)))
 
 

@@ -8,7 +8,7 @@ import inspect
 import numpy as np
 import pytest
 
-from tcpcore import Engine, Flag, segments
+from tcpcore import OP, Engine, Flag, OpKind, segments
 
 LOCAL, PEER = 0x0A000001, 0x0A000002
 NOW = 10**6
@@ -32,6 +32,17 @@ class Scene:
         synacks = eng.receive(segments(HALF_OPEN, **clients, flags=S), 0)
         self.acks = segments(HALF_OPEN, **clients, flags=A, seq=1, ack=synacks["seq"] + np.uint32(1))
         eng.receive(self.acks[:QUEUED], NOW)
+
+    def ops(self):
+        """A timed batch: a segment, a connection taken, text sent, an open."""
+        rows = np.zeros(4, OP)
+        rows["at"] = NOW
+        rows["kind"] = [OpKind.SEGMENT, OpKind.ACCEPT, OpKind.SEND, OpKind.CONNECT]
+        rows["conn"] = [0, self.web, self.conns[1], 0]
+        rows["arg"] = 20
+        rows["seg"] = segments(4, **self.from_peer, seq=100, ack=self.next, flags=A, wnd=900)
+        rows["seg"]["dst"][3], rows["seg"]["src"][3] = PEER, 0
+        return rows
 
     def seen(self):
         eng = self.eng
@@ -77,6 +88,8 @@ def call(eng, name, arguments):
     return member(**arguments) if callable(member) else member
 
 
+#: Arguments that a call writes to.
+WRITTEN = ("out", "ops", "at_out")
 PUBLIC = [name for name in dir(Engine) if not name.startswith("_")]
 METHODS = [name for name in PUBLIC if callable(getattr(Engine, name))]
 
@@ -105,7 +118,10 @@ VALUES = {
     "rport": lambda s: np.full(4, 7, np.uint16),
     "laddr": lambda s: s.from_peer["dst"].copy(),
     "lport": lambda s: s.from_peer["dport"].copy(),
+    "ops": lambda s: s.ops(),
+    "until": lambda s: NOW,
     "out": lambda s: segments(32),
+    "at_out": lambda s: np.zeros(32, np.int64),
 }
 
 

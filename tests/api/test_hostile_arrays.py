@@ -18,6 +18,7 @@ from tests.api.every_call import (
     EXAMPLE,
     METHODS,
     NOW,
+    WRITTEN,
     Number,
     Scene,
     arguments_of,
@@ -39,7 +40,7 @@ def test_out_shares_memory_with_no_other_argument(name, key, other):
     scene = Scene()
     arguments = arguments_of(scene, name)
     value, out = arguments[key], arguments["out"]
-    if key == "segs" and other in ("wider", "strided", "memoryview"):
+    if key in ("segs", "ops", "at_out") and other in ("wider", "strided", "memoryview"):
         other = "same"
     if other == "wider":
         value = value.astype(np.int64)
@@ -60,7 +61,7 @@ COPIED = [("connect", "sport"), ("connect", "isn"), ("connect", "rcv_buf")]
 
 @pytest.mark.parametrize("name", [name for name in METHODS if sum(one == name for one, _ in ARRAYS) > 1])
 def test_arguments_that_are_only_read_may_share_memory(name):
-    keys = [key for one, key in ARRAYS if one == name and key != "out"]
+    keys = [key for one, key in ARRAYS if one == name and key not in WRITTEN]
     for one, two in itertools.combinations(keys, 2):
         results = []
         for share in (True, False):
@@ -84,10 +85,10 @@ def test_the_engines_own_memory_as_an_argument(name, key):
         scene = Scene()
         arguments = arguments_of(scene, name)
         view = np.frombuffer(scene.eng.blocks, arguments[key].dtype, 4)
-        arguments[key] = view.copy() if copied and key != "out" else view
+        arguments[key] = view.copy() if copied and key not in WRITTEN else view
         results.append(scene.outcome(name, arguments))
     assert results[0] == results[1]
-    assert key != "out" or results[0][0][0] is ValueError
+    assert key not in WRITTEN or results[0][0][0] is ValueError
 
 
 # --- arrays that lie --------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ def unaligned(value):
 @each_array
 def test_an_unusual_array_is_used_or_refused(name, key, change):
     got, expected, before = results_with(name, key, change)
-    if key in ("segs", "out"):
+    if key in ("segs", *WRITTEN):
         assert got[0][0] in (TypeError, ValueError) and key in got[0][1] and got[1] == before
     else:
         assert got == expected
@@ -170,10 +171,10 @@ def read_only(value):
 
 
 @each_array
-def test_only_out_must_be_writable(name, key):
+def test_only_what_is_written_must_be_writable(name, key):
     got, expected, before = results_with(name, key, read_only)
-    if key == "out":
-        assert got[0][0] is ValueError and "out" in got[0][1] and got[1] == before
+    if key in WRITTEN:
+        assert got[0][0] is ValueError and key in got[0][1] and got[1] == before
     else:
         assert got == expected
 
@@ -205,6 +206,6 @@ def test_out_is_measured_after_the_last_conversion(name):
         with contextlib.suppress(BufferError):
             memory.clear()
 
-    arguments["now"] = Number(NOW, shrink)
+    arguments["until" if name == "play" else "now"] = Number(NOW, shrink)
     scene.outcome(name, arguments)
     assert len(memory) == 40 * 32

@@ -29,6 +29,7 @@ from benchmarks.sections.threads import Script, together
 from benchmarks.sections.workloads import IN_THE_SYSTEM
 from benchmarks.sides import POLICIES, ClientSide, Flood, Mixed, ServerSide
 from benchmarks.table import Row, Target, count, parsed_count
+from benchmarks.timed import LAST, WAYS, Timed
 from tcpcore import State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,13 @@ def test_memory_keeps_its_limits():
         pair = EnginePair(1_000_000, **knobs)
         Lifecycle(pair).open()
         assert target.met(bytes_per_connection(pair))
+
+
+@pytest.mark.parametrize("timestamps", [0, 1])
+def test_timed_batches_live_whole_lives(timestamps):
+    timed = Timed(3 * N, tcp_timestamps=timestamps)
+    assert set(timed.cycle()) == {*WAYS, *LAST}
+    assert timed.engine.counters["InSegs"] == 2 * 3 * 3 * N and timed.engine.check() == []
 
 
 @pytest.mark.parametrize("timestamps", [0, 1])

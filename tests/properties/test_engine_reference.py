@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tcpcore import Config, Engine, Flag, State, format_segments, segments
+from tcpcore import OP, Config, Engine, Flag, OpKind, State, format_segments, segments
 from tests.reference.engine import ReferenceEngine
 
 MS = 1_000_000
@@ -289,6 +289,44 @@ class EngineAndReference(RuleBasedStateMachine):
             self.deliver(self.segment({**line, "flags": first, "length": length}), 1)
             if whole:
                 self.deliver(self.segment({**line, "flags": SYN | ACK, "length": 0}), 1)
+
+    # -- several of all that, each at its own time
+
+    def op(self, data, kind):
+        """A row of a timed batch, but for its time."""
+        row = np.zeros(1, OP)
+        row["kind"] = kind
+        if kind == OpKind.SEGMENT:
+            row["seg"] = self.segment(data.draw(lines))
+        elif kind == OpKind.CONNECT:
+            row["seg"] = segments(1, dst=PEER, dport=7, sport=data.draw(st.sampled_from(ACTIVE))[1],
+                                  src=data.draw(st.sampled_from([0, LOCAL])))
+        elif kind == OpKind.ACCEPT:
+            row["conn"] = data.draw(st.sampled_from(self.listeners))[0]
+        else:
+            row["conn"] = (self.some(data) or [0])[0]
+            row["arg"] = data.draw(st.sampled_from([0, 1, 100, 1460, 5000, 70_000]))
+        return row
+
+    @precondition(lambda self: self.conns and self.listeners)
+    @rule(data=st.data(), kinds=st.lists(st.sampled_from([OpKind.SEGMENT] * 4 + list(OpKind)), max_size=6),
+          rest=pauses)
+    def play(self, data, kinds, rest):
+        ops = np.concatenate([np.zeros(0, OP), *(self.op(data, kind) for kind in kinds)]).astype(OP)
+        for i in range(len(ops)):
+            self.now += data.draw(pauses)
+            ops["at"][i] = self.now
+        self.now += rest
+        theirs = ops.copy()
+        for mine, its in self.listeners:
+            theirs["conn"][(ops["kind"] == OpKind.ACCEPT) & (ops["conn"] == mine)] = its
+        rows, times = self.engine.play(ops, self.now)
+        reference_rows, reference_times, results = self.reference.play(theirs, self.now)
+        assert ops["result"].tolist() == results
+        assert times.tolist() == reference_times
+        made = ops["result"][np.isin(ops["kind"], [OpKind.CONNECT, OpKind.ACCEPT])].tolist()
+        self.conns += [handle for handle in made if handle and handle not in self.conns]
+        self.compare(rows, joined(reference_rows))
 
     # -- the clock
 

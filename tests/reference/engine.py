@@ -15,7 +15,7 @@ import zlib
 
 import numpy as np
 
-from tcpcore import Config, State
+from tcpcore import SEGMENT, Config, OpKind, State
 from tests.reference.arrival import Arrival
 from tests.reference.closing import Closing
 from tests.reference.connection import (
@@ -206,6 +206,48 @@ class ReferenceEngine(Arrival, Closing, Sending):
         while len(self.rows) < ADVANCE_ROWS and (conn := self.first_due()) and conn.entry[0] * MS <= now:
             self.fire(conn, conn.entry[0])
         return self.sent()
+
+    def play(self, ops, until):
+        """The loop that a timed batch stands for; rows, their times, and the results."""
+        said, times, results = [], [], []
+
+        def say(rows, at):
+            said.append(rows)
+            times.extend([at] * len(rows))
+
+        def advance(now):
+            since = self.clock
+            while (conn := self.first_due()) and conn.entry[0] * MS <= now:
+                at = conn.entry[0] * MS
+                self.fire(conn, conn.entry[0])
+                say(self.sent(), max(at, since))
+            self.at(now)
+
+        for row in ops:
+            at, kind, conn, arg = (row[name].item() for name in ("at", "kind", "conn", "arg"))
+            advance(at)
+            result, rows = 0, None
+            if kind == OpKind.SEGMENT:
+                rows = self.receive(np.array([row["seg"]], SEGMENT), at)
+            elif kind == OpKind.CONNECT:
+                seg = row["seg"]
+                conns, rows = self.connect(seg["dst"].item(), seg["dport"].item(), at,
+                                           src=seg["src"].item() or None, sport=seg["sport"].item() or None)
+                result = conns[0].item()
+            elif kind == OpKind.ACCEPT:
+                self.at(at)
+                result = next(iter(self.accept(conn, 1).tolist()), 0)
+            elif kind == OpKind.RECV:
+                taken, rows = self.recv([conn], None if arg == 2**32 - 1 else arg, at)
+                result = taken[0].item()
+            elif kind == OpKind.SEND:
+                rows = self.send([conn], arg, at)
+            else:
+                rows = getattr(self, OpKind(kind).name.lower())([conn], at)
+            results.append(result)
+            say(self.sent() if rows is None else rows, at)
+        advance(until)
+        return said, times, results
 
     def fire(self, conn, at):
         which = "side" if conn.side and conn.side[0] <= at else "main"
