@@ -32,7 +32,7 @@ from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, S
 from tcpcore.records.tcb cimport (
     B_COLD, CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Cold, Tcb,
 )
-from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
+from tcpcore.components.events cimport events_drain
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, Listener, accept_queue_length, listener_at, listener_open,
@@ -60,7 +60,7 @@ from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.receive cimport receive_batch
 from tcpcore.loops.state cimport (
     KEY_COOKIES, KEY_ISN, KEY_PORTS, EngineState, lookup_handle, resolve_handle, state_bytes, state_free,
-    state_init,
+    state_init, state_subscribe,
 )
 
 from tcpcore.records.knobs import KNOBS
@@ -350,7 +350,8 @@ cdef class Engine:
         if not ports_init(&eng.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
-        events_init(&eng.events, event_mask(config.events), EVENTS_BOUND)
+        if not state_subscribe(eng, event_mask(config.events)):
+            raise MemoryError(f"capacity: no address space for the events of {config.capacity} blocks")
         guard_leave(eng)
 
     def __dealloc__(self):

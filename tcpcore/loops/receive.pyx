@@ -15,7 +15,7 @@ from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count, 
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport ACK, RST, SYN
 from tcpcore.records.tcb cimport (
-    B_ORPHAN, B_PASSIVE, CLOSED, ESTABLISHED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
+    B_ORPHAN, B_PASSIVE, CLOSED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
     T_TIME_WAIT, Tcb,
 )
 from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
@@ -26,21 +26,21 @@ from tcpcore.tcp.predict cimport (
 )
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.tcp.steps cimport segment_arrives
-from tcpcore.components.events cimport EV_ESTABLISHED, EV_TIME_WAIT, events_add
+from tcpcore.components.events cimport events_begin_call
 from tcpcore.components.flow_table cimport flow_differs, flow_find_segment, flow_hash_batch
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, Listener, accept_queue_full, listener_at, listener_find,
 )
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.loops.apply cimport (
-    PriorState, apply_action, begin_action, count_change, destroy, join_accept_queue, remove_connection,
-    save_state_hashed,
+    PriorState, apply_action, begin_action, count_change, destroy, drop_unwanted, join_accept_queue,
+    remove_connection, save_state_hashed, tell_predicted,
 )
 from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.passive cimport open_half
 from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead, tcb_or_any
 from tcpcore.loops.reuse cimport note_time_wait
-from tcpcore.loops.state cimport STRIDE, handle_at
+from tcpcore.loops.state cimport STRIDE
 from tcpcore.loops.timers cimport arm, stop_timer
 
 
@@ -131,12 +131,13 @@ cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* s
     if outcome == PREDICT_NOT:
         return False
     eng.predicted += 1
+    if eng.events.mask:
+        tell_predicted(eng, slot, outcome, now)
     if outcome == PREDICT_ACCEPTED:
         join_accept_queue(eng, slot, &prior, now)
         stop_timer(eng, slot)
     elif outcome == PREDICT_OPENED:
         n_rows[0] = 1
-        events_add(&eng.events, handle_at(eng, slot), now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
         stop_timer(eng, slot)
     elif outcome == PREDICT_PEER_CLOSED:
         n_rows[0] = 1
@@ -152,7 +153,6 @@ cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* s
         n_rows[0] = 1
         arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
         note_time_wait(eng, slot, now)
-        events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
     else:
         destroy(eng, slot, &prior, NoCause, 0, now)
         return True
@@ -181,6 +181,7 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
         act.listening = listener_find(&eng.listeners, seg.dst, seg.dport) != 0
     save_state_hashed(&prior, tcb, hash)
     segment_arrives(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, &act)
+    drop_unwanted(eng, &act)
     apply_action(eng, slot, &prior, &act, now)
     if act.effects & E_REOPEN:
         count(&eng.counters, Mib.TWRecycled)
@@ -211,6 +212,7 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
                               Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
+    events_begin_call(&eng.events)
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
