@@ -47,8 +47,8 @@ handles = st.sampled_from([1 << 32, 1 << 32 | 7, 2 << 32, 2 << 32 | 7])
     steps=st.lists(st.one_of(st.tuples(handles, st.sampled_from([8, 10])), st.none()), max_size=60),
 )
 def test_once_a_call(kinds, bound, call, steps):
-    """Of what may repeat a connection has one a call, also when the calls are counted from the beginning again,
-    and also where the one was lost."""
+    """Of what may repeat a connection has one a call, also when the calls are counted from the beginning
+    again, and also where the one was lost."""
     queue = EventQueue([kind.name.lower() for kind in kinds], bound)
     model = ReferenceEvents(kinds, bound)
     if kinds:

@@ -1,9 +1,10 @@
 """The engine against the reference: the same calls and segments, and the same results after each step.
 
 Rows byte for byte, `info` of every handle ever seen, populations, gauges, counters, causes, events,
-deadlines; and the engine's own `check()`. Peers are half polite: a segment is made from where the connection stands, usually
-what an ordinary peer would send next, and else a little (or a window) beside it. The clocks of ISN and
-timestamps and the peers' numbers start at the wrap. Batches are split at random for one of the two.
+deadlines; and the engine's own `check()`. Peers are half polite: a segment is made from where the connection
+stands, usually what an ordinary peer would send next, and else a little (or a window) beside it. The clocks
+of ISN and timestamps and the peers' numbers start at the wrap. Batches are split at random for one of the
+two.
 """
 
 import numpy as np
