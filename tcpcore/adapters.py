@@ -153,7 +153,7 @@ class Host:
         for handle, _, listener, kind, cause, _ in self.engine.events().tolist():
             connection = self._connections.get(handle)
             if kind == _ESTABLISHED and listener:
-                self._connections[handle] = Connection(self, handle, None)
+                self._connections[handle] = Connection(self, handle, None, listener)
                 self._listeners[listener]._ready += 1
                 self._listeners[listener]._serve()
             elif connection is not None:
@@ -190,19 +190,24 @@ class Listener:
         if n:
             self._ready -= n
             for handle in self.host.engine.accept(self.number, n).tolist():
-                connection = self.host._connections.get(handle) or Connection(self.host, handle, None)
+                connection = self.host._connections[handle]
+                connection._queued_for = None
+                if connection._ended:
+                    del self.host._connections[handle]
                 self.host._end(self._waiting.popleft(), connection)
 
 
 class Connection:
     """What an application holds: lengths in and out. `error` is the cause's name once it is lost."""
 
-    __slots__ = ("error", "handle", "host", "_drain", "_eof", "_opening", "_queued", "_reader")
+    __slots__ = ("error", "handle", "host", "_drain", "_ended", "_eof", "_opening", "_queued", "_queued_for",
+                 "_reader")
 
-    def __init__(self, host, handle, opening):
+    def __init__(self, host, handle, opening, queued_for=None):
         self.host, self.handle, self.error = host, handle, None
         self._opening, self._reader, self._drain = opening, None, []
-        self._eof, self._queued = False, False
+        self._queued_for = queued_for                 # listener, until it is accepted
+        self._ended = self._eof = self._queued = False
 
     def send(self, nbytes):
         """Queue so many bytes."""
@@ -262,9 +267,13 @@ class Connection:
             self._queued = False
             self._release()
         else:
-            del self.host._connections[self.handle]
+            self._ended = True
+            if self._queued_for is None:
+                del self.host._connections[self.handle]
             if kind == _LOST:
                 self.error = Cause(cause).name
+                if self._opening is not None:         # nobody has it: nobody else will let it go
+                    self.close()
                 self._fail()
             else:
                 self._release()

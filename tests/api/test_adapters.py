@@ -32,7 +32,7 @@ def whole(net, until):
         host.engine.advance(until)
         assert host.engine.check() == []
         assert host.engine.gauges()["blocks_used"] == 0
-        assert host._connections == {} and host._wake_at is None or host.engine.next_timer() is None
+        assert host._connections == {} and host.engine.next_timer() is None
 
 
 def transfers(loss, n=50):
@@ -113,6 +113,8 @@ def test_a_refused_connection_is_an_error():
         return env.now
 
     assert env.run(env.process(ask())) == 2 * MS
+    env.run()
+    whole(net, env.now)
 
 
 def test_without_a_port_there_is_no_connection():
@@ -158,6 +160,33 @@ def test_a_reset_ends_every_wait():
     env.process(serve())
     env.run(env.process(ask()))
     assert len(said) == 3
+
+
+def test_a_connection_that_died_in_the_accept_queue_is_accepted_with_its_error():
+    env = simpy.Environment()
+    net = simpy_network(env, MS)
+    server, client = net.host("10.0.0.1"), net.host("10.0.0.2")
+    listener = server.listen(80)
+
+    def ask():
+        conn = yield client.connect("10.0.0.1", 80)
+        conn.send(10)
+        yield conn.drained()
+        conn.abort()
+
+    def serve():
+        yield env.timeout(100 * MS)
+        conn = yield listener.accept()
+        assert conn.error == "ResetByPeer"
+        assert (yield conn.recv()) == 10              # what came before is there
+        with pytest.raises(ConnectionError, match="ResetByPeer"):
+            yield conn.recv()
+        conn.close()
+
+    env.process(ask())
+    env.run(env.process(serve()))
+    env.run()
+    whole(net, env.now)
 
 
 def test_simpy_must_count_nanoseconds():
