@@ -140,9 +140,9 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
     """RFC 9293 3.10.7.4, eighth: the peer sends no more. True: an ACK is owed, which the caller sends (or,
     with auto_close, our FIN)."""
     tcb.rcv_nxt += 1
-    act.effects |= E_EOF
     act.ranges.n = 0
     act.ranges.has_fin = 0
+    act.effects |= E_EOF
     if tcb.state == ESTABLISHED:
         tcb.state = LAST_ACK if tcb.bits & B_AUTO_CLOSE else CLOSE_WAIT
     elif tcb.state == FIN_WAIT_1:
