@@ -32,7 +32,7 @@ from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
-from tcpcore.components.events cimport EVENTS_BOUND, events_drain, events_init
+from tcpcore.components.events cimport events_drain
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
 from tcpcore.components.listeners cimport (
     Listener, accept_queue_length, listener_at, listener_open, open_listener,
@@ -64,7 +64,7 @@ from tcpcore.loops.play cimport (
 )
 from tcpcore.loops.receive cimport receive_batch
 from tcpcore.loops.state cimport (
-    KEY_COOKIES, KEY_ISN, KEY_PORTS, lookup_handle, state_bytes, state_free, state_init,
+    KEY_COOKIES, KEY_ISN, KEY_PORTS, lookup_handle, state_bytes, state_free, state_init, state_subscribe,
 )
 from tcpcore.border cimport (
     apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
@@ -278,7 +278,8 @@ cdef class Engine:
         if not ports_init(&eng.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
-        events_init(&eng.events, event_mask(config.events), EVENTS_BOUND)
+        if not state_subscribe(eng, event_mask(config.events)):
+            raise MemoryError(f"capacity: no address space for the events of {config.capacity} blocks")
         guard_leave(eng)
 
     def __dealloc__(self):
@@ -814,7 +815,7 @@ cdef class Engine:
         """Do a timed batch: segments that arrive and the application's calls, each at its own time.
 
         For each row, in order, ``advance(at)`` and then the call that the row is, at ``at``; at last
-        ``advance(until)``. docs/semantics.md, section 12, has the details.
+        ``advance(until)``. docs/semantics.md, section 13, has the details.
 
         Parameters
         ----------

@@ -22,7 +22,8 @@ from tcpcore.knob_types import address, choice, flag, number, port_range, subset
 __all__ = ["EVENTS", "MAX_WINDOW", "UNLIMITED", "Knobs"]
 
 UNLIMITED: Final = 2**31 - 1  # INT_MAX, Linux's own word for "no limit"
-EVENTS: Final = ("opened", "established", "accepted", "closed", "lost", "refused", "time_wait")
+EVENTS: Final = ("opened", "established", "accepted", "closed", "lost", "refused", "time_wait",
+                 "readable", "eof", "writable")
 MAX_WINDOW: Final = 65535 << 14  # RFC 7323 2.3
 
 _MAX_MS: Final = 2**30 - 1  # two of them added stay within the 2**31 ticks a deadline may be ahead

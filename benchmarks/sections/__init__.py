@@ -18,6 +18,7 @@ SECTIONS = {
     "pair": ("pairs", "pairs"),
     "flood": ("flood", "floods"),
     "threads": ("threads", "threads"),
+    "simpy": ("adapters", "balancer"),
     "loadgen": ("workloads", "workloads"),
     "references": ("references", "references"),
     "peers": ("references", "peers"),

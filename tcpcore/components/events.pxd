@@ -1,6 +1,7 @@
 # The event queue: what the embedder subscribed to, in the order in which it happened. It is bounded, and
 # always drained as a whole, so its memory is a plain array: it doubles up to the bound, then the newest
 # events are lost and counted. EVENT, the numpy dtype, is derived from the struct.
+# READABLE and WRITABLE may come again and again: of each, a connection has one a call at most.
 #
 #   0     8   16        20    21     22     24
 #   |conn |at |listener |kind |cause |state |        two bytes of padding at the end
@@ -27,6 +28,14 @@ cdef enum EventCode:
     EV_LOST = 5               # ended otherwise
     EV_REFUSED = 6            # never had a TCB
     EV_TIME_WAIT = 7
+    EV_READABLE = 8           # unread text: none before, some now
+    EV_EOF = 9                # the peer's FIN came in order
+    EV_WRITABLE = 10          # queued text: some before, none now, all of it acknowledged
+
+# What was told last of the connection in one slot.
+cdef struct LastTold:
+    uint32_t generation       # of that connection
+    uint32_t call             # Events.call, with a bit for READABLE and one for WRITABLE
 
 cdef struct Events:
     Event* queue
@@ -35,11 +44,16 @@ cdef struct Events:
     uint32_t bound
     uint32_t mask             # bit k: events of kind k are wanted
     uint64_t lost
+    LastTold* last            # a place for each slot, NULL where neither READABLE nor WRITABLE is wanted
+    uint32_t capacity         # places
+    uint32_t call             # number of the call under way, the two low bits 0
 
-cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept nogil
+cdef bint events_init(Events* events, uint32_t mask, uint32_t bound, uint32_t capacity) noexcept nogil
 cdef void events_free(Events* events) noexcept nogil
 cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
                         uint8_t cause, uint8_t state) noexcept nogil
+cdef void events_restart_calls(Events* events) noexcept nogil
+cdef bint events_first(Events* events, uint64_t conn, uint8_t kind) noexcept nogil
 cdef size_t events_bytes(const Events* events) noexcept nogil
 cdef Py_ssize_t events_take(Events* events, Event* to, Py_ssize_t room) noexcept nogil
 cdef object events_drain(Events* events)
@@ -54,3 +68,18 @@ cdef inline void events_add(Events* events, uint64_t conn, int64_t at, uint32_t 
     """Queue the event if its kind is wanted; costs one test if not."""
     if events_wanted(events, kind):
         events_append(events, conn, at, listener, kind, cause, state)
+
+
+cdef inline void events_add_once(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
+                                 uint8_t state) noexcept nogil:
+    """Queue a READABLE or WRITABLE of this connection, unless this call has had one."""
+    if events_wanted(events, kind) and events_first(events, conn, kind):
+        events_append(events, conn, at, listener, kind, 0, state)
+
+
+cdef inline void events_begin_call(Events* events) noexcept nogil:
+    """A new call: READABLE and WRITABLE may be told again."""
+    if events.last != NULL:
+        events.call += 4
+        if events.call == 0:
+            events_restart_calls(events)

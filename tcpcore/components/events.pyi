@@ -13,5 +13,8 @@ class EventKind(IntEnum):
     LOST = 5
     REFUSED = 6
     TIME_WAIT = 7
+    READABLE = 8
+    EOF = 9
+    WRITABLE = 10
 
 def event_mask(kinds: Iterable[str]) -> int: ...

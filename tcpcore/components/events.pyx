@@ -1,7 +1,8 @@
 """The event queue and its numpy dtype.
 
 It does not decide what an event is: the loops add them, and the mask says which kinds are kept. An event that
-does not fit is counted in `lost`, never dropped silently.
+does not fit is counted in `lost`, never dropped silently. Nor does it know what a call is: whoever adds an
+event that may repeat says when the next call begins (events_begin_call).
 """
 
 from enum import IntEnum
@@ -12,6 +13,8 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
 
+from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.records.handle cimport handle_generation, handle_slot
 from tcpcore.records.tcb cimport CLOSED, ESTABLISHED, TIME_WAIT
 
 from tcpcore.records.dtypes import struct_dtype
@@ -32,6 +35,9 @@ class EventKind(IntEnum):
     LOST = EV_LOST
     REFUSED = EV_REFUSED
     TIME_WAIT = EV_TIME_WAIT
+    READABLE = EV_READABLE
+    EOF = EV_EOF
+    WRITABLE = EV_WRITABLE
 
 
 cdef Event _event
@@ -40,16 +46,24 @@ cdef Event _event
 EVENT = struct_dtype(<Event[:1]>&_event, sizeof(Event))
 
 
-cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept nogil:
-    """An empty queue for at most `bound` events of the kinds in `mask`; takes no memory yet."""
+cdef bint events_init(Events* events, uint32_t mask, uint32_t bound, uint32_t capacity) noexcept nogil:
+    """An empty queue for at most `bound` events of the kinds in `mask`, of connections in slots below
+    `capacity`; takes no memory yet. False when memory is refused."""
     memset(events, 0, sizeof(Events))
     events.mask = mask
     events.bound = bound
+    events.capacity = capacity
+    if not mask & (1 << EV_READABLE | 1 << EV_WRITABLE):
+        return True
+    events.last = <LastTold*>arena_map(<size_t>capacity * sizeof(LastTold))
+    events.call = 4
+    return events.last != NULL
 
 
 cdef void events_free(Events* events) noexcept nogil:
     """Give the memory back."""
     free(events.queue)
+    arena_unmap(events.last, <size_t>events.capacity * sizeof(LastTold))
     memset(events, 0, sizeof(Events))
 
 
@@ -87,9 +101,29 @@ cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t list
     event._pad0 = 0
 
 
+cdef void events_restart_calls(Events* events) noexcept nogil:
+    """Count calls from the beginning, 2**30 calls later: what was told in the old ones is forgotten."""
+    memset(events.last, 0, <size_t>events.capacity * sizeof(LastTold))
+    events.call = 4
+
+
+cdef bint events_first(Events* events, uint64_t conn, uint8_t kind) noexcept nogil:
+    """Whether this connection has not been told READABLE, or WRITABLE, in this call; from now on it has."""
+    cdef LastTold* last = &events.last[handle_slot(conn)]
+    cdef uint32_t bit = 1 if kind == EV_READABLE else 2
+    if last.generation != handle_generation(conn) or last.call >> 2 != events.call >> 2:
+        last.generation = handle_generation(conn)
+        last.call = events.call
+    if last.call & bit:
+        return False
+    last.call |= bit
+    return True
+
+
 cdef size_t events_bytes(const Events* events) noexcept nogil:
-    """Allocated bytes."""
-    return events.allocated * sizeof(Event)
+    """Allocated bytes of the queue, and touched ones of what was told last."""
+    return (events.allocated * sizeof(Event)
+            + arena_touched(events.last, <size_t>events.capacity * sizeof(LastTold)))
 
 
 cdef Py_ssize_t events_take(Events* events, Event* to, Py_ssize_t room) noexcept nogil:

@@ -2,6 +2,7 @@
 #
 #   begin_action    an empty Action, with what the state machine may know of the rest of the engine
 #   save_state      what the counts need to know of the TCB before it is changed
+#   drop_unwanted   what nobody subscribed to is no effect
 #   apply_action    timers, counts, queues, events, or the end of the connection
 #
 # Inline is what most segments need: a TCB that stays, in a state that no queue counts. The rest is in
@@ -16,6 +17,7 @@ from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
     B_COLD, B_FULL_SOCKET, B_ORPHAN, LINGERING, SYN_RECEIVED, TIME_WAIT, Cold, Tcb, in_set,
 )
+from tcpcore.tcp.predict cimport Predicted
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.range_pool cimport range_pool_at
 from tcpcore.loops.state cimport EngineState
@@ -39,6 +41,7 @@ cdef void destroy_half_open(EngineState* eng, uint32_t slot, const PriorState* p
 cdef void remove_connection(EngineState* eng, uint32_t slot, uint8_t cause, int64_t now) noexcept nogil
 cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior, Action* act,
                         int64_t now) noexcept nogil
+cdef void tell_predicted(EngineState* eng, uint32_t slot, Predicted outcome, int64_t now) noexcept nogil
 cdef void refuse(EngineState* eng, uint8_t cause, uint32_t listener, int64_t now) noexcept nogil
 
 
@@ -104,6 +107,11 @@ cdef inline void update_live(EngineState* eng, uint32_t slot, const PriorState* 
         keep_ranges(eng, slot, act)
     set_timers(eng, slot, act, now)
     count_change(eng, &eng.pool.blocks[slot], prior)
+
+
+cdef inline void drop_unwanted(const EngineState* eng, Action* act) noexcept nogil:
+    """Take E_READABLE, E_EOF and E_WRITABLE out of the effects where nobody subscribed to them."""
+    act.effects &= eng.effects_wanted
 
 
 cdef inline void apply_action(EngineState* eng, uint32_t slot, const PriorState* prior, Action* act,

@@ -5,7 +5,11 @@ Invariant: a TCB leaves the flow table, the ports, the timers and the gauges tog
 """
 
 
-from tcpcore.records.action cimport E_ACCEPT, E_DEAD, E_OPENED, E_REOPEN, E_START_OVER
+from libc.stdint cimport uint64_t
+
+from tcpcore.records.action cimport (
+    E_ACCEPT, E_DEAD, E_EDGES, E_EOF, E_OPENED, E_READABLE, E_REOPEN, E_START_OVER, E_WRITABLE,
+)
 from tcpcore.records.counters cimport (
     CauseEmbryonicReset, CauseListenerClosed, CauseSynQueueEvicted, CauseSynQueueExpired, Mib, NoCause,
     count,
@@ -14,8 +18,12 @@ from tcpcore.records.tcb cimport (
     B_EPHEMERAL, B_HELD, B_MATURE, B_PASSIVE, B_QUEUED, CLOSED, CLOSE_WAIT, ESTABLISHED,
 )
 from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.predict cimport (
+    PREDICT_BOTH_CLOSED, PREDICT_OPENED, PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT,
+)
 from tcpcore.components.events cimport (
-    EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_REFUSED, EV_TIME_WAIT, events_add,
+    EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, EV_TIME_WAIT, EV_WRITABLE,
+    events_add, events_add_once,
 )
 from tcpcore.components.flow_table cimport flow_remove
 from tcpcore.components.listeners cimport (
@@ -122,6 +130,32 @@ cdef void destroy_half_open(EngineState* eng, uint32_t slot, const PriorState* p
     destroy(eng, slot, prior, cause, error, now)
 
 
+cdef void tell_edges(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
+    """Tell what this segment meant to the application, between `established` and the end."""
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    cdef uint64_t conn = handle_at(eng, slot)
+    if act.effects & E_READABLE:
+        events_add_once(&eng.events, conn, now, tcb.listener, EV_READABLE, tcb.state)
+    if act.effects & E_EOF:
+        events_add(&eng.events, conn, now, tcb.listener, EV_EOF, 0, tcb.state)
+    if act.effects & E_WRITABLE:
+        events_add_once(&eng.events, conn, now, tcb.listener, EV_WRITABLE, tcb.state)
+
+
+cdef void tell_predicted(EngineState* eng, uint32_t slot, Predicted outcome, int64_t now) noexcept nogil:
+    """Tell what the fast path did, where neither join_accept_queue nor destroy does. A call of its own: the
+    fast path is inlined where segments arrive, and with these lines it would not be."""
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    cdef uint64_t conn = handle_at(eng, slot)
+    if outcome == PREDICT_OPENED:
+        events_add(&eng.events, conn, now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
+    elif outcome == PREDICT_PEER_CLOSED or outcome == PREDICT_BOTH_CLOSED:
+        events_add(&eng.events, conn, now, tcb.listener, EV_EOF, 0, tcb.state)
+    elif outcome == PREDICT_TIME_WAIT:
+        events_add(&eng.events, conn, now, tcb.listener, EV_EOF, 0, TIME_WAIT)
+        events_add(&eng.events, conn, now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
+
+
 cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior, Action* act,
                         int64_t now) noexcept nogil:
     """Carry out an action that ends the connection, changes a queue, tells an event or is a challenge."""
@@ -138,6 +172,8 @@ cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior
         else:
             if half_open:
                 join_accept_queue(eng, slot, prior, now)
+            if act.effects & E_EDGES:
+                tell_edges(eng, slot, act, now)
             destroy(eng, slot, prior, act.cause, act.error, now)
         return
     if act.effects & (E_REOPEN | E_START_OVER):
@@ -150,6 +186,8 @@ cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior
     elif act.effects & E_OPENED:
         events_add(&eng.events, handle_at(eng, slot), now, 0, EV_ESTABLISHED, 0, tcb.state)
     update_live(eng, slot, prior, act, now)
+    if act.effects & E_EDGES:
+        tell_edges(eng, slot, act, now)
     if tcb.state == TIME_WAIT and prior.state != TIME_WAIT:
         note_time_wait(eng, slot, now)
         events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)

@@ -22,7 +22,9 @@ from tcpcore.components.syncookie cimport (
     CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
 )
 from tcpcore.components.tcb_pool cimport pool_take
-from tcpcore.loops.apply cimport PriorState, apply_action, begin_action, enqueue, refuse, save_state
+from tcpcore.loops.apply cimport (
+    PriorState, apply_action, begin_action, drop_unwanted, enqueue, refuse, save_state,
+)
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
 from tcpcore.loops.passive cimport buffer_for, fill_passive_tuple, own_buffer
 
@@ -134,5 +136,6 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
     open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
                 cookie_buffer(eng, listener, told), &act)
     enqueue(eng, slot, now)
+    drop_unwanted(eng, &act)
     apply_action(eng, slot, &prior, &act, now)
     return act.n_rows

@@ -19,6 +19,7 @@ from tcpcore.records.op cimport (
 )
 from tcpcore.records.segment cimport SYN, is_unicast
 from tcpcore.records.tcb cimport B_COLD, TICK_NS, Tcb
+from tcpcore.components.events cimport events_begin_call
 from tcpcore.components.flow_table cimport flow_ahead_head, flow_differs, flow_hash_batch
 from tcpcore.components.isn cimport isn_clock
 from tcpcore.components.listeners cimport LISTENER_OPEN, listener_at
@@ -320,6 +321,7 @@ cdef Py_ssize_t play_stretch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t un
             return i
         rows = out.rows + out.written
         if likely(kind == OP_SEGMENT):
+            events_begin_call(&eng.events)
             more = arrives(eng, &eng.arriving[i], eng.hashes[i], eng.candidates[i], at, rows)
             op.result = 0
             # both, as a branch would cost more: there is space for two rows

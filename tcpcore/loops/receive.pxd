@@ -7,22 +7,23 @@ from libc.stdint cimport int64_t, uint32_t
 from tcpcore.records.counters cimport NoCause
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
-    B_ORPHAN, B_PASSIVE, CLOSED, ESTABLISHED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT,
-    T_TIME_WAIT, Tcb,
+    B_ORPHAN, B_PASSIVE, CLOSED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT, T_TIME_WAIT,
+    Tcb,
 )
 from tcpcore.tcp.predict cimport (
     PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
     PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_segment,
 )
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.events cimport EV_ESTABLISHED, EV_TIME_WAIT, events_add
 from tcpcore.components.flow_table cimport flow_differs, flow_find_segment
 from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, accept_queue_full, listener_at
 from tcpcore.components.tcb_pool cimport pool_ahead
-from tcpcore.loops.apply cimport PriorState, count_change, destroy, join_accept_queue, save_state_hashed
+from tcpcore.loops.apply cimport (
+    PriorState, count_change, destroy, join_accept_queue, save_state_hashed, tell_predicted,
+)
 from tcpcore.loops.pipeline cimport tcb_or_any
 from tcpcore.loops.reuse cimport note_time_wait
-from tcpcore.loops.state cimport EngineState, handle_at
+from tcpcore.loops.state cimport EngineState
 from tcpcore.loops.timers cimport arm, stop_timer
 
 cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
@@ -72,12 +73,13 @@ cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* s
     if outcome == PREDICT_NOT:
         return False
     eng.predicted += 1
+    if eng.events.mask:
+        tell_predicted(eng, slot, outcome, now)
     if outcome == PREDICT_ACCEPTED:
         join_accept_queue(eng, slot, &prior, now)
         stop_timer(eng, slot)
     elif outcome == PREDICT_OPENED:
         n_rows[0] = 1
-        events_add(&eng.events, handle_at(eng, slot), now, 0, EV_ESTABLISHED, 0, ESTABLISHED)
         stop_timer(eng, slot)
     elif outcome == PREDICT_PEER_CLOSED:
         n_rows[0] = 1
@@ -93,7 +95,6 @@ cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* s
         n_rows[0] = 1
         arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
         note_time_wait(eng, slot, now)
-        events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_TIME_WAIT, 0, TIME_WAIT)
     else:
         destroy(eng, slot, &prior, NoCause, 0, now)
         return True

@@ -16,9 +16,10 @@ from tcpcore.records.segment cimport ACK, RST, SYN, is_unicast
 from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
 from tcpcore.tcp.output cimport emit_answering_rst
 from tcpcore.tcp.steps cimport segment_arrives
+from tcpcore.components.events cimport events_begin_call
 from tcpcore.components.flow_table cimport flow_hash_batch
 from tcpcore.components.listeners cimport listener_find
-from tcpcore.loops.apply cimport apply_action, begin_action, remove_connection
+from tcpcore.loops.apply cimport apply_action, begin_action, drop_unwanted, remove_connection
 from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.passive cimport open_half
 from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead
@@ -91,6 +92,7 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
         act.listening = listener_find(&eng.listeners, seg.dst, seg.dport) != 0
     save_state_hashed(&prior, tcb, hash)
     segment_arrives(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, &act)
+    drop_unwanted(eng, &act)
     apply_action(eng, slot, &prior, &act, now)
     if act.effects & E_REOPEN:
         count(&eng.counters, Mib.TWRecycled)
@@ -109,6 +111,7 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
                               Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
+    events_begin_call(&eng.events)
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)

@@ -4,7 +4,7 @@
 # decides what a segment means: that is the state machine (tcp/).
 # Invariants, walked by invariants.pyx: counts[s] TCBs are in state s; a TCB is in the flow table unless it
 # is CLOSED; every half-open entry is counted by its listener.
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 
 from tcpcore.records.counters cimport Counters
@@ -41,6 +41,7 @@ cdef struct EngineState:
     Ports ports
     RangePool ranges
     Events events
+    uint8_t effects_wanted    # Effect bits that are carried out: all but the edges nobody subscribed to
     Counters counters
     uint64_t counts[N_STATES]     # TCBs by state; LISTEN: open listeners; CLOSED is not used
     uint64_t half_open        # SYN-RECEIVED that came from LISTEN
@@ -84,6 +85,7 @@ cdef enum KeyPurpose:
     KEY_BUCKETS = 11
 
 cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil
+cdef bint state_subscribe(EngineState* eng, uint32_t kinds) noexcept nogil
 cdef void state_free(EngineState* eng) noexcept nogil
 cdef size_t state_bytes(const EngineState* eng) noexcept nogil
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,

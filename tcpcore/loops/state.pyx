@@ -6,7 +6,10 @@ Also the one random allowance that spans connections, that of challenge ACKs.
 from tcpcore.base.arena cimport arena_map_sparse, arena_touched, arena_touched_around, arena_unmap
 from tcpcore.base.prefetch cimport PREDICTION
 from tcpcore.base.siphash cimport derive_key, siphash24_1
-from tcpcore.components.events cimport events_bytes, events_free
+from tcpcore.records.action cimport E_EDGES, E_EOF, E_READABLE, E_WRITABLE
+from tcpcore.components.events cimport (
+    EVENTS_BOUND, EV_EOF, EV_READABLE, EV_WRITABLE, events_bytes, events_free, events_init, events_wanted,
+)
 from tcpcore.components.flow_table cimport flow_bytes, flow_find, flow_free, flow_init
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
 from tcpcore.components.ports cimport ports_bytes, ports_free
@@ -45,6 +48,20 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
             and listeners_init(&eng.listeners)
             and (eng.eviction_scope == EVICT_NEVER
                  or eviction_init(&eng.eviction, eng.pool.blocks, capacity, queues)))
+
+
+cdef bint state_subscribe(EngineState* eng, uint32_t kinds) noexcept nogil:
+    """Have events of these kinds (a bit for each) told; False when memory is refused."""
+    eng.effects_wanted = ~E_EDGES
+    if not events_init(&eng.events, kinds, EVENTS_BOUND, eng.pool.capacity):
+        return False
+    if events_wanted(&eng.events, EV_READABLE):
+        eng.effects_wanted |= E_READABLE
+    if events_wanted(&eng.events, EV_EOF):
+        eng.effects_wanted |= E_EOF
+    if events_wanted(&eng.events, EV_WRITABLE):
+        eng.effects_wanted |= E_WRITABLE
+    return True
 
 
 cdef void state_free(EngineState* eng) noexcept nogil:

@@ -18,6 +18,10 @@ cdef enum Effect:
     E_DEAD = 0x04             # the connection is over; `cause`, `error` say how
     E_REOPEN = 0x08           # TIME-WAIT ends, the SYN goes to the listener with ISS = `iss`
     E_START_OVER = 0x10       # TIME-WAIT ends, the SYN is judged as if there had been no connection
+    E_READABLE = 0x20         # text came in order where nothing was unread
+    E_EOF = 0x40              # the peer's FIN came in order
+    E_WRITABLE = 0x80         # the last byte that the application queued was acknowledged
+    E_EDGES = 0xE0            # these three: they change nothing, and are for whoever subscribed to them
 
 cdef struct Action:
     # in: what the state machine must know and the TCB does not hold

@@ -7,7 +7,7 @@
 from libc.stdint cimport uint32_t
 
 from tcpcore.base.seq cimport seq_le, seq_lt
-from tcpcore.records.action cimport E_DEAD, E_OPENED
+from tcpcore.records.action cimport E_DEAD, E_OPENED, E_WRITABLE
 from tcpcore.records.counters cimport Mib, NoCause, count
 from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, SYN_TEXT_DROPPED
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, SYN, seg_end, seg_len
@@ -130,6 +130,9 @@ cdef void acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
                        Action* act) noexcept nogil:
     """SND.UNA moves: take an RTT sample, restart or stop the resend timer (RFC 6298 5.2, 5.3)."""
     cdef uint32_t sample = 0
+    cdef uint32_t text = tcb.snd_una + (1 if tcb.bits & B_SYN_UNACKED else 0)
+    if tcb.bits & B_COLD and seq_lt(text, cold.snd_end) and seq_le(cold.snd_end, seg.ack):
+        act.effects |= E_WRITABLE
     tcb.snd_una = seg.ack
     tcb.retries = 0
     tcb.bits &= ~B_SYN_UNACKED

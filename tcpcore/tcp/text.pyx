@@ -5,7 +5,7 @@
 # Not here: the range pool that the ranges live in, and SACK blocks, which are not sent.
 # Invariant: whatever was taken or is owed an answer leaves with an ACK or a delayed-ACK timer.
 from tcpcore.base.seq cimport seq_le, seq_lt, seq_min
-from tcpcore.records.action cimport E_ACCEPT, E_OPENED, OP_ARM, OP_CANCEL
+from tcpcore.records.action cimport E_ACCEPT, E_EOF, E_OPENED, E_READABLE, OP_ARM, OP_CANCEL
 from tcpcore.records.counters cimport Mib, count, count_n
 from tcpcore.records.knobs cimport ACCEPT_RFC, ACCEPT_TRIM
 from tcpcore.records.out_of_order cimport (
@@ -13,7 +13,7 @@ from tcpcore.records.out_of_order cimport (
 )
 from tcpcore.records.segment cimport FIN, SYN
 from tcpcore.records.tcb cimport (
-    B_AUTO_CLOSE, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2,
+    B_AUTO_CLOSE, B_COLD, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2,
     LAST_ACK, T_DELACK, in_set,
 )
 from tcpcore.tcp.cold cimport use_cold
@@ -87,7 +87,7 @@ cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
         tcb.rcv_nxt = ranges_take(act.ranges, tcb.rcv_nxt)
         fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
     count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
-    deliver_text(tcb, cold, knobs, tcb.rcv_nxt - was, fin)
+    deliver_text(tcb, cold, knobs, act, tcb.rcv_nxt - was, fin)
     if fin:
         return eighth_fin(tcb, cold, knobs, now, act)
     return gap or ack_due_now(tcb, cold, knobs, act)  # a gap filled is acknowledged at once (RFC 5681 4.2)
@@ -103,9 +103,12 @@ cdef void keep_out_of_order(uint32_t left, uint32_t right, bint fin, Action* act
     count(act.counters, Mib.TCPOFOQueue)
 
 
-cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, uint32_t nbytes, bint fin) noexcept nogil:
+cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, uint32_t nbytes,
+                       bint fin) noexcept nogil:
     """Text in order: to the application at once, or into the buffer, whose window it narrows. On Linux a
     FIN in the buffer keeps the window's right edge where it is."""
+    if nbytes and (knobs.auto_read or not tcb.bits & B_COLD or cold.unread == 0):
+        act.effects |= E_READABLE                     # with auto_read each text is unread for a moment
     if knobs.auto_read or not (nbytes or (fin and knobs.fin_fills_buffer)):
         return
     use_cold(tcb, cold)
@@ -139,6 +142,7 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
     tcb.rcv_nxt += 1
     act.ranges.n = 0
     act.ranges.has_fin = 0
+    act.effects |= E_EOF
     if tcb.state == ESTABLISHED:
         tcb.state = LAST_ACK if tcb.bits & B_AUTO_CLOSE else CLOSE_WAIT
     elif tcb.state == FIN_WAIT_1:
@@ -174,7 +178,7 @@ cdef bint take_syn_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
     tcb.rcv_nxt = ranges_take(act.ranges, was)
     fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
     count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
-    deliver_text(tcb, cold, knobs, tcb.rcv_nxt - was, fin)
+    deliver_text(tcb, cold, knobs, act, tcb.rcv_nxt - was, fin)
     if fin:
         return eighth_fin(tcb, cold, knobs, now, act)
     return tcb.rcv_nxt != was

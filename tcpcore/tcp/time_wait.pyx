@@ -6,7 +6,7 @@
 # TIME-WAIT is MAY-2 of RFC 9293 3.6.1. TIME-WAIT ends by the timer (timeouts.pyx), by a RST unless
 # tcp_rfc1337, or by that SYN.
 from tcpcore.base.seq cimport seq_le, seq_lt
-from tcpcore.records.action cimport E_REOPEN, E_START_OVER, OP_CANCEL
+from tcpcore.records.action cimport E_EOF, E_REOPEN, E_START_OVER, OP_CANCEL
 from tcpcore.records.counters cimport CauseResetByPeer, NoCause, count_n
 from tcpcore.records.knobs cimport TIME_WAIT_LINUX, TIME_WAIT_RFC
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, RST, SYN, seg_end, seg_len
@@ -191,6 +191,7 @@ cdef void in_time_wait_like(Tcb* tcb, Cold* cold, const Segment* seg, const Knob
         return
     if seg.flags & FIN and seg_end(seg) == tcb.rcv_nxt + 1:
         tcb.rcv_nxt += 1
+        act.effects |= E_EOF
         if tcb.bits & B_TS and seg.opts & OPT_TS:
             set_ts_recent(act.stamp, seg, now)
         emit_ack(tcb, cold, knobs, now, act)

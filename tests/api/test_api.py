@@ -408,9 +408,10 @@ def test_events_tell_what_was_asked_for_and_are_drained():
     told = eng.events()
     assert told.dtype == EVENT
     assert [(EventKind(event["kind"]).name, event["at"]) for event in told] == [
-        ("OPENED", 5), ("ESTABLISHED", 5), ("ACCEPTED", 5), ("CLOSED", 8), ("OPENED", 9), ("REFUSED", 9)]
-    assert (told["conn"][:4] == conns[0]).all() and (told["listener"][:4] == web).all()
-    assert told["conn"][5] == 0 and told["cause"][5] and not told["cause"][:5].any()
+        ("OPENED", 5), ("ESTABLISHED", 5), ("ACCEPTED", 5), ("EOF", 6), ("CLOSED", 8),
+        ("OPENED", 9), ("REFUSED", 9)]
+    assert (told["conn"][:5] == conns[0]).all() and (told["listener"][:5] == web).all()
+    assert told["conn"][6] == 0 and told["cause"][6] and not told["cause"][:6].any()
     assert len(eng.events()) == 0 and eng.counters["EventsLost"] == 0
 
 

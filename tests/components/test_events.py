@@ -55,6 +55,49 @@ def test_against_a_list(kinds, bound, steps):
         assert queue.lost == model.lost
 
 
+#: A slot, a kind, and whether the slot has gone to its next connection: that may happen within a call.
+telling = st.tuples(st.sampled_from([0, 7]), st.sampled_from([8, 10]), st.sampled_from([0, 0, 1]))
+
+
+@given(
+    kinds=st.sets(st.sampled_from([EventKind.READABLE, EventKind.WRITABLE])),
+    bound=st.integers(0, 12),
+    call=st.sampled_from([4, 8, 2**32 - 8, 2**32 - 4]),
+    steps=st.lists(st.one_of(telling, st.none()), max_size=60),
+)
+def test_once_a_call(kinds, bound, call, steps):
+    """Of what may repeat a connection has one a call, also when the calls are counted from the beginning
+    again, and also where the one was lost."""
+    queue = EventQueue([kind.name.lower() for kind in kinds], bound)
+    model = ReferenceEvents(kinds, bound)
+    if kinds:
+        queue.call = call
+    told, generations = set(), {0: 1, 7: 1}
+    for at, step in enumerate(steps):
+        if step is None:
+            queue.begin_call()
+            told.clear()
+        else:
+            slot, kind, renewed = step
+            generations[slot] += renewed
+            conn = generations[slot] << 32 | slot
+            queue.add_once(conn, at, 3, kind, 4)
+            if (conn, kind) not in told:
+                model.tell(conn, at, 3, kind, 0, 4)
+            told.add((conn, kind))
+    assert queue.drain().tolist() == model.drain()
+    assert queue.lost == model.lost
+
+
+def test_memory_of_what_was_told_last():
+    """Only for those kinds, and only where it was touched."""
+    assert EventQueue(["opened", "eof"], capacity=1 << 20).nbytes == 0
+    queue = EventQueue(["readable"], capacity=1 << 20)
+    assert queue.nbytes == 0
+    queue.add_once(1 << 32 | 5, 0, 0, EventKind.READABLE, 4)
+    assert queue.nbytes == 4096 + 1024 * EVENT.itemsize
+
+
 def test_grows_to_its_bound_and_then_counts():
     queue = EventQueue(["closed"], 5000)
     assert queue.nbytes == 0
@@ -85,10 +128,11 @@ def test_dtype():
 
 def test_mask():
     assert event_mask([]) == 0
+    assert event_mask(["readable", "eof", "writable"]) == 7 << 8
     assert event_mask(["opened", "time_wait"]) == 1 << EventKind.OPENED | 1 << EventKind.TIME_WAIT
 
 
 @pytest.mark.parametrize("bad", ["Closed", "gone", 3])
 def test_unknown_kind(bad):
-    with pytest.raises(ValueError, match=r"events: expected names out of opened, .*time_wait, got"):
+    with pytest.raises(ValueError, match=r"events: expected names out of opened, .*writable, got"):
         EventQueue([bad])

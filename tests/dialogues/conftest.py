@@ -18,7 +18,6 @@ NOT_IN_THE_REFERENCE = {
     "keys": "ISNs, timestamps and ports that depend on a key cannot be computed twice independently: "
             "the reference has plain functions in their places and takes the first free port",
     "cookies": "the reference has no SYN cookies, and no numbers that could be cookies",
-    "events": "the reference keeps no ring of events",
     "arguments": "the reference does not check arguments: it is only called with good ones",
     "size": "the reference is a dictionary of objects: so many connections take it minutes",
 }  # fmt: skip

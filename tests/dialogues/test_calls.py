@@ -2,7 +2,7 @@
 
 import pytest
 
-from tcpcore import State, segments
+from tcpcore import Cause, State, segments
 from tests.dialogues.dialogue import LOCAL, LOCAL_PORT, PEER, PEER_PORT, RTT, SILENCE, SPACE
 from tests.requirements.verdicts import requirement
 
@@ -74,15 +74,13 @@ def test_status_of_what_does_not_exist_is_closed(closed):
 
 
 @requirement("SHLD-20", "MUST-47")
-@pytest.mark.engine_only("events")
 def test_reports_are_asked_for_or_not(stack, profile):
     for wanted, told in (((), []), (("lost",), ["ConnectRefused"])):
         host = stack(profile.replace(events=wanted))
         _, (syn,) = host.connect(PEER, 80, 0)
         host.receive(segments(1, src=PEER, dst=LOCAL, sport=80, dport=int(syn["sport"]), flags=20,
                               ack=(int(syn["seq"]) + 1) % SPACE), 0)  # fmt: skip
-        names = list(host.causes)
-        assert [names[event["cause"] - 1] for event in host.events()] == told
+        assert [Cause(event["cause"]).name for event in host.events()] == told
 
 
 # -- 3.9.1.1, 3.10.1: OPEN

@@ -3,20 +3,22 @@
 Two engines talk to each other and to strangers, in random order, and every call is written down. Then the
 whole conversation is told again to fresh engines: once as it was, once with each batch of segments, handles
 and openings cut at random and each `advance` squeezed through a small `out`. Rows, blocks, counters, causes,
-events and deadlines must be the same bytes.
+events and deadlines must be the same bytes; `readable` and `writable`, which come once a call, may come once
+a piece.
 """
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcpcore import SEGMENT, Config, Engine, segments
+from tcpcore import SEGMENT, Config, Engine, EventKind, segments
+from tests.reference.events import merged
 
 MS = 1_000_000
 DAY = 86_400_000 * MS
 START = (2**32 - 300) * MS             # the millisecond clocks wrap soon
 CLIENT, SERVER = 0x0A000002, 0x0A000001
-EVENTS = ("opened", "established", "accepted", "closed", "lost", "refused", "time_wait")
+EVENTS = tuple(kind.name.lower() for kind in EventKind)
 
 CONFIGS = [
     {"capacity": 32},
@@ -31,15 +33,16 @@ CONFIGS = [
 
 
 class Recorder:
-    """An engine that writes down what it is told and what it answers."""
+    """An engine that writes down what it is told, what it answers and its events."""
 
     def __init__(self, config):
-        self.engine, self.log, self.said = Engine(config), [], []
+        self.engine, self.log, self.said, self.events = Engine(config), [], [], []
         self.listener = self.conns = None
 
     def call(self, name, *args, **options):
         answer = getattr(self.engine, name)(*args, **options)
         self.log.append((name, args, options))
+        self.events.append(self.engine.events().tolist())
         rows = answer[1] if isinstance(answer, tuple) else answer
         if isinstance(rows, np.ndarray) and rows.dtype == SEGMENT:
             self.said.append(rows.tobytes())
@@ -57,8 +60,8 @@ def part(value, begin, end):
 
 
 def retell(config, log, cuts, room, predicting=True):
-    """The same calls in pieces; rows as bytes, call by call."""
-    engine, said = Engine(config), []
+    """The same calls in pieces; rows as bytes and events, call by call."""
+    engine, said, events = Engine(config), [], []
     engine._predicting = predicting
     for name, args, options in log:
         method = getattr(engine, name)
@@ -80,7 +83,8 @@ def retell(config, log, cuts, room, predicting=True):
                 answer = method(*(part(value, begin, end) for value in args), **options)
                 rows += (answer[1] if isinstance(answer, tuple) else answer).tobytes()
             said.append(rows)
-    return engine, said
+        events.append(merged(engine.events().tolist()))
+    return engine, said, events
 
 
 def seen(engine):
@@ -207,13 +211,14 @@ def conversations(draw, profiles=(Config.linux,), knobs=None):
     return config, world.client, world.server
 
 
-def told_alike(recorder, again, said):
+def told_alike(recorder, again, said, events):
     """An engine to which a conversation was told again said and became the same."""
     told = seen(recorder.engine)
     assert told["check"] == []
     for call, mine, its in zip([entry for entry in recorder.log if entry[0] not in ("listen", "accept")],
                                recorder.said, said, strict=True):
         assert mine == its, call
+    assert recorder.events == events
     for name, value in seen(again).items():
         assert value == told[name], name
 

@@ -6,7 +6,7 @@ RFC 9293 3.10.7, RFC 5961, RFC 7323 5, RFC 6191.
 
 import errno
 
-from tcpcore import State
+from tcpcore import EventKind, State
 from tests.reference.connection import (
     ACK,
     BEHIND_FIN,
@@ -43,6 +43,7 @@ class Arrival(HalfOpen, TimeWait):
             self.in_time_wait(conn, seg, now)
         else:
             self.otherwise(conn, seg, now)
+        self.tell_noted(conn)
 
     def in_no_flow(self, seg, now):
         if any(addr == 0 or addr >= INVALID_FROM for addr in (seg.src, seg.dst)):
@@ -80,7 +81,7 @@ class Arrival(HalfOpen, TimeWait):
         if config.accept_full_drops_syn and self.accept_queue_full(listener):
             self.count("ListenOverflows")
             self.count("ListenDrops")
-            return self.cause("AcceptQueueFull")
+            return self.refuse("AcceptQueueFull", listener.number)
         # "freebsd": no bucket is ever full where there are so few peers
         full = half_open > listener.backlog and config.synq_policy != "freebsd"
         if full and config.synq_policy == "evict-oldest":
@@ -89,19 +90,20 @@ class Arrival(HalfOpen, TimeWait):
         elif iss is None and full:
             self.count("TCPReqQFullDrop")
             self.count("ListenDrops")
-            return self.cause("SynQueueFull")
+            return self.refuse("SynQueueFull", listener.number)
         most = config.tcp_max_syn_backlog
         if (iss is None and config.synq_policy == "linux" and not config.tcp_syncookies
                 and most - half_open < most // 4):
             self.count("ListenDrops")
-            return self.cause("SynQueueReserve")
+            return self.refuse("SynQueueReserve", listener.number)
         conn = self.take_block(seg.dst, seg.dport, seg.src, seg.sport, listener.rcv_buf)
         if conn is None:
             self.count("ListenDrops")
             self.count("BlocksExhausted")
-            return self.cause("BlocksExhausted")
+            return self.refuse("BlocksExhausted", listener.number)
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
         conn.passive = conn.half_open = conn.young = True
+        self.tell(EventKind.OPENED, conn)
         listener.entries.append(conn)
         conn.iss = self.isn(conn, now) if iss is None else iss
         conn.snd_una = conn.iss
@@ -440,6 +442,7 @@ class Arrival(HalfOpen, TimeWait):
         conn.update_timestamp(seg, now)
         if consent:
             conn.state = State.ESTABLISHED
+            self.note(conn, EventKind.ESTABLISHED)
             conn.syn_unacked, conn.backoff = True, conn.retries
             conn.take_window(seg)
         else:
@@ -453,6 +456,8 @@ class Arrival(HalfOpen, TimeWait):
 
     def advance_una(self, conn, seg, now):
         """SND.UNA moves; whether a row was sent again."""
+        if before(add(conn.snd_una, conn.syn_unacked), conn.snd_end) and not before(seg.ack, conn.snd_end):
+            self.note(conn, EventKind.WRITABLE)
         conn.snd_una = seg.ack
         conn.retries = 0
         conn.syn_unacked = False

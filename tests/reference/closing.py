@@ -5,6 +5,7 @@ A mixin of `ReferenceEngine`. Source: docs/semantics.md section 6a; RFC 9293 3.6
 
 import errno
 
+from tcpcore import EventKind
 from tests.reference.connection import CURRENT, add, after, before, tick
 from tests.reference.data import FIN_WAIT_2
 
@@ -68,6 +69,7 @@ class Closing:
             pass
         elif seg.fin and seg.end == add(conn.rcv_nxt, 1):
             conn.rcv_nxt = seg.end
+            self.note(conn, EventKind.EOF)
             if conn.ts and seg.has_ts:
                 conn.take_timestamp(seg, now)
             self.ordinary_ack(conn, now)

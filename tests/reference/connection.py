@@ -181,6 +181,7 @@ class Connection:
     ranges: list = field(default_factory=list)       # ahead of a gap, sorted
     peer_done: bool = False          # its FIN has been taken
     delayed: int = 0                 # segments taken and not acknowledged
+    noted: set = field(default_factory=set)          # EventKind: what this segment is to tell
     # RFC 6298
     srtt: int | None = None          # us
     rttvar: int = 0

@@ -7,7 +7,7 @@ Source: docs/semantics.md sections 1, 5, 7, 8 and 9; RFC 9293 3.8, RFC 6298, RFC
 
 import errno
 
-from tcpcore import State
+from tcpcore import EventKind, State
 from tests.reference.connection import (
     ACK,
     FIN,
@@ -470,6 +470,10 @@ class Sending:
             conn.ranges = []
         taken = (conn.rcv_nxt - start) % SPACE - fin
         self.count("BytesReceived", taken)
+        if taken and not conn.unread:
+            self.note(conn, EventKind.READABLE)       # with auto_read nothing stays unread
+        if fin:
+            self.note(conn, EventKind.EOF)
         if not self.config.auto_read:
             conn.unread += taken
             conn.had_unread |= taken > 0 or (bool(fin) and bool(self.config.fin_fills_buffer))

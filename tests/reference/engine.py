@@ -4,9 +4,10 @@ Written from docs/semantics.md, RFC 9293 and recordings of a kernel, never from 
 simple that it can be checked by reading. What depends on a key cannot be reproduced independently: the ISN of
 RFC 6528, the timestamp offset and the random part of the challenge limit are callables here, `sport=None`
 takes the first free port, and a differential test avoids all of them (``isn="rfc793"``, ``tcp_timestamps=2``,
-explicit ports, no challenge limit). Not here: blocks, events, snapshots, `out=`, SYN cookies.
+explicit ports, no challenge limit). Not here: blocks, snapshots, `out=`, SYN cookies.
 
-`connection` has the records, `arrival` SEGMENT ARRIVES, `data` what is sent and the timers.
+`connection` has the records, `arrival` SEGMENT ARRIVES, `data` what is sent and the timers, `events` what is
+told.
 """
 
 import errno
@@ -15,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from tcpcore import SEGMENT, Config, OpKind, State
+from tcpcore import SEGMENT, Config, EventKind, OpKind, State
 from tests.reference.arrival import Arrival
 from tests.reference.closing import Closing
 from tests.reference.connection import (
@@ -32,6 +33,7 @@ from tests.reference.connection import (
     tick,
 )
 from tests.reference.data import ALL, Sending
+from tests.reference.events import Telling
 
 INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt", "u4"), ("rcv_nxt", "u4"),
                  ("unread", "u4"), ("retries", "u1"), ("listener", "i8")])
@@ -54,10 +56,11 @@ def handles(conns):
     return [int(conn) for conn in np.atleast_1d(np.asarray(conns, dtype=np.uint64))]
 
 
-class ReferenceEngine(Arrival, Closing, Sending):
+class ReferenceEngine(Arrival, Closing, Sending, Telling):
     def __init__(self, config=None, *, isn=None, ts_offset=None, draw=None, **knobs):
         self.config = Config(**knobs) if config is None else config.replace(**knobs)
-        self.clock = 0
+        self.clock = self.moment = 0
+        self.subscribe(self.config.events)
         self.slots = {}                # slot -> Connection, CLOSED but held ones too
         self.flows = {}                # (laddr, lport, raddr, rport) -> Connection
         self.listeners = {}            # id -> Listener
@@ -84,6 +87,11 @@ class ReferenceEngine(Arrival, Closing, Sending):
     def cause(self, name):
         self.caused[name] = self.caused.get(name, 0) + 1
 
+    def refuse(self, name, listener=0):
+        """A connection that never got a block."""
+        self.cause(name)
+        self.tell_refused(name, listener)
+
     def emit(self, **row):
         self.count("OutSegs")
         if row["flags"] & RST:
@@ -97,7 +105,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
     def at(self, now):
         if now < self.clock:
             raise ValueError(f"now: expected at least {self.clock}, got {now}")
-        self.clock = int(now)
+        self.clock = self.moment = int(now)
         return self.clock
 
     @property
@@ -130,6 +138,8 @@ class ReferenceEngine(Arrival, Closing, Sending):
 
     def die(self, conn, error, cause):
         """Out of the flow table; the block stays while somebody holds it or it waits to be accepted."""
+        self.tell_noted(conn)
+        self.tell(EventKind.LOST if cause else EventKind.CLOSED, conn, cause)
         if cause:
             self.cause(cause)
         if conn.state in CURRENT:
@@ -205,6 +215,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
         now = self.at(now)
         while len(self.rows) < ADVANCE_ROWS and (conn := self.first_due()) and conn.entry[0] * MS <= now:
             self.fire(conn, conn.entry[0])
+        self.moment = now
         return self.sent()
 
     def play(self, ops, until):
@@ -254,6 +265,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
         kind = getattr(conn, which)[1]
         setattr(conn, which, None)
         conn.first = conn.entry = None
+        self.moment = at * MS
         getattr(self, f"{kind}_timer")(conn, at * MS)
         if conn.entry is None:
             self.requeue(conn)
@@ -308,14 +320,14 @@ class ReferenceEngine(Arrival, Closing, Sending):
             lport = next((p for p in range(low, high + 1) if (laddr, p, raddr, rport) not in self.flows), -1)
             if lport < 0:
                 self.count("PortsExhausted")
-                self.cause("PortsExhausted")
+                self.refuse("PortsExhausted")
                 return 0
         iss = None
         old = self.flows.get((laddr, lport, raddr, rport))
         if old:
             if not (old.state == State.TIME_WAIT and old.ts):
                 self.count("AddressInUse")
-                self.cause("AddressInUse")
+                self.refuse("AddressInUse")
                 return 0
             if self.room() or not old.held:
                 iss = add(old.snd_nxt, 65537) or 1
@@ -323,7 +335,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
                 self.die(old, 0, None)
         if not self.room():
             self.count("BlocksExhausted")
-            self.cause("BlocksExhausted")
+            self.refuse("BlocksExhausted")
             return 0
         conn = self.take_block(laddr, lport, raddr, rport, rcv_buf)
         conn.state, conn.held = State.SYN_SENT, True
@@ -334,6 +346,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
         conn.snd_nxt = conn.snd_end = add(conn.iss, 1)
         conn.syn_at = conn.syn_timed = tick(now)
         conn.first_tsval = self.tsval(conn, now)
+        self.tell(EventKind.OPENED, conn)
         self.count("ActiveOpens")
         self.syn(conn, now)
         self.arm_syn(conn, now, self.syn_interval(0))
@@ -345,6 +358,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
         del queue[:limit]
         for conn in taken:
             conn.queued, conn.held = False, True
+            self.tell(EventKind.ACCEPTED, conn)
         return np.array([conn.handle for conn in taken], dtype=np.uint64)
 
     def living(self, conns, *columns):
@@ -456,6 +470,7 @@ class ReferenceEngine(Arrival, Closing, Sending):
 
     def receive(self, segs, now):
         now = self.at(now)
+        self.begin_call()
         for row in segs:
             self.count("InSegs")
             self.segment_arrives(Segment(row), now)

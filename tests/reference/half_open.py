@@ -5,7 +5,7 @@ A mixin of `ReferenceEngine`. Source: docs/semantics.md sections 3 and 4; RFC 92
 
 from fractions import Fraction
 
-from tcpcore import State
+from tcpcore import EventKind, State
 from tests.reference.connection import (
     ACK,
     RST,
@@ -156,6 +156,7 @@ class HalfOpen:
     def established(self, conn, seg, now):
         """The peer has acknowledged our SYN."""
         conn.state = State.ESTABLISHED
+        self.note(conn, EventKind.ESTABLISHED)
         conn.snd_una = seg.ack
         conn.take_window(seg)
         self.disarm(conn, "main")

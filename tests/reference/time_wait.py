@@ -4,18 +4,19 @@ A mixin of `ReferenceEngine`. Source: docs/semantics.md section 10; RFC 9293 3.6
 RFC 6191, RFC 1337.
 """
 
-from tcpcore import State
+from tcpcore import EventKind, State
 from tests.reference.connection import ACK, add, after, tick
 from tests.reference.data import TIME_WAIT
 
 
 class TimeWait:
     def start_time_wait(self, conn, now):
-        conn.state = State.TIME_WAIT
         self.count("ConnectionsClosed")
         if self.config.time_wait_ms == 0:
             return self.die(conn, 0, None)
         if self.enter_time_wait_table(conn, self.config.time_wait_ms):
+            conn.state = State.TIME_WAIT
+            self.note(conn, EventKind.TIME_WAIT)
             self.disarm(conn, "side")
             self.restart_time_wait(conn, now)
 
