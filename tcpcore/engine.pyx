@@ -811,8 +811,11 @@ cdef class Engine:
         return out[:written]
 
     def next_timer(self):
-        """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""
-        cdef int64_t tick = wheel_next(&self.state().wheel)
+        """A time in absolute ns, never later than the earliest live deadline; None if no timer runs.
+
+        At or before the time of the last call only if a timer is due by then (`advance` has more to do);
+        else after it, and advancing to it moves it on."""
+        cdef int64_t tick = wheel_next(&self.state().wheel, self.now // TICK_NS)
         return None if tick < 0 else tick * TICK_NS
 
     # --- 3.10.6 STATUS, and everything else that only looks ----------------------------------------
