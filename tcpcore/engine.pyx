@@ -977,6 +977,10 @@ cdef class Engine:
     def _predicted(self):
         return self.state().predicted
 
+    @property
+    def _port_looks(self):
+        return self.state().port_looks
+
     def check(self):
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""
         self.take(self.now)

@@ -12,6 +12,7 @@ from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_fir
 from tcpcore.records.counters cimport (
     CauseAddressInUse, CauseBlocksExhausted, CausePortsExhausted, Mib, NoCause, count, count_n,
 )
+from tcpcore.records.handle cimport handle_slot
 from tcpcore.records.tcb cimport (
     B_EPHEMERAL, B_HELD, B_QUEUED, B_TS, SYN_SENT, TICK_NS, TIME_WAIT, T_REXMT, Tcb,
 )
@@ -21,7 +22,8 @@ from tcpcore.components.events cimport EV_OPENED, events_add
 from tcpcore.components.flow_table cimport flow_ahead, flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
-    PortSearch, ports_begin, ports_candidate, ports_full, ports_met, ports_speculate, ports_taken,
+    PortSearch, ports_begin, ports_bound, ports_candidate, ports_full, ports_met, ports_speculate,
+    ports_taken,
 )
 from tcpcore.components.tcb_pool cimport pool_ahead, pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
@@ -92,6 +94,7 @@ cdef bint choose_port(EngineState* eng, const ConnectRequest* request, Py_ssize_
     for i in range(choice.search.first, eng.ports.size):
         choice.lport = ports_candidate(&eng.ports, choice.search, i)
         probe_port(eng, request, number, choice)
+        eng.port_looks += 1
         if choice.ref == 0 or may_replace(eng, choice.ref - 1, request.laddr, True, now):
             choice.place = <int32_t>i
             return True
@@ -226,6 +229,16 @@ cdef void hash_opens(EngineState* eng, const ConnectArgs* args, Py_ssize_t done,
         start += part
 
 
+cdef void count_named(EngineState* eng, const uint64_t* conns, Py_ssize_t n) noexcept nogil:
+    """Have the ports counted of a call that named them; no open of it asks for the counts."""
+    cdef Py_ssize_t i
+    cdef Tcb* tcb
+    for i in range(n):
+        tcb = &eng.pool.blocks[handle_slot(conns[i])]
+        if conns[i] and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+            tcb.bits |= B_EPHEMERAL
+
+
 cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssize_t n, int64_t now,
                               uint64_t* conns, Segment* rows) noexcept nogil:
     """Active opens in order, at most one row each; conns (out) gets the handles. Returns the rows written."""
@@ -245,6 +258,8 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
             conns[done + i] = connect_one(eng, &request, i, now, rows + written, &more)
             written += more
         done += part
+    if not chosen and eng.ports.n:
+        count_named(eng, conns, n)
     count_n(&eng.counters, Mib.ActiveOpens, written)
     count_n(&eng.counters, Mib.OutSegs, written)
     return written

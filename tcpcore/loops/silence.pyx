@@ -60,5 +60,5 @@ cdef void after_silence(EngineState* eng, int64_t tick) noexcept nogil:
                 and tcb.timer != T_NONE and is_overdue(tcb)
                 and tick - wheel_tick(&eng.wheel, tcb) > OLD_SAMPLE):
             tcb.deadline = <uint32_t>(tick - OLD_SAMPLE)   # which tells the round trip; the heap has the tick
-    ports_after_silence(&eng.ports, tick)
+    ports_after_silence(&eng.ports, eng.followed, tick)
     eng.followed = tick

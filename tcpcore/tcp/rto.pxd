@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
 from tcpcore.records.tcb cimport (
-    B_COLD, B_PASSIVE, B_SYN_UNACKED, OPENING, RESENT_SHIFT, TICK_NS, Cold, Tcb, in_set, ticks_from,
+    B_COLD, B_PASSIVE, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, TICK_NS, Cold, Tcb, ticks_from,
     with_highest,
 )
 from tcpcore.tcp.cold cimport use_cold
@@ -110,7 +110,7 @@ cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) n
     """The RTO before any backoff and slop, in ticks (RFC 6298 2)."""
     if (tcb.bits & B_COLD) and cold.srtt_us:
         return rto_of(cold.srtt_us, 4 * <uint64_t>cold.rttvar_us, knobs)
-    if tcb.rtt and not in_set(tcb.state, OPENING):
+    if tcb.rtt and tcb.state >= ESTABLISHED:             # before, it is a part of when the attempt began
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
         return knobs.rto_initial_ms                      # our SYN is still being resent
