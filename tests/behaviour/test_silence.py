@@ -168,3 +168,39 @@ def test_limited_answers_wherever_the_clock_stands(after):
     old = from_peer(16, 5, 1)
     both(config, ("connect", PEER, 81, 0), ("receive", from_peer(18, 9, 1), 0),
          *(("receive", old, now + ms * 10**6) for ms in (0, 1, 2, 499, 500, 501, 999, 1000)))
+
+
+@days
+def test_a_time_wait_whose_timestamp_is_old_is_replaced_at_once(days):
+    """TS.Recent is days old when TIME-WAIT begins (the FIN had no timestamp), and with it tcp_tw_reuse_delay
+    has passed; its port, the only one, can be had."""
+    engine = Engine(capacity=4, tcp_tw_reuse=1, ip_local_port_range=(5000, 5000), isn="rfc793")
+    conn, syn = engine.connect(PEER, 81, 0)
+    nxt = int(syn["seq"][0]) + 1
+    engine.receive(from_peer(18, 9, nxt, opts=8, tsval=7, tsecr=int(syn["tsval"][0])), 0)
+    now = int(days * DAY)
+    engine.close(conn, now)
+    engine.receive(from_peer(17, 10, nxt + 1), now)
+    assert engine.state_counts()[10] == 1
+    conns, rows = engine.connect(PEER, 81, now)
+    assert conns[0] and len(rows) == 1 and engine.check() == []
+    assert not engine.connect(PEER, 81, now)[0][0]
+
+
+@days
+def test_a_time_wait_is_replaced_when_it_is_old_enough_after_days(days):
+    """tcp_tw_reuse_delay of 10 days: not a ms before, also when a refusal has noted the time, and no walk."""
+    delay = 10 * 86_400_000
+    engine = Engine(capacity=4, tcp_tw_reuse=1, tcp_tw_reuse_delay=delay, time_wait_ms=2**30 - 1,
+                    ip_local_port_range=(5000, 5000), isn="rfc793")
+    start = int(days * DAY)
+    conn, syn = engine.connect(PEER, 81, start)
+    nxt = int(syn["seq"][0]) + 1
+    stamps = {"opts": 8, "tsval": 7, "tsecr": int(syn["tsval"][0])}
+    engine.receive(from_peer(18, 9, nxt, **stamps), start)
+    engine.close(conn, start)
+    engine.receive(from_peer(17, 10, nxt + 1, **stamps), start)
+    for after in (0, 5 * DAY, 8 * DAY, delay * 10**6 - 10**6):
+        assert not engine.connect(PEER, 81, start + after)[0][0]
+    assert engine._port_looks == 1
+    assert engine.connect(PEER, 81, start + delay * 10**6)[0][0]
