@@ -149,7 +149,7 @@ cdef int64_t engine_next_timer(const tcp_engine* engine) noexcept nogil:
         return TCPCORE_BAD_ARGUMENT
     if guard_enter_now(eng) != ENTERED:
         return TCPCORE_BUSY
-    tick = wheel_next(&eng.wheel)
+    tick = wheel_next(&eng.wheel, eng.now // TICK_NS)
     guard_leave(eng)
     return tick if tick < 0 else tick * TICK_NS
 

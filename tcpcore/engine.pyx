@@ -931,8 +931,13 @@ cdef class Engine:
         return room
 
     def next_timer(self):
-        """A time in absolute ns, never later than the earliest live deadline; None if no timer runs."""
-        cdef int64_t tick = wheel_next(&self.look().wheel)
+        """A time in absolute ns, never later than the earliest live deadline; None if no timer runs.
+
+        At or before the time of the last call only if a timer is due by then (`advance` has more to do);
+        else after it, and advancing to it moves it on.
+        """
+        cdef EngineState* eng = self.look()
+        cdef int64_t tick = wheel_next(&eng.wheel, eng.now // TICK_NS)
         self.leave()
         return None if tick < 0 else tick * TICK_NS
 
@@ -1126,6 +1131,10 @@ cdef class Engine:
     @property
     def _predicted(self):
         return self.state().predicted
+
+    @property
+    def _port_looks(self):
+        return self.state().port_looks
 
     def check(self):
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""

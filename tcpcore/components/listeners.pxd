@@ -10,7 +10,7 @@
 # FREE when its last half-open entry and its last unaccepted connection have gone. "Young" and "mature"
 # are Linux's words (inet_csk_reqsk_queue_young): a young entry's SYN-ACK was never resent.
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.probing cimport ProbeTable
 from tcpcore.base.ring cimport Ring, ring_at
@@ -38,7 +38,7 @@ cdef struct Listener:
 
 cdef struct Burst:
     # what a burst of timers found in a listener's queue, less those that it ended or made mature
-    uint32_t number           # 0: there was none
+    uint64_t number           # 0: there was none
     uint32_t half_open
     uint32_t young
 
@@ -63,7 +63,7 @@ cdef void listener_close(ListenerTable* table, uint16_t listener) noexcept nogil
 cdef uint16_t listener_find(const ListenerTable* table, uint32_t addr, uint16_t port) noexcept nogil
 
 cdef void half_open_removed(ListenerTable* table, uint16_t listener, bint mature) noexcept nogil
-cdef Burst* listener_burst(ListenerTable* table, uint16_t listener, uint32_t number) noexcept nogil
+cdef Burst* listener_burst(ListenerTable* table, uint16_t listener, uint64_t number) noexcept nogil
 cdef void burst_update(Burst* burst, bint gone, bint young) noexcept nogil
 cdef bint accept_queue_push(ListenerTable* table, uint16_t listener, uint32_t ref) noexcept nogil
 cdef uint32_t accept_queue_pop(ListenerTable* table, uint16_t listener) noexcept nogil

@@ -4,7 +4,6 @@ It does not decide whether a SYN may become an entry (syn_policy), nor keep the 
 Layout and invariants: listeners.pxd. The search prefers a listener's own address to "any", as bind(2) does.
 """
 
-from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
@@ -191,7 +190,7 @@ cdef void half_open_removed(ListenerTable* table, uint16_t listener, bint mature
     free_if_unused(table, listener)
 
 
-cdef Burst* listener_burst(ListenerTable* table, uint16_t listener, uint32_t number) noexcept nogil:
+cdef Burst* listener_burst(ListenerTable* table, uint16_t listener, uint64_t number) noexcept nogil:
     """The burst of this number, in which a half-open entry's timer fires; the first one notes the counts."""
     cdef Burst* burst = &table.bursts[listener - 1]
     if burst.number != number:

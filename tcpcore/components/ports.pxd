@@ -8,15 +8,20 @@
 #   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once;
 #                      search.first says where to begin
 #   ports_taken        the i-th candidate is in use: counted, and the algorithm's state moves on
-#   ports_met       a search has met a port that is in use and was not chosen here: counted from now on
+#   ports_bound     a connection got its port without a search (named by the caller, or passive): counted if
+#                      its destination has an entry
+#   ports_met       a search has met a port that is in use and not counted: counted from now on
 #   ports_full      a search has found nothing; when the first of the ports it met can be given up
 #   ports_given_up  a connection that has a counted port can be replaced from some tick on (TIME-WAIT)
 #   ports_after_silence    called every few days: a time kept in 32 bits must not grow old
-#   ports_released     the connection is gone
+#   ports_released     a connection that was counted is gone
 #
-# Invariant: a destination has an entry in `uses` exactly while its count is above 0. Where all its ports are
-# counted, none of them can be given up before its `retry`. So a search that fails costs one look, but for the
-# ports that connections got otherwise (named by the caller, or passive ones): each of them is met once.
+# Invariant: a destination has an entry in `uses` exactly while its count is above 0, which the first search
+# makes so. What is not counted was bound before. Where all its ports are counted, none of them can be given
+# up before its `retry`.
+# So a refusal is one look at the count. A walk over the range that finds nothing happens at most once in the
+# life of an entry (all that it met is counted from then on, and whatever comes is, too), which all ports must
+# leave to end it; and, where TIME-WAITs may be replaced, once for each of them that went otherwise.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
@@ -31,12 +36,15 @@ cdef enum PortRule:
     PORTS_DOUBLE_HASH = 4
     PORTS_RANDOM_INCREMENTS = 5
 
+cdef enum:
+    HAS_RETRY = 0x8000            # a bit of PortUse.odd, which is at most 32,256
+
 cdef struct PortUse:
     uint32_t laddr
     uint32_t raddr
     uint16_t count                # ports taken; 0: no entry
-    uint16_t odd                  # of those: an odd distance from the first port
-    uint32_t retry                # none can be given up before this tick (low bits, odd); 0: none at all
+    uint16_t odd                  # of those: an odd distance from the first port; and HAS_RETRY
+    uint32_t retry                # with HAS_RETRY: none can be given up before this tick; else none at all
     uint32_t offset               # as in PortSearch, kept so that it is hashed once
     uint16_t index
     uint16_t rport
@@ -63,6 +71,7 @@ cdef struct Ports:
     uint64_t drawn                # random numbers drawn so far
     uint64_t draws[SIPHASH_BATCH]     # some numbers, from number draws_from on
     uint64_t draws_from
+    uint32_t step                 # of algorithm 1, from block to block (base/block_order)
     uint32_t counter              # next_ephemeral of algorithms 3 and 5
     uint32_t* perturb             # [65536] steps of each table entry of algorithm 4 so far
     ProbeTable uses               # of PortUse, by destination
@@ -81,8 +90,17 @@ cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noex
 cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil
 cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          int64_t tick) noexcept nogil
-cdef void ports_after_silence(Ports* ports, int64_t tick) noexcept nogil
+cdef void ports_after_silence(Ports* ports, int64_t followed, int64_t tick) noexcept nogil
+cdef bint count_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                      uint16_t lport) noexcept nogil
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil
+cdef dict ports_counts(const Ports* ports)
 cdef list ports_check(const Ports* ports)
+
+
+cdef inline bint ports_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                             uint16_t lport) noexcept nogil:
+    """A connection has this port without a search. True: it is counted."""
+    return ports.n != 0 and lport - ports.low < ports.size and count_bound(ports, laddr, raddr, rport, lport)

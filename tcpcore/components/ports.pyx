@@ -11,6 +11,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.base.block_order cimport block_order, block_step
 from tcpcore.base.prefetch cimport expect, prefetch
 from tcpcore.base.probing cimport (
     probe_at, probe_bytes, probe_free, probe_grow, probe_home, probe_must_grow, probe_next, probe_remove,
@@ -63,11 +64,9 @@ cdef inline uint64_t of_destination(const Ports* ports, Tag tag, const PortSearc
 
 
 cdef uint32_t permuted(const Ports* ports, uint64_t key, uint32_t x) noexcept nogil:
-    """x < size under a keyed permutation of 0 .. size - 1.
-
-    Four Feistel rounds on the next power of four, repeated until the result is in the range (cycle walking:
-    Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002). A permutation draws without
-    repetition and without a table of what was drawn."""
+    """x < size under a keyed permutation of 0 .. size - 1: draws without repetition and without a table. Four
+    Feistel rounds on the next power of four, repeated until the result is in the range (cycle walking: Black
+    and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002)."""
     cdef uint32_t half = LEAST_HALF, left, right, turn
     while <uint32_t>1 << 2 * half < ports.size:
         half += 1
@@ -126,6 +125,11 @@ cdef inline bint grow(Ports* ports) noexcept nogil:
     return probe_grow(&ports.uses, FIRST_PLACES, sizeof(PortUse), hash_of_entry, ports)
 
 
+cdef inline uint16_t odd_of(const PortUse* use) noexcept nogil:
+    """Counted ports at an odd distance from the first."""
+    return use.odd & ~<uint16_t>HAS_RETRY
+
+
 # ---- the calls
 
 cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
@@ -141,6 +145,7 @@ cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
     ports.counter = <uint32_t>draw(ports)
     if rule == PORTS_LINUX and ports.size > 1:
         ports.size &= ~<uint32_t>1        # Linux leaves the last port of an odd range alone
+    ports.step = block_step(ports.size)
     if rule == PORTS_LINUX or rule == PORTS_DOUBLE_HASH:
         ports.perturb = <uint32_t*>arena_map(TABLE * sizeof(uint32_t))
         if ports.perturb == NULL:
@@ -186,7 +191,7 @@ cdef inline bint start_search(Ports* ports, const PortUse* use, PortSearch* sear
     search.first = 0
     if ports.rule == PORTS_LINUX:
         search.start = (search.offset + ports.perturb[search.index]) % ports.size & ~<uint32_t>1
-        if use.count - use.odd >= ports.size // 2:
+        if <uint32_t>(use.count - odd_of(use)) >= ports.size // 2:
             search.first = ports.size // 2    # one parity is used up: half of the walk can be spared
     elif ports.rule == PORTS_RANDOM:
         search.start = <uint32_t>(draw(ports) % ports.size)
@@ -219,10 +224,8 @@ cdef inline void update_state(Ports* ports, const PortSearch* search, uint32_t i
 
 cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil:
     """Prepare the first n of ports.searches, with destinations filled in, and say which port each will find.
-
-    The searches are run as if each first candidate were free, and what that did to the algorithm's state is
-    undone: the real searches, which look at the flow table, come later and find its lines prefetched.
-    """
+    They are run as if each first candidate were free, and what that did to the algorithm's state is undone:
+    the real searches, which look at the flow table, come later and find its lines prefetched."""
     cdef uint64_t first[SIPHASH_BATCH]
     cdef uint64_t last[SIPHASH_BATCH]
     cdef uint64_t hashes[SIPHASH_BATCH]
@@ -257,28 +260,28 @@ cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil:
 
 
 cdef bint ports_begin(Ports* ports, PortSearch* search, bint reuse, int64_t tick) noexcept nogil:
-    """Start a search that ports_speculate has prepared; False when it can find nothing.
-
-    With `reuse` a port may also be one that a connection gives up (TIME-WAIT, tcp_tw_reuse), and then the
-    walk leaves out no candidate."""
+    """Start a search that ports_speculate has prepared; False when it can find nothing. With `reuse` a port
+    may also be one that a connection gives up (TIME-WAIT, tcp_tw_reuse): no candidate is left out."""
     cdef const PortUse* use = use_of(ports, search)
     cdef bint free = start_search(ports, use, search)
     if reuse:
         search.first = 0
-        return free or (use.retry != 0 and <int32_t>(use.retry - <uint32_t>tick) <= 0)
+        return free or (use.odd & HAS_RETRY and <int32_t>(use.retry - <uint32_t>tick) <= 0)
     return free
 
 
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
     """The i-th port to try; i = 0 .. size - 1 gives each port of the range once.
 
-    DEVIATES: algorithm 2 draws without repeating itself, and algorithm 5 goes on one by one after
-    its first random step (RFC 6056 draws again each time), so that a search always ends.
-    """
+    DEVIATES: algorithm 1 goes on in blocks, far apart, once a block is used up, so that no search is long;
+    algorithm 2 draws without repeating itself, and algorithm 5 goes on one by one after its first random step
+    (RFC 6056 draws again each time), so that a search always ends."""
     cdef uint32_t at, half = ports.size // 2
     expect(i < ports.size)
     if ports.rule == PORTS_RANDOM_RETRY:
         at = permuted(ports, search.draw, i)
+    elif ports.rule == PORTS_RANDOM:
+        at = search.start + block_order(ports.size, ports.step, i)
     elif ports.rule == PORTS_LINUX and half:
         at = search.start + (2 * i if i < half else 2 * (i - half) + 1)
     else:
@@ -286,8 +289,9 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
     return <uint16_t>(ports.low + (at if at < ports.size else at - ports.size))
 
 
-cdef bint count_port(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
-    """One more port of the search's destination is counted; False, and it is not, when memory is refused."""
+cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
+    """One more port of the search's destination is counted; False, and it is not, when memory is refused.
+    Where the search goes on does not depend on it."""
     cdef PortUse* use
     if probe_must_grow(&ports.uses, ports.n) and not grow(ports):
         return False
@@ -296,54 +300,54 @@ cdef bint count_port(Ports* ports, const PortSearch* search, uint16_t lport) noe
         ports.n += 1
         use.laddr, use.raddr, use.rport = search.laddr, search.raddr, search.rport
         use.index, use.offset = search.index, search.offset
-        use.retry = 0
     use.count += 1
     use.odd += (lport - ports.low) & 1
     return True
 
 
+cdef bint count_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                      uint16_t lport) noexcept nogil:
+    """ports_bound, for a port of the range while there are destinations with an entry."""
+    cdef PortUse* use = use_at(ports, place_of(ports, laddr, raddr, rport))
+    cdef bint counts = use.count != 0
+    use.count += counts
+    use.odd += counts & (lport - ports.low)
+    return counts
+
+
 cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil:
     """Candidate i of this search, lport, is in use now; False, and not counted, when memory is refused."""
-    if not count_port(ports, search, lport):
+    if not ports_met(ports, search, lport):
         return False
     update_state(ports, search, i)
     return True
-
-
-cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
-    """A candidate that is in use and not counted; False, and it still is not, when memory is refused. Where
-    the search goes on does not depend on it."""
-    return count_port(ports, search, lport)
-
-
-cdef inline uint32_t retry_from(int64_t tick) noexcept nogil:
-    """PortUse.retry for this tick: odd, at most one too early."""
-    return <uint32_t>(tick - 1) | 1
 
 
 cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil:
     """A search that left out no candidate has failed; none can be given up before tick `retry` (-1: none)."""
     cdef PortUse* use = use_of(ports, search)
     if use.count:
-        use.retry = retry_from(retry) if retry >= 0 else 0
+        use.retry = <uint32_t>retry
+        use.odd = odd_of(use) | (HAS_RETRY if retry >= 0 else 0)
 
 
 cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          int64_t tick) noexcept nogil:
-    """From this tick on a connection with a counted port can be replaced."""
+    """From this tick on, which is not past, a connection with a counted port can be replaced."""
     cdef PortUse* use = use_at(ports, place_of(ports, laddr, raddr, rport))
-    if use.count and (use.retry == 0 or <int32_t>(<uint32_t>tick - use.retry) < 0):
-        use.retry = retry_from(tick)
+    if use.count and (not use.odd & HAS_RETRY or <int32_t>(<uint32_t>tick - use.retry) < 0):
+        use.retry = <uint32_t>tick
+        use.odd |= HAS_RETRY
 
 
-cdef void ports_after_silence(Ports* ports, int64_t tick) noexcept nogil:
-    """Forget when ports can be given up: the next search of each destination looks again."""
+cdef void ports_after_silence(Ports* ports, int64_t followed, int64_t tick) noexcept nogil:
+    """A `retry` that is past becomes `tick`; at `followed`, the call before, all were nearer than 2**31."""
     cdef PortUse* use
     cdef uint32_t i
     for i in range(ports.uses.mask + 1):
         use = use_at(ports, i)
-        if use.count and use.retry:
-            use.retry = retry_from(tick)
+        if use.odd & HAS_RETRY and followed + <int32_t>(use.retry - <uint32_t>followed) < tick:
+            use.retry = <uint32_t>tick
 
 
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
@@ -364,6 +368,18 @@ cdef size_t ports_bytes(const Ports* ports) noexcept nogil:
     return arena_touched(ports.perturb, TABLE * sizeof(uint32_t)) + probe_bytes(&ports.uses, sizeof(PortUse))
 
 
+cdef dict ports_counts(const Ports* ports):
+    """{(laddr, raddr, rport): (ports counted, those at an odd distance from the first)}."""
+    cdef const PortUse* use
+    cdef uint32_t i
+    cdef dict counts = {}
+    for i in range(ports.uses.mask + 1):
+        use = use_at(ports, i)
+        if use.count:
+            counts[use.laddr, use.raddr, use.rport] = (use.count, odd_of(use))
+    return counts
+
+
 cdef list ports_check(const Ports* ports):
     """Every broken invariant in words."""
     cdef const PortUse* use
@@ -373,7 +389,7 @@ cdef list ports_check(const Ports* ports):
         use = use_at(ports, i)
         if use.count:
             n += 1
-            if use.count > ports.size or use.odd > use.count:
+            if use.count > ports.size or odd_of(use) > use.count:
                 wrong.append(f"ports: {use.count} taken of {ports.size} at place {i}")
             if place_of(ports, use.laddr, use.raddr, use.rport) != i:
                 wrong.append(f"ports: place {i} cannot be found")

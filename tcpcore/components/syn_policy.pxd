@@ -15,7 +15,7 @@
 # tcp_syncookies=2 keeps no entry under any policy. A full accept queue refuses before all this. Another
 # policy is a name in SynqPolicy and sysctl, a line here, and a branch where it differs.
 # Sources: RFC 4987 3; recordings of Linux 6.18; the published behaviour of FreeBSD 14.
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport SYNQ_FREEBSD, Knobs
 
@@ -62,7 +62,7 @@ cdef struct Pause:
 
 cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept nogil
 cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs) noexcept nogil
-cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil
+cdef uint64_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil
 cdef HalfOpenRoom policy_half_open_room(uint32_t backlog, uint32_t cache, const Knobs* knobs) noexcept nogil
 cdef uint32_t policy_accept_room(uint32_t limit, const Knobs* knobs) noexcept nogil
 cdef EvictionScope policy_eviction_scope(const Knobs* knobs) noexcept nogil

@@ -4,7 +4,6 @@ They decide and change nothing: entries are counted by listeners, ordered by syn
 by the event loop. Table of policies and sources: syn_policy.pxd.
 """
 
-from libc.stdint cimport uint64_t
 
 from tcpcore.records.knobs cimport (
     ACCEPT_QUEUE_ONE_MORE, SYNQ_EVICT_OLDEST, SYNQ_EVICT_RANDOM, SYNQ_LINUX, SYNQ_SHORT_TIMER,
@@ -106,7 +105,7 @@ cdef uint8_t policy_synack_retries(const Pressure* pressure, const Knobs* knobs)
     return knobs.tcp_synack_retries
 
 
-cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
+cdef uint64_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
     """The number of the burst in which an entry's timer fires, 0 none.
 
     The entries of one burst are judged by the queue as the first of them found it, less those that their
@@ -115,7 +114,7 @@ cdef uint32_t policy_burst(const Knobs* knobs, int64_t now) noexcept nogil:
     deadlines are exact, and under a flood each would be followed by a newcomer: the queue would look
     younger from entry to entry, and fewer entries would be pruned than the recordings of Linux show.
     """
-    return <uint32_t>(now // BURST_NS) + 1 if knobs.synq_policy == SYNQ_LINUX else 0
+    return <uint64_t>(now // BURST_NS) + 1 if knobs.synq_policy == SYNQ_LINUX else 0
 
 
 # ---- what else a policy brings with it

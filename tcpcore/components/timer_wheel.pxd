@@ -48,7 +48,7 @@ cdef struct TimerWheel:
     Level* levels[LEVELS]
     ChunkPool pool
     int64_t clock             # tick
-    int64_t floor             # tick popped last, when it was overdue; else the clock
+    int64_t floor             # no tick before it can be armed: the one popped last, or the clock
     int64_t recent            # tick armed last since the clock moved, no_tick() none
     ChunkList* recent_list    # its list: a batch mostly arms one tick
     uint32_t live             # armed TCBs
@@ -63,7 +63,7 @@ cdef void wheel_start(TimerWheel* wheel, int64_t tick) noexcept nogil
 cdef void wheel_catch_up(TimerWheel* wheel, int64_t tick) noexcept nogil
 cdef void overdue_remove(TimerWheel* wheel, uint32_t at) noexcept nogil
 cdef void wheel_arm_any(TimerWheel* wheel, uint32_t slot, int64_t tick) noexcept nogil
-cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil
+cdef int64_t wheel_next(TimerWheel* wheel, int64_t tick) noexcept nogil
 cdef uint32_t wheel_pop(TimerWheel* wheel, int64_t tick, int64_t* when) noexcept nogil
 cdef uint32_t wheel_ahead(const TimerWheel* wheel, uint32_t distance) noexcept nogil
 cdef size_t wheel_bytes(const TimerWheel* wheel) noexcept nogil

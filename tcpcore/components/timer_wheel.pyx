@@ -76,9 +76,7 @@ cdef void release(TimerWheel* wheel, int64_t first, int64_t end) noexcept nogil:
         if used < stop:
             stop = used
         arena_release(near, slot * sizeof(ChunkList), stop * sizeof(ChunkList))
-        first += stop - slot
-        if used == stop:
-            first += 1
+        first += stop - slot + (used == stop)
 
 
 cdef inline void set_clock(TimerWheel* wheel, int64_t tick) noexcept nogil:
@@ -257,22 +255,24 @@ cdef void overdue_remove(TimerWheel* wheel, uint32_t at) noexcept nogil:
 
 
 cdef void wheel_catch_up(TimerWheel* wheel, int64_t tick) noexcept nogil:
-    """Move the clock on to `tick`; what is due before it keeps its order, in the heap."""
+    """Move the clock on to `tick`; what is due before it keeps its order, in the heap, and may be armed anew
+    at its old tick."""
     cdef uint32_t ref
-    cdef int64_t when
+    cdef int64_t when, floor = wheel.floor
     while True:
         ref = pop_level(wheel, tick - 1, &when)
         if ref == 0:
             break
         overdue_add(wheel, ref, when)
     advance_clock(wheel, tick)
+    wheel.floor = floor if wheel.late else wheel.clock
 
 
-cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil:
-    """A tick not after the earliest deadline, -1 when nothing is armed.
+cdef int64_t wheel_next(TimerWheel* wheel, int64_t tick) noexcept nogil:
+    """A tick not after the earliest deadline, -1 when nothing is armed; `tick` is now, not before the clock.
 
     It is the deadline itself if that is up to 65.5 s ahead, and often further, else the start of its far
-    slot."""
+    slot; at or before `tick` only the deadline: else the clock moves on to `tick` first."""
     cdef int64_t start
     cdef int level
     if wheel.live == 0:
@@ -285,6 +285,9 @@ cdef int64_t wheel_next(TimerWheel* wheel) noexcept nogil:
         start = next_start(wheel, level)
         while start >= 0:
             if drop_cancelled(wheel, level, slot_at(start, level)):
+                if level == FAR and start <= tick:
+                    wheel_catch_up(wheel, tick)
+                    return wheel_next(wheel, tick)
                 return start
             start = next_start(wheel, level)
     expect(False)

@@ -4,7 +4,7 @@ Not here: what a timeout means (tcp/timeouts), nor the order (components/timer_w
 Invariant: timers armed while one fires are seen in the same pass if they are due.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from tcpcore.base.chunk_list cimport ChunkList, chunk_peek
@@ -13,7 +13,8 @@ from tcpcore.records.action cimport E_DEAD, Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count_n
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
-    B_COLD, B_MATURE, B_PASSIVE, SYN_RECEIVED, TICK_NS, TIME_WAIT, T_NONE, T_TIME_WAIT, Cold, Tcb,
+    B_COLD, B_MATURE, B_PASSIVE, B_TIMING, SYN_RECEIVED, TICK_NS, TIME_WAIT, T_NONE, T_TIME_WAIT, Cold,
+    Tcb,
 )
 from tcpcore.tcp.timeouts cimport timer_expired
 from tcpcore.components.flow_table cimport flow_ahead_first, flow_ahead_head
@@ -26,6 +27,7 @@ from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, destroy, remove_connection, save_state, save_state_hashed,
 )
 from tcpcore.loops.passive cimport pressure_on
+from tcpcore.loops.silence cimport age_timing
 from tcpcore.loops.state cimport tcb_hash
 from tcpcore.loops.timers cimport arm, later_tick
 
@@ -39,7 +41,7 @@ cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, in
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     cdef Cold* cold = &eng.pool.colds[slot]
     cdef uint8_t kind = tcb.timer, most = 0
-    cdef uint32_t number
+    cdef uint64_t number
     cdef Burst* burst = NULL
     cdef Listener* listener
     cdef Pressure pressure
@@ -63,6 +65,8 @@ cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, in
         most = policy_synack_retries(&pressure, &eng.knobs)
     begin_action(eng, &act, &scratch, slot, rows)
     timer_expired(tcb, cold, kind, most, &eng.knobs, now, &act)
+    if tcb.bits & B_TIMING and not prior.bits & B_TIMING:
+        age_timing(eng, slot, now // TICK_NS)
     if burst != NULL:
         burst_update(burst, act.effects & E_DEAD, not prior.bits & B_MATURE)
     apply_action(eng, slot, prior, &act, now)

@@ -49,6 +49,7 @@ cdef struct PortChoice:
 
 cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* wanted, Py_ssize_t n, int64_t now,
                               uint64_t* conns, Segment* rows) noexcept nogil
+cdef void count_named(EngineState* eng, const uint64_t* conns, Py_ssize_t n) noexcept nogil
 
 
 cdef inline bint may_replace(const EngineState* eng, uint32_t slot, uint32_t laddr, bint chosen,
@@ -94,6 +95,7 @@ cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, Po
     for i in range(search.first, eng.ports.size):
         choice.lport = ports_candidate(&eng.ports, search, i)
         probe_port(eng, request, choice)
+        eng.port_looks += 1
         if choice.ref == 0 or may_replace(eng, choice.ref - 1, request.laddr, True, now):
             choice.place = <int32_t>i
             return True

@@ -7,17 +7,19 @@ Source: Linux cookie_v4_init_sequence and cookie_v4_check, FreeBSD syncookie_gen
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
+from tcpcore.base.prefetch cimport unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
 from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
-from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
+from tcpcore.records.tcb cimport B_EPHEMERAL, B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
 from tcpcore.tcp.opens cimport open_cookie, open_passive
 from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.tcp.rto cimport clock_ms
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.listeners cimport accept_queue_full, listener_at
+from tcpcore.components.ports cimport ports_bound
 from tcpcore.components.syncookie cimport (
     CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
 )
@@ -133,6 +135,8 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
     save_state(&prior, tcb)
     eng.counts[ESTABLISHED] += 1
     flow_insert(&eng.flows, hash, slot + 1)
+    if unlikely(eng.ports.n) and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+        tcb.bits |= B_EPHEMERAL
     open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
                 cookie_buffer(eng, listener, told), &act)
     enqueue(eng, slot, now)

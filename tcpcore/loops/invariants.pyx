@@ -8,15 +8,15 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from tcpcore.base.seq cimport seq_lt
 from tcpcore.records.counters cimport Counters, Mib, counted
 from tcpcore.records.tcb cimport (
-    B_COLD, B_FIN_SENT, B_HELD, B_MATURE, B_ORPHAN, B_PASSIVE, B_QUEUED, CLOSED, FIN_WAIT_2, LISTEN,
-    N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_NONE, T_PERSIST, T_REXMT, T_TIME_WAIT,
-    Cold, Tcb, main_kind,
+    B_COLD, B_EPHEMERAL, B_FIN_SENT, B_HELD, B_MATURE, B_ORPHAN, B_PASSIVE, B_QUEUED, CLOSED, FIN_WAIT_2,
+    LISTEN, N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_NONE, T_PERSIST, T_REXMT,
+    T_TIME_WAIT, Cold, Tcb, main_kind,
 )
 from tcpcore.components.flow_table cimport flow_check
 from tcpcore.components.listeners cimport (
     LISTENER_FREE, LISTENER_OPEN, Listener, listener_at, listeners_check,
 )
-from tcpcore.components.ports cimport ports_check
+from tcpcore.components.ports cimport ports_check, ports_counts
 from tcpcore.components.range_pool cimport range_pool_check
 from tcpcore.components.syn_eviction cimport eviction_check, eviction_count
 from tcpcore.components.syn_policy cimport EVICT_PER_BUCKET, EVICT_PER_LISTENER
@@ -151,8 +151,23 @@ cdef list eviction_faults(const EngineState* eng):
     return faults + eviction_check(&eng.eviction)
 
 
+cdef list port_faults(const EngineState* eng):
+    """Count the ports of each destination again from the TCBs, and compare."""
+    cdef const Tcb* tcb
+    cdef uint32_t slot
+    cdef dict found = {}, told = ports_counts(&eng.ports)
+    for slot in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[slot]
+        if tcb.bits & B_EPHEMERAL and tcb.state != CLOSED:
+            key = tcb.laddr, tcb.raddr, tcb.rport
+            n, odd = found.get(key, (0, 0))
+            found[key] = (n + 1, odd + ((tcb.lport - eng.ports.low) & 1))
+    return [f"ports towards {key}: counted {told.get(key)}, found {found.get(key)}"
+            for key in found.keys() | told.keys() if told.get(key) != found.get(key)]
+
+
 cdef list check_invariants(const EngineState* eng):
     """All that is wrong with an engine, in words; empty when it is sound."""
     return (flow_check(&eng.flows, eng.pool.capacity) + wheel_check(&eng.wheel)
             + listeners_check(&eng.listeners) + ports_check(&eng.ports) + range_pool_check(&eng.ranges)
-            + census(eng) + identities(eng) + eviction_faults(eng))
+            + port_faults(eng) + census(eng) + identities(eng) + eviction_faults(eng))

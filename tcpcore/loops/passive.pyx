@@ -6,6 +6,7 @@ Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_ad
 """
 
 
+from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport (
@@ -14,13 +15,14 @@ from tcpcore.records.counters cimport (
 )
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport FIN, OPT_TS
-from tcpcore.records.tcb cimport SYN_RECEIVED, T_REXMT
+from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.events cimport EV_OPENED, events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
+from tcpcore.components.ports cimport ports_bound
 from tcpcore.components.syn_eviction cimport (
     SYNCACHE_BUCKETS, SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest,
     eviction_random,
@@ -180,6 +182,8 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     if seg.payload_len or seg.flags & FIN:
         take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)
+    if unlikely(eng.ports.n) and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+        tcb.bits |= B_EPHEMERAL
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_RECEIVED] += 1
     eng.half_open += 1

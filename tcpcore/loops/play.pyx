@@ -22,7 +22,7 @@ from tcpcore.records.tcb cimport B_COLD, TICK_NS, Tcb
 from tcpcore.components.events cimport events_begin_call
 from tcpcore.components.flow_table cimport flow_ahead_head, flow_differs, flow_hash_batch
 from tcpcore.components.isn cimport isn_clock
-from tcpcore.components.listeners cimport LISTENER_OPEN, listener_at
+from tcpcore.components.listeners cimport open_listener
 from tcpcore.components.ports cimport PortSearch, ports_speculate
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.components.timer_wheel cimport wheel_is_idle
@@ -30,7 +30,7 @@ from tcpcore.loops.advance cimport TIMER_STAGES, TimersAhead, advance_timed, tim
 from tcpcore.loops.calls cimport (
     CALL_SEND, MAX_QUEUED, Call, accept_one, bytes_queued, call_batch, rows_due_with,
 )
-from tcpcore.loops.connect cimport ConnectRequest, connect_one
+from tcpcore.loops.connect cimport ConnectRequest, connect_one, count_named
 from tcpcore.loops.guard cimport guard_start
 from tcpcore.loops.isn_batch cimport isn_batch_find
 from tcpcore.loops.pipeline cimport (
@@ -62,7 +62,7 @@ cdef struct Output:
 
 cdef inline bint is_listener(const EngineState* eng, uint64_t id) noexcept nogil:
     """Whether this is the id of an open listener."""
-    return 0 < id <= eng.listeners.fresh and listener_at(&eng.listeners, id).state == LISTENER_OPEN
+    return open_listener(&eng.listeners, id) != NULL
 
 
 cdef PlayFault fault_of(const EngineState* eng, const Op* op) noexcept nogil:
@@ -261,6 +261,7 @@ cdef uint64_t open_one(EngineState* eng, Output* out, uint16_t sport, Py_ssize_t
                        uint32_t* more) noexcept nogil:
     """CONNECT, row i of the stretch, from this port or (0) from one that is chosen: the handle or 0."""
     cdef ConnectRequest request
+    cdef uint64_t conn
     request.raddr = eng.arriving[i].src
     request.rport = eng.arriving[i].sport
     request.laddr = eng.arriving[i].dst
@@ -273,7 +274,10 @@ cdef uint64_t open_one(EngineState* eng, Output* out, uint16_t sport, Py_ssize_t
     request.search = &eng.ports.searches[out.searched & (SIPHASH_BATCH - 1)]
     out.searched += sport == 0
     pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
-    return connect_one(eng, &request, now, out.rows + out.written, more)
+    conn = connect_one(eng, &request, now, out.rows + out.written, more)
+    if sport and eng.ports.n:
+        count_named(eng, &conn, 1)
+    return conn
 
 
 cdef uint64_t do_call(EngineState* eng, uint8_t kind, uint64_t conn, uint32_t arg, int64_t now,

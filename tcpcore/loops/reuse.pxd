@@ -24,5 +24,8 @@ cdef inline int64_t replaceable_at(const EngineState* eng, uint32_t slot, int64_
 cdef inline void note_time_wait(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:
     """Tell the port allocator of a TCB that has just entered TIME-WAIT, if connect() may replace it."""
     cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    cdef int64_t ripe
     if tcb.bits & B_EPHEMERAL and tcb.bits & B_TS and time_wait_reusable(eng, tcb.laddr):
-        ports_given_up(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, replaceable_at(eng, slot, now))
+        ripe = replaceable_at(eng, slot, now)
+        ports_given_up(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport,
+                       ripe if ripe > now // TICK_NS else now // TICK_NS)

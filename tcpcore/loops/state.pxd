@@ -63,6 +63,7 @@ cdef struct EngineState:
     uint64_t draws            # random numbers drawn so far: the message that random_key hashes next
     bint predicting           # ask the fast path (tcp/predict) first; off only to compare the two
     uint64_t predicted        # segments and calls that the fast path answered
+    uint64_t port_looks       # ports that connect() has looked at
     # scratch space of one batch
     uint32_t hashes[STRIDE + AHEAD_PAD]
     uint32_t candidates[STRIDE + AHEAD_PAD]   # TCB (slot + 1) that the prefetch found for a segment, 0 none

@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from tcpcore.base.prefetch cimport likely
 from tcpcore.records.action cimport OP_ARM, OP_CANCEL, Action
-from tcpcore.records.tcb cimport B_COLD, T_NONE, Cold, Tcb, is_side
-from tcpcore.tcp.rto cimport tick_up, ticks_since
+from tcpcore.records.tcb cimport B_COLD, LATER_SHIFT, T_NONE, Cold, Tcb, is_side, ticks_from
+from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.timer_wheel cimport wheel_arm, wheel_cancel
 from tcpcore.loops.state cimport EngineState
 
@@ -18,8 +18,8 @@ cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t n
 
 cdef inline int64_t later_tick(const Cold* cold, int64_t first) noexcept nogil:
     """The absolute tick of the later timer, where the earlier one is due at `first`."""
-    return first + ticks_since(<int64_t>cold.later_high << 32 | cold.later, <uint32_t>first,
-                               <uint8_t>(first >> 32))
+    return first + (-ticks_from(first, cold.later, cold.later_high, cold.highest, LATER_SHIFT)
+                    & (<int64_t>1 << 43) - 1)
 
 
 cdef inline void arm(EngineState* eng, uint32_t slot, uint8_t kind, int64_t tick) noexcept nogil:

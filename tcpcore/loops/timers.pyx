@@ -1,6 +1,6 @@
 """The rarer timer operations: both timers of a TCB at once, and none of them any more."""
 
-from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_OUTPUT
+from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_OUTPUT, with_highest
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.components.timer_wheel cimport wheel_tick
 
@@ -14,6 +14,13 @@ cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil:
     tcb.timer = T_NONE
     if armed:
         wheel_cancel(&eng.wheel, slot)                # last, so that its rare call is a jump: 8 instructions
+
+
+cdef void keep_later(Cold* cold, int64_t tick) noexcept nogil:
+    """Keep the tick of the later timer."""
+    cold.later = <uint32_t>tick
+    cold.later_high = <uint8_t>(tick >> 32)
+    cold.highest = with_highest(cold.highest, tick, LATER_SHIFT)
 
 
 cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil:
@@ -52,13 +59,11 @@ cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t n
         return
     if main == T_NONE or (side != T_NONE and side_at <= main_at):
         cold.later_timer = main
-        cold.later = <uint32_t>main_at
-        cold.later_high = <uint8_t>(main_at >> 32)
+        keep_later(cold, main_at)
         main = side
         main_at = side_at
     else:
         cold.later_timer = side
-        cold.later = <uint32_t>side_at
-        cold.later_high = <uint8_t>(side_at >> 32)
+        keep_later(cold, side_at)
     if tcb.timer != main or first != main_at or act.main_op == OP_ARM:
         arm(eng, slot, main, main_at)

@@ -10,7 +10,7 @@
 #
 # Invariant: a TCB in state CLOSED without B_HELD is free, and its timer is T_NONE.
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 
@@ -28,7 +28,7 @@ cdef struct Tcb:
     uint32_t rcv_nxt
     uint32_t snd_wnd          # scaled
     uint32_t iss
-    uint32_t snd_wl1          # until an active open is ESTABLISHED: tick of the first SYN
+    uint32_t snd_wl1          # until an active open is ESTABLISHED: low 32 bits of the tick of its first SYN
     uint32_t deadline         # low 32 bits of the absolute tick, while timer != T_NONE
     uint32_t timer_pos        # wheel: where our entry is, 0 none
     uint32_t generation       # counts the connections that have had the slot, from 1
@@ -39,7 +39,7 @@ cdef struct Tcb:
     uint8_t retries           # resends (or probes) since the last progress
     uint8_t timer             # TimerKind of `deadline`
     uint8_t wscale            # low nibble: shift for the peer's windows; high: for ours
-    uint16_t rtt              # first RTT sample in ticks, 0 none (Karn)
+    uint16_t rtt              # first RTT sample in ticks, 0 none (Karn); till then bits 32 to 47 of that tick
 
 # RFC 7323. Valid only while the TCB has B_TS.
 cdef struct Timestamps:
@@ -59,7 +59,7 @@ cdef struct Cold:
     uint32_t rcv_adv          # right edge of the window we advertised
     uint32_t rcv_buf          # bytes
     uint32_t unread           # received in order and not yet taken by recv()
-    uint32_t oow_at           # tick of the last rate-limited ACK (tcp_invalid_ratelimit)
+    uint32_t oow_at           # tick of the last rate-limited ACK (tcp_invalid_ratelimit); while OOW_SENT
     uint32_t ranges           # reference into the out-of-order pool, 0 none
     uint32_t later            # tick of the second timer
     uint8_t later_timer       # its TimerKind
@@ -68,9 +68,9 @@ cdef struct Cold:
     uint8_t backoff           # doublings of the RTO since the last sample (Karn)
     uint32_t resent_at        # low 32 bits of the tick of the first resend or probe; while retries is not 0
     uint32_t ack_war_at       # ack_war_cnt: tick at which the window began; while ack_war_sent is not 0
-    uint8_t resent_at_high    # bits 32 to 39 of that tick: 2**40 ms are 34 years
-    uint8_t oow_at_high       # the same of oow_at
-    uint8_t later_high        # the same of later: the first timer may be long overdue
+    uint8_t resent_at_high    # bits 32 to 39 of that tick
+    uint8_t later_high        # bits 32 to 39 of later: the first timer may be long overdue
+    uint8_t highest           # bits 40 to 42 of later (LATER) and of resent_at (RESENT), and OOW_SENT
     uint8_t ack_war_sent      # ACKs counted in the window
 
 # RFC 9293 3.3.2. The numbers are public: tcpcore.State is made of them. (Without a name, so that a state
@@ -114,12 +114,18 @@ cdef enum TcbBit:
     B_EPHEMERAL = 0x0400      # its port is counted by the port allocator
     B_RECOVER = 0x0800        # resending after a timeout until cold.rtt_seq is acknowledged
     B_TIMING = 0x1000         # cold.rtt_seq is being timed
+    B_LAST_TIMER = 0x1000     # active SYN-RECEIVED: its timer ends the attempt; snd_wl1: tick of our SYN-ACK
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
     B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
     B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN
     B_FULL_SOCKET = 0x2000    # orphan in FIN-WAIT-2: a connection still, no TIME-WAIT (Linux)
     B_WINDOW = 0x4000         # own rcv_buf or unread data: the window is in the cold line
     B_RESEND_SYN = 0x8000     # opening: our SYN went, or will go, twice before its timer: no RTT sample
+
+cdef enum Highest:
+    LATER_SHIFT = 0
+    RESENT_SHIFT = 3
+    OOW_SENT = 0x40           # an ACK has been counted by tcp_invalid_ratelimit
 
 cdef enum TimerKind:
     T_NONE = 0
@@ -144,3 +150,16 @@ cdef inline uint8_t main_kind(const Tcb* tcb, const Cold* cold) noexcept nogil:
     if is_side(tcb.timer):
         return cold.later_timer
     return tcb.timer
+
+
+cdef inline int64_t ticks_from(int64_t tick, uint32_t low, uint8_t high, uint8_t highest,
+                               int shift) noexcept nogil:
+    """Ticks up to `tick` from the one kept in `low`, `high` and three bits of `highest`: 43 bits, 278 years,
+    are more than the engine's clock has."""
+    cdef int64_t kept = <int64_t>(highest >> shift & 7) << 40 | <int64_t>high << 32 | low
+    return (tick - kept) & (<int64_t>1 << 43) - 1
+
+
+cdef inline uint8_t with_highest(uint8_t highest, int64_t tick, int shift) noexcept nogil:
+    """`highest` with bits 40 to 42 of this tick."""
+    return <uint8_t>((highest & ~(7 << shift)) | (tick >> 40 & 7) << shift)

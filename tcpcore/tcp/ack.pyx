@@ -92,8 +92,8 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
         take_window(tcb, cold, seg, wnd)
     else:
         tcb.snd_una = seg.ack
+        complete_handshake(tcb, cold, seg, knobs, now, act)    # first: SND.WL1 tells when the attempt began
         take_window(tcb, cold, seg, wnd)
-        complete_handshake(tcb, cold, seg, knobs, now, act)
     if close_waits:
         tcb.state = FIN_WAIT_1
         send_queued(tcb, cold, knobs, now, act, 1)

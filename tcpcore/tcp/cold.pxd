@@ -5,7 +5,7 @@
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from tcpcore.records.tcb cimport B_COLD, B_FIN_SENT, Cold, Tcb
+from tcpcore.records.tcb cimport B_COLD, B_FIN_SENT, OOW_SENT, OPENING, Cold, Tcb, in_set
 
 
 cdef inline void start_cold(Tcb* tcb, Cold* cold) noexcept nogil:
@@ -23,12 +23,13 @@ cdef inline void use_cold(Tcb* tcb, Cold* cold) noexcept nogil:
     cold.snd_end -= 1 if tcb.bits & B_FIN_SENT else 0
     cold.max_snd_wnd = tcb.snd_wnd
     cold.backoff = tcb.retries
-    cold.srtt_us = 1000 * <uint32_t>tcb.rtt
-    cold.rttvar_us = 500 * <uint32_t>tcb.rtt
+    if not in_set(tcb.state, OPENING):
+        cold.srtt_us = 1000 * <uint32_t>tcb.rtt
+        cold.rttvar_us = 500 * <uint32_t>tcb.rtt
 
 
 cdef inline void forget_limit(const Tcb* tcb, Cold* cold) noexcept nogil:
     """Let the interval of limited ACKs begin anew. Linux keeps a half-open entry, a connection and a
     TIME-WAIT in records of their own, each with its own last_oow_ack_time."""
     if tcb.bits & B_COLD:
-        cold.oow_at = cold.oow_at_high = 0
+        cold.highest &= ~OOW_SENT

@@ -15,7 +15,7 @@ from tcpcore.records.tcb cimport (
 from tcpcore.tcp.cold cimport start_cold
 from tcpcore.tcp.options cimport open_window, read_options, take_window
 from tcpcore.tcp.output cimport write_syn
-from tcpcore.tcp.rto cimport clock_ms, first_syn_timeout, tick_up
+from tcpcore.tcp.rto cimport clock_ms, first_syn_timeout, set_syn_began
 
 cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
                     Action* act) noexcept nogil
@@ -64,7 +64,7 @@ cdef inline uint32_t open_active(Tcb* tcb, Cold* cold, Timestamps* ts, const Kno
     tcb.state = SYN_SENT
     tcb.bits |= B_HELD
     tcb.mss = knobs.mss
-    tcb.snd_wl1 = <uint32_t>tick_up(now)
+    set_syn_began(tcb, now)
     write_syn(row, tcb, cold, ts, knobs, now, SYN)
     return first_syn_timeout(tcb, knobs)
 

@@ -1,18 +1,19 @@
 # Outcomes that calls, segments and timers share; outcomes.pxd is their list.
 #
 # Invariant: each function leaves the TCB either with E_DEAD or with the timer that its state needs.
-from libc.stdint cimport int32_t
 
 from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
-from tcpcore.records.tcb cimport B_COLD, B_SYN_UNACKED, B_TS, CLOSE_WAIT, TICK_NS, T_REXMT
+from tcpcore.records.tcb cimport (
+    B_COLD, B_LAST_TIMER, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_RECEIVED, T_REXMT,
+)
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport establish
 from tcpcore.tcp.output cimport (
     arm_main_timer, cancel_main_timer, emit_ack, emit_answering_rst, emit_bare_ack, emit_syn,
 )
-from tcpcore.tcp.rto cimport clock_ms, tick_up, ticks_since
+from tcpcore.tcp.rto cimport clock_ms, set_syn_began, syn_began, tick_up
 
 
 # --- the connection ends -----------------------------------------------------------------
@@ -42,11 +43,15 @@ cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* kno
 cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
                         uint32_t timeout) noexcept nogil:
     """Arm the timer of our own SYN, cut at the end of the whole attempt (FreeBSD's keepinit)."""
-    cdef int32_t left
+    cdef int64_t left
     if knobs.keepinit_ms:
         # below 0 where the end has passed and no advance() has fired it yet
-        left = <int32_t>(tcb.snd_wl1 + knobs.keepinit_ms - <uint32_t>tick_up(now))
-        timeout = <uint32_t>(left if left > 0 else 0) if left < <int64_t>timeout else timeout
+        left = syn_began(tcb) + knobs.keepinit_ms - tick_up(now)
+        if left < timeout:
+            timeout = <uint32_t>left if left > 0 else 0
+            if tcb.state == SYN_RECEIVED and tcb.retries == 0:
+                set_syn_began(tcb, now)               # the deadline does not tell the round trip's start
+                tcb.bits |= B_LAST_TIMER
     arm_main_timer(act, T_REXMT, timeout)
 
 
@@ -65,7 +70,9 @@ cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
 cdef void mark_syn_unacked(Tcb* tcb, Cold* cold) noexcept nogil:
     """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
     tcb.bits |= B_SYN_UNACKED
+    tcb.bits &= ~B_LAST_TIMER
     tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
+    tcb.rtt = 0
     if tcb.bits & B_COLD:
         cold.backoff = tcb.retries
 
@@ -83,16 +90,15 @@ cdef bint rate_limited(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
                        Mib counter) noexcept nogil:
     """True if the last limited ACK is less than tcp_invalid_ratelimit ago; else the interval begins anew.
     Linux: __tcp_oow_rate_limited."""
-    cdef int64_t at = now // TICK_NS + 1              # 0 means never
+    cdef uint32_t at = clock_ms(now)
     if knobs.tcp_invalid_ratelimit == 0:
         return False
     use_cold(tcb, cold)
-    if (cold.oow_at | cold.oow_at_high) and (ticks_since(at, cold.oow_at, cold.oow_at_high)
-                                             < knobs.tcp_invalid_ratelimit):
+    if cold.highest & OOW_SENT and at - cold.oow_at < knobs.tcp_invalid_ratelimit:
         count(act.counters, counter)
         return True
-    cold.oow_at = <uint32_t>at
-    cold.oow_at_high = <uint8_t>(at >> 32)
+    cold.oow_at = at
+    cold.highest |= OOW_SENT
     return False
 
 

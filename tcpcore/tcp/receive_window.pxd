@@ -36,13 +36,14 @@ cdef inline uint32_t round_window(const Knobs* knobs, uint32_t size, uint32_t ms
     return size
 
 
+cdef inline uint32_t default_buffer(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """The knobs' buffer, rounded: where timestamps are sent a passive open rounds it otherwise."""
+    return knobs.rcv_buf_stamped if (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE else knobs.rcv_buf
+
+
 cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window while the buffer is empty: what the buffer holds, as far as the header can say it."""
-    cdef uint32_t space = knobs.rcv_buf
-    if tcb.bits & B_WINDOW:
-        space = cold.rcv_buf
-    elif (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE:
-        space = knobs.rcv_buf_stamped
+    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else default_buffer(tcb, knobs)
     if space > 65535 and not tcb.wscale >> 4:
         return 65535
     return space

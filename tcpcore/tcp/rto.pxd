@@ -3,10 +3,13 @@
 # Inline arithmetic: numbers in, numbers out. Times are ticks of 1 ms unless the name says _us; a `timeout`
 # is relative.
 # Not here: which timer runs, and what happens when it expires (timeouts.pyx).
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
-from tcpcore.records.tcb cimport B_COLD, B_PASSIVE, B_SYN_UNACKED, TICK_NS, Cold, Tcb
+from tcpcore.records.tcb cimport (
+    B_COLD, B_PASSIVE, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, TICK_NS, Cold, Tcb, ticks_from,
+    with_highest,
+)
 from tcpcore.tcp.cold cimport use_cold
 
 cdef enum:
@@ -27,9 +30,17 @@ cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
     return <uint32_t>(<uint64_t>now // TICK_NS)
 
 
-cdef inline int64_t ticks_since(int64_t tick, uint32_t low, uint8_t high) noexcept nogil:
-    """Ticks from the one kept as its bits 0 to 31 and 32 to 39, up to 34 years before `tick`."""
-    return (tick - (<int64_t>high << 32 | low)) & (<int64_t>1 << 40) - 1
+cdef inline int64_t syn_began(const Tcb* tcb) noexcept nogil:
+    """The tick of the first SYN of an active open that is not yet ESTABLISHED (B_LAST_TIMER: of our SYN-ACK).
+    Its bits 32 to 47 are where the round trip will be."""
+    return <int64_t>tcb.rtt << 32 | tcb.snd_wl1
+
+
+cdef inline void set_syn_began(Tcb* tcb, int64_t now) noexcept nogil:
+    """Keep `now` as syn_began."""
+    cdef int64_t tick = tick_up(now)
+    tcb.snd_wl1 = <uint32_t>tick
+    tcb.rtt = <uint16_t>(tick >> 32)
 
 
 cdef inline uint32_t backed_off(uint32_t interval, uint32_t shift, uint32_t cap) noexcept nogil:
@@ -59,6 +70,12 @@ cdef inline uint32_t rtt_sample(uint32_t sample) noexcept nogil:
     if sample >= <uint32_t>0x80000000:
         return 0
     return 1 if sample == 0 else RTT_MAX if sample > RTT_MAX else sample
+
+
+cdef inline uint32_t trip_since(int64_t began, int64_t now) noexcept nogil:
+    """The round trip that began at this tick and ends now, as rtt_sample has it."""
+    cdef int64_t trip = tick_up(now) - began
+    return rtt_sample(<uint32_t>(trip if trip < RTT_MAX else RTT_MAX))
 
 
 cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
@@ -93,7 +110,7 @@ cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) n
     """The RTO before any backoff and slop, in ticks (RFC 6298 2)."""
     if (tcb.bits & B_COLD) and cold.srtt_us:
         return rto_of(cold.srtt_us, 4 * <uint64_t>cold.rttvar_us, knobs)
-    if tcb.rtt:
+    if tcb.rtt and tcb.state >= ESTABLISHED:             # before, it is a part of when the attempt began
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
         return knobs.rto_initial_ms                      # our SYN is still being resent
@@ -119,12 +136,13 @@ cdef inline void count_resend(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
     if tcb.retries == 0:
         cold.resent_at = <uint32_t>tick
         cold.resent_at_high = <uint8_t>(tick >> 32)
+        cold.highest = with_highest(cold.highest, tick, RESENT_SHIFT)
     tcb.retries += tcb.retries < 255                  # the time rule may need more of them than its limit
 
 
 cdef inline int64_t since_first_resend(const Cold* cold, int64_t now) noexcept nogil:
     """Ticks since the first resend; meant for a TCB with one. A year of them would not fit 32 bits."""
-    return ticks_since(tick_up(now), cold.resent_at, cold.resent_at_high)
+    return ticks_from(tick_up(now), cold.resent_at, cold.resent_at_high, cold.highest, RESENT_SHIFT)
 
 
 cdef inline bint r2_reached(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit,

@@ -10,16 +10,16 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.knobs cimport RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
-    B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, SYN_RECEIVED, SYN_SENT, T_DELACK,
-    T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
+    B_FULL_SOCKET, B_LAST_TIMER, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, SYN_RECEIVED, SYN_SENT,
+    T_DELACK, T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
 )
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
 from tcpcore.tcp.output cimport (
     arm_main_timer, emit_abort_rst, emit_ack, emit_syn, resend_first, send_persist_probe, send_queued,
 )
 from tcpcore.tcp.rto cimport (
-    backoff_sum, count_resend, keeps_full_socket, r2_reached, rexmt_timeout, since_first_resend,
-    syn_timeout, tick_up,
+    backoff_sum, count_resend, keeps_full_socket, r2_reached, rexmt_timeout, syn_began, syn_timeout,
+    tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
 
@@ -57,13 +57,13 @@ cdef void orphan_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
     die(act, CauseFinWait2TimedOut, 0)
 
 
-cdef bint attempt_is_over(const Tcb* tcb, const Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+cdef bint attempt_is_over(const Tcb* tcb, const Knobs* knobs, int64_t now) noexcept nogil:
     """True if an attempt to connect has had its time: FreeBSD's keepinit, or on Linux
     (retransmits_timed_out), after a resend, as long as tcp_syn_retries of them take without linear ones."""
-    if knobs.keepinit_ms and <uint32_t>tick_up(now) - tcb.snd_wl1 >= knobs.keepinit_ms:
+    cdef int64_t elapsed = tick_up(now) - syn_began(tcb)
+    if tcb.bits & B_LAST_TIMER or (knobs.keepinit_ms and elapsed >= knobs.keepinit_ms):
         return True
-    return (knobs.retries_rule == RETRIES_TIME and tcb.retries != 0
-            and since_first_resend(cold, now) + <uint32_t>(cold.resent_at - tcb.snd_wl1)
+    return (knobs.retries_rule == RETRIES_TIME and tcb.retries != 0 and elapsed
             >= <int64_t>backoff_sum(knobs.rto_initial_ms, knobs.tcp_syn_retries, knobs.tcp_rto_max_ms))
 
 
@@ -72,7 +72,7 @@ cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     cdef uint32_t linear = knobs.tcp_syn_linear_timeouts
     cdef uint32_t most = knobs.tcp_syn_retries + (linear if tcb.state == SYN_SENT else 0)
     count(act.counters, Mib.TCPTimeouts)
-    if tcb.retries >= most or attempt_is_over(tcb, cold, knobs, now):
+    if tcb.retries >= most or attempt_is_over(tcb, knobs, now):
         count(act.counters, Mib.AttemptFails)
         count(act.counters, Mib.TCPAbortOnTimeout)
         die(act, CauseConnectTimedOut, ETIMEDOUT)

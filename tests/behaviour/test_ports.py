@@ -248,7 +248,7 @@ def to_time_wait(eng, conn, port, now):
 @rules
 @pytest.mark.parametrize("filled", ["named", "chosen, one TIME-WAIT elsewhere", "young TIME-WAITs"])
 def test_a_full_range_refuses_whatever_has_filled_it(rule, filled):
-    """That only the first refusal may walk the range is asked of the component (tests/components)."""
+    """And only the first refusal may walk the range."""
     def refusals(how, n=400):
         eng = engine(rule, ip_local_port_range=(10_000, 60_000), capacity=60_000, tcp_tw_reuse=1)
         if how == "named":
@@ -267,9 +267,90 @@ def test_a_full_range_refuses_whatever_has_filled_it(rule, filled):
             eng.receive(segments(1, **peer, seq=10, ack=nxt + 1, flags=17), 0)
             assert eng.state_counts()[10] == 1
         assert not eng.connect(PEER, 80, MS)[0][0]
-        before = eng.causes["PortsExhausted"]
+        before, looks = eng.causes["PortsExhausted"], eng._port_looks
         for _ in range(n):
             assert not eng.connect(PEER, 80, MS)[0][0]
+        assert eng._port_looks == looks
         return eng.causes["PortsExhausted"] - before
 
     assert refusals(filled) == refusals("plain")
+
+
+# ---- what a search costs, in ports that it looks at
+
+def all_but(port, low=1024, high=65535):
+    return np.array([p for p in range(low, high + 1) if p != port])
+
+
+@rules
+def test_a_million_refusals_look_at_nothing(rule):
+    """Bound by name, all but one: that one is found with one walk at most, the first refusal is another, and
+    from then on there is none, whoever binds and unbinds what."""
+    eng = engine(rule, ip_local_port_range=(1024, 65535), capacity=70_000, tcp_timestamps=2, isn="rfc793")
+    eng.listen(LOCAL, 5000)
+    named, _ = eng.connect(PEER, 80, 0, sport=all_but(40_000))
+    conns, rows = eng.connect(PEER, 80, 0, n=2)
+    assert conns[0] and not conns[1] and int(rows["sport"][0]) == 40_000
+    assert eng._port_looks <= 2 * 64_512
+    looks = eng._port_looks
+
+    def refused(n=1, looked=0):
+        nonlocal looks
+        assert not eng.connect(PEER, 80, 0, n=n)[0].any()
+        assert eng._port_looks == looks + looked
+        looks = eng._port_looks
+
+    refused(10**6)
+    eng.abort(conns[:1], 0)                                   # chosen, then named
+    assert eng.connect(PEER, 80, 0, sport=40_000)[0][0]
+    refused(1000)
+    eng.abort(named[5000 - 1024:5001 - 1024], 0)              # named, then taken by a peer
+    eng.receive(segments(1, src=PEER, dst=LOCAL, sport=80, dport=5000, flags=2, seq=5), 0)
+    assert eng.lookup(PEER, 80, LOCAL, 5000)[0]
+    refused(1000)
+    to_time_wait(eng, named[:1], 1024, 0)                     # TIME-WAIT, then named again
+    refused(1000)
+    named[0] = eng.connect(PEER, 80, 0, sport=1024)[0][0]
+    assert named[0]
+    refused(1000)
+    eng.abort(named[:10], 0)
+    conns, _ = eng.connect(PEER, 80, 0, n=1000)
+    assert conns[:10].all() and not conns[10:].any()
+    looks = eng._port_looks
+    refused(1000)
+    assert eng.check() == []
+
+
+@rules
+def test_ports_of_time_wait_are_looked_at_when_they_may_be_had(rule):
+    """tcp_tw_reuse on a full range: no look before the first of them is old enough, whatever its tick, then
+    one walk per port at most and one more that finds the next time."""
+    eng = engine(rule, ip_local_port_range=(40_000, 40_999), capacity=2000, tcp_tw_reuse=1, tcp_timestamps=2,
+                 tcp_tw_reuse_delay=1000, isn="rfc793")
+    conns, rows = eng.connect(PEER, 80, 0, n=1000)
+    for i in range(4):
+        to_time_wait(eng, conns[i:i + 1], int(rows["sport"][i]), i * 10 * MS)
+    for tick in (31, 998, 999):
+        looks = eng._port_looks
+        assert not eng.connect(PEER, 80, tick * MS, n=1000)[0].any()
+        assert eng._port_looks == looks
+    for i in range(4):
+        for tick, had in ((1000 + 10 * i, 1), (1005 + 10 * i, 0), (1009 + 10 * i, 0)):
+            looks = eng._port_looks
+            assert np.count_nonzero(eng.connect(PEER, 80, tick * MS, n=1000)[0]) == had
+            assert eng._port_looks - looks <= 2 * 1000 * had
+    assert eng.check() == []
+
+
+@rules
+@pytest.mark.parametrize("lies", ["in one piece", "in two", "every other"])
+def test_no_layout_makes_filling_long(rule, lies):
+    """Half of the largest range is taken: the other half costs a bounded number of looks per port."""
+    ports = np.arange(1024, 65536)
+    taken = {"in one piece": ports[:32_256], "in two": np.r_[ports[:16_128], ports[32_256:48_384]],
+             "every other": ports[::2]}[lies]
+    eng = engine(rule, ip_local_port_range=(1024, 65535), capacity=70_000)
+    eng.connect(PEER, 80, 0, sport=taken)
+    conns, _ = eng.connect(PEER, 80, 0, n=40_000)
+    assert np.count_nonzero(conns) == 32_256
+    assert eng._port_looks < 400 * 32_256

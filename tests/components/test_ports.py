@@ -252,3 +252,56 @@ def test_a_full_destination_is_walked_only_where_a_port_may_be_given_up(number):
     assert ports.begin(*A, reuse=True, tick=1500)
     ports.given_up(*B, 5)                                     # nothing is counted towards B
     assert ports.check() == []
+
+
+@every_rule
+def test_what_is_bound_counts_once_there_is_an_entry(number):
+    ports = EphemeralPorts(number, 100, 109, 1, 2)
+    assert not ports.bound(*A, 105)                           # nobody has searched: no entry
+    assert ports.begin(*A) and ports.taken(0)
+    chosen = int(ports.candidates(1)[0])
+    others = [port for port in range(100, 110) if port != chosen]
+    for port in others[:-1]:
+        assert ports.bound(*A, port)
+    assert not ports.bound(*A, 99) and not ports.bound(*A, 110) and not ports.bound(*B, others[0])
+    assert ports.count(*A) == 9 and ports.begin(*A)
+    assert ports.bound(*A, others[-1]) and not ports.begin(*A)
+    ports.released(*A, others[0])
+    assert ports.begin(*A)
+    for port in [chosen, *others[1:]]:
+        ports.released(*A, port)
+    assert ports.count(*A) == 0 and not ports.bound(*A, 105) and ports.check() == []
+
+
+@every_rule
+def test_the_time_to_look_again_is_exact(number):
+    """At no tick before it, whatever its low bits, and over days without a call."""
+    ports = EphemeralPorts(number, 100, 109, 1, 2)
+    for _ in range(10):
+        ports.begin(*A)
+        ports.taken(0)
+    for tick in (1000, 1001, 2**32 - 1, 2**32, 2**32 + 1):
+        ports.full(tick)
+        assert not ports.begin(*A, reuse=True, tick=tick - 1)
+        assert ports.begin(*A, reuse=True, tick=tick)
+    ports.full(-1)
+    assert not ports.begin(*A, reuse=True, tick=2**33)
+    ports.given_up(*A, 2**33 + 2**30)                         # later than the next call after 6.2 days
+    ports.after_silence(2**33, 2**33 + 2**29)
+    assert not ports.begin(*A, reuse=True, tick=2**33 + 2**30 - 1)
+    ports.after_silence(2**33 + 2**29, 2**33 + 2**40)         # past: it stays so
+    assert ports.begin(*A, reuse=True, tick=2**33 + 2**40)
+    ports.given_up(*A, 2**33 + 2**40 + 2**30)                 # the earlier one stands
+    assert ports.begin(*A, reuse=True, tick=2**33 + 2**40)
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 511, 512, 513, 1000, 28_232, 64_512])
+def test_random_goes_on_from_block_to_block(size):
+    ports = EphemeralPorts(RANDOM, 1000, 1000 + size - 1, 1, 2)
+    ports.begin(*A)
+    order = (ports.candidates().astype(int) - int(ports.candidates(1)[0])) % size
+    assert sorted(order.tolist()) == list(range(size))
+    steps = np.diff(order)
+    assert (steps != 1).sum() <= size // 64
+    if size >= 512:
+        assert (np.abs(steps[(steps != 1) & (order[1:] < size // 64 * 64)]) > size // 4).all()

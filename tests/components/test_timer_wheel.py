@@ -67,6 +67,17 @@ class WheelMachine(RuleBasedStateMachine):
             self.timers.catch_up(self.model.clock + leap)
             self.model.catch_up(self.model.clock + leap)
 
+    @rule(leap=delays)
+    def ask_at_a_later_time(self, leap):
+        """What `next` tells is past only if something is due; the clock may have moved on to tell that."""
+        now = self.model.clock + max(leap, 0)
+        due, tick = self.model.next(), self.timers.next(now)
+        assert (due is None) == (tick is None)
+        assert due is None or (tick == due if due <= now else now < tick <= due)
+        assert self.timers.clock in (self.model.clock, now)
+        if self.timers.clock != self.model.clock:
+            self.model.catch_up(now)
+
     @rule()
     def follow_next_to_the_earliest_deadline(self):
         due = self.model.next()

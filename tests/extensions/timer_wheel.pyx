@@ -86,9 +86,9 @@ cdef class Timers:
             k += 1
         return slots[:k], ticks[:k]
 
-    def next(self):
-        """A tick not after the earliest deadline, or None."""
-        tick = wheel_next(&self.wheel)
+    def next(self, tick=None):
+        """A tick not after the earliest deadline, or None; `tick` is now, the clock by default."""
+        tick = wheel_next(&self.wheel, self.wheel.clock if tick is None else tick)
         return None if tick < 0 else tick
 
     def ahead(self, uint32_t distance):

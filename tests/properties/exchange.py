@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from tcpcore import SEGMENT, Config, Engine, Flag, Option, segments
+from tcpcore import SEGMENT, Config, Engine, Flag, Option, State, segments
 
 MS, SECOND = 1_000_000, 1_000_000_000
 DELAY = 20 * MS
@@ -27,7 +27,8 @@ TEXT = (0, 100)
 SEQS = (-100_000, -101, -1, 0, 1, 1000, 65534, 65535, 70_000, 2**31)      # from RCV.NXT
 ACKS = (-100_000, -1, 0, 1, 101, 2**31)                                   # from SND.NXT
 STAMPS = (None, 0, 1000, -1000)                                           # from the peer's clock
-FORGED = list(itertools.product(FLAGS, TEXT, SEQS, ACKS, STAMPS))
+WINDOWS = (1000, 0)
+FORGED = list(itertools.product(FLAGS, TEXT, SEQS, ACKS, STAMPS, WINDOWS))
 
 #: What happens before, as (ms, who, call); the forged segment comes at one of the times after the bar.
 SCRIPTS = {
@@ -117,7 +118,8 @@ def forge(wire, target, conns, ports, forged):
     here, there = (A, B) if target == "a" else (B, A)
     peer = "b" if target == "a" else "a"
     flags, text, seqs, acks = (np.array([int(one[i]) for one in forged]) for i in range(4))
-    rows = segments(len(forged), src=there, dst=here, wnd=1000, flags=flags, payload_len=text)
+    rows = segments(len(forged), src=there, dst=here, flags=flags, payload_len=text)
+    rows["wnd"] = [one[5] for one in forged]
     rows["sport"], rows["dport"] = (80, ports) if target == "a" else (ports, 80)
     rows["seq"] = (info["rcv_nxt"].astype(np.int64) + seqs) % 2**32
     rows["ack"] = (info["snd_nxt"].astype(np.int64) + acks) % 2**32
@@ -128,8 +130,9 @@ def forge(wire, target, conns, ports, forged):
     return rows
 
 
-def play(pair, script, at, target, forged):
-    """What is wrong: connections that say too much, and what check() finds."""
+def play(pair, script, at, target, forged, states=None):
+    """What is wrong: connections that say too much, and what check() finds. The state that the forged segment
+    meets goes into the set `states`; CLOSED where there is no connection."""
     wire, conns, ports = world(pair, script, forged)
     for when, who, call in [*SCRIPTS[script][0], (at, None, None)]:
         if when > at:
@@ -141,6 +144,9 @@ def play(pair, script, at, target, forged):
             wire.put(who, getattr(engine, call)(known[known != 0], *args))
     wire.run(at * MS)
     bad = forge(wire, target, conns, ports, forged)
+    if states is not None:
+        met = wire.engines[target].info(handles(wire, target, conns, ports))["state"]
+        states.update(State(state) for state in met)
     before = {name: counts.copy() for name, counts in wire.rows.items()}
     wire.put(target, wire.engines[target].receive(bad, wire.now))
     wire.run((at + 1000 * LAST) * MS)

@@ -4,15 +4,20 @@ import random
 
 import pytest
 
+from tcpcore import State
 from tests.properties.exchange import CASES, FLAGS, FORGED, LAST, PAIRS, PROFILES, allowed, land, play
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_one_forged_segment(pair):
-    """A draw of the cases, and of what is forged in each; the module goes through all of them."""
-    rng = random.Random("-".join(pair))
-    for script, at, target in rng.sample(CASES, 4):
-        assert play(pair, script, at, target, rng.sample(FORGED, 1500)) == []
+    """All cases, which meet every state; of what is forged a draw with every set of flags. The module goes
+    through all of it."""
+    rng, states = random.Random("-".join(pair)), set()
+    for script, at, target in CASES:
+        forged = rng.sample(FORGED, 800)
+        assert {one[0] for one in forged} == set(FLAGS)
+        assert play(pair, script, at, target, forged, states) == []
+    assert states == set(State) - {State.LISTEN}              # CLOSED: a listener, or nobody
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -36,6 +36,8 @@ class ReferenceWheel:
         return popped
 
     def catch_up(self, tick):
-        """The clock moves, and what is due before it stays."""
+        """The clock moves, and what is due before it stays: it may be armed anew where it was."""
         if tick >= self.clock:
-            self.clock = self.floor = tick
+            self.clock = tick
+            if not self.entries or self.entries[0][0] >= tick:
+                self.floor = tick
