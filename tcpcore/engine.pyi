@@ -1,7 +1,9 @@
+from collections.abc import Callable
 from typing import Any, Self, SupportsIndex, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Buffer
 
 from tcpcore.config import Config
 from tcpcore.records.counters import CAUSE_NAMES as CAUSE_NAMES
@@ -78,3 +80,7 @@ class Engine:
     @property
     def _predicted(self) -> int: ...
     def check(self) -> list[str]: ...
+    def snapshot(self) -> bytes: ...
+    @staticmethod
+    def restore(blob: Buffer) -> Engine: ...
+    def __reduce__(self) -> tuple[Callable[[Buffer], Engine], tuple[bytes]]: ...

@@ -40,6 +40,7 @@ cdef void events_init(Events* events, uint32_t mask, uint32_t bound) noexcept no
 cdef void events_free(Events* events) noexcept nogil
 cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
                         uint8_t cause, uint8_t state) noexcept nogil
+cdef bint events_reserve(Events* events, uint32_t n) noexcept nogil
 cdef size_t events_bytes(const Events* events) noexcept nogil
 cdef object events_drain(Events* events)
 

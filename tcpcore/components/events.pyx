@@ -87,6 +87,14 @@ cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t list
     event._pad0 = 0
 
 
+cdef bint events_reserve(Events* events, uint32_t n) noexcept nogil:
+    """Make the array hold n events at least; False when that is beyond the bound, or memory is refused."""
+    while events.allocated < n:
+        if not grow(events):
+            return False
+    return True
+
+
 cdef size_t events_bytes(const Events* events) noexcept nogil:
     """Allocated bytes."""
     return events.allocated * sizeof(Event)

@@ -84,5 +84,8 @@ cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t 
 cdef void ports_after_silence(Ports* ports, int64_t tick) noexcept nogil
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          uint16_t lport) noexcept nogil
+cdef PortUse* ports_use(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
+cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                        uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil
 cdef list ports_check(const Ports* ports)

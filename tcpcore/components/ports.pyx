@@ -359,6 +359,21 @@ cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t 
         ports.n -= 1
 
 
+cdef PortUse* ports_use(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
+    """The entry of a destination, an empty one if there is none."""
+    return use_at(ports, place_of(ports, laddr, raddr, rport))
+
+
+cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                        uint16_t lport) noexcept nogil:
+    """Count a port that was taken before a snapshot; False, and it is not, when memory is refused."""
+    cdef PortSearch search
+    search.laddr, search.raddr, search.rport = laddr, raddr, rport
+    search.hash = hash_of(ports, laddr, raddr, rport)
+    set_destination(ports, use_of(ports, &search), &search)
+    return count_port(ports, &search, lport)
+
+
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil:
     """Touched bytes of `perturb` and allocated ones of `uses`."""
     return arena_touched(ports.perturb, TABLE * sizeof(uint32_t)) + probe_bytes(&ports.uses, sizeof(PortUse))
