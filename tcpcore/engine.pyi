@@ -15,6 +15,10 @@ from tcpcore.records.knobs import KNOBS as KNOBS
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
 from tcpcore.records.tcb import BLOCK as BLOCK
+from tcpcore.snapshot import CHECKSUM_AT as CHECKSUM_AT
+from tcpcore.snapshot import checksum as checksum
+from tcpcore.snapshot import open_snapshot as open_snapshot
+from tcpcore.snapshot import start_of as start_of
 
 _Handles: TypeAlias = npt.NDArray[np.uint64]
 

@@ -150,8 +150,9 @@ cdef inline void split(FlowTable* table, uint32_t bucket, uint32_t n) noexcept n
 
 
 cdef const char* flow_relink(FlowTable* table, uint32_t mask, uint32_t used) noexcept nogil:
-    """Make the heads of an empty table from the chains in blocks[.. used - 1], whose TCBs are all in it but the
-    CLOSED ones. Returns what is wrong with them; NULL nothing, as far as a look-up of each TCB finds it.
+    """Make the heads of an empty table from the chains in blocks[.. used - 1]; CLOSED TCBs are in none.
+
+    Returns what is wrong with them. NULL is nothing, once a look-up has found each of the TCBs.
 
     The head of a chain is the TCB that no other one refers to."""
     cdef uint32_t slot, other

@@ -59,7 +59,8 @@ cdef void stream_scalars(Stream* stream, EngineState* eng) noexcept nogil:
     eng.predicting = predicting != 0 and PREDICTION
     if not 0 <= eng.now <= last_time() or not 0 <= eng.followed <= eng.now // TICK_NS:
         stream_fails(stream, "a time that no call can have", 0)
-    if not -last_time() <= eng.pause.until <= last_time() + last_time() // 2 or eng.pause.doublings > MAX_DOUBLINGS:
+    if (not -last_time() <= eng.pause.until <= last_time() + last_time() // 2
+            or eng.pause.doublings > MAX_DOUBLINGS):
         stream_fails(stream, "a pause of the syncache that is out of range", 0)
 
 

@@ -46,7 +46,7 @@ cdef void stream_waiting(Stream* stream, EngineState* eng, uint32_t id, uint8_t*
     cdef Listener* listener = listener_at(&eng.listeners, <uint16_t>id)
     cdef uint32_t n = listener.accept_queue.length, i, ref = 0
     cdef const Tcb* tcb
-    if not stream_count(stream, &n, eng.pool.fresh, sizeof(uint32_t), "more unaccepted connections than TCBs"):
+    if not stream_count(stream, &n, eng.pool.fresh, sizeof(ref), "more unaccepted connections than TCBs"):
         return
     for i in range(n):
         if not is_reading(stream):
@@ -117,7 +117,7 @@ cdef void stream_free_listeners(Stream* stream, EngineState* eng) noexcept nogil
     cdef uint32_t n = 0, i
     for i in range(1, eng.listeners.fresh + 1):
         n += listener_at(&eng.listeners, <uint16_t>i).state == LISTENER_FREE
-    for i in range(n):
+    for _ in range(n):
         stream_bytes(stream, &id, sizeof(uint16_t))
         if not is_reading(stream):
             id = listener_at(&eng.listeners, id).next_free
@@ -249,7 +249,7 @@ cdef void stream_perturb(Stream* stream, Ports* ports) noexcept nogil:
             n += ports.perturb[i] != 0
     if not stream_count(stream, &n, PERTURB, 2 * sizeof(uint32_t), "more steps of ports than there are"):
         return
-    for i in range(n):
+    for _ in range(n):
         if not is_reading(stream):
             while ports.perturb[index] == 0:
                 index += 1

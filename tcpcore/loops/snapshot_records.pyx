@@ -18,7 +18,7 @@ from tcpcore.records.tcb cimport (
     is_side,
 )
 from tcpcore.components.flow_table cimport flow_relink
-from tcpcore.components.range_pool cimport range_pool_at
+from tcpcore.components.range_pool cimport RangePool, range_pool_at
 from tcpcore.components.tcb_pool cimport TcbPool
 
 cdef enum:
@@ -81,8 +81,9 @@ cdef void stream_pool(Stream* stream, EngineState* eng) noexcept nogil:
     """The TCBs that were ever used, the stack of free slots, valid timestamps and cold records."""
     cdef TcbPool* pool = &eng.pool
     cdef uint32_t slot
-    if not (stream_count(stream, &pool.fresh, pool.capacity, sizeof(Tcb), "more TCBs than there are")
-            and stream_count(stream, &pool.n_stack, pool.fresh, sizeof(uint32_t), "more free TCBs than TCBs")):
+    if not stream_count(stream, &pool.fresh, pool.capacity, sizeof(Tcb), "more TCBs than there are"):
+        return
+    if not stream_count(stream, &pool.n_stack, pool.fresh, sizeof(uint32_t), "more free TCBs than TCBs"):
         return
     stream_bytes(stream, pool.blocks, pool.fresh * sizeof(Tcb))
     stream_bytes(stream, pool.stack, pool.n_stack * sizeof(uint32_t))
@@ -120,47 +121,48 @@ cdef void stream_record(Stream* stream, Ranges* record) noexcept nogil:
 cdef void stream_ranges(Stream* stream, EngineState* eng) noexcept nogil:
     """The pool of out-of-order records: which are free, in their order, and what is in the others, slot by
     slot. Behind the TCBs, which say whose they are."""
-    cdef uint32_t ref = eng.ranges.free, slot, n_free = eng.ranges.fresh - eng.ranges.used
-    cdef uint32_t last = 0, i
+    cdef RangePool* pool = &eng.ranges
+    cdef uint32_t ref = pool.free, last = 0, slot, n_free = pool.fresh - pool.used
     cdef Cold* cold
     cdef uint8_t* seen = NULL
-    if not (stream_count(stream, &eng.ranges.fresh, eng.ranges.capacity, 1, "more out-of-order records than TCBs")
-            and stream_count(stream, &n_free, eng.ranges.fresh, sizeof(uint32_t), "more free records than all")):
+    if not stream_count(stream, &pool.fresh, pool.capacity, 1, "more out-of-order records than TCBs"):
+        return
+    if not stream_count(stream, &n_free, pool.fresh, sizeof(ref), "more free out-of-order records than all"):
         return
     if is_reading(stream):
-        eng.ranges.used = eng.ranges.fresh - n_free
-        seen = <uint8_t*>calloc(<size_t>eng.ranges.fresh + 1, 1)
+        pool.used = pool.fresh - n_free
+        seen = <uint8_t*>calloc(<size_t>pool.fresh + 1, 1)
         if seen == NULL:
             stream_fails(stream, "no memory to check it", 0)
             return
-    for i in range(n_free):
+    for _ in range(n_free):
         stream_u32(stream, &ref)
         if is_reading(stream):
-            if ref == 0 or ref > eng.ranges.fresh or seen[ref]:
+            if ref == 0 or ref > pool.fresh or seen[ref]:
                 stream_fails(stream, "a reference to no out-of-order record", ref)
                 break
             seen[ref] = True
             if last:
-                range_pool_at(&eng.ranges, last).left[0] = ref
+                range_pool_at(pool, last).left[0] = ref
             else:
-                eng.ranges.free = ref
+                pool.free = ref
             last = ref
         else:
-            ref = range_pool_at(&eng.ranges, ref).left[0]
+            ref = range_pool_at(pool, ref).left[0]
     for slot in range(eng.pool.fresh):
         cold = &eng.pool.colds[slot]
         if not eng.pool.blocks[slot].bits & B_COLD or cold.ranges == 0:
             continue
         n_free += 1
         if is_reading(stream):
-            if cold.ranges > eng.ranges.fresh or seen[cold.ranges] or eng.pool.blocks[slot].state == CLOSED:
+            if cold.ranges > pool.fresh or seen[cold.ranges] or eng.pool.blocks[slot].state == CLOSED:
                 stream_fails(stream, "a TCB whose out-of-order record is not its own", slot)
                 break
             seen[cold.ranges] = True
-        stream_record(stream, range_pool_at(&eng.ranges, cold.ranges))
+        stream_record(stream, range_pool_at(pool, cold.ranges))
     if is_reading(stream):
         free(seen)
-        if n_free != eng.ranges.fresh:
+        if n_free != pool.fresh:
             stream_fails(stream, "an out-of-order record that is nobody's", n_free)
 
 

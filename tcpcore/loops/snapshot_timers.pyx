@@ -2,8 +2,8 @@
 
 A TCB says where its entry is, and `Engine.blocks` shows it, so that entries keep their places, cancelled ones
 included. Read behind the TCBs.
-Invariant: whatever bytes are read, each chunk is in one list or free, and each armed TCB has one entry, in the
-list of its deadline or in the heap.
+Invariant: whatever bytes are read, each chunk is in one list or free, and each armed TCB has one entry, in
+the list of its deadline or in the heap.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -72,7 +72,8 @@ cdef void check_list(Stream* stream, TimerWheel* wheel, int level, uint32_t slot
             if level_at(wheel.clock, tick) != level or slot_at(tick, level) != slot:
                 stream_fails(stream, "a timer in the list of another tick", ref - 1)
         at += 1
-    if (at - 1) >> 4 != last or wheel.pool.words[last << 4] or live != entries.live or chunks != entries.chunks:
+    if ((at - 1) >> 4 != last or wheel.pool.words[last << 4] or live != entries.live
+            or chunks != entries.chunks):
         stream_fails(stream, "a list of timers that is not as long as it says", slot)
     walk.live += live
 
@@ -120,7 +121,7 @@ cdef void stream_lists(Stream* stream, TimerWheel* wheel, int level) noexcept no
         while slot >= 0:
             n += 1
             slot = bitmap_from(&wheel.levels[level].bitmap, slot + 1)
-    if not stream_count(stream, &n, SLOTS, sizeof(uint32_t) + sizeof(ChunkList), "more lists of timers than slots"):
+    if not stream_count(stream, &n, SLOTS, sizeof(ChunkList), "more lists of timers than slots"):
         return
     for i in range(n):
         if not is_reading(stream):
@@ -165,7 +166,7 @@ cdef void stream_wheel(Stream* stream, EngineState* eng) noexcept nogil:
     stream_i64(stream, &wheel.floor)
     stream_i64(stream, &wheel.recent)
     stream_u64(stream, &wheel.orders)
-    if not stream_count(stream, &wheel.pool.fresh, wheel.pool.reserved, 1, "more chunks of timers than there are"):
+    if not stream_count(stream, &wheel.pool.fresh, wheel.pool.reserved, 1, "more chunks than there are"):
         wheel.pool.fresh = 1
         return
     stream_u32(stream, &wheel.pool.free)

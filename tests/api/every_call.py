@@ -69,6 +69,8 @@ def plain(value):
         return tuple(plain(item) for item in value)
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.descr, value.shape, value.tobytes()
+    if isinstance(value, Engine):
+        return value.snapshot()
     return value
 
 
@@ -79,6 +81,8 @@ def call(eng, name, arguments):
 
 PUBLIC = [name for name in dir(Engine) if not name.startswith("_")]
 METHODS = [name for name in PUBLIC if callable(getattr(Engine, name))]
+
+SNAPSHOT = Scene().eng.snapshot()
 
 #: A good value of each parameter, of the dtype that the engine uses without a copy.
 VALUES = {
@@ -106,6 +110,7 @@ VALUES = {
     "laddr": lambda s: s.from_peer["dst"].copy(),
     "lport": lambda s: s.from_peer["dport"].copy(),
     "out": lambda s: segments(32),
+    "blob": lambda s: SNAPSHOT,
 }
 
 

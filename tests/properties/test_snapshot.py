@@ -1,9 +1,9 @@
 """A snapshot goes on bit for bit: any conversation, cut anywhere, on either side.
 
 A conversation is told again to three engines: to one that is never cut; to one of which a snapshot is taken
-between two calls; and from there on to one that was restored from it. Rows, deadlines, events, counters, causes,
-states and blocks must be the same bytes, and at last the snapshots of all three, which hold whatever else
-there is: places of timers, the order of free slots, what is left to be drawn.
+between two calls; and from there on to one that was restored from it. Rows, deadlines, events, counters,
+causes, states and blocks must be the same bytes, and at last the snapshots of all three, which hold whatever
+else there is: places of timers, the order of free slots, what is left to be drawn.
 """
 
 import copy
@@ -13,8 +13,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcpcore import Config, Engine, segments
-from tests.properties.test_batches import CLIENT, CONFIGS, DAY, MS, SERVER, conversations, seen
+from tcpcore import Config, Engine
+from tests.properties.test_batches import CONFIGS, conversations, seen
 from tests.properties.test_engine_reference import BESIDE_ACCEPTANCE
 
 PROFILES = (Config.linux, Config.freebsd, Config.strict)
@@ -48,8 +48,7 @@ def tell(engine, entry, drain):
 
 
 def tell_cut(config, log, at, drained, way):
-    """The three engines to which a conversation was told, cut before call `at`; asserts that each call gave the
-    same."""
+    """The three engines to which a conversation was told, cut before call `at`; each call gave the same."""
     never, taken, restored = Engine(config), Engine(config), None
     for number, entry in enumerate(log):
         if number == at:
