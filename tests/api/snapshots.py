@@ -96,11 +96,13 @@ def overdue():
 
 
 def paused():
-    """A syncache that overflowed and is given up for cookies."""
-    eng = Engine(Config.freebsd(capacity=2000, local_addr="10.0.0.1", seed=1))
+    """A syncache that overflowed and is given up for cookies. Too large to be forged often."""
+    eng = Engine(Config.freebsd(capacity=15_000, local_addr="10.0.0.1", seed=1))
     eng.listen(LOCAL, 80)
-    for step in range(6):
-        eng.receive(syns(np.arange(1 + 1000 * step, 1001 + 1000 * step)), (step + 1) * MS)
+    ports = np.arange(1, 501)
+    while not eng.counters["SynCachePauses"]:
+        eng.receive(syns(ports), MS)
+        ports += 500
     return eng
 
 
@@ -115,7 +117,6 @@ SCENES = {
     **{f"flooded-{policy}": lambda policy=policy: flooded(synq_policy=policy)
        for policy in ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")},
     "flooded-cookies": lambda: flooded(tcp_syncookies=1),
-    "flooded-pause": paused,
     "overdue": overdue,
 }
 

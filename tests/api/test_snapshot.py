@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tcpcore import Config, Engine
+from tcpcore import Config, Engine, State, segments
 from tcpcore.records.tcb import BLOCK
 from tcpcore.snapshot import CHECKSUM_AT, VERSION
-from tests.api.snapshots import LOCAL, MS, PEER, SCENES, answers, drive, passive, sealed, syns
+from tests.api.snapshots import LOCAL, MS, PEER, SCENES, answers, drive, passive, paused, sealed, syns
 
 TCPCORE = Path(__file__).resolve().parents[2] / "tcpcore"
 FIRST = CHECKSUM_AT + 16                   # the Config begins here
@@ -117,6 +117,26 @@ def test_the_order_of_freed_listener_ids_stays():
     with pytest.raises(OSError) as full:
         again.listen(PEER, 80)
     assert full.value.errno == errno.ENFILE
+
+
+def test_a_pause_of_the_syncache_goes_on():
+    eng = paused()
+    again = Engine.restore(eng.snapshot())
+    late = syns(np.arange(60_000, 60_020))
+    assert again.receive(late, 2 * MS).tobytes() == eng.receive(late, 2 * MS).tobytes()
+    assert again.gauges()["half_open"] == eng.gauges()["half_open"] == 0 and again.counters == eng.counters
+    assert again.counters["SyncookiesSent"] >= 20
+
+
+def test_the_challenge_acks_left_in_a_second_are_in_it():
+    eng = passive(tcp_challenge_ack_limit=20, tcp_invalid_ratelimit=0)
+    block = eng.blocks[eng.blocks["state"] == State.ESTABLISHED][0]
+    bad = segments(40, src=block["raddr"], dst=LOCAL, sport=block["rport"], dport=80, flags=2, opts=8,
+                   seq=block["rcv_nxt"], tsval=9)
+    assert len(eng.receive(bad[:3], 1700 * MS)) == 3
+    again = Engine.restore(eng.snapshot())
+    rows = eng.receive(bad, 1701 * MS)
+    assert 0 < len(rows) < 40 and again.receive(bad, 1701 * MS).tobytes() == rows.tobytes()
 
 
 # --- how large it is ----------------------------------------------------------------------------------------
