@@ -138,7 +138,8 @@ def drive(eng):
     said = [eng.next_timer(), eng.receive(near, now).tobytes(), eng.info(handles).tobytes(),
             eng.accept(1, 2).tobytes() if eng.state_counts()[1] else b""]
     near["flags"], near["seq"] = ACK | FIN, near["seq"] + np.uint32(100)
-    said += [eng.receive(near, now + MS).tobytes(), eng.connect([PEER, PEER + 9] * 6, 80, now + MS)[1].tobytes(),
+    said += [eng.receive(near, now + MS).tobytes(),
+             eng.connect([PEER, PEER + 9] * 6, 80, now + MS)[1].tobytes(),
              eng.receive(syns(np.arange(300, 320)), now + 2 * MS).tobytes(),
              eng.recv(handles, None, now + 2 * MS)[1].tobytes()]
     out = segments(64)
