@@ -1,7 +1,9 @@
+from collections.abc import Callable
 from typing import Any, Self, SupportsIndex, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Buffer
 
 from tcpcore.config import Config
 from tcpcore.records.counters import CAUSE_NAMES as CAUSE_NAMES
@@ -15,6 +17,10 @@ from tcpcore.records.op import as_vector as as_vector
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
 from tcpcore.records.tcb import BLOCK as BLOCK
+from tcpcore.snapshot import CHECKSUM_AT as CHECKSUM_AT
+from tcpcore.snapshot import checksum as checksum
+from tcpcore.snapshot import open_snapshot as open_snapshot
+from tcpcore.snapshot import start_of as start_of
 
 _Handles: TypeAlias = npt.NDArray[np.uint64]
 
@@ -90,3 +96,7 @@ class Engine:
     @property
     def _port_looks(self) -> int: ...
     def check(self) -> list[str]: ...
+    def snapshot(self) -> bytes: ...
+    @staticmethod
+    def restore(blob: Buffer) -> Engine: ...
+    def __reduce__(self) -> tuple[Callable[[Buffer], Engine], tuple[bytes]]: ...

@@ -17,6 +17,7 @@ import numpy as np
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -63,6 +64,7 @@ from tcpcore.loops.play cimport (
     PLAY_TIME_BACK, PLAY_TOO_LATE, PLAY_UNTIL, PlayFault, play_batch, play_check, play_not_reached,
 )
 from tcpcore.loops.receive cimport receive_batch
+from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.state cimport (
     KEY_COOKIES, KEY_ISN, KEY_PORTS, lookup_handle, state_bytes, state_free, state_init, state_subscribe,
 )
@@ -79,6 +81,7 @@ from tcpcore.records.op import OP, as_vector
 from tcpcore.components.events import event_mask
 from tcpcore.records.segment import SEGMENT, to_address, to_uint
 from tcpcore.config import Config, engine_value
+from tcpcore.snapshot import CHECKSUM_AT, checksum, open_snapshot, start_of
 
 cdef enum:
     FEW_ROWS = 16             # results up to here share memory with the next ones, 640 bytes
@@ -1144,6 +1147,80 @@ cdef class Engine:
         finally:
             self.leave()
 
+    # --- the whole of it, to go on from ------------------------------------------------------------
+
+    def snapshot(self):
+        """The whole engine as bytes, from which `restore` makes one that goes on bit for bit like this one.
+
+        What an engine of any capacity takes is what it has used: about 100 bytes for each block that was ever
+        in use. ``pickle``, ``copy.copy`` and ``copy.deepcopy`` use it. It holds the Config with the seed,
+        which is every key of the engine. Views of `blocks` are not in it.
+
+        Returns
+        -------
+        bytes
+            For the same version of tcpcore on a machine with the same byte order; docs/semantics.md says
+            what is in it.
+        """
+        cdef size_t size
+        cdef char* at
+        cdef Py_ssize_t first
+        cdef bint written
+        self.take_now()
+        try:
+            with nogil:
+                size = snapshot_size(self.eng)
+            head = start_of(self.config, size)
+            first = len(head)
+            blob = PyBytes_FromStringAndSize(NULL, first + <Py_ssize_t>size)
+            at = PyBytes_AS_STRING(blob)
+            memcpy(at, PyBytes_AS_STRING(head), first)
+            with nogil:
+                written = snapshot_write(self.eng, at + first)
+        finally:
+            self.leave()
+        if not written:
+            raise MemoryError("snapshot")
+        proof = checksum(blob)        # put in before anybody else has these bytes
+        memcpy(PyBytes_AS_STRING(blob) + <Py_ssize_t>CHECKSUM_AT, PyBytes_AS_STRING(proof), len(proof))
+        return blob
+
+    @staticmethod
+    def restore(blob):
+        """An engine that goes on where the one of this snapshot was.
+
+        Parameters
+        ----------
+        blob : bytes-like
+            What `snapshot` gave; copied if it is not ``bytes``.
+
+        Returns
+        -------
+        Engine
+
+        Raises
+        ------
+        TypeError
+            `blob` is not bytes-like.
+        ValueError
+            It is no snapshot, or one of another version, byte order or build; it is damaged, or it says what
+            no engine can be. The message says which.
+        MemoryError
+            The address space for its capacity is refused.
+        """
+        cdef Engine engine
+        cdef Py_ssize_t first
+        config, blob, first = open_snapshot(blob)
+        engine = Engine(config)
+        engine.take_now()             # and it stays busy if it is not complete
+        wrong = snapshot_read(engine.eng, PyBytes_AS_STRING(blob) + first, len(blob) - first)
+        if wrong is not None:
+            raise ValueError(f"blob: expected the state of an engine, got {wrong}")
+        engine.leave()
+        return engine
+
+    def __reduce__(self):
+        return Engine.restore, (self.snapshot(),)
 
 cdef EngineState* state_of(object engine) except NULL:
     """The state of an Engine, for as long as that lives; TypeError for anything else."""

@@ -120,6 +120,14 @@ cdef bint events_first(Events* events, uint64_t conn, uint8_t kind) noexcept nog
     return True
 
 
+cdef bint events_reserve(Events* events, uint32_t n) noexcept nogil:
+    """Make the array hold n events at least; False when that is beyond the bound, or memory is refused."""
+    while events.allocated < n:
+        if not grow(events):
+            return False
+    return True
+
+
 cdef size_t events_bytes(const Events* events) noexcept nogil:
     """Allocated bytes of the queue, and touched ones of what was told last."""
     return (events.allocated * sizeof(Event)

@@ -38,6 +38,7 @@ cdef uint32_t flow_find(const FlowTable* table, uint32_t hash, uint32_t raddr, u
                         uint32_t laddr, uint16_t lport) noexcept nogil
 cdef void flow_grow(FlowTable* table) noexcept nogil
 cdef bint flow_remove(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil
+cdef const char* flow_relink(FlowTable* table, uint32_t mask, uint32_t used) noexcept nogil
 cdef size_t flow_bytes(const FlowTable* table) noexcept nogil
 cdef list flow_check(const FlowTable* table, uint32_t capacity)
 

@@ -12,11 +12,14 @@ once; count <= heads / 2 unless the reservation is used up.
 # bucket at a time is linear hashing (Litwin, "Linear hashing: a new tool for file and table addressing",
 # 1980); here all buckets are split at once, so that a look-up has one mask. Over a table's life that is
 # about one move per TCB.
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport ARENA_HEAD, arena_head_huge, arena_map, arena_touched, arena_unmap
 from tcpcore.base.siphash cimport siphash13_tuple
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
+from tcpcore.records.tcb cimport CLOSED
 
 cdef enum:
     START_HEADS = 1024        # one page: an empty table costs no more
@@ -144,6 +147,50 @@ cdef inline void split(FlowTable* table, uint32_t bucket, uint32_t n) noexcept n
         ref = tcb.next
     tail[0][0] = 0
     tail[1][0] = 0
+
+
+cdef const char* flow_relink(FlowTable* table, uint32_t mask, uint32_t used) noexcept nogil:
+    """Make the heads of an empty table from the chains in blocks[.. used - 1]; CLOSED TCBs are in none.
+
+    Returns what is wrong with them. NULL is nothing, once a look-up has found each of the TCBs.
+
+    The head of a chain is the TCB that no other one refers to."""
+    cdef uint32_t slot, other
+    cdef uint32_t* head
+    cdef const char* fault = NULL
+    cdef uint8_t* follows
+    if (mask & (mask + 1) or mask < table.mask or mask > table.max_mask
+            or (mask > table.mask and mask >= 4 * <uint64_t>used)):
+        return "a flow table of no such size"
+    follows = <uint8_t*>calloc(<size_t>used + 1, 1)
+    if follows == NULL:
+        return "no memory for its flow table"
+    table.mask = mask
+    if mask >= ARENA_HEAD // sizeof(uint32_t):
+        arena_head_huge(table.heads, reserved(table))
+    for slot in range(used):
+        other = table.blocks[slot].next
+        if other == 0:
+            continue
+        if other > used or table.blocks[other - 1].state == CLOSED or follows[other - 1]:
+            fault = "a chain of the flow table that is broken"
+            break
+        follows[other - 1] = True
+    for slot in range(used if fault == NULL else 0):
+        if table.blocks[slot].state == CLOSED:
+            continue
+        table.count += 1
+        if follows[slot]:
+            continue
+        head = &table.heads[hash_of(table, &table.blocks[slot]) & mask]
+        if head[0]:
+            fault = "two chains of the flow table in one bucket"
+            break
+        head[0] = slot + 1
+    free(follows)
+    if 2 * table.count > <uint64_t>mask + 1 and mask != table.max_mask:
+        return "a flow table whose doubling is overdue"
+    return fault
 
 
 cdef list flow_check(const FlowTable* table, uint32_t capacity):

@@ -15,6 +15,9 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from tcpcore.base.probing cimport ProbeTable
 from tcpcore.base.ring cimport Ring, ring_at
 
+cdef enum:
+    MAX_LISTENERS = 65535
+
 cdef enum ListenerState:
     LISTENER_FREE = 0
     LISTENER_OPEN = 1
@@ -60,6 +63,7 @@ cdef list listeners_check(const ListenerTable* table)
 cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint32_t backlog,
                        uint32_t accept_room) noexcept nogil
 cdef void listener_close(ListenerTable* table, uint16_t listener) noexcept nogil
+cdef bint listener_link(ListenerTable* table, uint16_t listener) noexcept nogil
 cdef uint16_t listener_find(const ListenerTable* table, uint32_t addr, uint16_t port) noexcept nogil
 
 cdef void half_open_removed(ListenerTable* table, uint16_t listener, bint mature) noexcept nogil

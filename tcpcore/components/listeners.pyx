@@ -16,7 +16,6 @@ from tcpcore.base.ring cimport (
 )
 
 cdef enum:
-    MAX_LISTENERS = 65535
     FIRST_PLACES = 16         # of by_address, and of an accept queue
 
 assert sizeof(Listener) == 64       # a cache line
@@ -136,12 +135,43 @@ cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint3
     fields.state = LISTENER_OPEN
     fields.backlog = backlog
     fields.accept_room = accept_room
+    add_address(table, listener)
+    return listener
+
+
+cdef bint listener_link(ListenerTable* table, uint16_t listener) noexcept nogil:
+    """Let a listener of a snapshot be found if it is OPEN, or else be freed last if it is FREE. False when
+    another one has its address, or memory is refused."""
+    cdef Listener* fields = listener_at(table, listener)
+    cdef uint64_t key = key_of(fields.addr, fields.port)
+    if fields.state == LISTENER_FREE:
+        chain_free(table, listener)
+    elif fields.state == LISTENER_OPEN:
+        if (fields.port == 0 or find_exactly(table, key)
+                or (probe_must_grow(&table.by_address, table.n_exact + table.n_any) and not grow(table))):
+            return False
+        add_address(table, listener)
+    return True
+
+
+cdef inline void add_address(ListenerTable* table, uint16_t listener) noexcept nogil:
+    """Have SYNs find a listener; the caller knows that there is room and that the address is free."""
+    cdef const Listener* fields = listener_at(table, listener)
+    cdef uint64_t key = key_of(fields.addr, fields.port)
     entry_at(table, place_of(table, key))[0] = key | listener
-    if addr:
+    if fields.addr:
         table.n_exact += 1
     else:
         table.n_any += 1
-    return listener
+
+
+cdef inline void chain_free(ListenerTable* table, uint16_t listener) noexcept nogil:
+    """Make an id the last one of the free ones."""
+    if table.free_last:
+        listener_at(table, table.free_last).next_free = listener
+    else:
+        table.free_first = listener
+    table.free_last = listener
 
 
 cdef void free_listener(ListenerTable* table, uint16_t listener) noexcept nogil:
@@ -151,11 +181,7 @@ cdef void free_listener(ListenerTable* table, uint16_t listener) noexcept nogil:
     memset(fields, 0, sizeof(Listener))
     if table.bursts[listener - 1].number:     # not written otherwise: its page may not be there
         table.bursts[listener - 1].number = 0
-    if table.free_last:
-        listener_at(table, table.free_last).next_free = listener
-    else:
-        table.free_first = listener
-    table.free_last = listener
+    chain_free(table, listener)
 
 
 cdef inline void free_if_unused(ListenerTable* table, uint16_t listener) noexcept nogil:

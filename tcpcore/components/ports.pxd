@@ -95,6 +95,9 @@ cdef bint count_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rpo
                       uint16_t lport) noexcept nogil
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          uint16_t lport) noexcept nogil
+cdef PortUse* ports_use(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
+cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                        uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil
 cdef dict ports_counts(const Ports* ports)
 cdef list ports_check(const Ports* ports)

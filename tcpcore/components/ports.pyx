@@ -12,6 +12,7 @@ from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.base.block_order cimport block_order, block_step
+from tcpcore.base.permutation cimport permuted
 from tcpcore.base.prefetch cimport expect, prefetch
 from tcpcore.base.probing cimport (
     probe_at, probe_bytes, probe_free, probe_grow, probe_home, probe_must_grow, probe_next, probe_remove,
@@ -24,7 +25,6 @@ cdef enum:
     INCREMENT = 500               # RFC 6056 3.3.5, the trade-off constant N
     LINUX_SKIP = 8                # after a choice Linux skips up to this many ports of its parity
     FIRST_PLACES = 64             # of `uses`
-    LEAST_HALF = 4                # bits; on fewer, Feistel rounds mix badly
 
 cdef enum Tag:
     TAG_OFFSET = 1
@@ -61,25 +61,6 @@ cdef inline uint64_t draw(Ports* ports) noexcept nogil:
 
 cdef inline uint64_t of_destination(const Ports* ports, Tag tag, const PortSearch* search) noexcept nogil:
     return keyed(ports, tag, <uint64_t>search.laddr << 32 | search.raddr, search.rport)
-
-
-cdef uint32_t permuted(const Ports* ports, uint64_t key, uint32_t x) noexcept nogil:
-    """x < size under a keyed permutation of 0 .. size - 1: draws without repetition and without a table. Four
-    Feistel rounds on the next power of four, repeated until the result is in the range (cycle walking: Black
-    and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002)."""
-    cdef uint32_t half = LEAST_HALF, left, right, turn
-    while <uint32_t>1 << 2 * half < ports.size:
-        half += 1
-    while True:
-        left = x >> half
-        right = x & ((<uint32_t>1 << half) - 1)
-        for turn in range(4):
-            x = left ^ <uint32_t>keyed(ports, TAG_ROUND, key, right | <uint64_t>turn << 32)
-            left = right
-            right = x & ((<uint32_t>1 << half) - 1)
-        x = left << half | right
-        if x < ports.size:
-            return x
 
 
 # ---- how many are taken
@@ -279,7 +260,7 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
     cdef uint32_t at, half = ports.size // 2
     expect(i < ports.size)
     if ports.rule == PORTS_RANDOM_RETRY:
-        at = permuted(ports, search.draw, i)
+        at = permuted(ports.k0, ports.k1, search.draw, <uint64_t>TAG_ROUND << 56, ports.size, i)
     elif ports.rule == PORTS_RANDOM:
         at = search.start + block_order(ports.size, ports.step, i)
     elif ports.rule == PORTS_LINUX and half:
@@ -361,6 +342,21 @@ cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t 
     if use.count == 0:
         probe_remove(&ports.uses, place, sizeof(PortUse), hash_of_entry, ports)
         ports.n -= 1
+
+
+cdef PortUse* ports_use(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
+    """The entry of a destination, an empty one if there is none."""
+    return use_at(ports, place_of(ports, laddr, raddr, rport))
+
+
+cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
+                        uint16_t lport) noexcept nogil:
+    """Count a port that was taken before a snapshot; False, and it is not, when memory is refused."""
+    cdef PortSearch search
+    search.laddr, search.raddr, search.rport = laddr, raddr, rport
+    search.hash = hash_of(ports, laddr, raddr, rport)
+    set_destination(ports, use_of(ports, &search), &search)
+    return ports_met(ports, &search, lport)
 
 
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil:

@@ -33,6 +33,7 @@ from tcpcore.records.tcb cimport Tcb
 cdef enum:
     SYNCACHE_BUCKETS = 512        # FreeBSD: net.inet.tcp.syncache.hashsize
     SYNCACHE_BUCKET_LIMIT = 30    # net.inet.tcp.syncache.bucketlimit
+    EVICTION_PLACES = 32          # of a queue at first: a bucket of 30 never needs more
 
 cdef struct EvictionEntry:
     uint32_t ref
@@ -53,6 +54,7 @@ cdef uint32_t eviction_oldest(EvictionQueues* eviction, uint32_t queue) noexcept
 cdef uint32_t eviction_random(EvictionQueues* eviction, uint32_t queue, uint64_t draw) noexcept nogil
 cdef bint eviction_full(EvictionQueues* eviction, uint32_t queue, uint32_t limit) noexcept nogil
 cdef uint32_t eviction_count(const EvictionQueues* eviction, uint32_t queue) noexcept nogil
+cdef bint eviction_reserve(EvictionQueues* eviction, uint32_t queue, uint32_t places) noexcept nogil
 cdef void eviction_forget(EvictionQueues* eviction, uint32_t queue) noexcept nogil
 cdef size_t eviction_bytes(const EvictionQueues* eviction) noexcept nogil
 cdef list eviction_check(const EvictionQueues* eviction)

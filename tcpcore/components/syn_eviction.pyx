@@ -13,9 +13,6 @@ from tcpcore.base.ring cimport (
 )
 from tcpcore.records.tcb cimport B_PASSIVE, SYN_RECEIVED
 
-cdef enum:
-    FIRST_PLACES = 32         # a bucket of 30 never needs more
-
 
 cdef bint eviction_init(EvictionQueues* eviction, const Tcb* blocks, uint32_t capacity,
                         uint32_t n_queues) noexcept nogil:
@@ -75,7 +72,7 @@ cdef void sweep(const EvictionQueues* eviction, Ring* queue) noexcept nogil:
 cdef bint grow(EvictionQueues* eviction, Ring* queue) noexcept nogil:
     """Double the queue's places; False when memory is refused."""
     cdef size_t before = ring_bytes(queue, sizeof(EvictionEntry))
-    if not ring_grow(queue, FIRST_PLACES, sizeof(EvictionEntry)):
+    if not ring_grow(queue, EVICTION_PLACES, sizeof(EvictionEntry)):
         return False
     eviction.allocated_bytes += ring_bytes(queue, sizeof(EvictionEntry)) - before
     return True
@@ -148,6 +145,15 @@ cdef uint32_t eviction_count(const EvictionQueues* eviction, uint32_t queue) noe
     for i in range(ring.length):
         live += is_live(eviction, entry_at(ring, i))
     return live
+
+
+cdef bint eviction_reserve(EvictionQueues* eviction, uint32_t queue, uint32_t places) noexcept nogil:
+    """Give an empty queue so many places; False when no queue has this number, or memory is refused."""
+    cdef Ring* ring = queue_at(eviction, queue)
+    while ring.places < places:
+        if not grow(eviction, ring):
+            return False
+    return ring.places == places
 
 
 cdef void eviction_forget(EvictionQueues* eviction, uint32_t queue) noexcept nogil:

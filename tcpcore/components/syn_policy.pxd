@@ -56,6 +56,9 @@ cdef struct HalfOpenRoom:
     uint32_t places           # so many half-open entries, at most
     RoomLimit limit
 
+cdef enum:
+    MAX_DOUBLINGS = 6         # FreeBSD: 16 minutes
+
 cdef struct Pause:
     int64_t until             # ns
     uint32_t doublings        # of the last pause

@@ -14,7 +14,6 @@ cdef enum:
     PRUNED_RETRIES = 2        # Linux: no entry is dropped before this many
     BURST_NS = 256_000_000    # Linux, HZ=250: a slot of its timer wheel 4 to 16 s ahead, 64 jiffies
     PAUSE_S = 15              # FreeBSD: as long as a key of its cookies is used
-    MAX_DOUBLINGS = 6         # FreeBSD: 16 minutes
 
 
 # ---- may a SYN have an entry?

@@ -12,6 +12,7 @@ from tcpcore.records.tcb cimport (
     LISTEN, N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_NONE, T_PERSIST, T_REXMT,
     T_TIME_WAIT, Cold, Tcb, main_kind,
 )
+from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.flow_table cimport flow_check
 from tcpcore.components.listeners cimport (
     LISTENER_FREE, LISTENER_OPEN, Listener, listener_at, listeners_check,
@@ -71,7 +72,7 @@ cdef list tcb_faults(const EngineState* eng, uint32_t slot):
 cdef list census(const EngineState* eng):
     """Count everything again from the TCBs alone, and compare."""
     cdef uint64_t counts[N_STATES]
-    cdef uint64_t held_dead = 0, orphans = 0, half_open = 0, queued = 0, used = 0, live
+    cdef uint64_t held_dead = 0, orphans = 0, half_open = 0, queued = 0, used = 0, live, brief = 0
     cdef uint32_t slot, id
     cdef const Tcb* tcb
     cdef const Listener* listener
@@ -88,6 +89,7 @@ cdef list census(const EngineState* eng):
             continue
         counts[tcb.state] += 1
         orphans += tcb.bits & B_ORPHAN != 0 and tcb.state != TIME_WAIT
+        brief += is_time_wait_like(tcb.state, tcb.bits, &eng.knobs)
         if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
             half_open += 1
             total, young = per_listener.get(tcb.listener, (0, 0))
@@ -109,6 +111,7 @@ cdef list census(const EngineState* eng):
         used += counts[id] if id != LISTEN else 0
     for name, gauge, found in (
         ("held_dead", eng.held_dead, held_dead), ("orphans", eng.orphans, orphans),
+        ("time_wait_like", eng.time_wait_like, brief),
         ("half_open", eng.half_open, half_open), ("accept_queue", eng.accept_queued, queued),
         ("blocks_used", eng.pool.used, used + held_dead), ("flow table", eng.flows.count, used),
     ):
@@ -148,7 +151,12 @@ cdef list eviction_faults(const EngineState* eng):
             if entries != (listener.half_open if listener.state == LISTENER_OPEN else 0):
                 faults.append(f"eviction queues: {entries} entries of listener {id}, "
                               f"not {listener.half_open}")
-    return faults + eviction_check(&eng.eviction)
+    return faults
+
+
+cdef list check_between(const EngineState* eng):
+    """What is wrong between the components, none of which is asked about its own memory."""
+    return census(eng) + identities(eng) + eviction_faults(eng)
 
 
 cdef list port_faults(const EngineState* eng):
@@ -170,4 +178,4 @@ cdef list check_invariants(const EngineState* eng):
     """All that is wrong with an engine, in words; empty when it is sound."""
     return (flow_check(&eng.flows, eng.pool.capacity) + wheel_check(&eng.wheel)
             + listeners_check(&eng.listeners) + ports_check(&eng.ports) + range_pool_check(&eng.ranges)
-            + port_faults(eng) + census(eng) + identities(eng) + eviction_faults(eng))
+            + eviction_check(&eng.eviction) + port_faults(eng) + check_between(eng))

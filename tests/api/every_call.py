@@ -80,6 +80,8 @@ def plain(value):
         return tuple(plain(item) for item in value)
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.descr, value.shape, value.tobytes()
+    if isinstance(value, Engine):
+        return value.snapshot()
     return value
 
 
@@ -92,6 +94,8 @@ def call(eng, name, arguments):
 WRITTEN = ("out", "ops", "at_out")
 PUBLIC = [name for name in dir(Engine) if not name.startswith("_")]
 METHODS = [name for name in PUBLIC if callable(getattr(Engine, name))]
+
+SNAPSHOT = Scene().eng.snapshot()
 
 #: A good value of each parameter, of the dtype that the engine uses without a copy.
 VALUES = {
@@ -122,6 +126,7 @@ VALUES = {
     "until": lambda s: NOW,
     "out": lambda s: segments(32),
     "at_out": lambda s: np.zeros(32, np.int64),
+    "blob": lambda s: SNAPSHOT,
 }
 
 

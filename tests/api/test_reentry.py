@@ -23,6 +23,7 @@ from tests.api.every_call import (
     LOCAL,
     NOW,
     PUBLIC,
+    SNAPSHOT,
     VALUES,
     A,
     Number,
@@ -304,13 +305,13 @@ def test_an_engine_that_is_not_complete_is_refused():
         for eng in engines:
             for name in PUBLIC if "incomplete" in repr(eng) else ():
                 try:
-                    answers[name] = call(eng, name, arguments_of(EXAMPLE, name))
+                    answers[name] = plain(call(eng, name, arguments_of(EXAMPLE, name)))
                 except RuntimeError as error:
                     assert BUSY in str(error)
                     answers[name] = "busy"
 
     eng = Engine(capacity=Number(16, visit))
-    assert answers == dict.fromkeys(PUBLIC, "busy") | {"config": None}
+    assert answers == dict.fromkeys(PUBLIC, "busy") | {"config": None, "restore": SNAPSHOT}
     assert len(eng.blocks) == 16 and eng.check() == []
 
 

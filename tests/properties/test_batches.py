@@ -170,11 +170,11 @@ PAUSES = [0, 1, MS, 41 * MS, 200 * MS, 1000 * MS, 3000 * MS, 61_000 * MS]
 
 
 @st.composite
-def conversations(draw, profiles=(Config.linux,), knobs=None):
-    """The config, with some of `knobs` turned, and what client and server wrote down."""
+def conversations(draw, profiles=(Config.linux,), knobs=None, configs=CONFIGS):
+    """The config, one of `configs` with some of `knobs` turned, and what client and server wrote down."""
     profile = draw(st.sampled_from(profiles))
     config = profile(events=EVENTS, seed=draw(st.integers(0, 3)), local_addr=CLIENT,
-                     **draw(st.sampled_from(CONFIGS)),
+                     **draw(st.sampled_from(configs)),
                      **draw(st.fixed_dictionaries({}, optional=knobs or {})))
     world = World(config, draw(st.integers(0, 2**32)))
     listener = world.server.call("listen", SERVER, 80, draw(st.integers(0, 6)),
