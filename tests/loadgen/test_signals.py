@@ -22,6 +22,9 @@ ENDLESS = {
     "flood": ("flood", "--rate", "20k", "--duration", "2h"),
 }
 SHARED = ("flood", "--rate", "20k", "--duration", "2h", "--compare", "all", "--workers", "2")
+CHECK = ("flood", "--rate", "40", "--clients", "10/s", "--backlog", "4", "--rtt", "4ms", "--duration", "20s",
+         "-o", "rto_initial_ms=200", "-o", "tcp_synack_retries=0", "--cookies", "off", "--policy", "drop-new",
+         "--check", "--seeds", "10000")  # fmt: skip
 NUMBERS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -96,6 +99,20 @@ def test_workers_end_within_a_second(number):
     assert took < 3  # a second, on a machine that is not as busy as those that run tests
     if number != signal.SIGKILL:
         own_figures(stdout)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_check_says_what_it_has_measured(workers, number):
+    with started(*CHECK, "--workers", workers, "--format", "json") as process:
+        until_working(process, 2.0 + 2.0 * int(workers))
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, said(stderr)) == (128 + number, [])
+    figures = own_figures(stdout)
+    rows = figures["check"]
+    assert rows["clients_lost"]["seeds"] >= 2 and rows["clients_lost"]["verdict"] != "not measured"
+    assert rows["syns_refused_paced"]["verdict"] == "not measured"
 
 
 def test_ctrl_c_of_a_terminal_reaches_the_workers_too():
