@@ -921,17 +921,18 @@ cdef class Engine:
     def gauges(self):
         """Counts of what there is now, and the touched bytes of all arrays, which take a while to find."""
         cdef EngineState* eng = self.state()
-        total = state_bytes(eng)
-        used = eng.pool.used
+        cdef size_t total = state_bytes(eng)               # all of one moment: a finalizer could change them
+        cdef uint64_t half_open = eng.half_open, accept_queue = eng.accept_queued, orphans = eng.orphans
+        cdef uint64_t time_wait = eng.counts[TIME_WAIT], held_dead = eng.held_dead, used = eng.pool.used
         return {
-            "half_open": eng.half_open,
-            "accept_queue": eng.accept_queued,
-            "time_wait": eng.counts[TIME_WAIT],
-            "orphans": eng.orphans,
-            "held_dead": eng.held_dead,
+            "half_open": half_open,
+            "accept_queue": accept_queue,
+            "time_wait": time_wait,
+            "orphans": orphans,
+            "held_dead": held_dead,
             "blocks_used": used,
             "bytes_total": total,
-            "bytes_per_connection": total / used if used else 0.0,
+            "bytes_per_connection": <double>total / <double>used if used else 0.0,
         }
 
     @property
