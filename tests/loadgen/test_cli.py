@@ -243,3 +243,26 @@ def test_the_examples_are_valid(loadgen, name):
     command = "handshake" if name == "webfleet" else "close"
     outcome = loadgen(command, "--config", EXAMPLES / f"{name}.toml", "-n", "2k")
     assert outcome.exit_code == 0, outcome.output
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("handshake", "-n", "20", "--loss", "10%"), ("close", "-n", "20", "--loss", "10%"),
+     ("flood", "--rate", "200", "--clients", "50", "--duration", "1s", "--loss", "10%")],
+    ids=lambda args: args[0],
+)  # fmt: skip
+def test_a_random_seed_is_told_so_that_the_run_can_be_repeated(loadgen, args):
+    first = document(loadgen(*args, "--seed", "random", "--format", "json"))
+    other = document(loadgen(*args, "--seed", "random", "--format", "json"))
+    again = document(loadgen(*args, "--seed", first["seed"], "--format", "json"))
+    assert 0 <= first["seed"] < 2**53 and first["seed"] != other["seed"]
+    assert {**again, "wall": None} == {**first, "wall": None}
+    assert f"seed,{first['seed']}" in loadgen(*args, "--seed", first["seed"], "--format", "csv").stdout
+
+
+def test_a_random_seed_in_a_file_and_a_wrong_word(loadgen, tmp_path):
+    (tmp_path / "c.toml").write_text('seed = "random"\n')
+    given = ("handshake", "-n", 5, "--format", "json", "--config", tmp_path / "c.toml")
+    assert document(loadgen(*given))["seed"] != document(loadgen(*given))["seed"]
+    outcome = loadgen("handshake", "--seed", "rnadom")
+    assert outcome.exit_code == 2 and "--seed" in outcome.output
