@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadgen import theory
+from loadgen import signals, theory
 from loadgen.flood import Flood, FloodSettings
 from loadgen.link import Kind
 from loadgen.metrics import Result
@@ -33,6 +33,7 @@ _FEW_CLIENTS: Final = 100  # spoofed SYNs for each client's, at least, where ent
 _ONCE: Final = 0.9  # of the first SYN's timeout: so long a client waits that is to try once
 _BUCKETS: Final = 512  # of FreeBSD; they share the places evenly
 _PRUNED: Final = 2  # retries from which on Linux prunes none
+NOT_MEASURED: Final = "not measured"  # the verdict where an interrupted check had too few runs
 
 #: Nobody is refused, and each is answered whatever the queue holds.
 COOKIES: Final = Form(
@@ -325,7 +326,10 @@ def check(
     workers: int = 1,
     done: Callable[[int, int], None] = lambda n, of: None,
 ) -> Result:
-    """Ask every question of `seeds` runs, fewer where the form is approximate. Raises NoForm."""
+    """Ask every question of `seeds` runs, fewer where the form is approximate. Raises NoForm.
+
+    An interrupted check answers with the runs that are finished and is marked partial.
+    """
     began = time.perf_counter()
     asked = questions(settings)
     given = runs(settings)
@@ -336,12 +340,18 @@ def check(
     ]
     samples: dict[str, dict[int, Figures]] = {job[0]: {} for job in jobs}
     segments = n = 0
-    for name, replicate, figures, passed in _measured(jobs, workers):
-        samples[name][replicate] = figures
-        segments, n = segments + passed, n + 1
-        done(n, len(jobs))
-    ordered = {name: [one for _, one in sorted(found.items())] for name, found in samples.items()}
-    return _result(settings, asked, ordered, segments, time.perf_counter() - began)
+    partial = False
+    try:
+        for name, replicate, figures, passed in _measured(jobs, workers):
+            samples[name][replicate] = figures
+            segments, n = segments + passed, n + 1
+            done(n, len(jobs))
+    except KeyboardInterrupt:
+        partial = True
+        signals.honoured()
+    with signals.later():
+        ordered = {name: [one for _, one in sorted(found.items())] for name, found in samples.items()}
+        return _result(settings, asked, ordered, segments, time.perf_counter() - began, partial)
 
 
 def outline(settings: FloodSettings) -> Result:
@@ -357,21 +367,34 @@ def _result(
     samples: dict[str, list[Figures]],
     segments: int,
     elapsed_s: float,
+    partial: bool = False,
 ) -> Result:
     exact = sum(question.form.exact for question in asked)
-    rows = {question.name: _row(question, samples[question.run], exact) for question in asked}
+    rows = {}
+    for question in asked:
+        found = samples[question.run]
+        if partial and not _suffice(found, question.figure):
+            rows[question.name] = _unanswered(question, len(found))
+        else:
+            rows[question.name] = _row(question, found, exact)
     outside = [name for name, row in rows.items() if row["verdict"] == "OUTSIDE"]
     return Result(
         command="flood",
         config=_config(runs(settings)["once"]),
         seed=settings.seed,
-        results={"check": rows, "outside": len(outside), "verdict": _verdict(rows, outside)},
+        results={"check": rows, "outside": len(outside), "verdict": _verdict(rows, outside, partial)},
         wall={
             "elapsed_s": elapsed_s,
             "segments": segments,
             "segments_per_s": segments / elapsed_s if elapsed_s else None,
         },
+        partial=partial,
     )
+
+
+def _suffice(samples: list[Figures], figure: str) -> bool:
+    """Whether there is an interval: of two runs or more, each with something to measure."""
+    return len(samples) > 1 and all(sample[figure][1] for sample in samples)
 
 
 def _row(question: Question, samples: list[Figures], points: int) -> dict[str, Any]:
@@ -393,14 +416,24 @@ def _row(question: Question, samples: list[Figures], points: int) -> dict[str, A
         verdict = "inside"
     else:
         verdict = "by chance" if question.expected in family else "OUTSIDE"
+    return _said(question, own, len(samples), verdict)
+
+
+def _unanswered(question: Question, seeds: int) -> dict[str, Any]:
+    """The row of a check that was interrupted before this question had enough runs."""
+    return _said(question, None, seeds, NOT_MEASURED)
+
+
+def _said(question: Question, own: theory.Interval | None, seeds: int, verdict: str) -> dict[str, Any]:
+    form = question.form
     return {
         "form": form.name,
         "formula": form.formula,
         "expected": question.expected,
-        "simulated": own.mean,
-        "low": own.low,
-        "high": own.high,
-        "seeds": len(samples),
+        "simulated": None if own is None else own.mean,
+        "low": None if own is None else own.low,
+        "high": None if own is None else own.high,
+        "seeds": seeds,
         "verdict": verdict,
         "assumes": form.assumes,
         "bias": form.bias,
@@ -430,10 +463,13 @@ def _config(settings: FloodSettings) -> dict[str, Any]:
     }
 
 
-def _verdict(rows: dict[str, dict[str, Any]], outside: list[str]) -> str:
+def _verdict(rows: dict[str, dict[str, Any]], outside: list[str], partial: bool) -> str:
     if outside:
         return f"Outside of its closed form: {', '.join(outside)}."
     exact = sum(row["bias"] == "" for row in rows.values())
+    if partial:
+        hold = sum(row["bias"] == "" and row["verdict"] != NOT_MEASURED for row in rows.values())
+        return f"Interrupted: {hold} of {exact} exact forms were measured and hold."
     if not exact:
         return "There is no exact form for this policy: the figures say how far the approximate one is off."
     return f"All {exact} exact forms hold." if exact > 1 else "The exact form holds."

@@ -70,8 +70,9 @@ def compare(
     except KeyboardInterrupt:
         partial = True
         signals.honoured()
-    finished = {name: r for name in runs if (r := finished.get(name)) is not None and not r.partial}
-    return _compared(settings, finished, time.perf_counter() - began, partial)
+    with signals.later():
+        finished = {name: r for name in runs if (r := finished.get(name)) is not None and not r.partial}
+        return _compared(settings, finished, time.perf_counter() - began, partial)
 
 
 def _results(runs: dict[str, FloodSettings], workers: int) -> Iterator[tuple[str, Result]]:

@@ -6,6 +6,7 @@ line, and a table `[knobs]` for the engine. The command line wins over the file,
 
 from __future__ import annotations
 
+import secrets
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -123,6 +124,23 @@ class _File(click.Path):
 
 
 FILE: Final = _File()
+
+
+class _Seed(click.IntRange):
+    """A seed, or `random`: one is drawn, small enough that every JSON reader keeps it."""
+
+    name = "seed"
+
+    def __init__(self) -> None:
+        super().__init__(0, 2**64 - 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).strip().lower() == "random":
+            return secrets.randbits(53)
+        return super().convert(value, param, ctx)
+
+
+SEED: Final = _Seed()
 
 
 def parse_rates(text: str, bare: Iterable[Kind]) -> Rates:

@@ -147,12 +147,15 @@ def _print_checked(console: Console, rows: Mapping[str, Mapping[str, Any]]) -> N
     for column in table.columns:
         column.no_wrap = True
     for name, row in rows.items():
-        figures = [f"{row[key]:.5g}" for key in ("expected", "simulated", "low", "high")]
+        figures = [
+            "-" if row[key] is None else f"{row[key]:.5g}"
+            for key in ("expected", "simulated", "low", "high")
+        ]
         table.add_row(
             name,
             row["form"],
             *figures[:2],
-            " .. ".join(figures[2:]),
+            "-" if row["low"] is None else " .. ".join(figures[2:]),
             str(row["seeds"]),
             row["verdict"],
             style="bold red" if row["verdict"] == "OUTSIDE" else "",

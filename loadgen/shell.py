@@ -102,10 +102,12 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
     **opt.KNOB_OPTIONS,
     "seed": click.option(
         "--seed",
-        type=click.IntRange(0, 2**64 - 1),
+        type=opt.SEED,
         default=0,
         show_default=True,
-        help="Of every random choice: the same seed gives the same result.",
+        metavar="SEED",
+        help="Of every random choice: the same seed gives the same result. random: one is drawn, and the "
+        "result says which.",
     ),
     "batch": click.option(
         "--batch",

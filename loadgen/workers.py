@@ -1,9 +1,11 @@
 """Processes that share a list of jobs, and that never outlive the one who asked.
 
-A worker is killed by the system when its parent is gone (Linux: PR_SET_PDEATHSIG; elsewhere it ends with the
-job it has), leaves SIGINT and SIGTERM to the parent, and has neither the parent's standard input nor its
+A worker is killed by the system when its parent is gone (Linux: PR_SET_PDEATHSIG) and besides watches a pipe
+that ends with the parent, on every system and in the middle of a job. It leaves SIGINT and SIGTERM to the
+parent, and has neither the parent's standard input nor its
 standard output. Only `work` decides what a job gives: which worker does it, and when, changes nothing.
-Imports nothing that takes time: a worker comes through here before it imports what its job needs.
+Imports nothing that takes time, and `work` is sent like a job: a worker is bound to its parent before it
+imports what its jobs need.
 """
 
 from __future__ import annotations
@@ -44,10 +46,11 @@ def spread(work: Callable[[Job], Done], jobs: Iterable[Job], workers: int) -> It
         for _ in range(min(workers, len(waiting))):
             with _blocked():  # a worker inherits that, and never sees a Ctrl-C
                 ours, theirs = spawn.Pipe()
-                process = spawn.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+                process = spawn.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
                 busy[ours] = process
                 process.start()
                 theirs.close()
+            ours.send(work)
             ours.send(waiting.pop())
         while busy:
             for ours in cast("list[Connection]", wait(list(busy))):
@@ -91,13 +94,17 @@ def _blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(jobs: Connection, work: Callable[[Job], Done], parent: int) -> None:
-    """A worker's life."""
+def _serve(jobs: Connection, parent: int) -> None:
+    """A worker's life: it is sent what to do, and then jobs."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     _die_with(parent)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
+    try:
+        work = jobs.recv()
+    except (EOFError, OSError):
+        return
     while True:
         try:
             job = jobs.recv()
@@ -115,11 +122,25 @@ def _serve(jobs: Connection, work: Callable[[Job], Done], parent: int) -> None:
 
 def _die_with(parent: int) -> None:
     """Be killed when the parent is gone, or go now if it is."""
+    import threading
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     except (ImportError, OSError, AttributeError):
-        pass  # not Linux: the end of the pipe tells it
+        pass  # not Linux: the thread sees it
     if os.getppid() != parent:
+        os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the pipe whose other end only the parent has."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
         os._exit(1)

@@ -4,7 +4,9 @@ Linux's settings carry the names of the knobs. FreeBSD's have names and units of
 which knobs one sets, and to what. A name in neither table does not change what connections do.
 
 Source: Linux Documentation/networking/ip-sysctl.rst, Documentation/admin-guide/sysctl; FreeBSD tcp(4),
-syncache(4), inet(4).
+syncache(4), inet(4). FreeBSD's times are milliseconds: msl, keep*, persm*, rexmit_*, finwait2_timeout and
+delacktime go through sysctl_msec_to_ticks (sys/netinet/tcp_timer.c, read in 13.0). ack_war_cnt challenge ACKs
+in ack_war_timewindow ms and connection, 0 of either: no limit (tcp(4); defaults 5 and 1000, tcp_subr.c).
 """
 
 from __future__ import annotations

@@ -225,6 +225,27 @@ def test_a_finalizer_comes_before_or_after_a_call_or_is_refused(name):
         assert result in [way[0] for way in allowed] and scene.seen() in [way[1] for way in allowed]
 
 
+@pytest.mark.usefixtures("little_to_collect")
+def test_gauges_are_all_of_one_moment():
+    """A finalizer that takes every half-open entry away runs before all of them are read, or after."""
+    eng = Engine(Config.freebsd(unlisten_forgets=1))
+    threshold = gc.get_threshold()
+    for first in range(1, 12):
+        listener = eng.listen("10.0.0.1", 80)
+        eng.receive(segments(5, src=np.arange(5) + 0x0A000101, sport=7, dst="10.0.0.1", dport=80, flags=2), 0)
+        before = eng.gauges()
+        gc.collect()
+        Garbage(lambda listener=listener: eng.unlisten(listener, 0))
+        gc.set_threshold(first)
+        try:
+            gauges = eng.gauges()
+        finally:
+            gc.set_threshold(*threshold)
+        gc.collect()
+        assert before["half_open"] == before["blocks_used"] == 5
+        assert gauges in (before, eng.gauges())
+
+
 @pytest.fixture
 def quick_switches():
     former = sys.getswitchinterval()

@@ -70,7 +70,7 @@ GOOD = {
     "connections": ("1", "7", "20", "0.1k"), "rtt": ("0", "1ms", "40ms"), "jitter": ("0", "2ms"),
     "loss": ("0", "1%", "syn=5%,third-ack=1%"), "reorder": ("0", "10%"), "reorder_delay": ("1ms", "20ms"),
     "hold": ("0", "1s"), "backlog": ("0", "1", "64"), "clients": ("0", "3"),
-    "seed": ("0", "1", str(2**64 - 1)),
+    "seed": ("0", "1", str(2**64 - 1), "random"),
     "knobs": ("tcp_syncookies=0", "isn=random", "ip_local_port_range=2000,3000", "somaxconn=4k", "isn=1"),
     "batch": ("1", "100", "4096"), "threshold": ("success_ratio>=0.5", "connected>0"),
     "config": ("good.toml",), "sysctl": ("good.sysctl",), "output": ("r.json", "r.csv", "r.txt", "r", "link"),

@@ -66,6 +66,12 @@ def alive(pid):
     return state is not None and state[0] not in "ZX"
 
 
+def killed(pid):
+    """Whether a SIGKILL has been sent to it, which it may not have been given the processor to obey."""
+    sent = [status(pid, field) or "0" for field in ("SigPnd", "ShdPnd")]
+    return not alive(pid) or any(int(mask, 16) >> (signal.SIGKILL - 1) & 1 for mask in sent)
+
+
 def until(condition, patience=PATIENCE):
     """Wait for it; its value."""
     late = time.monotonic() + patience

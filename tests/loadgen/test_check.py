@@ -13,6 +13,7 @@ from loadgen.cli import main
 from loadgen.flood import FloodSettings
 from loadgen.flood_compare import with_policy
 from loadgen.link import Path, Rates
+from loadgen.report import as_csv, as_json, as_table
 from tcpcore import Config
 
 MS = 1_000_000
@@ -149,6 +150,54 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_workers():
     assert json.dumps(one) == json.dumps(two)
     other = check(dataclasses.replace(settings, seed=4), 3).results
     assert other != one["results"]
+
+
+def interrupted_after(finished, settings, monkeypatch, seeds=4):
+    """A check whose next run is interrupted when so many are finished."""
+    measure, calls = checking._measure, []
+
+    def stop(job):
+        calls.append(job)
+        if len(calls) > finished:
+            raise KeyboardInterrupt
+        return measure(job)
+
+    monkeypatch.setattr(checking, "_measure", stop)
+    return check(dataclasses.replace(settings, duration_ns=SECOND), seeds)
+
+
+@pytest.mark.parametrize("finished", [0, 1, 2, 3, 5])
+def test_what_was_measured_before_an_interrupt_is_said(finished, monkeypatch):
+    settings = flood("drop-new", rate=40, backlog=4, clients=10)
+    result = interrupted_after(finished, settings, monkeypatch)
+    rows = result.results["check"]
+    assert result.partial
+    assert [row["seeds"] for row in rows.values()][:4] == [min(finished, 4)] * 4
+    assert rows["syns_refused_paced"]["seeds"] == max(0, finished - 4)
+    for name, row in rows.items():
+        measured = row["seeds"] >= 2
+        assert (row["verdict"] == checking.NOT_MEASURED) == (not measured), name
+        assert (row["simulated"], row["low"], row["high"]) == (None,) * 3 or measured
+    held = 3 if finished >= 2 else 0
+    assert result.results["verdict"] == f"Interrupted: {held} of 3 exact forms were measured and hold."
+    assert (result.wall["segments"] > 0) == (finished > 0)
+
+
+def test_an_interrupted_check_in_every_format(monkeypatch, tmp_path):
+    settings = flood("drop-new", rate=40, backlog=4, clients=10)
+    result = interrupted_after(1, settings, monkeypatch)
+    table = as_table(result, [], colour=False)
+    assert "INTERRUPTED, partial result" in table and "not measured" in table
+    assert json.loads(as_json(result))["partial"] is True
+    assert "check.clients_lost.simulated,\n" in as_csv(result)
+
+
+def test_a_run_with_nothing_to_measure_does_not_hide_an_interrupt(monkeypatch):
+    settings = flood("drop-new", rate=40, backlog=4, clients=10)
+    monkeypatch.setattr(checking.Measured, "figures", lambda self: dict.fromkeys(
+        ("lost", "refused", "backscatter", "forged"), (0, 0)))  # fmt: skip
+    rows = interrupted_after(2, settings, monkeypatch).results["check"]
+    assert {row["verdict"] for row in rows.values()} == {checking.NOT_MEASURED}
 
 
 def test_warm_up_is_five_lives_or_five_times_the_filling():

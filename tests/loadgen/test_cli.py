@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from loadgen.cli import main
 from loadgen.runner import Runner
+from tcpcore import Config
 from tests.loadgen.interrupting import interrupted
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -243,3 +244,60 @@ def test_the_examples_are_valid(loadgen, name):
     command = "handshake" if name == "webfleet" else "close"
     outcome = loadgen(command, "--config", EXAMPLES / f"{name}.toml", "-n", "2k")
     assert outcome.exit_code == 0, outcome.output
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("handshake", "-n", "20", "--loss", "10%"), ("close", "-n", "20", "--loss", "10%"),
+     ("flood", "--rate", "200", "--clients", "50", "--duration", "1s", "--loss", "10%")],
+    ids=lambda args: args[0],
+)  # fmt: skip
+def test_a_random_seed_is_told_so_that_the_run_can_be_repeated(loadgen, args):
+    first = document(loadgen(*args, "--seed", "random", "--format", "json"))
+    other = document(loadgen(*args, "--seed", "random", "--format", "json"))
+    again = document(loadgen(*args, "--seed", first["seed"], "--format", "json"))
+    assert 0 <= first["seed"] < 2**53 and first["seed"] != other["seed"]
+    assert {**again, "wall": None} == {**first, "wall": None}
+    assert f"seed,{first['seed']}" in loadgen(*args, "--seed", first["seed"], "--format", "csv").stdout
+
+
+def test_a_random_seed_in_a_file_and_a_wrong_word(loadgen, tmp_path):
+    (tmp_path / "c.toml").write_text('seed = "random"\n')
+    given = ("handshake", "-n", 5, "--format", "json", "--config", tmp_path / "c.toml")
+    assert document(loadgen(*given))["seed"] != document(loadgen(*given))["seed"]
+    outcome = loadgen("handshake", "--seed", "rnadom")
+    assert outcome.exit_code == 2 and "--seed" in outcome.output
+
+
+HOSTS = Path(__file__).resolve().parents[1] / "config" / "data"
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [("linux-3.10-listing.sysctl", True), ("freebsd.conf", True), ("slashes.conf", True), ("bom.conf", True),
+     ("tuning.sh", True), ("proxy.conf", False), ("conntrack.conf", False)],
+)  # fmt: skip
+def test_what_a_host_says_end_to_end(loadgen, name, good):
+    """As many knobs as `Config` takes, or exit 3 and what is wrong."""
+    outcome = loadgen("handshake", "-n", 5, "--format", "json", "--sysctl", HOSTS / name)
+    text = (HOSTS / name).read_text(encoding="utf-8")
+    if not good:
+        with pytest.raises(ValueError, match="expected") as caught:
+            Config.from_sysctl(text)
+        assert (outcome.exit_code, outcome.stdout) == (3, "")
+        assert str(caught.value)[:60] in outcome.output
+    else:
+        host = Config.from_sysctl(text)
+        knobs = document(outcome)["config"]["knobs"]
+        assert f"{len(host.sysctl_taken)} knobs taken" in outcome.stderr
+        assert {n: knobs[n] for n in host.sysctl_taken if n in knobs and n != "ip_local_port_range"} == {
+            n: getattr(host, n) for n in host.sysctl_taken if n in knobs and n != "ip_local_port_range"
+        }
+
+
+@pytest.mark.parametrize("text", ["TcpActiveOpens  18422  0.0\n", "LISTEN  512  511  0.0.0.0:443\n", ""])
+def test_a_text_without_a_knob_is_bad_input(loadgen, tmp_path, text):
+    (tmp_path / "host").write_text(text)
+    outcome = loadgen("handshake", "-n", 5, "--sysctl", tmp_path / "host")
+    assert (outcome.exit_code, outcome.stdout) == (3, "")
+    assert "expected a setting that is a knob here" in outcome.output

@@ -9,10 +9,12 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from loadgen.output import OutputError, write_file
+from loadgen.output import OutputError, check_writable, write_file
 from tests.loadgen.hostile import invoke
 from tests.loadgen.processes import environment
 
@@ -151,6 +153,127 @@ def test_a_symbolic_link_stays_one(folder, target):
     assert invoke([*RUN, "--output", "link"]).code == 0
     assert os.readlink("link") == target
     assert json.loads((folder / target).read_text())["command"] == "handshake"
+
+
+def test_the_file_behind_symbolic_links_is_replaced_whole(folder):
+    """Links to links, relative to where each is, through a folder that is a link: the last is a file, whose
+    readers keep what they have opened."""
+    (folder / "far" / "away").mkdir(parents=True)
+    old = folder / "far" / "old"
+    old.write_text("old")
+    old.chmod(0o604)
+    (folder / "near").symlink_to("far/away")
+    (folder / "far" / "away" / "second").symlink_to("../old")
+    (folder / "link").symlink_to("near/second")
+    with old.open() as reader:
+        assert invoke([*RUN, "--output", "link"]).code == 0
+        assert reader.read() == "old"
+    assert (os.readlink("link"), os.readlink("far/away/second")) == ("near/second", "../old")
+    assert json.loads(old.read_text())["command"] == "handshake"
+    assert stat.S_IMODE(old.stat().st_mode) == 0o604
+    assert sorted(os.listdir("far")) == ["away", "old"] and os.listdir("far/away") == ["second"]
+
+
+def test_a_full_disk_leaves_the_old_file_behind_a_symbolic_link(folder):
+    (folder / "old").write_text("old")
+    (folder / "link").symlink_to("old")
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    done = loadgen("--output", folder / "link", preexec_fn=limit)
+    assert done.returncode == 1
+    assert "cannot write" in told(done.stderr)
+    assert (folder / "old").read_text() == "old" and os.readlink("link") == "old"
+    assert sorted(os.listdir(folder)) == ["link", "old"]
+
+
+@pytest.mark.parametrize(
+    ("links", "why"),
+    [
+        ({"link": "link"}, "Too many levels of symbolic links"),
+        ({"link": "b", "b": "link"}, "Too many levels of symbolic links"),
+        ({"link": "missing/r.json"}, "there is no folder missing"),
+        ({"link": "folder"}, "it is a folder"),
+        ({"link": "n" * 300}, "File name too long"),
+    ],
+)
+def test_a_symbolic_link_to_nowhere_is_told_before_the_run(folder, links, why, monkeypatch):
+    (folder / "folder").mkdir()
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    monkeypatch.setattr("loadgen.shell.require_memory", lambda settings: None)
+    outcome = invoke(["handshake", "-n", "1G", "--format", "json", "--output", "link"])
+    assert outcome.code == 1 and f"cannot write link: {why}" in told(outcome.stderr)
+    with pytest.raises(OutputError, match="cannot write link: "):
+        write_file(Path("link"), "text")
+    assert {name: os.readlink(name) for name in links} == links
+
+
+@contextmanager
+def nobody(folder):
+    """In this folder without root's rights to write everywhere."""
+    folder.chmod(0o755)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("name", ["link", "old", "new"])
+def test_where_no_file_may_be_made_nothing_is_written(folder, name):
+    """A file that may be written to, too: in place it would not be whole at every moment."""
+    (folder / "kept").mkdir()
+    (folder / "kept" / "old").write_text("old")
+    (folder / "kept" / "old").chmod(0o666)
+    (folder / "link").symlink_to("kept/old")
+    (folder / "kept").chmod(0o555)
+    path = Path(name if name == "link" else f"kept/{name}")
+    with nobody(folder):
+        with pytest.raises(OutputError, match=f"^cannot write {path}: no new file may be made in kept$"):
+            check_writable(path)
+        with pytest.raises(OutputError, match=f"^cannot write {path}: Permission denied$"):
+            write_file(path, "text")
+    assert (folder / "kept" / "old").read_text() == "old"
+    assert os.listdir(folder / "kept") == ["old"]
+
+
+def test_what_may_not_be_written_to_is_told_before_the_run(folder):
+    os.mkfifo("pipe", 0o400)
+    with nobody(folder), pytest.raises(OutputError, match="^cannot write pipe: it may not be written to$"):
+        check_writable(Path("pipe"))
+
+
+def test_a_file_that_somebody_has_open_is_written_through(folder):
+    """/dev/stdout, which is a link to /proc/self/fd/1: what else is written to the file comes behind it."""
+    with open("r.json", "w+") as file:
+        inode = os.stat("r.json").st_ino
+        done = loadgen("--output", "/dev/stdout", capture_output=False, stdout=file, stderr=subprocess.PIPE)
+        assert done.returncode == 0, done.stderr
+        file.seek(0)
+        assert json.load(file)["command"] == "handshake"
+    assert os.stat("r.json").st_ino == inode
+    done = loadgen("--output", "/dev/stdout")
+    assert json.loads(done.stdout)["command"] == "handshake"
+    assert os.listdir(folder) == ["r.json"]
+
+
+def test_a_symbolic_link_to_a_fifo(folder):
+    os.mkfifo("pipe")
+    (folder / "link").symlink_to("pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append((folder / "pipe").read_text()))
+    reader.start()
+    done = loadgen("--output", "link")
+    reader.join(60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(read[0])["command"] == "handshake"
+    assert stat.S_ISFIFO(os.lstat("pipe").st_mode) and os.readlink("link") == "pipe"
 
 
 def test_a_symbolic_link_to_a_device(folder):
