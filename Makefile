@@ -151,7 +151,7 @@ live: build  ## compare the engine with this host's kernel for SECONDS (root)
 theory: build  ## compare the simulation with closed forms: all points, about two minutes
 	$(PY) -m tests.theory
 
-bounds: build  ## all profile pairs, states and forged segments; all pairs of knobs at their ends: long
+bounds: build  ## all profile pairs, states and forged segments; all pairs of knobs at their ends: a quarter of an hour
 	$(PY) -m tests.properties.exchange
 	$(PY) -m tests.properties.limits
 
