@@ -52,7 +52,7 @@ elif FUZZ:
     os.environ.setdefault("CC", "clang")
     SANITIZERS = ["-fsanitize=fuzzer-no-link,address,undefined", "-shared-libasan"]
     CFLAGS = ["-O1", "-gline-tables-only", "-fno-omit-frame-pointer", *SANITIZERS,
-              "-fno-sanitize-recover=undefined", "-DTCPCORE_DEBUG"]
+              "-fno-sanitize-recover=undefined", "-DTCPCORE_DEBUG", "-DTCPCORE_POISON"]
     LDFLAGS = SANITIZERS
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.

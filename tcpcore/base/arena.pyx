@@ -4,8 +4,8 @@ A page takes memory when it is written for the first time, so reserving space fo
 takes none. The first 2 MiB of an array are always small pages, whatever the system's default is: an engine
 with few connections takes few of them, whatever its capacity. Huge pages are asked for behind them.
 arena_touched asks the kernel which pages are there (mincore), those of a huge page included that nobody
-wrote to; the engine's byte counts are its answers, and nothing is estimated. Under AddressSanitizer what an
-array leaves of its last page is poisoned: a slot behind its end is found.
+wrote to; the engine's byte counts are its answers, and nothing is estimated. In the build of `make fuzz` what
+an array leaves of its last page is poisoned for AddressSanitizer (not in `make debug`: its memory is measured).
 """
 
 from libc.stdint cimport uintptr_t
@@ -21,14 +21,7 @@ cdef extern from "<sys/mman.h>" nogil:
 
 cdef extern from *:
     """
-    #if defined(__SANITIZE_ADDRESS__)
-    #define TC_ASAN
-    #elif defined(__has_feature)
-    #if __has_feature(address_sanitizer)
-    #define TC_ASAN
-    #endif
-    #endif
-    #ifdef TC_ASAN
+    #ifdef TCPCORE_POISON
     #include <sanitizer/asan_interface.h>
     #else
     #define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
