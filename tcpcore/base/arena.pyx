@@ -5,7 +5,7 @@ takes none. The first 2 MiB of an array are always small pages, whatever the sys
 with few connections takes few of them, whatever its capacity. Huge pages are asked for behind them.
 arena_touched asks the kernel which pages are there (mincore), those of a huge page included that nobody
 wrote to; the engine's byte counts are its answers, and nothing is estimated. In the build of `make fuzz` what
-an array leaves of its last page is poisoned for AddressSanitizer (not in `make debug`: its memory is measured).
+an array leaves of its last page is poisoned for AddressSanitizer; not in `make debug`, which measures memory.
 """
 
 from libc.stdint cimport uintptr_t
