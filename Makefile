@@ -37,7 +37,8 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build test debug live theory bounds golden conformance state-machine mutants lint types check
+.PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types
+.PHONY: check
 .PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
 .PHONY: test-lowest lock
 
@@ -86,6 +87,39 @@ debug: $(RUNTIME_STAMP)  ## run the tests under ASan and UBSan
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
 
+# Needs clang and its runtimes (Debian: clang, libclang-rt-14-dev). SECONDS=120: two minutes instead of an hour.
+# What reaches something new is kept in build/fuzz-new and taken up again by the next run; what fails, in
+# build/fuzz-found. The runtimes are loaded before Python; libFuzzer first, as ASan's has weak stubs of its hooks.
+FUZZ_CC ?= clang
+FUZZ_ARGS ?= -max_total_time=$(SECONDS) -seed=$(SEED) -print_final_stats=1
+FUZZ_RUNTIME = $(shell $(FUZZ_CC) -print-file-name=libclang_rt.$(1)-$(shell uname -m).$(2))
+FUZZ_CORPUS := $(abspath build/fuzz-new) $(abspath tests/fuzz/corpus)
+FUZZED = LD_PRELOAD="./libfuzzer.so $(call FUZZ_RUNTIME,asan,so)" \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:allocator_may_return_null=1:verify_asan_link_order=0:handle_abort=0:malloc_context_size=2:quarantine_size_mb=32 \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONPATH=. $(abspath $(PY)) -m tests.fuzz.run \
+	-max_len=300 -len_control=0 -timeout=120 -rss_limit_mb=4096 -artifact_prefix=$(abspath build/fuzz-found)/
+FUZZ_FAILED = { echo "fuzz: a finding is kept in build/fuzz-found; the calls: $(PY) -m tests.fuzz FILE" >&2; exit 1; }
+
+build/fuzz/libfuzzer.so: Makefile
+	@command -v $(FUZZ_CC) >/dev/null || { echo "fuzz: needs clang (Debian: clang, libclang-rt-14-dev)" >&2; exit 1; }
+	@test -f "$(call FUZZ_RUNTIME,asan,so)" -a -f "$(call FUZZ_RUNTIME,fuzzer_no_main,a)" || \
+		{ echo "fuzz: needs clang's runtimes (Debian: libclang-rt-14-dev)" >&2; exit 1; }
+	@mkdir -p build/fuzz build/fuzz-new build/fuzz-found
+	$(FUZZ_CC) -shared -o $@ -Wl,--whole-archive $(call FUZZ_RUNTIME,fuzzer_no_main,a) -Wl,--no-whole-archive \
+		-lstdc++ -lm -lpthread
+
+build/fuzz/.built: build/fuzz/libfuzzer.so $(RUNTIME_STAMP) $(SOURCES) $(wildcard tests/fuzz/*.py tcpcore/*.py)
+	$(call copied,build/fuzz)
+	cd build/fuzz && TCPCORE_FUZZ=1 CC=$(FUZZ_CC) $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	@touch $@
+
+fuzz: build/fuzz/.built  ## call the whole API with random scripts under ASan and UBSan for SECONDS (clang)
+	@mkdir -p build/fuzz-new build/fuzz-found
+	cd build/fuzz && $(FUZZED) $(FUZZ_ARGS) $(FUZZ_CORPUS) || $(FUZZ_FAILED)
+
+fuzz-corpus: build/fuzz/.built  ## choose tests/fuzz/corpus anew, out of it and of what make fuzz has found
+	$(PY) -m tests.fuzz.choose build/fuzz-new -- env -C build/fuzz $(FUZZED)
+
 # The oldest versions exist for Python 3.11 and 3.12 only. Nothing but requirements/lowest.txt is installed.
 # QUICK=1 runs the tests of the API, the components, the dialogues and the command only.
 LOWEST_PYTHON ?= $(PYTHON)
@@ -117,7 +151,7 @@ live: build  ## compare the engine with this host's kernel for SECONDS (root)
 theory: build  ## compare the simulation with closed forms: all points, about two minutes
 	$(PY) -m tests.theory
 
-bounds: build  ## all profile pairs, states and forged segments; all pairs of knobs at their ends: long
+bounds: build  ## all profile pairs, states and forged segments; all pairs of knobs at their ends: a quarter of an hour
 	$(PY) -m tests.properties.exchange
 	$(PY) -m tests.properties.limits
 

@@ -4,6 +4,8 @@ Every tcpcore/**/*.pyx is an extension. Environment variables change what is bui
 
 TCPCORE_NATIVE=1      compile for this machine's CPU
 TCPCORE_DEBUG=1       address and undefined-behaviour sanitizers, and `expect` traps
+TCPCORE_FUZZ=1        by clang, with the sanitizers, `expect` traps and the counters by which libFuzzer sees
+                      what was reached; such a module loads only where tests/fuzz has put the runtimes first
 TCPCORE_PREDICTION=0  without the fast path: every segment goes to the TCP state machine
 TCPCORE_TESTS=1       with tests/extensions/*.pyx, which only the tests and benchmarks use; only with
                       `build_ext --inplace`, so that no wheel can contain them
@@ -22,6 +24,7 @@ from setuptools import Extension, setup
 from setuptools.command.sdist import sdist
 
 DEBUG = os.environ.get("TCPCORE_DEBUG") == "1"
+FUZZ = os.environ.get("TCPCORE_FUZZ") == "1"
 NATIVE = os.environ.get("TCPCORE_NATIVE") == "1"
 ANNOTATE = os.environ.get("TCPCORE_ANNOTATE") == "1"
 PREDICTION = os.environ.get("TCPCORE_PREDICTION") != "0"
@@ -45,6 +48,12 @@ if DEBUG:
     CFLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
               "-fno-sanitize-recover=undefined", "-DTCPCORE_DEBUG"]
     LDFLAGS = ["-fsanitize=address,undefined"]
+elif FUZZ:
+    os.environ.setdefault("CC", "clang")
+    SANITIZERS = ["-fsanitize=fuzzer-no-link,address,undefined", "-shared-libasan"]
+    CFLAGS = ["-O1", "-gline-tables-only", "-fno-omit-frame-pointer", *SANITIZERS,
+              "-fno-sanitize-recover=undefined", "-DTCPCORE_DEBUG", "-DTCPCORE_POISON"]
+    LDFLAGS = SANITIZERS
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.
     # The symbol table stays: profilers and callgrind name functions by it.

@@ -1,7 +1,7 @@
 # A keyed permutation of 0 .. size - 1: draws without repetition, and without a table of what was drawn.
 #
-# Four Feistel rounds on the next power of four, repeated until the result is in the range (cycle walking: Black
-# and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
+# Four Feistel rounds on the next power of four, repeated until the result is in the range (cycle walking:
+# Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
 from libc.stdint cimport uint32_t, uint64_t
 
 from tcpcore.base.siphash cimport siphash24_2
@@ -12,7 +12,7 @@ cdef enum:
 
 cdef inline uint32_t permuted(uint64_t k0, uint64_t k1, uint64_t key, uint64_t tag, uint32_t size,
                               uint32_t x) noexcept nogil:
-    """Where x < size goes under the permutation `key`; tag, above bit 40, sets its hashes apart from others."""
+    """Where x < size goes under the permutation `key`; the tag, above bit 40, is of this use of k0, k1."""
     cdef uint32_t half = LEAST_HALF, left, right, turn
     while <uint32_t>1 << 2 * half < size:
         half += 1

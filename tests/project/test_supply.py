@@ -103,9 +103,9 @@ def test_files_of_requirements_name_no_index_and_no_path():
 
 def test_ci_installs_every_program_that_the_tests_run():
     script = (ROOT / ".ci" / "run").read_text()
-    [packages] = re.findall(r"apt-get install (.*)", script)
-    for program in ("gcc", "git", "make"):
-        assert program in packages.split() and f"command -v {program} " in script
+    packages = " ".join(re.findall(r"apt-get install (.*)", script)).split()
+    for program in ("gcc", "git", "make", "clang"):
+        assert program in packages and f"command -v {program} " in script
     run("bash", "-n", ROOT / ".ci" / "run", cwd=ROOT)
 
 
