@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogues.dialogue import RTT
+from tests.dialogues.dialogue import LOCAL, LOCAL_PORT, PEER, RTT
 
 
 def opening(dialogue, port):
@@ -62,6 +62,21 @@ def test_a_connection_reset_while_it_waits_is_still_accepted(closed):
     assert first.accept()
     assert first.error == "ECONNRESET"
     assert not first.accept()
+
+
+def test_nobody_can_close_a_connection_before_it_is_accepted(closed):
+    """Found by the fuzzer: an orphan that was accepted could not be freed by close()."""
+    closed.listen(backlog=0)
+    first = opening(closed, 1)
+    first.arrives("A")
+    first.hold(first.host.stack.lookup(PEER, first.port, LOCAL, LOCAL_PORT))
+    first.close()
+    first.abort()
+    assert first.state == State.ESTABLISHED
+    assert first.accept()
+    first.arrives("R")
+    first.close()
+    assert first.host.stack.gauges()["blocks_used"] == 0
 
 
 def test_oldest_first(closed):
