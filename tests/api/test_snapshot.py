@@ -280,8 +280,8 @@ FIELDS = {
                "accept_queued last_listener held_dead orphans time_wait_like followed challenge_second "
                "challenge_left eviction pause draws predicting predicted",
         DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted",
-        SCRATCH: "busy hashes candidates batch batch_n isn_first isn_count isns ts_offsets isn_shift arriving "
-                 "port_looks",
+        SCRATCH: "busy hashes candidates batch batch_n isn_first isn_count isns ts_offsets isn_shift "
+                 "arriving port_looks",
     },
     ("components/tcb_pool", "TcbPool"): {
         SAVED: "blocks stamps colds stack n_stack fresh", DERIVED: "used capacity"},
