@@ -7,6 +7,7 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.connect_args cimport ConnectRow
 from tcpcore.records.info cimport Info
+from tcpcore.records.op cimport Op
 from tcpcore.records.segment cimport Segment
 from tcpcore.components.events cimport Event
 
@@ -66,6 +67,8 @@ cdef Py_ssize_t engine_lookup(tcp_engine* engine, const FourTuple* tuples, Py_ss
 cdef Py_ssize_t engine_info(tcp_engine* engine, const uint64_t* conns, Py_ssize_t n,
                             Info* infos) noexcept nogil
 cdef Py_ssize_t engine_events(tcp_engine* engine, Event* events, Py_ssize_t room) noexcept nogil
+cdef Py_ssize_t engine_play(tcp_engine* engine, Op* ops, Py_ssize_t n, int64_t until, Segment* out,
+                            int64_t* at_out, Py_ssize_t room) noexcept nogil
 
 
 cdef inline tcp_engine* engine_of(object engine) except NULL:

@@ -24,6 +24,9 @@ from tcpcore.loops.connect_rows cimport can_connect, connect_rows
 from tcpcore.loops.guard cimport (
     ENTERED, ENTRY_BUSY, Entry, guard_enter, guard_enter_now, guard_leave, guard_start, is_time,
 )
+from tcpcore.loops.play cimport (
+    PLAY_LEAST, PLAY_SOUND, PLAY_TIME_BACK, PlayFault, play_batch, play_check, play_not_reached,
+)
 from tcpcore.loops.receive cimport receive_batch
 from tcpcore.loops.state cimport EngineState, lookup_handle
 from tcpcore.engine cimport state_of
@@ -37,6 +40,8 @@ cdef extern from "include/tcpcore.h":
     ctypedef struct tcpcore_event:
         pass
     ctypedef struct tcpcore_info:
+        pass
+    ctypedef struct tcpcore_op:
         pass
     ctypedef struct tcpcore_connect_row:
         pass
@@ -60,10 +65,11 @@ cdef extern from "include/tcpcore.h":
         void* engine_lookup
         void* engine_info
         void* engine_events
+        void* engine_play
 
 assert sizeof(tcpcore_segment) == sizeof(Segment) and sizeof(tcpcore_event) == sizeof(Event)
 assert sizeof(tcpcore_info) == sizeof(Info) and sizeof(tcpcore_connect_row) == sizeof(ConnectRow)
-assert sizeof(tcpcore_four_tuple) == sizeof(FourTuple)
+assert sizeof(tcpcore_four_tuple) == sizeof(FourTuple) and sizeof(tcpcore_op) == sizeof(Op)
 
 needs_tcpcore_abi_1 = TCPCORE_ABI
 
@@ -78,11 +84,7 @@ cdef inline bint is_array(const void* first, Py_ssize_t n) noexcept nogil:
 
 cdef inline bint apart(const void* a, Py_ssize_t a_bytes, const void* b, Py_ssize_t b_bytes) noexcept nogil:
     """Two arguments share no memory."""
-    cdef Span first, second
-    first.base = <uintptr_t>a
-    first.nbytes = a_bytes
-    second.base = <uintptr_t>b
-    second.nbytes = b_bytes
+    cdef Span first = Span(<uintptr_t>a, a_bytes), second = Span(<uintptr_t>b, b_bytes)
     return not overlap(&first, &second)
 
 
@@ -327,6 +329,32 @@ cdef Py_ssize_t engine_events(tcp_engine* engine, Event* events, Py_ssize_t room
 # --- capsules: an engine, and the table for C and C++ --------------------------------------------
 
 
+cdef Py_ssize_t engine_play(tcp_engine* engine, Op* ops, Py_ssize_t n, int64_t until, Segment* out,
+                            int64_t* at_out, Py_ssize_t room) noexcept nogil:
+    """A timed batch, as Engine.play() with `out` and `at_out`: stops before what may not fit. Rows written."""
+    cdef EngineState* eng = <EngineState*>engine
+    cdef Py_ssize_t code, row = 0, reached = 0, written = 0
+    cdef PlayFault fault
+    if (eng == NULL or not is_time(until) or not is_array(ops, n) or not is_array(out, room)
+            or not is_array(at_out, room) or not apart(ops, n * sizeof(Op), out, room * sizeof(Segment))
+            or not apart(ops, n * sizeof(Op), at_out, room * sizeof(int64_t))
+            or not apart(out, room * sizeof(Segment), at_out, room * sizeof(int64_t))):
+        return TCPCORE_BAD_ARGUMENT
+    if room < PLAY_LEAST:
+        return -PLAY_LEAST
+    code = enter(eng, until)
+    if code:
+        return code
+    fault = play_check(eng, ops, n, until, &row)
+    if fault == PLAY_SOUND:
+        written = play_batch(eng, ops, n, until, out, at_out, room, &reached)
+        play_not_reached(ops, n, reached)
+    guard_leave(eng)
+    if fault == PLAY_SOUND:
+        return written
+    return TCPCORE_TIME_BACK if fault == PLAY_TIME_BACK else TCPCORE_BAD_ARGUMENT
+
+
 cdef void let_go(object capsule) noexcept:
     """The end of a capsule: its reference to the Engine."""
     Py_DECREF(<object>PyCapsule_GetContext(capsule))
@@ -364,6 +392,7 @@ cdef object fill_table():
     _table.engine_lookup = <void*>engine_lookup
     _table.engine_info = <void*>engine_info
     _table.engine_events = <void*>engine_events
+    _table.engine_play = <void*>engine_play
     return PyCapsule_New(&_table, "tcpcore._C_API", NULL)
 
 

@@ -59,6 +59,21 @@ typedef struct tcpcore_info {
     int64_t deadline;             /* ns, 0 while no timer runs */
 } tcpcore_info;
 
+/* One row of engine_play(): what happens, and when. */
+typedef struct tcpcore_op {
+    int64_t at;                   /* ns */
+    uint64_t conn;                /* handle; TCPCORE_OP_ACCEPT: listener id */
+    uint64_t result;              /* out: a handle, a number of bytes, TCPCORE_NOT_REACHED or TCPCORE_REFUSED */
+    tcpcore_segment seg;          /* SEGMENT: what arrives; CONNECT: dst, dport, src, sport */
+    uint32_t arg;                 /* SEND, RECV: bytes */
+    uint8_t kind;                 /* TCPCORE_OP_... */
+    uint8_t _pad0;
+    uint16_t _pad1;
+} tcpcore_op;
+
+#define TCPCORE_NOT_REACHED UINT64_MAX
+#define TCPCORE_REFUSED (UINT64_MAX - 1)
+
 typedef struct tcpcore_connect_row {
     uint32_t dst;
     uint32_t src;                 /* 0: Config.local_addr */
@@ -80,6 +95,7 @@ typedef struct tcpcore_four_tuple {
 typedef tcpcore_segment Segment;
 typedef tcpcore_event Event;
 typedef tcpcore_info Info;
+typedef tcpcore_op Op;
 typedef tcpcore_connect_row ConnectRow;
 typedef tcpcore_four_tuple FourTuple;
 #endif
@@ -101,7 +117,13 @@ enum { /* RFC 9293 3.3.2 */
 
 enum {
     TCPCORE_EV_OPENED = 1, TCPCORE_EV_ESTABLISHED = 2, TCPCORE_EV_ACCEPTED = 3, TCPCORE_EV_CLOSED = 4,
-    TCPCORE_EV_LOST = 5, TCPCORE_EV_REFUSED = 6, TCPCORE_EV_TIME_WAIT = 7
+    TCPCORE_EV_LOST = 5, TCPCORE_EV_REFUSED = 6, TCPCORE_EV_TIME_WAIT = 7, TCPCORE_EV_READABLE = 8,
+    TCPCORE_EV_EOF = 9, TCPCORE_EV_WRITABLE = 10
+};
+
+enum { /* tcpcore_op.kind */
+    TCPCORE_OP_SEGMENT = 1, TCPCORE_OP_CONNECT = 2, TCPCORE_OP_ACCEPT = 3, TCPCORE_OP_SEND = 4,
+    TCPCORE_OP_RECV = 5, TCPCORE_OP_SHUTDOWN = 6, TCPCORE_OP_CLOSE = 7, TCPCORE_OP_ABORT = 8
 };
 
 /* The table in the capsule "tcpcore._C_API". Functions are added at its end; anything else changes the ABI. */
@@ -130,6 +152,8 @@ typedef struct tcpcore_api {
                                 uint64_t *conns);
     Py_ssize_t (*engine_info)(tcp_engine *, const uint64_t *conns, Py_ssize_t n, tcpcore_info *infos);
     Py_ssize_t (*engine_events)(tcp_engine *, tcpcore_event *events, Py_ssize_t room);
+    Py_ssize_t (*engine_play)(tcp_engine *, tcpcore_op *ops, Py_ssize_t n, int64_t until,
+                              tcpcore_segment *out, int64_t *at_out, Py_ssize_t room);
 } tcpcore_api;
 
 static const tcpcore_api *tcpcore_functions = NULL;
@@ -244,6 +268,12 @@ static inline Py_ssize_t engine_info(tcp_engine *engine, const uint64_t *conns, 
 static inline Py_ssize_t engine_events(tcp_engine *engine, tcpcore_event *events, Py_ssize_t room)
 {
     return tcpcore_functions->engine_events(engine, events, room);
+}
+
+static inline Py_ssize_t engine_play(tcp_engine *engine, tcpcore_op *ops, Py_ssize_t n, int64_t until,
+                                     tcpcore_segment *out, int64_t *at_out, Py_ssize_t room)
+{
+    return tcpcore_functions->engine_play(engine, ops, n, until, out, at_out, room);
 }
 
 #endif

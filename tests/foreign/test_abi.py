@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import tcpcore
-from tcpcore import EVENT, INFO, SEGMENT, Engine
+from tcpcore import EVENT, INFO, OP, SEGMENT, Engine
 from tests.foreign.building import FLAGS, ROOT, attempt, build
 from tests.foreign.conftest import load
 from tests.foreign.hosts import CONNECT_ROW, FOUR_TUPLE
 
 HEADER = ROOT / "tcpcore" / "include" / "tcpcore.h"
-STRUCTS = {"tcpcore_segment": SEGMENT, "tcpcore_event": EVENT, "tcpcore_info": INFO,
+STRUCTS = {"tcpcore_segment": SEGMENT, "tcpcore_event": EVENT, "tcpcore_info": INFO, "tcpcore_op": OP,
            "tcpcore_connect_row": CONNECT_ROW, "tcpcore_four_tuple": FOUR_TUPLE}  # fmt: skip
 
 CYTHON = """\

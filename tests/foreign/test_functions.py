@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tcpcore
-from tcpcore import EVENT, INFO, SEGMENT, Config, Engine, EventKind, Flag, Option, State, segments
+from tcpcore import EVENT, INFO, OP, SEGMENT, Config, Engine, EventKind, Flag, OpKind, Option, State, segments
 from tests.extensions.mark import free, hold
 from tests.foreign.building import SANITIZED
 from tests.foreign.hosts import CONNECT_ROW, FOUR_TUPLE, ByFunctions, ByMethods, address, amounts, handles
@@ -123,6 +123,7 @@ def test_constants_are_those_of_python(through):
         "Info": INFO.itemsize,
         "ConnectRow": CONNECT_ROW.itemsize,
         "FourTuple": FOUR_TUPLE.itemsize,
+        "Op": OP.itemsize,
     }
     assert sorted(through.CODES.values()) == [-(1 << 60) - k for k in (4, 3, 2, 1)]
 
@@ -404,3 +405,58 @@ def test_two_threads_at_one_engine_are_told_apart(through_cython):
     assert [done + busy for done, busy in results] == [calls, calls]
     assert eng.counters["InSegs"] == sum(done for done, _ in results)
     assert eng.check() == []
+
+
+def timed_batch(listener):
+    """Two SYNs, an open, a call on a stale handle, an ACCEPT of nobody; the rows that are known to be sound."""
+    ops = np.zeros(5, OP)
+    ops["at"] = [0, 5 * MS, 6 * MS, 7 * MS, 8 * MS]
+    ops["kind"] = [OpKind.SEGMENT, OpKind.SEGMENT, OpKind.CONNECT, OpKind.CLOSE, OpKind.ACCEPT]
+    ops["seg"][:2] = segments(2, src=CLIENT, dst=SERVER, sport=[5, 6], dport=80, flags=Flag.SYN, wnd=9000)
+    ops["seg"][2]["dst"], ops["seg"][2]["dport"] = CLIENT, 443
+    ops["conn"] = [0, 0, 0, 2**32 + 3, listener]
+    return ops
+
+
+@pytest.mark.parametrize("room", [2, 3, 64])
+def test_play_is_that_of_the_method(through, room):
+    method, function = Engine(capacity=8), Engine(capacity=8)
+    listener = method.listen(SERVER, 80)
+    function.listen(SERVER, 80)
+    expected, given = timed_batch(listener), timed_batch(listener)
+    rows, at = method.play(expected, 3000 * MS, out=segments(room), at_out=np.zeros(room, np.int64))
+    out, at_out = segments(room), np.zeros(room, np.int64)
+    written = through.play(function, address(given), 5, 3000 * MS, address(out), address(at_out), room)
+    assert written == len(rows)
+    assert out[:written].tobytes() == rows.tobytes() and at_out[:written].tolist() == at.tolist()
+    assert given["result"].tolist() == expected["result"].tolist()
+    assert (2**64 - 1 in given["result"].tolist()) == (room < 4)
+    assert function.blocks.tobytes() == method.blocks.tobytes()
+
+
+def test_play_refuses_what_the_method_refuses(through):
+    eng, codes = Engine(capacity=8), through.CODES
+    ops = timed_batch(eng.listen(SERVER, 80))
+    out, at_out = segments(8), np.zeros(8, np.int64)
+
+    def play(engine=eng, ops=ops, n=5, until=9 * MS, out=out, at_out=at_out, room=8):
+        return through.play(engine, address(ops), n, until, address(out), address(at_out), room)
+
+    before = repr(eng), eng.blocks.tobytes(), eng.counters
+    assert play(room=1) == -2
+    for wrong in ({"engine": None}, {"ops": None}, {"n": -1}, {"until": -1}, {"out": None}, {"at_out": None},
+                  {"until": 7 * MS}, {"out": ops}, {"at_out": ops}, {"at_out": out}):  # fmt: skip
+        assert play(**wrong) == codes["BAD_ARGUMENT"], wrong
+    for field, value in (("kind", 0), ("conn", 99), ("at", 9 * MS + 1)):
+        spoiled = ops.copy()
+        spoiled[4][field] = value
+        assert play(ops=spoiled) == codes["BAD_ARGUMENT"], field
+    spoiled = ops.copy()
+    spoiled[1]["at"] = -1
+    assert play(ops=spoiled) == codes["TIME_BACK"]
+    assert hold(eng)
+    assert play() == codes["BUSY"]
+    free(eng)
+    assert (repr(eng), eng.blocks.tobytes(), eng.counters) == before
+    assert play() == 3
+    assert play(n=0, until=MS) == codes["TIME_BACK"]

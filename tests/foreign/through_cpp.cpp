@@ -201,6 +201,22 @@ PyObject *py_events(PyObject *, PyObject *args)
     return number(engine_events(engine, at<Event>(events), room));
 }
 
+PyObject *py_play(PyObject *, PyObject *args)
+{
+    PyObject *object;
+    tcp_engine *engine;
+    unsigned long long ops = 0;
+    Py_ssize_t n = 0;
+    long long until = 0;
+    unsigned long long out = 0;
+    unsigned long long at_out = 0;
+    Py_ssize_t room = 0;
+    if (!PyArg_ParseTuple(args, "OKnLKKn", &object, &ops, &n, &until, &out, &at_out, &room) || !engine_in(object, &engine)) {
+        return NULL;
+    }
+    return number(engine_play(engine, at<Op>(ops), n, until, rows(out), at<int64_t>(at_out), room));
+}
+
 PyMethodDef methods[] = {
     {"receive", py_receive, METH_VARARGS, NULL},
     {"advance", py_advance, METH_VARARGS, NULL},
@@ -215,6 +231,7 @@ PyMethodDef methods[] = {
     {"lookup", py_lookup, METH_VARARGS, NULL},
     {"info", py_info, METH_VARARGS, NULL},
     {"events", py_events, METH_VARARGS, NULL},
+    {"play", py_play, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -224,9 +241,9 @@ PyObject *fill(PyObject *self)
 {
     PyObject *codes = Py_BuildValue("{s:n,s:n,s:n,s:n}", "BUSY", TCPCORE_BUSY, "TIME_BACK", TCPCORE_TIME_BACK,
                                     "BAD_ARGUMENT", TCPCORE_BAD_ARGUMENT, "NO_MEMORY", TCPCORE_NO_MEMORY);
-    PyObject *sizes = Py_BuildValue("{s:n,s:n,s:n,s:n,s:n}", "Segment", sizeof(Segment), "Event", sizeof(Event),
+    PyObject *sizes = Py_BuildValue("{s:n,s:n,s:n,s:n,s:n,s:n}", "Segment", sizeof(Segment), "Event", sizeof(Event),
                                     "Info", sizeof(Info), "ConnectRow", sizeof(ConnectRow), "FourTuple",
-                                    sizeof(FourTuple));
+                                    sizeof(FourTuple), "Op", sizeof(Op));
     PyObject *flags = Py_BuildValue("[iiiiiiii]", TCPCORE_FIN, TCPCORE_SYN, TCPCORE_RST, TCPCORE_PSH, TCPCORE_ACK,
                                     TCPCORE_URG, TCPCORE_ECE, TCPCORE_CWR);
     PyObject *options = Py_BuildValue("[iiii]", TCPCORE_OPT_MSS, TCPCORE_OPT_WSCALE, TCPCORE_OPT_SACK_OK,
@@ -235,9 +252,10 @@ PyObject *fill(PyObject *self)
                                      TCPCORE_SYN_RECEIVED, TCPCORE_ESTABLISHED, TCPCORE_FIN_WAIT_1,
                                      TCPCORE_FIN_WAIT_2, TCPCORE_CLOSE_WAIT, TCPCORE_CLOSING, TCPCORE_LAST_ACK,
                                      TCPCORE_TIME_WAIT);
-    PyObject *events = Py_BuildValue("[iiiiiii]", TCPCORE_EV_OPENED, TCPCORE_EV_ESTABLISHED, TCPCORE_EV_ACCEPTED,
+    PyObject *events = Py_BuildValue("[iiiiiiiiii]", TCPCORE_EV_OPENED, TCPCORE_EV_ESTABLISHED, TCPCORE_EV_ACCEPTED,
                                      TCPCORE_EV_CLOSED, TCPCORE_EV_LOST, TCPCORE_EV_REFUSED,
-                                     TCPCORE_EV_TIME_WAIT);
+                                     TCPCORE_EV_TIME_WAIT, TCPCORE_EV_READABLE, TCPCORE_EV_EOF,
+                                     TCPCORE_EV_WRITABLE);
     if (PyModule_AddIntConstant(self, "ABI", TCPCORE_ABI) < 0 || PyModule_AddObject(self, "CODES", codes) < 0
             || PyModule_AddObject(self, "SIZES", sizes) < 0 || PyModule_AddObject(self, "FLAGS", flags) < 0
             || PyModule_AddObject(self, "OPTIONS", options) < 0 || PyModule_AddObject(self, "STATES", states) < 0

@@ -4,21 +4,22 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
 from tcpcore cimport (
     TCPCORE_ABI, TCPCORE_BAD_ARGUMENT, TCPCORE_BUSY, TCPCORE_NO_MEMORY, TCPCORE_TIME_BACK, ConnectRow, Event,
-    FourTuple, Info, Segment, engine_abort, engine_accept, engine_advance, engine_close, engine_connect,
-    engine_events, engine_info, engine_lookup, engine_next_timer, engine_of, engine_receive, engine_recv,
-    engine_send, engine_shutdown, tcp_engine,
+    FourTuple, Info, Op, Segment, engine_abort, engine_accept, engine_advance, engine_close, engine_connect,
+    engine_events, engine_info, engine_lookup, engine_next_timer, engine_of, engine_play,
+    engine_receive, engine_recv, engine_send, engine_shutdown, tcp_engine,
 )
 from tcpcore cimport (
     ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, PSH, RST, SYN, URG, CLOSED, CLOSE_WAIT,
     CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT,
-    EV_ACCEPTED, EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_REFUSED, EV_TIME_WAIT,
+    EV_ACCEPTED, EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, EV_REFUSED, EV_TIME_WAIT,
+    EV_WRITABLE,
 )
 
 ABI = TCPCORE_ABI
 CODES = {"BUSY": TCPCORE_BUSY, "TIME_BACK": TCPCORE_TIME_BACK, "BAD_ARGUMENT": TCPCORE_BAD_ARGUMENT,
          "NO_MEMORY": TCPCORE_NO_MEMORY}
 SIZES = {"Segment": sizeof(Segment), "Event": sizeof(Event), "Info": sizeof(Info),
-         "ConnectRow": sizeof(ConnectRow), "FourTuple": sizeof(FourTuple)}
+         "ConnectRow": sizeof(ConnectRow), "FourTuple": sizeof(FourTuple), "Op": sizeof(Op)}
 cdef ConnectRow _row
 cdef FourTuple _names
 OFFSETS = {
@@ -35,7 +36,8 @@ FLAGS = [FIN, SYN, RST, PSH, ACK, URG, ECE, CWR]
 OPTIONS = [OPT_MSS, OPT_WSCALE, OPT_SACK_OK, OPT_TS]
 STATES = [CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT, CLOSING,
           LAST_ACK, TIME_WAIT]
-EVENTS = [EV_OPENED, EV_ESTABLISHED, EV_ACCEPTED, EV_CLOSED, EV_LOST, EV_REFUSED, EV_TIME_WAIT]
+EVENTS = [EV_OPENED, EV_ESTABLISHED, EV_ACCEPTED, EV_CLOSED, EV_LOST, EV_REFUSED, EV_TIME_WAIT, EV_READABLE,
+          EV_EOF, EV_WRITABLE]
 
 
 cdef tcp_engine* of(engine) except? NULL:
@@ -97,6 +99,11 @@ def info(engine, uintptr_t conns, Py_ssize_t n, uintptr_t infos):
 
 def events(engine, uintptr_t events, Py_ssize_t room):
     return engine_events(of(engine), <Event*>events, room)
+
+
+def play(engine, uintptr_t ops, Py_ssize_t n, int64_t until, uintptr_t out, uintptr_t at_out,
+         Py_ssize_t room):
+    return engine_play(of(engine), <Op*>ops, n, until, <Segment*>out, <int64_t*>at_out, room)
 
 
 def hammer(engine, uintptr_t segs, Py_ssize_t n, uintptr_t out, Py_ssize_t room, Py_ssize_t calls):
