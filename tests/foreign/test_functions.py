@@ -408,7 +408,7 @@ def test_two_threads_at_one_engine_are_told_apart(through_cython):
 
 
 def timed_batch(listener):
-    """Two SYNs, an open, a call on a stale handle, an ACCEPT of nobody; the rows that are known to be sound."""
+    """Two SYNs, an open, a call on a stale handle, an ACCEPT of nobody."""
     ops = np.zeros(5, OP)
     ops["at"] = [0, 5 * MS, 6 * MS, 7 * MS, 8 * MS]
     ops["kind"] = [OpKind.SEGMENT, OpKind.SEGMENT, OpKind.CONNECT, OpKind.CLOSE, OpKind.ACCEPT]
