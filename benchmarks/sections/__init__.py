@@ -17,6 +17,7 @@ SECTIONS = {
     "ends": ("ends", "ends"),
     "pair": ("pairs", "pairs"),
     "flood": ("flood", "floods"),
+    "calls": ("calls", "calls"),
     "threads": ("threads", "threads"),
     "loadgen": ("workloads", "workloads"),
     "references": ("references", "references"),

@@ -1,4 +1,4 @@
-"""Calls of one: scalars and arrays give the same results, errors and states; short results are the caller's own.
+"""Calls of one: scalars give the same results, errors and states as arrays; results are the caller's own.
 
 A scalar has a way of its own through the engine's border. Each case is made twice, once with the values as
 they are and once with each as an array of no dimension and of a subclass, which takes the way of arrays.
@@ -20,8 +20,9 @@ EDGES = [0, 1, 2, 7, 80, 255, 256, 65535, 65536, 2**31, 2**32 - 1, 2**32, 2**63 
          -1, -(2**63), 10**30, PEER, LOCAL, 0xDFFFFFFF, 0xE0000000]  # fmt: skip
 NUMPY = [np.dtype(code).type for code in "bhilqBHILQ"]
 DOTTED = ["10.0.0.2", "10.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1", "223.255.255.255", "1.2.3.4",
-          "10.0.0", "10.0.0.2.", ".10.0.0.2", "10..0.2", "010.0.0.2", "10.0.0.00", "10.0.0.256", "10.0.0.1000",
-          " 10.0.0.2", "10.0.0.2\n", "10.0.0.-2", "10.0.0.2/32", "١٠.0.0.2", "", "a", "1"]  # fmt: skip
+          "10.0.0", "10.0.0.2.", ".10.0.0.2", "10..0.2", "010.0.0.2", "10.0.0.00", "10.0.0.256",
+          "10.0.0.1000", " 10.0.0.2", "10.0.0.2\n", "10.0.0.-2", "10.0.0.2/32", "١٠.0.0.2",
+          "", "a", "1"]  # fmt: skip
 
 
 class Plain(np.ndarray):
@@ -42,7 +43,8 @@ def in_forms(number):
     return [number, Whole(number), Fraction(number), Number(number, int), np.asarray(number), *fitting]
 
 
-ODD = [None, True, False, np.True_, 1.0, np.float32(2), "5", b"5", 1j, (), [7], np.array([7, 7]), np.zeros(0, int)]
+ODD = [None, True, False, np.True_, 1.0, np.float32(2), "5", b"5", 1j, (), [7], np.array([7, 7]),
+       np.zeros(0, int)]  # fmt: skip
 
 
 def numbers(*good):
@@ -59,7 +61,8 @@ ADDRESSES = numbers(PEER, LOCAL) | st.sampled_from(DOTTED) | st.sampled_from(
     [Text("10.0.0.2"), IPv4Address("10.0.0.2"), *DOTTED[:7]]) | st.ip_addresses(v=4).map(str)
 PORTS = numbers(7, 80, 1000)
 COUNTS = numbers(3, 100, 70_000)
-TIMES = st.sampled_from([NOW, NOW, NOW + 5 * 10**9, NOW - 1, -1, 2**62, 2**62 + 1, 2**63, 2**64, True, 1.5, None])
+TIMES = st.sampled_from([NOW, NOW, NOW + 5 * 10**9, NOW - 1, -1, 2**62, 2**62 + 1, 2**63, 2**64, True, 1.5,
+                         None])  # fmt: skip
 OUT = st.sampled_from([None, None, 0, 1, 2, 8])
 
 
@@ -130,8 +133,9 @@ def known():
 CONNS, EPHEMERAL = known()
 HANDLES = numbers(*CONNS) | st.sampled_from([0, 1, 2**32, CONNS[0] + 2**32, 2**64 - 1]) | st.sampled_from(
     CONNS).flatmap(lambda conn: st.sampled_from([
-        np.array([conn], np.uint64), np.array(conn, np.uint64), np.array([[conn]], np.uint64), np.array([conn], ">u8"),
-        np.array([conn], np.int64), np.array([conn, 5], np.uint64)[:1], np.array([conn], np.uint64).view(Plain),
+        np.array([conn], np.uint64), np.array(conn, np.uint64), np.array([[conn]], np.uint64),
+        np.array([conn], ">u8"), np.array([conn], np.int64), np.array([conn, 5], np.uint64)[:1],
+        np.array([conn], np.uint64).view(Plain),
         np.array([conn, conn], np.uint64)[::2], np.array([conn, 0], np.uint64)]))  # fmt: skip
 
 
@@ -177,8 +181,9 @@ def test_segments(n, fields):
 
 
 def test_a_row_has_what_was_asked_for():
-    (row,) = segments(1, src="10.0.0.1", dst=2**32 - 1, sport=65535, dport=np.uint16(1), seq=2**32 - 1, ack=1, wnd=2,
-                      payload_len=3, flags=Flag.SYN, mss=4, wscale=14, tsval=np.int64(5), tsecr=6)  # fmt: skip
+    (row,) = segments(1, src="10.0.0.1", dst=2**32 - 1, sport=65535, dport=np.uint16(1), seq=2**32 - 1, ack=1,
+                      wnd=2, payload_len=3, flags=Flag.SYN, mss=4, wscale=14, tsval=np.int64(5),
+                      tsecr=6)  # fmt: skip
     assert row.tolist() == (LOCAL, 2**32 - 1, 65535, 1, 2**32 - 1, 1, 2, 3, 2, 11, 14, 4, 5, 6)
     assert segments(1, mss=4, opts=0)["opts"] == 0 and segments()["opts"] == 0
 
@@ -222,6 +227,7 @@ def test_what_a_short_result_is_cut_out_of_is_an_array_like_others():
     for _ in range(3):
         rows = one.eng.abort(one.conns[:2], NOW, out=shared)
         assert rows.tobytes() == other.eng.abort(other.conns[:2], NOW, out=apart).tobytes()
-        assert one.eng.receive(one.acks[5:6], NOW).tobytes() == other.eng.receive(other.acks[5:6], NOW).tobytes()
+        rows = one.eng.receive(one.acks[5:6], NOW)
+        assert rows.tobytes() == other.eng.receive(other.acks[5:6], NOW).tobytes()
         one.conns, other.conns = one.conns[2:], other.conns[2:]
     assert one.eng.check() == [] and one.seen() == other.seen()
