@@ -8,6 +8,9 @@ signal handler, another thread, and may call this engine. (2) Mark it busy, so t
 (3) Count the rows, which depend on its state, and allocate them. (4) Write. (5) Mark it free, also on errors.
 Until (4) nothing has changed. Sizes and addresses are read from the buffers after (1): a subclass of ndarray
 may say anything about itself, and a plain array may be reshaped while the next argument is converted.
+
+A call of one has a way of its own for (1): if all its arguments are plain scalars it fills a struct on the
+stack and runs no code of the caller's; else the general way, which alone raises, converts them all.
 """
 
 import errno

@@ -17,6 +17,7 @@ SECTIONS = {
     "ends": ("ends", "ends"),
     "pair": ("pairs", "pairs"),
     "flood": ("flood", "floods"),
+    "calls": ("calls", "calls"),
     "threads": ("threads", "threads"),
     "simpy": ("adapters", "balancer"),
     "loadgen": ("workloads", "workloads"),

@@ -56,7 +56,7 @@ def run(body):
 
 
 @pytest.mark.parametrize("profile", ["linux", "freebsd", "strict"])
-@pytest.mark.parametrize("capacity", [1000, 65536, 50_000_000])
+@pytest.mark.parametrize("capacity", [64, 1000, 65536, 1 << 20, 1 << 24, 50_000_000])
 def test_ten_connections_touch_less_than_100_kib_whatever_the_capacity(profile, capacity):
     grown, told = run(f"""
         config = Config.{profile}(capacity={capacity})
@@ -81,15 +81,44 @@ def test_gauges_count_the_untouched_part_of_a_huge_page():
     assert abs(grown - told) < 256 * KIB < told
 
 
-def test_a_thousand_hosts_of_ten_connections_fit_in_200_mb():
-    (grown,) = run("""
-        config = Config(capacity=1_000_000)
+@pytest.mark.parametrize("profile", ["linux", "freebsd", "strict"])
+@pytest.mark.parametrize("capacity", [64, 1_000_000, 1 << 24])
+def test_a_thousand_hosts_of_ten_connections_fit_in_200_mb(profile, capacity):
+    (grown,) = run(f"""
+        config = Config.{profile}(capacity={capacity})
         warm = engine_of(config, 10)
         before = resident()
         engines = [engine_of(config, 10) for _ in range(1000)]
         print(resident() - before)
     """)
     assert grown < 100 * 10**6
+
+
+@pytest.mark.parametrize("profile", ["linux", "freebsd", "strict"])
+@pytest.mark.parametrize("capacity", [64, 65536, 1 << 24])
+def test_ten_active_opens_with_events_and_results_kept_touch_less_than_100_kib(profile, capacity):
+    """Ports are chosen, events told, calls are of one and what they give is kept."""
+    grown, told = run(f"""
+        def client(config):
+            engine = Engine(config)
+            kept = []
+            for now in range(0, 300 * MS, 30 * MS):
+                conn, syn = engine.connect(SERVER, 80, now)
+                fields = dict(src=SERVER, dst=CLIENT, sport=80, dport=syn["sport"], wnd=65535)
+                ack = int(syn["seq"][0]) + 1
+                kept.append(engine.receive(segments(1, seq=5, ack=ack, flags=18, **fields), now + 10 * MS))
+                kept += [syn, engine.send(conn, 100, now + 20 * MS)]
+            assert engine.state_counts()[State.ESTABLISHED] == 10
+            return engine, kept
+
+        config = Config.{profile}(
+            capacity={capacity}, local_addr=CLIENT, events=("opened", "established", "closed", "lost"))
+        warm = [client(config) for _ in range(16)]
+        before = resident()
+        clients = [client(config) for _ in range(128)]
+        print((resident() - before) // 128, sum(c[0].gauges()["bytes_total"] for c in clients) // 128)
+    """)
+    assert told < 100 * KIB and grown < 110 * KIB        # the results are not the engine's
 
 
 def test_the_slots_of_past_timers_are_given_back():

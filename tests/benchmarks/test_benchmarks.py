@@ -15,6 +15,7 @@ from benchmarks import instructions, page, peers, revisions
 from benchmarks.annotated import main as annotated
 from benchmarks.annotated import nogil_functions
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
+from benchmarks.calls import Caller
 from benchmarks.compare import SECTIONS as COMPARED
 from benchmarks.compare import main as compare
 from benchmarks.compare import merged, named
@@ -436,6 +437,28 @@ def test_what_runs_in_other_revisions_needs_public_names_only():
             assert top != "tcpcore" or (module == "tcpcore" and name in tcpcore.__all__), f"{module}: {name}"
     for source in ("floor.pyx", "callgrind.pyx"):
         assert not re.search(r"^\s*(from|c?import) tcpcore", (ROOT / "benchmarks" / source).read_text(), re.M)
+
+
+TIMES = 6
+
+
+def test_calls_of_one_do_what_they_are_called():
+    """What is measured is not refused, not repeated on a dead connection, and leaves the engine sound."""
+    caller = Caller()
+    done = {}
+    for name, (_, prepared, call) in caller.cases().items():
+        for _ in range(TIMES):
+            done[name] = [call(argument) for argument in prepared()]
+    for name in ("connect", "connect, dotted address"):
+        assert all(conns[0] and len(syn) == 1 for conns, syn in done[name])
+    assert all(len(conns) == 1 for conns in done["accept"]) and all(conn[0] for conn in done["lookup"])
+    for name in ("send", "send, array of one"):
+        assert all(len(rows) == 1 for rows in done[name])
+    assert all(taken[0] == 1 for name in ("recv", "recv, array of one") for taken, _ in done[name])
+    assert all(info["state"][0] == State.ESTABLISHED for info in done["info"])
+    opening = ("connect", "connect, dotted address", "close", "close, array of one", "shutdown", "abort")
+    assert caller.engine.counters["ActiveOpens"] == 1 + TIMES * sum(len(done[name]) for name in opening)
+    assert caller.engine.check() == []
 
 
 def test_every_section_can_be_imported():
