@@ -6,20 +6,10 @@ three calls, each with its checks and the engine's lock. `ns_per_segment` in ext
 
 import pytest
 
+from benchmarks.calls import ROUNDS, rounds
 from benchmarks.harness import pinned
-from tcpcore import Engine
-from tests.extensions.rounds import Rounds
-
-ROUNDS = 200_000
 
 pytestmark = pytest.mark.benchmark(group="calls of one")
-
-
-def rounds(timestamps=1):
-    """A connection between two engines, warm."""
-    client, server = (Engine(capacity=64, local_addr=addr, tcp_timestamps=timestamps)
-                      for addr in ("10.0.0.2", "10.0.0.1"))  # fmt: skip
-    return Rounds(client, server, server.listen("10.0.0.1", 80), 0x0A000001, 80)
 
 
 @pytest.mark.parametrize("timestamps", [0, 1])

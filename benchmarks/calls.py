@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from tcpcore import Config, Engine, Flag, join, segments
+from tests.extensions.rounds import Rounds
 
 CALLS = 1000
+ROUNDS = 200_000  # of send, receive, receive through the Cython API
 LOCAL, PEER = 0x0A000001, 0x0A000002
 ACK, SYN, RST = int(Flag.ACK), int(Flag.SYN), int(Flag.RST)
 
@@ -129,3 +131,11 @@ def run_all(call: Callable[[Any], object], arguments: Sequence[Any]) -> None:
     """What is measured: one call after the other."""
     for argument in arguments:
         call(argument)
+
+
+def rounds(timestamps: int = 1) -> Rounds:
+    """A connection between two engines, for calls through the Cython API."""
+    client, server = (
+        Engine(capacity=64, local_addr=addr, tcp_timestamps=timestamps) for addr in ("10.0.0.2", "10.0.0.1")
+    )
+    return Rounds(client, server, server.listen("10.0.0.1", 80), 0x0A000001, 80)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.calls import CALLS, Caller, run_all
+from benchmarks.calls import CALLS, ROUNDS, Caller, rounds, run_all
 from benchmarks.harness import Measured, cpu_ns
 from benchmarks.sections.run import Lines, Run, ratios
 from benchmarks.table import Note, Row, Target
@@ -35,3 +35,11 @@ def calls(run: Run) -> Lines:
         target = None if limit is None else Target(limit)
         yield Row(f"call of one, {name}", Measured.of(times), "us", ratios(times, plain), target, judged=True)
     yield Row("plain Python step", Measured.of(steps), "us")
+    connection = rounds()
+    connection.run(ROUNDS // 10)
+    times = []
+    for _ in range(PASSES):
+        start = cpu_ns()
+        connection.run(ROUNDS)
+        times.append((cpu_ns() - start) / ROUNDS)
+    yield Row("compiled: send, receive, receive", Measured.of(times), "ns", target=Target(500), judged=True)
