@@ -95,7 +95,7 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
             read_connect_args(&request, args, done + i)
             request.hash = eng.hashes[i]
             request.numbers = i
-            request.search = &eng.ports.searches[i]       # not looked at where the port is named
+            request.search = &eng.ports.searches[i if chosen else 0]      # not used where the port is named
             conns[done + i] = connect_one(eng, &request, now, rows + written, &more)
             written += more
         done += part
