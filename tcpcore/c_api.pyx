@@ -331,7 +331,7 @@ cdef Py_ssize_t engine_events(tcp_engine* engine, Event* events, Py_ssize_t room
 
 cdef Py_ssize_t engine_play(tcp_engine* engine, Op* ops, Py_ssize_t n, int64_t until, Segment* out,
                             int64_t* at_out, Py_ssize_t room) noexcept nogil:
-    """A timed batch, as Engine.play() with `out`: it stops before what may not fit. Returns the rows written."""
+    """A timed batch, as Engine.play() with `out`; it stops before what may not fit. Rows written."""
     cdef EngineState* eng = <EngineState*>engine
     cdef Py_ssize_t code, row = 0, reached = 0, written = 0
     cdef PlayFault fault
