@@ -7,7 +7,7 @@ Invariant: a stale handle is skipped and counted, never an error: the peer may h
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport prefetch
+from tcpcore.base.prefetch cimport prefetch, unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
 from tcpcore.records.handle cimport handle_slot
@@ -71,10 +71,9 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
         return 0                                      # a half-open entry has no application
     if tcb.bits & B_ORPHAN and call != CALL_ABORT:
         return 0                                      # the application is gone
-    if tcb.bits & B_QUEUED and (call == CALL_CLOSE or call == CALL_ABORT):
-        return 0                                      # no application has it yet: accept() gives it to one
-    if tcb.state == CLOSED and (call == CALL_CLOSE or call == CALL_ABORT):
-        release_dead(eng, slot)
+    if unlikely(tcb.state == CLOSED or tcb.bits & B_QUEUED) and (call == CALL_CLOSE or call == CALL_ABORT):
+        if not tcb.bits & B_QUEUED:                   # else no application has it yet: accept() gives it to one
+            release_dead(eng, slot)
         return 0
     save_state(&prior, tcb)
     if call == CALL_CLOSE and eng.predicting and predict_close(tcb, cold, &eng.pool.stamps[slot],
