@@ -72,7 +72,7 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
     if tcb.bits & B_ORPHAN and call != CALL_ABORT:
         return 0                                      # the application is gone
     if unlikely(tcb.state == CLOSED or tcb.bits & B_QUEUED) and (call == CALL_CLOSE or call == CALL_ABORT):
-        if not tcb.bits & B_QUEUED:                   # else no application has it yet: accept() gives it to one
+        if not tcb.bits & B_QUEUED:                   # else no application has it yet
             release_dead(eng, slot)
         return 0
     save_state(&prior, tcb)
