@@ -1,15 +1,12 @@
 """What an embedder writes: the example, and an event loop of its own that owns the clock."""
 
-import heapq
-import itertools
 import runpy
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tcpcore import Config, Engine, State
+from tcpcore import Engine, State
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -27,53 +24,26 @@ def test_the_example_is_short():
     assert len(code) <= 15
 
 
-# -- an event loop in thirty lines
+# -- the event loop of examples/heap_loop.py
+
+Loop = runpy.run_path(str(EXAMPLE.with_name("heap_loop.py")))["Loop"]
 
 
-class Loop:
-    """A simulator's own loop: its events on a heap, and engines that say themselves when to be called."""
+class LossyLoop(Loop):
+    """The example's loop, whose wire loses segments."""
 
     def __init__(self, delay, lost):
-        self.now, self.delay, self.lost = 0, delay, lost
-        self.events, self.order = [], itertools.count()
-        self.engines = {}
-
-    def host(self, addr, **knobs):
-        self.engines[addr] = engine = Engine(Config.linux(local_addr=addr, **knobs))
-        return engine
-
-    def at(self, when, action):
-        heapq.heappush(self.events, (when, next(self.order), action))
+        super().__init__(delay)
+        self.lost = lost
 
     def wire(self, rows):
-        """Segments leave now; each host hears its own after the delay."""
-        for addr, engine in self.engines.items():
-            mine = rows[(rows["dst"] == int(IPv4Address(addr))) & ~self.lost(len(rows))]
-            if len(mine):
-                self.at(self.now + self.delay,
-                        lambda to=engine, mine=mine: self.wire(to.receive(mine, self.now)))
-
-    def run(self, until):
-        """The next thing first, whether it is ours or a timer's."""
-        while True:
-            timers = [(engine.next_timer(), engine) for engine in self.engines.values()]
-            due, engine = min(((due, engine) for due, engine in timers if due is not None),
-                              key=lambda timer: timer[0], default=(until + 1, None))
-            if self.events and self.events[0][0] <= min(due, until):
-                self.now, _, action = heapq.heappop(self.events)
-                action()
-            elif due <= until:
-                self.now = max(self.now, due)
-                self.wire(engine.advance(self.now))
-            else:
-                self.now = until
-                return
+        super().wire(rows[~self.lost(len(rows))])
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.1])
 def test_an_event_loop_that_owns_the_clock(loss):
     rng = np.random.default_rng(1)
-    loop = Loop(20 * MS, lambda n: rng.random(n) < loss)
+    loop = LossyLoop(20 * MS, lambda n: rng.random(n) < loss)
     server, client = loop.host("10.0.0.1"), loop.host("10.0.0.2", tcp_fin_timeout=5)
     web = server.listen("10.0.0.1", 80)
     arrivals = [int(when) for when in np.cumsum(rng.exponential(10 * MS, 200))]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.foreign.building import SANITIZED
+
 pytestmark = [
     pytest.mark.skipif(
         not Path("/proc/self/smaps_rollup").exists(), reason="resident memory is read from Linux's /proc"
     ),
-    pytest.mark.skipif(
-        "libasan" in os.environ.get("LD_PRELOAD", ""), reason="ASan's own memory would be counted, too"
-    ),
+    pytest.mark.skipif(SANITIZED, reason="ASan's own memory would be counted, too"),
 ]
 
 KIB = 1024
