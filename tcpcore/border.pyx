@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from tcpcore.base.span cimport overlap
 from tcpcore.records.scalars cimport is_uint
 from tcpcore.records.segment cimport Segment
+from tcpcore.loops.guard cimport TIME_BITS
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tcpcore.records.segment import SEGMENT, as_segments
 cdef object _ndarray = np.ndarray, _segment = SEGMENT      # C variables: looked up in every call
 cdef object _uint64 = np.dtype(np.uint64)
 
-cdef int64_t _last_now = <int64_t>1 << 62     # 146 years of ns: every deadline after it still fits
+cdef int64_t _last_now = <int64_t>1 << TIME_BITS
 
 
 cdef span_of(array, int flags, Span* span):
@@ -79,10 +80,7 @@ cdef rows_given(out):
     """The argument `out`, checked but for its length: None or a plain array of SEGMENT."""
     if out is None or is_plain(out, True):
         return out
-    out = as_segments(out, "out")
-    if not out.flags.writeable:
-        raise ValueError("out: expected a writable array, got a read-only one")
-    return out
+    return as_segments(out, "out", writable=True)
 
 
 cdef rows_read(segs):

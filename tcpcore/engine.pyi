@@ -13,9 +13,9 @@ from tcpcore.records.info import INFO as INFO
 from tcpcore.records.info import ROOM as ROOM
 from tcpcore.records.knobs import KNOBS as KNOBS
 from tcpcore.records.op import OP as OP
-from tcpcore.records.op import as_vector as as_vector
 from tcpcore.records.segment import SEGMENT as SEGMENT
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
+from tcpcore.records.segment import as_vector as as_vector
 from tcpcore.records.tcb import BLOCK as BLOCK
 from tcpcore.snapshot import CHECKSUM_AT as CHECKSUM_AT
 from tcpcore.snapshot import checksum as checksum

@@ -33,7 +33,7 @@ from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.op cimport Op
 from tcpcore.records.scalars cimport is_address, is_uint
-from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
+from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment, is_unicast
 from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
 from tcpcore.components.events cimport events_drain
@@ -80,9 +80,9 @@ from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
 from tcpcore.records.info import INFO, ROOM
-from tcpcore.records.op import OP, as_vector
+from tcpcore.records.op import OP
 from tcpcore.components.events import event_mask
-from tcpcore.records.segment import SEGMENT, to_address, to_uint
+from tcpcore.records.segment import SEGMENT, as_vector, to_address, to_uint
 from tcpcore.config import Config, engine_value
 from tcpcore.snapshot import CHECKSUM_AT, checksum, open_snapshot, start_of
 
@@ -90,12 +90,9 @@ cdef enum:
     FEW_ROWS = 16             # results up to here share memory with the next ones, 640 bytes
     FIRST_ROWS = 1024         # advance() without out=: the next guess at the rows
     ADVANCE_ROWS = 1 << 20    # and their bound, 40 MiB
-    EVERYTHING = 0xFFFFFFFF   # recv() of all that there is
     MAX_RCV_BUF = WINDOW_MAX  # bytes
 
 _BUSY = "the engine is busy: a call is under way in another thread or further up the stack"
-_EVERYTHING = np.array([0xFFFFFFFF], np.uint32)      # recv() of all that there is
-_EVERYTHING.flags.writeable = False
 _HALF_OPEN_SET_BY = {
     ROOM_RESERVE: "tcp_max_syn_backlog", ROOM_SYNCACHE: "syncache", ROOM_COOKIES: "tcp_syncookies",
 }
@@ -174,7 +171,7 @@ cdef void _point_at(ConnectArgs* args, const OneConnect* one) noexcept:
 
 cdef bint _is_unicast(value, uint32_t* address) except -1:
     """Whether this is one address that connect() takes, which `address` then is."""
-    return is_address(value, address) and address[0] - 1 < 0xDFFFFFFF
+    return is_address(value, address) and is_unicast(address[0])
 
 
 cdef bint _is_port(value, uint64_t* port) except -1:
@@ -626,19 +623,17 @@ cdef class Engine:
         cdef int64_t at = time_of(now)
         cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
         cdef Py_ssize_t count, written, need, first
-        cdef uint64_t handle, amount = EVERYTHING
+        cdef uint64_t handle, amount = 0
         cdef bint one = is_handle(conns, &handle) and (
-            (nbytes is None and not sends) or is_uint(nbytes, EVERYTHING, &amount))
+            (nbytes is None and not sends) or is_uint(nbytes, 0xFFFFFFFF, &amount))
         cdef uint32_t size = <uint32_t>amount
         cdef Span handles = Span(<uintptr_t>&handle, sizeof(handle)), taken = Span(0, 0)
-        cdef Span sizes = Span(<uintptr_t>&size if sends or takes else 0, sizeof(size))
+        cdef Span sizes = Span(<uintptr_t>&size if nbytes is not None else 0, sizeof(size))      # NULL: all
         cdef Segment* rows = NULL
         given, amounts, took = conns, None, None
         if not one:
             conns = as_handles(conns)
-            if takes and nbytes is None:
-                amounts = _EVERYTHING
-            elif sends or takes:
+            if sends or nbytes is not None:
                 amounts = np.ascontiguousarray(to_uint(nbytes, "nbytes", 32))
         out = rows_given(out)
         if not one:
@@ -850,9 +845,9 @@ cdef class Engine:
         cdef bint grows = out is None and at_out is None
         cdef Py_ssize_t count, room
         cdef Span given
-        ops = as_vector(ops, OP, "OP", "ops")
+        ops = as_vector(ops, OP, "OP", "ops", writable=True)
         out = rows_given(out)
-        at_out = None if at_out is None else as_vector(at_out, _int64, "int64", "at_out")
+        at_out = None if at_out is None else as_vector(at_out, _int64, "int64", "at_out", writable=True)
         span_of(ops, PyBUF_WRITABLE, &given)
         count = given.nbytes // <Py_ssize_t>sizeof(Op)
         self.take_now()

@@ -60,16 +60,11 @@ cdef struct Output:
 
 # ---- before anything is done
 
-cdef inline bint is_listener(const EngineState* eng, uint64_t id) noexcept nogil:
-    """Whether this is the id of an open listener."""
-    return open_listener(&eng.listeners, id) != NULL
-
-
 cdef PlayFault fault_of(const EngineState* eng, const Op* op) noexcept nogil:
     """What is wrong with a row, but for its time."""
     if not OP_SEGMENT <= op.kind <= OP_ABORT:
         return PLAY_KIND
-    if op.kind == OP_ACCEPT and not is_listener(eng, op.conn):
+    if op.kind == OP_ACCEPT and open_listener(&eng.listeners, op.conn) == NULL:
         return PLAY_LISTENER
     if op.kind == OP_SEND and op.arg > MAX_QUEUED:
         return PLAY_AMOUNT
@@ -287,7 +282,7 @@ cdef uint64_t do_call(EngineState* eng, uint8_t kind, uint64_t conn, uint32_t ar
     more[0] = 0
     if kind == OP_ACCEPT:
         # checked before, but another thread may have written to the rows since
-        return accept_one(eng, <uint16_t>conn, now) if is_listener(eng, conn) else 0
+        return accept_one(eng, <uint16_t>conn, now) if open_listener(&eng.listeners, conn) != NULL else 0
     if kind == OP_SEND and bytes_queued(eng, conn) + arg > MAX_QUEUED:
         return result_refused()
     more[0] = call_batch(eng, <Call>(CALL_SEND + kind - OP_SEND), &conn, 1, &arg, &taken, now, rows)

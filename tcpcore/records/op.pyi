@@ -1,8 +1,6 @@
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tcpcore.records.segment import SEGMENT as SEGMENT
 
@@ -17,7 +15,3 @@ class OpKind(IntEnum):
     ABORT = 8
 
 OP: np.dtype[np.void]
-
-def as_vector(
-    array: npt.NDArray[Any], dtype: np.dtype[Any], what: str, name: str
-) -> npt.NDArray[Any]: ...

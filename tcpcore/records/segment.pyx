@@ -174,23 +174,31 @@ def segments(n=1, **fields):
 cdef object _ndarray = np.ndarray             # a C variable: looked up for each array
 
 
-def as_segments(array, name="segs"):
-    """`array` if it is a contiguous SEGMENT vector; of a subclass a plain array of the same memory.
+def as_vector(array, dtype, what, name, bint writable=False):
+    """`array` if it is a contiguous vector of `dtype`, which is called `what` in messages.
 
-    Raises TypeError (not an array, wrong dtype) or ValueError (shape, stride).
+    Of a subclass of ndarray it is a plain array of the same memory. Raises TypeError (not an array, wrong
+    dtype) or ValueError (shape, stride; with `writable` also a read-only array).
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"{name}: expected a numpy array of SEGMENT, got {type(array).__name__}")
+        raise TypeError(f"{name}: expected a numpy array of {what}, got {type(array).__name__}")
     if type(array) is not _ndarray:
         array = np.asarray(array)             # a subclass may say anything about itself
-    if array.dtype is not SEGMENT and array.dtype != SEGMENT:
-        raise TypeError(f"{name}: expected dtype SEGMENT (40 bytes), got {array.dtype}")
+    if array.dtype is not dtype and array.dtype != dtype:
+        raise TypeError(f"{name}: expected dtype {what} ({dtype.itemsize} bytes), got {array.dtype}")
     if array.ndim != 1:
         raise ValueError(f"{name}: expected one dimension, got shape {array.shape}")
     flags = array.flags
     if not flags.c_contiguous or not flags.aligned:
         raise ValueError(f"{name}: expected a contiguous, aligned array, got strides {array.strides}")
+    if writable and not flags.writeable:
+        raise ValueError(f"{name}: expected a writable array, got a read-only one")
     return array
+
+
+def as_segments(array, name="segs", bint writable=False):
+    """`array` if it is a contiguous SEGMENT vector, as `as_vector` says."""
+    return as_vector(array, SEGMENT, "SEGMENT", name, writable)
 
 
 def join(parts):
