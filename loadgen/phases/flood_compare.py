@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from loadgen import signals
-from loadgen.flood import FloodSettings, simulate
-from loadgen.metrics import Result
+from loadgen.phases.flood import FloodSettings, simulate
+from loadgen.phases.metrics import Result
 from loadgen.units import format_count, format_duration
 from loadgen.workers import spread
 

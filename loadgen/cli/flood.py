@@ -9,13 +9,8 @@ from typing import Any, Final
 
 import click
 
-from loadgen import options as opt
-from loadgen.check import SEEDS, NoForm, check, outline, questions
-from loadgen.flood import Flood, FloodSettings
-from loadgen.flood_compare import POLICIES, compare, with_policy
-from loadgen.metrics import Result
-from loadgen.options import refuse
-from loadgen.shell import (
+from loadgen.cli import options as opt
+from loadgen.cli.common import (
     EXIT_FAILED,
     LINK,
     RUN,
@@ -27,9 +22,14 @@ from loadgen.shell import (
     run_workload,
     shared,
 )
-from loadgen.spoof import KINDS, MAX_RATE, SPACINGS, SourceError, Sources
+from loadgen.cli.options import refuse
+from loadgen.phases.check import SEEDS, NoForm, check, outline, questions
+from loadgen.phases.flood import Flood, FloodSettings
+from loadgen.phases.flood_compare import POLICIES, compare, with_policy
+from loadgen.phases.metrics import Result
+from loadgen.phases.spoof import KINDS, MAX_RATE, SPACINGS, SourceError, Sources
+from loadgen.phases.workload import CLIENT_BASE, SERVER_ADDRESS, room_of
 from loadgen.units import UnitError, ZeroRate, format_count, parse_rate
-from loadgen.workload import CLIENT_BASE, SERVER_ADDRESS, room_of
 
 COOKIES: Final = ("off", "overflow", "always")
 

@@ -1,6 +1,6 @@
 """The command line: the group of commands and its manual page. The process around it is `entry`.
 
-Each command has a module of its own (`cli_handshake` and so on); what they share is in `shell`.
+Each command has a module of its own (`handshake` and so on); what they share is in `common`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import click
 
-from loadgen import options as opt
-from loadgen.cli_close import close
-from loadgen.cli_flood import flood
-from loadgen.cli_handshake import handshake
-from loadgen.profiles import profiles
+from loadgen.cli import options as opt
+from loadgen.cli.close import close
+from loadgen.cli.flood import flood
+from loadgen.cli.handshake import handshake
+from loadgen.cli.profiles import profiles
 
 
 class Commands(click.Group):

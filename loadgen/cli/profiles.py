@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loadgen import options as opt
-from loadgen.metrics import SCHEMA
-from loadgen.shell import present
+from loadgen.cli import options as opt
+from loadgen.cli.common import present
+from loadgen.phases.metrics import SCHEMA
 from tcpcore import Config
 
 #: Not part of what a host is: the size and the seed of a simulation.

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.streams import Mask, Purpose, Stream
+from loadgen.phases.streams import Mask, Purpose, Stream
 from tcpcore import BLOCK, SEGMENT, Flag
 
 Segments = npt.NDArray[np.void]

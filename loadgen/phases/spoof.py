@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.link import Segments
-from loadgen.streams import Purpose, Stream, Times
+from loadgen.phases.link import Segments
+from loadgen.phases.streams import Purpose, Stream, Times
 from tcpcore import Flag, segments
 
 #: Beyond it a tick of 1 ms would hold more than 100,000 segments.

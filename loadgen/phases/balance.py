@@ -5,8 +5,8 @@ Asked at the end of every run that was not interrupted. An imbalance is a bug of
 
 from __future__ import annotations
 
-from loadgen.link import SIDES
-from loadgen.runner import End, Runner
+from loadgen.phases.link import SIDES
+from loadgen.phases.runner import End, Runner
 
 _HALF_OPEN_ENDS = ("Established", "Evicted", "Expired", "Reset", "Aborted", "ListenerClosed")
 

@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen import signals
-from loadgen.balance import imbalances, require
-from loadgen.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker, pick
-from loadgen.metrics import Result, Tally, share, spread_ms
-from loadgen.runner import Counts, End, Handles, Runner
-from loadgen.stateless import StatelessClient
-from loadgen.streams import Purpose, Stream, Times
+from loadgen.phases.balance import imbalances, require
+from loadgen.phases.link import CLIENT, SERVER, SIDES, Link, Names, Path, Segments, Tracker, pick
+from loadgen.phases.metrics import Result, Tally, share, spread_ms
+from loadgen.phases.runner import Counts, End, Handles, Runner
+from loadgen.phases.stateless import StatelessClient
+from loadgen.phases.streams import Purpose, Stream, Times
 from tcpcore import BLOCK, SEGMENT, Config, Engine, Flag, State, slots_of
 
 SERVER_ADDRESS: Final = int(IPv4Address("10.0.0.1"))

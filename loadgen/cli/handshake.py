@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from loadgen import options as opt
-from loadgen.shell import OPENING, opening_settings, run_workload, shared
-from loadgen.workload import Handshake, Settings
+from loadgen.cli import options as opt
+from loadgen.cli.common import OPENING, opening_settings, run_workload, shared
+from loadgen.phases.workload import Handshake, Settings
 
 
 @click.command(

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.detect import Window
-from loadgen.metrics import spread_ms
-from loadgen.runner import Handles
-from loadgen.streams import Times
+from loadgen.phases.detect import Window
+from loadgen.phases.metrics import spread_ms
+from loadgen.phases.runner import Handles
+from loadgen.phases.streams import Times
 from tcpcore import Engine, EventKind, State, slots_of
 
 TICK_NS: Final = 1_000_000

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
-from loadgen.link import KIND_NAMES, Kind, Rates
+from loadgen.phases.link import KIND_NAMES, Kind, Rates
 from loadgen.units import UnitError, parse_count, parse_duration, parse_rate, parse_share
 from tcpcore import Config
 

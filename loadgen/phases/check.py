@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from loadgen import signals, theory
-from loadgen.flood import Flood, FloodSettings
-from loadgen.link import Kind
-from loadgen.metrics import Result
-from loadgen.streams import Purpose, Stream
-from loadgen.theory import Form
+from loadgen import signals
+from loadgen.phases import theory
+from loadgen.phases.flood import Flood, FloodSettings
+from loadgen.phases.link import Kind
+from loadgen.phases.metrics import Result
+from loadgen.phases.streams import Purpose, Stream
+from loadgen.phases.theory import Form
+from loadgen.phases.workload import room_of
 from loadgen.workers import spread
-from loadgen.workload import room_of
 
 SEEDS: Final = 10
 _FEW_SEEDS: Final = 4  # of what gets no verdict

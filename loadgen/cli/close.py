@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from loadgen import options as opt
-from loadgen.close import BY, Close, CloseSettings
-from loadgen.link import Rates
-from loadgen.shell import OPENING, opening_settings, run_workload, shared
+from loadgen.cli import options as opt
+from loadgen.cli.common import OPENING, opening_settings, run_workload, shared
+from loadgen.phases.close import BY, Close, CloseSettings
+from loadgen.phases.link import Rates
 
 
 @click.command(

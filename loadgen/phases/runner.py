@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen import signals
-from loadgen.link import CLIENT, SERVER, Link, Segments
-from loadgen.stateless import StatelessClient
+from loadgen.phases.link import CLIENT, SERVER, Link, Segments
+from loadgen.phases.stateless import StatelessClient
 from tcpcore import SEGMENT, Engine, State, join
 
 Handles = npt.NDArray[np.uint64]

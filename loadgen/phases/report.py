@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from loadgen.metrics import Result, Threshold
+from loadgen.phases.metrics import Result, Threshold
 from loadgen.units import format_bytes, format_count, format_duration, format_share
 
 

@@ -24,14 +24,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.detect import detect, judge, series
-from loadgen.flood_watch import TICK_NS, QueueWatch
-from loadgen.link import CLIENT, SERVER, Kind, Segments
-from loadgen.metrics import Result, share, spread_ms
-from loadgen.runner import Handles
-from loadgen.spoof import Pace, Sources, Spoofer
-from loadgen.streams import Purpose, Stream, Times
-from loadgen.workload import (
+from loadgen.phases.detect import detect, judge, series
+from loadgen.phases.flood_watch import TICK_NS, QueueWatch
+from loadgen.phases.link import CLIENT, SERVER, Kind, Segments
+from loadgen.phases.metrics import Result, share, spread_ms
+from loadgen.phases.runner import Handles
+from loadgen.phases.spoof import Pace, Sources, Spoofer
+from loadgen.phases.streams import Purpose, Stream, Times
+from loadgen.phases.workload import (
     CLIENT_BASE,
     SERVER_ADDRESS,
     SERVER_PORT,

@@ -18,16 +18,16 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from loadgen import options as opt
 from loadgen import signals
-from loadgen.balance import Imbalance
-from loadgen.link import Path, Rates
-from loadgen.metrics import Result, Threshold, ThresholdError
+from loadgen.cli import options as opt
 from loadgen.output import OutputError, check_writable, write_file, write_stdout
-from loadgen.report import as_csv, as_json, as_table
+from loadgen.phases.balance import Imbalance
+from loadgen.phases.link import Path, Rates
+from loadgen.phases.metrics import Result, Threshold, ThresholdError
+from loadgen.phases.report import as_csv, as_json, as_table
+from loadgen.phases.workload import MAX_CLIENTS, Settings, Workload
 from loadgen.units import format_bytes, format_count, format_duration
 from loadgen.workers import WorkerLost
-from loadgen.workload import MAX_CLIENTS, Settings, Workload
 
 EXIT_FAILED: Final = 1
 EXIT_THRESHOLD: Final = 99

@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.link import CLIENT, SERVER, Segments, pick
-from loadgen.runner import End, Handles
-from loadgen.stateless import StatelessClient
-from loadgen.streams import Mask, Purpose, Stream
-from loadgen.workload import (
+from loadgen.phases.link import CLIENT, SERVER, Segments, pick
+from loadgen.phases.runner import End, Handles
+from loadgen.phases.stateless import StatelessClient
+from loadgen.phases.streams import Mask, Purpose, Stream
+from loadgen.phases.workload import (
     SERVER_ADDRESS,
     SERVER_PORT,
     Settings,
