@@ -1,8 +1,8 @@
 """The scenario: frozen dataclasses, one per table of the scenario file, in base units.
 
-Times are whole nanoseconds, rates connections or segments per second (float), shares 0 to 1. The defaults
-are those of the file. Nothing here parses text (see `values` and `toml`) or knows an engine (see
-`loadgen.sim.build`). What each field means to the simulation stands in docs/simulation.md.
+Times are whole nanoseconds, rates connections or segments per second (float), shares 0 to 1. The
+defaults are those of the file. Nothing here parses text (see `values` and `toml`) or knows an engine (see `loadgen.sim.build`).
+What each field means to the simulation stands in docs/simulation.md.
 """
 
 from __future__ import annotations
