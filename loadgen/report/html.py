@@ -94,8 +94,10 @@ def _section(section: Section) -> str:
         return ""
     parts = [f"<h2>{escape(section.title)}</h2>"]
     if section.rows:
-        head = '<tr><th></th><th class="n">client</th><th class="n">server</th></tr>' if section.sides else ""
-        body = "\n".join(_row(row, section.sides) for row in section.rows)
+        head = ""
+        if section.sides:
+            head = f'<tr><th>{section.sides}</th><th class="n">client</th><th class="n">server</th></tr>'
+        body = "\n".join(_row(row, bool(section.sides)) for row in section.rows)
         parts.append(f'<table>{head}\n{body}\n</table>')
     parts += [f"<p>{escape(note)}</p>" for note in section.notes]
     return "\n".join(parts)
