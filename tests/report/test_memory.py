@@ -40,7 +40,8 @@ def test_a_peak_between_two_points_counts():
 
 def test_all_states_with_a_socket_are_connections():
     series = {"time_ms": [0, 1], "client.SYN_SENT": [1, 1], "client.ESTABLISHED": [2, 2],
-              "client.LAST_ACK": [4, 4], "client.FIN_WAIT_1": [8, 0], "client.TIME_WAIT": [99, 99]}  # fmt: skip
+              "client.LAST_ACK": [4, 4], "client.FIN_WAIT_1": [8, 0],
+              "client.TIME_WAIT": [99, 99]}  # fmt: skip
     _, memory = of(series=series)
     assert memory["client"]["established"]["count"] == 15
 
