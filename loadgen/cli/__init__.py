@@ -14,6 +14,7 @@ from loadgen.cli import options as opt
 from loadgen.cli.close import close
 from loadgen.cli.flood import flood
 from loadgen.cli.handshake import handshake
+from loadgen.cli.metrics import metrics
 from loadgen.cli.profiles import profiles
 
 
@@ -82,5 +83,5 @@ def main(debug: bool) -> None:
     """
 
 
-for command in (handshake, close, flood, profiles):
+for command in (handshake, close, flood, profiles, metrics):
     main.add_command(command)
