@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from loadgen.api import Study, run, sweep
-    from loadgen.report import Result
-    from loadgen.scenario import ScenarioError
+    from loadgen.report.result import Result
+    from loadgen.scenario.errors import ScenarioError
     from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Threshold
 
 __all__ = [
@@ -29,8 +29,8 @@ __all__ = [
 
 _MODULES: Final = {
     "loadgen.api": ("Study", "run", "sweep"),
-    "loadgen.report": ("Result",),
-    "loadgen.scenario": ("ScenarioError",),
+    "loadgen.report.result": ("Result",),
+    "loadgen.scenario.errors": ("ScenarioError",),
     "loadgen.scenario.model": (
         "Client", "Event", "Flood", "Link", "Load", "Run", "Scenario", "Server", "Threshold",
     ),

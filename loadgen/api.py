@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 from loadgen.replicates import play
-from loadgen.report import Result, build
+from loadgen.report.result import Result, build
+from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Scenario
+from loadgen.theory import checks
 
 if TYPE_CHECKING:
     from loadgen.sim.outcome import Outcome
@@ -44,7 +46,21 @@ def run(
 
     with bar(progress) as tell:
         played = play(replicates_of(scenario), workers=jobs, executor=executor, progress=tell)
-    return build(scenario, finished(played.outcomes), check=check)
+    return result_of(scenario, finished(played.outcomes), check=check)
+
+
+def result_of(
+    scenario: Scenario,
+    outcomes: Sequence[Outcome],
+    *,
+    check: bool = False,
+    kind: str = "run",
+    origins: Mapping[str, str] | None = None,
+) -> Result:
+    """The result of replicates that have been played, with the closed forms beside it if `check`."""
+    hosts = resolve(scenario)
+    theory = checks.rows(scenario, outcomes) if check else ()
+    return build(scenario, outcomes, hosts, theory, kind=kind)
 
 
 def replicates_of(scenario: Scenario) -> list[tuple[Scenario, int]]:
@@ -119,7 +135,7 @@ def sweep(
         outcomes = play(jobs_of_all, workers=jobs, executor=executor, progress=tell).outcomes
     return Study(
         [
-            Point(values, build(changed, finished(outcomes[n * seeds : (n + 1) * seeds]), check=check))
+            Point(values, result_of(changed, finished(outcomes[n * seeds : (n + 1) * seeds]), check=check))
             for n, (values, changed) in enumerate(points)
         ]
     )
