@@ -14,7 +14,7 @@ import click
 from loadgen.cli.hints import hint
 
 #: In the order of the help. Each is the command of that name in the module of that name.
-COMMANDS: Final = ("churn", "run", "handshake", "close", "flood", "profiles")
+COMMANDS: Final = ("churn", "run", "handshake", "close", "flood", "profiles", "metrics")
 
 
 class Commands(click.Group):
