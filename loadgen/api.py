@@ -14,11 +14,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
-from loadgen.replicates import play
+from loadgen.replicates import Job, play
 from loadgen.report.result import Result, build
 from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Scenario
-from loadgen.theory import checks
 
 if TYPE_CHECKING:
     from loadgen.sim.outcome import Outcome
@@ -59,13 +58,18 @@ def result_of(
 ) -> Result:
     """The result of replicates that have been played, with the closed forms beside it if `check`."""
     hosts = resolve(scenario)
-    theory = checks.rows(scenario, outcomes) if check else ()
+    theory: Sequence[object] = ()
+    if check:
+        from loadgen.theory import checks
+
+        theory = checks.rows(scenario, outcomes)
     return build(scenario, outcomes, hosts, theory, kind=kind)
 
 
-def replicates_of(scenario: Scenario) -> list[tuple[Scenario, int]]:
-    """The jobs that a scenario is."""
-    return [(scenario, replicate) for replicate in range(scenario.run.seeds)]
+def replicates_of(scenario: Scenario) -> list[Job]:
+    """The jobs that a scenario is. Raises ScenarioError."""
+    hosts = resolve(scenario)
+    return [Job(scenario, replicate, hosts.server, hosts.client) for replicate in range(scenario.run.seeds)]
 
 
 def finished(outcomes: Sequence[Outcome | None]) -> list[Outcome]:

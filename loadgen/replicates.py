@@ -1,7 +1,8 @@
 """Replicates of scenarios: played here, on processes of ours, or on an executor of the caller's.
 
-Outcomes are in the order in which they were asked for, whatever finishes first, and depend on (scenario,
-replicate) only. With `stop` an interruption ends the play with what there is: outcomes that are finished, and
+A job is a scenario, the number of a replicate and what its hosts are: files that a scenario names have
+been read before. Outcomes are in the order in which they were asked for, whatever finishes first, and depend
+on (scenario, replicate) only. With `stop` an interruption ends the play with what there is: outcomes that are finished, and
 those that were cut short. Without it an interruption is the caller's KeyboardInterrupt.
 """
 
@@ -18,12 +19,34 @@ from loadgen.scenario.model import Scenario
 from loadgen.sim import simulate
 from loadgen.sim.outcome import Outcome
 from loadgen.workers import Line, spread_stoppable
+from tcpcore import Config
 
-Job = tuple[Scenario, int]
 Stop = Callable[[], bool]
 Progress = Callable[[float, int], None]  # jobs done (a part of one counts as that part), of how many
 
 _LOOK_S: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A replicate to be played."""
+
+    scenario: Scenario
+    replicate: int
+    server: Config
+    client: Config
+
+    def play(self, progress: Callable[[int, int], None] | None = None, stop: Stop | None = None) -> Outcome:
+        """Play it here."""
+        outcome: Outcome = simulate(
+            self.scenario,
+            self.replicate,
+            server=self.server,
+            client=self.client,
+            progress=progress,
+            stop=stop,
+        )
+        return outcome
 
 
 @dataclass
@@ -42,7 +65,7 @@ def play(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> Played:
-    """Play each (scenario, replicate): on `executor`, else on so many processes, else here.
+    """Play each job: on `executor`, else on so many processes, else here.
 
     With `stop` the play ends soon after it is true or a KeyboardInterrupt came, and says that it was
     interrupted.
@@ -66,7 +89,7 @@ def play(
 
 
 def _here(jobs: Sequence[Job], run: Played, tell: Progress, stop: Stop | None) -> None:
-    for number, (scenario, replicate) in enumerate(jobs):
+    for number, job in enumerate(jobs):
         if stop is not None and stop():
             run.interrupted = True
             return
@@ -74,7 +97,7 @@ def _here(jobs: Sequence[Job], run: Played, tell: Progress, stop: Stop | None) -
         def passed(now: int, end: int, number: int = number) -> None:
             tell(number + _share(now, end), len(jobs))
 
-        outcome = simulate(scenario, replicate, progress=passed, stop=stop)
+        outcome = job.play(passed, stop)
         run.outcomes[number] = outcome
         run.interrupted |= outcome.partial
         tell(number + 1, len(jobs))
@@ -102,10 +125,7 @@ def _on_processes(jobs: Sequence[Job], workers: int, run: Played, tell: Progress
 
 def _work(job: Job, line: Line) -> Outcome:
     """A worker's job."""
-    scenario, replicate = job
-    return simulate(
-        scenario, replicate, progress=lambda now, end: line.tell(_share(now, end)), stop=line.stopped
-    )
+    return job.play(lambda now, end: line.tell(_share(now, end)), line.stopped)
 
 
 def _on_executor(
@@ -113,8 +133,8 @@ def _on_executor(
 ) -> None:
     numbers: dict[Future[Outcome], int] = {}
     try:
-        for number, (scenario, replicate) in enumerate(jobs):
-            numbers[executor.submit(simulate, scenario, replicate)] = number
+        for number, job in enumerate(jobs):
+            numbers[executor.submit(job.play)] = number
         waiting = set(numbers)
         while waiting and not run.interrupted:
             done, waiting = wait(waiting, _LOOK_S, FIRST_COMPLETED)

@@ -42,12 +42,12 @@ EXAMPLES
 @result_options
 @click.pass_context
 def churn(ctx: click.Context, /, **given: Any) -> None:
-    """Clients that come, stay for a while, close and go: a steady load, and what it does to ports and queues.
+    """Clients that come, stay for a while, close and go: what a steady load does to ports and queues.
 
-    Connections live side by side: each opens at its arrival, lives its holding time, closes when that is over,
-    and its port and TIME_WAIT entry are used again while others go on. Reports how every connection ended,
-    ports in use, the first refusal and the rate that the ports sustain, the population of the queues and
-    states over time, and the times to connected and served.
+    Connections live side by side: each opens at its arrival, lives its holding time, closes when that is
+    over, and its port and TIME_WAIT entry are used again while others go on. Reports how every connection
+    ended, ports in use, the first refusal and the rate that the ports sustain, the population of the queues
+    and states over time, and the times to connected and served.
     """
     made = churn_scenario(ctx, given)
     play_and_present(ctx, made, given)

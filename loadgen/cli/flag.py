@@ -92,11 +92,11 @@ def time_wait(text: str) -> dict[str, str]:
 def tries(text: str) -> dict[str, str]:
     """`os`, `3`, `3,1s*2` or `3,1s*2,0.5`."""
     if text == "os":
-        return {"count": "0"}
+        return {"": text}
     values = [part.strip() for part in text.split(",")]
     if len(values) > 3 or not opt.is_number(values[0]):
         raise UnitError(f"expected os, or COUNT[,BACKOFF*FACTOR[,JITTER]] such as 3,1s*2,0.5, got {text!r}")
-    return dict(zip(("count", "backoff", "jitter"), values, strict=False))
+    return {"": text}
 
 
 def late(text: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ from loadgen.api import finished, replicates_of, result_of
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import Made
-from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
 from loadgen.replicates import Played, play
 from loadgen.report.html import page
@@ -103,8 +102,8 @@ def _require_memory(scenario: Scenario, given: Mapping[str, Any]) -> None:
     there_is = memory.available_bytes()
     if there_is is not None and need > there_is and not given["force"]:
         raise click.ClickException(
-            f"to play this takes about {format_bytes(need)} of memory, {format_bytes(there_is)} are available "
-            "on this machine (--force: play it all the same)"
+            f"to play this takes about {format_bytes(need)} of memory, {format_bytes(there_is)} are "
+            "available on this machine (--force: play it all the same)"
         )
     if need > _BIG_RUN:
         click.echo(f"memory of this simulation: about {format_bytes(need)}", err=True)

@@ -33,10 +33,10 @@ EXAMPLES
 @result_options
 @click.pass_context
 def run(ctx: click.Context, /, file: Path, **given: Any) -> None:
-    """Play a scenario file: hosts, loads, floods, events and the link between, as docs/simulation.md has them.
+    """Play a scenario file: hosts, loads, floods, events and the link between them.
 
-    -o PATH=VALUE changes any place of it for this run (-o server.listen.backlog=1023), or an end of one that is
-    not ambiguous (-o backlog=1023); load.rate scales all loads. Thresholds of the file count, too.
+    -o PATH=VALUE changes any place of it for this run (-o server.listen.backlog=1023), or an end of one that
+    is not ambiguous (-o backlog=1023); load.rate scales all loads. Thresholds of the file count, too.
     """
     made = file_scenario(ctx, file, given)
     play_and_present(ctx, made, given)

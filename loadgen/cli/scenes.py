@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from loadgen.cli import sides
 from loadgen.cli.flag import Assignment, assignments
 from loadgen.cli.flags import FLAGS
-from loadgen.cli.options import ConfigError
-from loadgen.scenario import ScenarioError, paths, presets, toml
+from loadgen.scenario import presets, toml
 from loadgen.scenario.model import Scenario
-from loadgen.units import UnitError
 
 
 @dataclass(frozen=True)

@@ -7,38 +7,19 @@ side.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Final
 
 import click
 
-from loadgen.cli.hints import hint
-from tcpcore import Config
+from loadgen.scenario import knobs
 
-KNOBS: Final = frozenset(knob.name for knob in fields(Config))
-
-#: Knobs of the simulation, not of a host, and what to use instead.
-OURS: Final = {
-    "seed": "use --seed",
-    "events": "loadgen reads them itself",
-    "local_addr": "see client.first_addr and server.listen.addr",
-    "capacity": "engines are as large as the scenario needs",
-    "auto_read": "the applications of the scenario read",
+_SIDES: Final[Mapping[str, tuple[str, ...]]] = {
+    "": (knobs.SERVER,),
+    "server": (knobs.SERVER,),
+    "client": (knobs.CLIENT,),
+    "both": (knobs.SERVER, knobs.CLIENT),
 }
-
-#: Knobs of a listener: clients have none.
-_SERVER_ONLY: Final = frozenset({
-    "somaxconn", "tcp_max_syn_backlog", "synq_policy", "tcp_syncookies", "dup_syn_restarts",
-    "accept_queue_rule", "cookie_encoding", "accept_full_drops_syn", "tcp_abort_on_overflow",
-    "tcp_synack_retries",
-    "listen_drops_synfin", "listen_answers_synack", "bad_ack_ends_half_open", "unlisten_forgets",
-})  # fmt: skip
-
-#: Knobs of connect(): servers only listen.
-_CLIENT_ONLY: Final = frozenset({
-    "ip_local_port_range", "port_selection", "tcp_tw_reuse", "tcp_tw_reuse_delay", "tcp_syn_retries",
-    "tcp_syn_linear_timeouts", "early_syn_resend_ms",
-})  # fmt: skip
 
 
 def places(name: str) -> list[str]:
@@ -46,20 +27,13 @@ def places(name: str) -> list[str]:
 
     None where it is no knob. Raises a usage error for a knob that cannot act there.
     """
-    side, dot, knob = name.rpartition(".")
-    sides = {"": ("server",), "server": ("server",), "client": ("client",), "both": ("server", "client")}
-    if side not in sides:
+    side, _, knob = name.rpartition(".")
+    if side not in _SIDES or not (knobs.is_knob(knob) or side == "both"):
         return []
-    if knob not in KNOBS:
-        if side == "both":
-            raise click.BadParameter(f"no knob is called {knob!r}{hint(knob, KNOBS)}", param_hint="'-o'")
-        return []
-    wrong = {"server": _CLIENT_ONLY, "client": _SERVER_ONLY}
-    for one in sides[side]:
-        if knob in wrong[one]:
-            other = "client." if one == "server" else "" if not dot else "server."
-            does = "connects" if one == "server" else "listens"
-            raise click.BadParameter(
-                f"{name}: acts on the side that {does}: write -o {other}{knob}=...", param_hint="'-o'"
-            )
-    return [f"{one}.knobs.{knob}" for one in sides[side]]
+    right = knobs.side_of(knob)
+    if right not in (knobs.BOTH, side or knobs.SERVER):
+        prefix, does = ("client.", "connects") if right == knobs.CLIENT else ("", "listens")
+        raise click.BadParameter(
+            f"{name}: acts on the side that {does}: write -o {prefix}{knob}=...", param_hint="'-o'"
+        )
+    return [f"{one}.knobs.{knob}" for one in _SIDES[side]]

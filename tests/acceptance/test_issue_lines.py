@@ -1,8 +1,8 @@
 """The lines "it is done when" of the issue "One simulator", on the command itself.
 
-The figures are those of closed forms (ports over the time for which a connection blocks one, Erlang B, Little's
-law) and of an engine driven by hand. A replicate takes some seconds; durations are the issue's unless a comment
-says why not.
+The figures are those of closed forms (ports over the time for which a connection blocks one, Erlang B,
+Little's law) and of an engine driven by hand. A replicate takes some seconds; durations are the issue's
+unless a comment says why not.
 """
 
 import json
@@ -67,7 +67,7 @@ def test_what_each_remedy_is_worth(remedy, rate):
 
 
 def test_four_gateways():
-    """64,512 ports x 4 / 120.03 s = 2,150/s; 12k/s come, so 258,048 / 12,000 = 21.5 s to the first refusal."""
+    """64,512 ports x 4 / 120.03 s = 2,150/s; 12k/s come: the first refusal after 258,048 / 12,000 = 21.5 s."""
     result = played("churn", "--rate", "12k", "--clients", "4", "--hold", "30ms", "--rtt", "1ms",
                     "--time-wait", "120s", "--ports", "1024-65535", "--duration", "6m")  # fmt: skip
     assert value(result, "ports.first_refusal") == pytest.approx(21.5 * S, abs=0.5 * S)
@@ -81,7 +81,12 @@ def test_four_gateways():
 
 @pytest.mark.parametrize(
     ("backlog", "speaks", "low", "high"),
-    [(511, "nobody", 3_900, 4_800), (511, "client", 5_700, 7_100), (1023, "nobody", 0, 0), (1023, "client", 0, 0)],
+    [
+        (511, "nobody", 3_900, 4_800),
+        (511, "client", 5_700, 7_100),
+        (1023, "nobody", 0, 0),
+        (1023, "client", 0, 0),
+    ],
 )
 def test_stalls_overflow_a_short_accept_queue(backlog, speaks, low, high):
     """An engine driven by hand: 4,342 with 511 and silent clients, about 6,400 where they send at once."""

@@ -101,6 +101,7 @@ GOOD = {
     "late": ("1s:10%",), "flood_rate": ("0/s", "200/s"), "warmup": ("0", "auto", "5ms"),
     "series": ("0", "5ms"), "profile": ("linux", "freebsd", "strict"), "client_profile": ("linux", "strict"),
     "client_sysctl": ("good.sysctl",), "jobs": ("1",), "file": ("scenario.toml",),
+    "pattern": ("served", "ports.*"),
 }
 
 #: Where an option of one command takes other values than of the others.
@@ -120,6 +121,7 @@ BASE = {
     "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
               "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
     "profiles": (),
+    "metrics": (),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
 }

@@ -51,7 +51,9 @@ def test_every_option_has_a_good_value():
         (command, name)
         for command, name in hostile.cases()
         for option in [hostile.options(hostile.command_of(command))[name]]
-        if not getattr(option, "is_flag", False) and not hasattr(option.type, "choices") and name not in hostile.GOOD
+        if not getattr(option, "is_flag", False)
+        and not hasattr(option.type, "choices")
+        and name not in hostile.GOOD
     ]
     assert not missing
 

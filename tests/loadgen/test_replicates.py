@@ -9,6 +9,7 @@ import pytest
 from loadgen import replicates, signals
 from loadgen.scenario.model import Scenario
 from loadgen.workers import WorkerLost, spread_stoppable
+from tcpcore import Config
 
 
 class Partial:
@@ -16,7 +17,7 @@ class Partial:
         self.replicate, self.partial = replicate, partial
 
 
-def fake(scenario, replicate=0, *, progress=None, stop=None):
+def fake(scenario, replicate=0, *, server=None, client=None, progress=None, stop=None):
     """Ten steps, ended by `stop`; later replicates are faster."""
     for step in range(10):
         if stop is not None and stop():
@@ -33,7 +34,8 @@ def played_by_a_fake(monkeypatch):
 
 
 def jobs(n):
-    return [(Scenario(), replicate) for replicate in range(n)]
+    hosts = Config.linux()
+    return [replicates.Job(Scenario(), replicate, hosts, hosts) for replicate in range(n)]
 
 
 def numbers(run):
