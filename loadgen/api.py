@@ -54,6 +54,7 @@ def result_of(
     *,
     check: bool = False,
     kind: str = "run",
+    command: str = "",
     origins: Mapping[str, str] | None = None,
 ) -> Result:
     """The result of replicates that have been played, with the closed forms beside it if `check`."""
@@ -63,7 +64,19 @@ def result_of(
         from loadgen.theory import checks
 
         theory = checks.rows(scenario, outcomes)
-    return build(scenario, outcomes, hosts, theory, kind=kind)
+    result = build(
+        scenario,
+        outcomes,
+        hosts,
+        theory,
+        kind=kind,
+        command=command,
+        limits=hosts.limits,
+        not_modelled=hosts.not_modelled,
+        warnings=hosts.warnings,
+    )
+    result.origins = dict(origins or {})
+    return result
 
 
 def replicates_of(scenario: Scenario) -> list[Job]:

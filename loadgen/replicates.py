@@ -2,8 +2,8 @@
 
 A job is a scenario, the number of a replicate and what its hosts are: files that a scenario names have
 been read before. Outcomes are in the order in which they were asked for, whatever finishes first, and depend
-on (scenario, replicate) only. With `stop` an interruption ends the play with what there is: outcomes that are finished, and
-those that were cut short. Without it an interruption is the caller's KeyboardInterrupt.
+on (scenario, replicate) only. With `stop` an interruption ends the play with what there is: outcomes that
+are finished, and those that were cut short. Without it an interruption is the caller's KeyboardInterrupt.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, flags, result_options
+from loadgen.cli.flag import flags
+from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import churn_scenario
 

@@ -120,11 +120,12 @@ def flags(group: Iterable[Flag]) -> Callable[[F], F]:
 
 @dataclass(frozen=True)
 class Assignment:
-    """A text for a place of the scenario, and who put it there."""
+    """A value for a place of the scenario, and who put it there."""
 
     path: str
-    text: str
+    value: object
     origin: str
+    name: str  # as it is called in a message
     param: click.Parameter | None = None
 
 
@@ -140,7 +141,10 @@ def assignments(ctx: click.Context, known: Mapping[str, Flag], given: dict[str, 
             values = flag.values(given[flag.name])
         except UnitError as error:
             raise click.BadParameter(str(error), ctx, param) from None
-        found += [(rank, Assignment(path, text, origin, param)) for path, text in values.items()]
+        found += [
+            (rank, Assignment(path, text, origin, max(param.opts, key=len), param))
+            for path, text in values.items()
+        ]
     return [assignment for _, assignment in sorted(found, key=lambda pair: pair[0])]
 
 

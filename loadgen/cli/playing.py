@@ -15,7 +15,8 @@ from loadgen import memory, signals
 from loadgen.api import finished, replicates_of, result_of
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
-from loadgen.cli.scenes import Made
+from loadgen.cli.scenes import Made, printed
+from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
 from loadgen.replicates import Played, play
 from loadgen.report.html import page
@@ -23,7 +24,8 @@ from loadgen.report.metrics import UnknownMetric
 from loadgen.report.result import Result
 from loadgen.report.tabular import as_csv
 from loadgen.report.thresholds import check_thresholds
-from loadgen.scenario.hosts import resolve
+from loadgen.scenario.errors import ScenarioError
+from loadgen.scenario.hosts import Resolved, resolve
 from loadgen.scenario.model import Scenario
 from loadgen.units import format_bytes
 from loadgen.workers import WorkerLost
@@ -34,6 +36,9 @@ _BIG_RUN: Final = 10**9  # bytes from which the estimate is told
 
 def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> None:
     """Play the scenario, write the result, leave with the right exit code."""
+    if given["print_config"]:
+        _write(printed(made))
+        return
     scenario = made.scenario
     chosen = format_of(given["format"], given["output"], FORMATS)
     _require_metrics(scenario)
@@ -43,7 +48,14 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     if not outcomes:
         ctx.exit(signals.exit_code())
     with signals.later():
-        result = result_of(scenario, outcomes, check=given["check_"], kind=made.kind, origins=made.origins)
+        result = result_of(
+            scenario,
+            outcomes,
+            check=given["check_"],
+            kind=made.kind,
+            command=made.command,
+            origins=made.origins,
+        )
         present(
             {"json": result.to_text_json, "csv": lambda: as_csv(result), "html": lambda: page(result)},
             lambda colour, width: result.to_text(colour=colour, width=width),
@@ -53,6 +65,13 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
         if played.interrupted or signals.pending():
             ctx.exit(signals.exit_code())
     _judge(ctx, result)
+
+
+def _write(text: str) -> None:
+    try:
+        write_stdout(text)
+    except OutputError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _judge(ctx: click.Context, result: Result) -> None:
@@ -95,9 +114,16 @@ def _require_metrics(scenario: Scenario) -> None:
         raise ConfigError(str(error)) from None
 
 
+def _hosts(scenario: Scenario) -> Resolved:
+    try:
+        return resolve(scenario)
+    except ScenarioError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _require_memory(scenario: Scenario, given: Mapping[str, Any]) -> None:
     """Say what a big run takes; refuse one that this machine cannot hold, unless it is forced."""
-    hosts = resolve(scenario)
+    hosts = _hosts(scenario)
     need = memory.estimate_bytes(scenario, hosts.client, hosts.server, given["jobs"])
     there_is = memory.available_bytes()
     if there_is is not None and need > there_is and not given["force"]:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from loadgen.cli import options as opt
-from loadgen.cli.flags import TIMELINE, flags, result_options
+from loadgen.cli.flag import flags
+from loadgen.cli.flags import TIMELINE, result_options
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import file_scenario
 
