@@ -37,7 +37,7 @@ class Accept:
     time: Distribution = CONST_ZERO  # what a worker needs for one before it takes the next; 0: at once
     workers: int = 1
     stall_ns: int = 0  # no accept for this long ...
-    stall_every_ns: int = 0  # ... at the end of every such period; 0: no stalls
+    stall_every_ns: int = 0  # ... from every multiple of this on, but 0; 0: no stalls
 
 
 @dataclass(frozen=True)
