@@ -105,18 +105,21 @@ def as_text(series: Series, width: int = 80) -> str:
             if value > 0:
                 row = _row(value, top, log)
                 grid[row][column] = curve.letter if grid[row][column] == " " else "*"
-    scale = ", logarithmic" if log else ""
-    lines = [f"connections over virtual time{scale}"]
+    lines = ["connections over time, log scale" if log else "connections over time"]
     for row in range(_HEIGHT - 1, -1, -1):
         label = compact(_value(row, top, log)) if row % 3 == 0 else ""
         lines.append(f"{label:>{_LEFT - 1}} |{''.join(grid[row]).rstrip()}")
     lines.append(" " * _LEFT + "+" + "-" * columns)
     lines.append(_times(times, columns))
     many = any("*" in row for row in grid)
-    lines += [
-        f"{'':{_LEFT}} {curve.letter} {curve.title}, peak {int(curve.values.max()):,}" for curve in shown
-    ]
+    lines += [_legend(curve, width) for curve in shown]
     return "\n".join(lines + [f"{'':{_LEFT}} * several of them"] * many) + "\n"
+
+
+def _legend(curve: Curve, width: int) -> str:
+    peak = int(curve.values.max())
+    whole = f"{'':{_LEFT}} {curve.letter} {curve.title}, peak {peak:,}"
+    return whole if len(whole) <= width else f"{curve.letter} {curve.title}, peak {compact(peak)}"
 
 
 def _row(value: float, top: float, log: bool) -> int:

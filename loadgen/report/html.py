@@ -10,7 +10,7 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from loadgen.report import sections, svg, table
+from loadgen.report import chart, sections, svg, table
 from loadgen.report.sections import Row, Section
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ background:none;color:inherit;overflow-wrap:anywhere}
 .lg a{color:var(--c0)}
 .lg svg.chart{width:100%;max-width:720px;height:auto;display:block;margin-top:1em}
 .lg svg text{fill:var(--ink);font-size:12px}
+@media (max-width:520px){.lg svg text{font-size:18px}}
 .lg svg .grid{stroke:var(--line);fill:none}
 .lg svg .c0{stroke:var(--c0)}
 .lg svg .c1{stroke:var(--c1)}
@@ -84,8 +85,14 @@ def _first(result: Result) -> list[str]:
         *(f'<p class="bad">{escape(text)}</p>' for text in result.warnings),
         _section(sections.thresholds(result)),
         _section(sections.outcomes(result)),
-        svg.population(result.series),
+        _chart(result),
     ]
+
+
+def _chart(result: Result) -> str:
+    drawing = svg.population(result.series)
+    scale = ", log scale" if drawing and chart.is_log(chart.curves(result.series)) else ""
+    return f"<h2>connections over virtual time{scale}</h2>\n{drawing}" if drawing else ""
 
 
 def _section(section: Section) -> str:
@@ -94,8 +101,10 @@ def _section(section: Section) -> str:
         return ""
     parts = [f"<h2>{escape(section.title)}</h2>"]
     if section.rows:
-        head = '<tr><th></th><th class="n">client</th><th class="n">server</th></tr>' if section.sides else ""
-        body = "\n".join(_row(row, section.sides) for row in section.rows)
+        head = ""
+        if section.sides:
+            head = f'<tr><th>{section.sides}</th><th class="n">client</th><th class="n">server</th></tr>'
+        body = "\n".join(_row(row, bool(section.sides)) for row in section.rows)
         parts.append(f'<table>{head}\n{body}\n</table>')
     parts += [f"<p>{escape(note)}</p>" for note in section.notes]
     return "\n".join(parts)

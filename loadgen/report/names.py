@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from loadgen.scenario.model import KINDS
 from tcpcore import Cause, State
 
 #: Counters of one end, as `nstat` has them.
@@ -105,6 +106,7 @@ LINK: Final[Mapping[str, str]] = {
     "from_client": "segments the clients and floods sent",
     "from_server": "segments the server sent",
     "lost": "segments lost",
+    **{f"lost.{kind}": f"segments lost: {kind}" for kind in KINDS},
     "duplicated": "segments that came twice",
     "reordered": "segments that were overtaken",
     "late": "copies that came long after",

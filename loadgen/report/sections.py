@@ -30,7 +30,7 @@ class Section:
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    sides: bool = False  # rows have a value for each end
+    sides: str = ""  # where rows have a value for each end: what their names begin with
 
 
 def runs(result: Result) -> str:
@@ -65,8 +65,10 @@ def details(result: Result) -> list[Section]:
         Section("floods", [_mean_row(result, f"flood.{name}.sent", one["sent"])
                            for name, one in sorted(result.floods.items())]),
         Section("states at the end", list(_states(result))),
-        Section("counters, as nstat has them", list(_sides(result, result.counters)), sides=True),
-        Section("causes of what was refused or lost", list(_sides(result, result.causes)), sides=True),
+        Section("counters, as nstat has them", list(_sides(result, result.counters)),
+                sides="counters.SIDE."),
+        Section("causes of what was refused or lost", list(_sides(result, result.causes)),
+                sides="causes.SIDE."),
         Section("link", [_mean_row(result, f"counters.link.{name}", n)
                          for name, n in _in_order(result.counters.get("link", {}), names.LINK) if n]),
         Section("kernel memory at the peak (T: from a table)", *_memory(result)),

@@ -20,6 +20,7 @@ from loadgen.report.series import Numbers, Series
 WIDTH, HEIGHT = 720, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 10, 24
 _MOST_POINTS: Final = 600
+_PITCH: Final = 22  # from line to line of the legend
 _DASHES: Final = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4")
 
 
@@ -31,7 +32,7 @@ def population(series: Series) -> str:
     top = max(int(curve.values.max()) for curve in shown)
     log = is_log(shown)
     parts = [
-        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {HEIGHT + 18 * len(shown)}" '
+        f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {HEIGHT + _PITCH * len(shown)}" '
         f'xmlns="http://www.w3.org/2000/svg"><title>{_title(shown)}</title>',
         *_axes(top, log, int(times[0]), int(times[-1])),
     ]
@@ -40,7 +41,7 @@ def population(series: Series) -> str:
             f'<path class="c{number}" fill="none" stroke-width="1.5" stroke-dasharray="{_DASHES[number]}" '
             f'd="{_path(curve.values, times, top, log)}"/>'
         )
-        y = HEIGHT + 14 + 18 * number
+        y = HEIGHT + 16 + _PITCH * number
         dash = f'stroke-dasharray="{_DASHES[number]}"'
         parts.append(f'<path class="c{number}" stroke-width="2" {dash} d="M{_LEFT} {y - 4}h32"/>')
         said = escape(f"{curve.title}, peak {int(curve.values.max()):,}")
@@ -80,8 +81,15 @@ def _y(value: float, top: float, log: bool) -> float:
     return HEIGHT - _BOTTOM - share * tall
 
 
+def _round_steps(top: float) -> list[float]:
+    """0, then three to six steps of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(max(top, 1)))
+    step = next(size * power for size in (0.2, 0.5, 1.0, 2.0) if top / (size * power) <= 6)
+    return [number * step for number in range(int(top / step) + 1)]
+
+
 def _axes(top: float, log: bool, start: int, end: int) -> list[str]:
-    steps = [top * part / 4 for part in range(5)]
+    steps = _round_steps(top)
     if log:
         decades = [0.0, *(10.0**power for power in range(int(math.log10(max(top, 1))) + 1))]
         steps = [*(step for step in decades if step < 0.6 * top), float(top)]

@@ -55,7 +55,7 @@ def _block(section: Section, width: int, colour: bool) -> list[str]:
         return []
     lines = [_painted(part, _BOLD, colour) for part in textwrap.wrap(section.title, width)]
     if section.sides:
-        lines += _sides(section.rows, width)
+        lines += _sides(section, width)
     else:
         for row in section.rows:
             text = as_line(row, width)
@@ -79,11 +79,15 @@ def as_line(row: Row, width: int) -> list[str]:
     return lines + [f"{part:>{width}}" for part in textwrap.wrap(note, width)]
 
 
-def _sides(rows: list[Row], width: int) -> Iterator[str]:
-    column = max(min(_NAME, width - 2 * _VALUE - 2), 8)
-    yield f"{'':<{column}} {'client':>{_VALUE}} {'server':>{_VALUE}}"
+def _sides(section: Section, width: int) -> Iterator[str]:
+    rows = [(section.sides, "client", "server"), *section.rows]
+    wide = _VALUE if width >= _NAME + 2 * _VALUE + 2 else max(len(text) for row in rows for text in row[1:])
+    column = min(_NAME, width - 2 * wide - 2)
     for name, client, server in rows:
-        yield f"{name:<{column}} {client:>{_VALUE}} {server:>{_VALUE}}"
+        if len(name) > column:
+            yield name
+            name = ""
+        yield f"{name:<{column}} {client:>{wide}} {server:>{wide}}"
 
 
 def run_parts(result: Result) -> list[str]:
@@ -91,8 +95,8 @@ def run_parts(result: Result) -> list[str]:
     n = len(result.replicates)
     virtual = format_duration(max((one["virtual_ns"] for one in result.replicates), default=0))
     return [
-        f"virtual {virtual}{f' x {n} seeds' if n > 1 else ''}, "
-        + words.plural(result.outcomes["attempted"], "connection"),
+        f"virtual {virtual}" + (f" x {n} seeds" if n > 1 else ""),
+        words.plural(result.outcomes["attempted"], "connection"),
         f"wall {result.wall['seconds']:.3g} s",
         f"seed {result.seed}",
         f"tcpcore {result.versions['tcpcore']}",

@@ -23,7 +23,7 @@ def percent(value: float, fewest: int = 1) -> str:
         return f"{value * 100:.0f} %"
     hundred = 100 * value
     short = min(abs(hundred), abs(100 - hundred))
-    digits = max(fewest, 1 - math.floor(math.log10(short) + 1e-9)) if short > 0 else fewest
+    digits = max(fewest, -math.floor(math.log10(short) + 1e-9)) if short > 0 else fewest
     return f"{hundred:.{min(digits, 12)}f} %"
 
 
