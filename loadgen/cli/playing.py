@@ -15,7 +15,8 @@ from loadgen import memory, signals
 from loadgen.api import finished, replicates_of, result_of
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
-from loadgen.cli.scenes import Made, printed
+from loadgen.cli.origins import of_fields
+from loadgen.cli.scenes import Made, origins_in, printed
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
 from loadgen.replicates import Played, play
@@ -54,7 +55,7 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
             check=given["check_"],
             kind=made.kind,
             command=made.command,
-            origins=made.origins,
+            origins=of_fields(scenario, origins_in(printed(made))),
         )
         present(
             {"json": result.to_text_json, "csv": lambda: as_csv(result), "html": lambda: page(result)},

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,15 +21,15 @@ from loadgen.cli import sides
 from loadgen.cli.flag import Assignment, assignments
 from loadgen.cli.flags import FLAGS
 from loadgen.cli.options import ConfigError
-from loadgen.scenario import paths, toml
+from loadgen.scenario import paths, presets, toml
 from loadgen.scenario.check import check
 from loadgen.scenario.errors import Mistake, ScenarioError, shown
 from loadgen.scenario.lines import lines_of
-from loadgen.scenario.model import Flood, Load, Scenario, Threshold
+from loadgen.scenario.model import Flood, Scenario, Threshold
 from loadgen.scenario.readers import TESTS, bound
 from loadgen.units import TooLarge, UnitError
 
-CHURN: Final = Scenario(load=(Load(rate="1k/s", hold="1s"),))
+Make = Callable[[Scenario, Mapping[str, object]], Scenario]
 
 #: Options that change no result.
 _NO_RESULT: Final = ("jobs", "force", "format", "output", "print_config", "verbose")
@@ -49,7 +49,8 @@ class Made:
 
 def churn_scenario(ctx: click.Context, given: dict[str, Any]) -> Made:
     """The scenario that the options of `churn` stand for."""
-    return _changed(ctx, Made("churn", command_line(ctx), CHURN, {}), given)
+    made = Made("churn", command_line(ctx), presets.BASES["churn"], {})
+    return _changed(ctx, made, _preset, given)
 
 
 def file_scenario(ctx: click.Context, file: Path, given: dict[str, Any]) -> Made:
@@ -58,7 +59,7 @@ def file_scenario(ctx: click.Context, file: Path, given: dict[str, Any]) -> Made
         made = Made("run", command_line(ctx), toml.from_toml(file), toml.origins_of(file))
     except ScenarioError as error:
         raise ConfigError(str(error)) from None
-    changed = _changed(ctx, made, given)
+    changed = _changed(ctx, made, _with_changes, given)
     return changed if changed.scenario != made.scenario else _as_printed(file, made)
 
 
@@ -91,19 +92,24 @@ def command_line(ctx: click.Context) -> str:
 
 def _as_printed(file: Path, made: Made) -> Made:
     """A file that `printed` wrote still says who set what, so that it gives the same result to the byte."""
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    if not lines or not lines[0].startswith(_HEAD):
+    text = file.read_text(encoding="utf-8-sig")
+    if not text.startswith(_HEAD):
         return made
-    origins = {}
-    for place, number in lines_of("\n".join(lines)).items():
+    command = text.splitlines()[0].removeprefix(_HEAD)
+    return Made(command.split()[1], command, made.scenario, origins_in(text))
+
+
+def origins_in(text: str) -> dict[str, str]:
+    """Path -> the origin that its line has in a text of `printed`."""
+    lines, origins = text.splitlines(), {}
+    for place, number in lines_of(text).items():
         _, mark, origin = lines[number - 1].rpartition(" # ")
         if mark and origin.split()[0] in ("flag", "environment", "file", "preset"):
             origins[".".join(map(str, place))] = origin
-    command = lines[0].removeprefix(_HEAD)
-    return Made(command.split()[1], command, made.scenario, origins)
+    return origins
 
 
-def _changed(ctx: click.Context, made: Made, given: dict[str, Any]) -> Made:
+def _changed(ctx: click.Context, made: Made, make: Make, given: dict[str, Any]) -> Made:
     """What --config, the environment, the command line and -o change, the weakest first."""
     found = [*_of_knobs_table(ctx), *assignments(ctx, FLAGS, given), *_of_o(given["knobs"])]
     scenario, found = _with_flood(ctx, made.scenario, found)
@@ -115,13 +121,25 @@ def _changed(ctx: click.Context, made: Made, given: dict[str, Any]) -> Made:
         changes[path] = one.value
         origins[path] = one.origin
     try:
-        changed = scenario.replace(changes)
+        changed = make(scenario, changes)
         thresholds = [_threshold(text) for text in given["threshold"]]
         changed = dataclasses.replace(changed, threshold=(*changed.threshold, *thresholds))
         check(changed)
     except ScenarioError as error:
-        raise _refusal(ctx, scenario, found, error) from None
+        raise _refusal(ctx, scenario, make, found, error) from None
     return Made(made.kind, made.command, changed, origins)
+
+
+def _with_changes(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
+    return scenario.replace(changes)
+
+
+def _preset(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
+    """The preset chooses what the options leave open; it has no flood."""
+    of_flood = {path: value for path, value in changes.items() if path.split(".")[0] == "flood"}
+    others = {path: value for path, value in changes.items() if path not in of_flood}
+    made = presets.preset(scenario.name, others)
+    return dataclasses.replace(made, flood=scenario.flood).replace(of_flood) if scenario.flood else made
 
 
 def _with_flood(
@@ -136,7 +154,7 @@ def _with_flood(
         raise click.UsageError(f"{asked[0].name}: of no flood: give --flood-rate, too", ctx)
     if str(rates[-1].value).removesuffix("/s").strip(" 0.") == "":
         return scenario, [one for one in found if one not in asked]
-    return dataclasses.replace(scenario, flood=(Flood(rate=1.0),)), found
+    return dataclasses.replace(scenario, flood=(Flood("spoofed", rate=1.0),)), found
 
 
 def _whole(scenario: Scenario, one: Assignment) -> str:
@@ -148,15 +166,15 @@ def _whole(scenario: Scenario, one: Assignment) -> str:
 
 
 def _refusal(
-    ctx: click.Context, scenario: Scenario, found: list[Assignment], error: ScenarioError
+    ctx: click.Context, scenario: Scenario, make: Make, found: list[Assignment], error: ScenarioError
 ) -> click.ClickException:
     """The error with the option that it is about: usage where its value cannot be read."""
     for one in found:
         try:
-            scenario.replace({one.path: one.value})
+            make(scenario, {_whole(scenario, one): one.value})
         except ScenarioError as alone:
             if str(alone) == str(error):
-                if _unreadable(alone):
+                if _unreadable(alone) and "trace:" not in str(one.value):
                     return click.BadParameter(
                         str(error), ctx, one.param, None if one.param else repr(one.name)
                     )
