@@ -50,13 +50,13 @@ def refused(code, *args):
 
 def test_each_option_sets_its_place():
     scenario = printed(
-        "--rate", "3k/s", "--hold", "exp:100ms", "--request", "600", "--response", "30k", "--speaks", "server",
-        "--requests-per-connection", "3", "--patience", "5s", "--idle-timeout", "60s", "-n", "1k",
+        "--rate", "3k/s", "--hold", "exp:100ms", "--request", "600", "--response", "30k",
+        "--speaks", "server", "--requests-per-connection", "3", "--patience", "5s", "--idle-timeout", "60s", "-n", "1k",
         "--clients", "7", "--destinations", "2", "--ports", "1024-65535", "--time-wait", "120s",
         "--backlog", "511", "--listeners", "4", "--accept-time", "40us", "--accept-workers", "2",
         "--accept-stall", "250ms/2s", "--closes", "mix:0.3", "--rtt", "80ms", "--jitter", "1ms",
-        "--loss", "syn=1%", "--duration", "10m", "--warmup", "5s", "--drain", "--series", "2s", "--seeds", "8",
-        "--seed", "9", "--client-profile", "freebsd",
+        "--loss", "syn=1%", "--duration", "10m", "--warmup", "5s", "--drain", "--series", "2s",
+        "--seeds", "8", "--seed", "9", "--client-profile", "freebsd",
     )  # fmt: skip
     (load,) = scenario.load
     assert [rate for _, rate in load.shape] == [3000.0]
@@ -105,7 +105,8 @@ def test_tries(text, count, backoff, factor, jitter):
 
 def test_knobs_by_side():
     scenario = printed("-o", "somaxconn=64", "-o", "client.tcp_tw_reuse=1", "-o", "both.tcp_timestamps=0",
-                       "-o", "client.ip_local_port_range=1024-65535", "-o", "link.rtt=5ms", "-o", "hold=2s")  # fmt: skip
+                       "-o", "client.ip_local_port_range=1024-65535", "-o", "link.rtt=5ms",
+                       "-o", "hold=2s")  # fmt: skip
     assert scenario.server.knobs["somaxconn"] == 64 and "somaxconn" not in scenario.client.knobs
     assert scenario.client.knobs["tcp_tw_reuse"] == 1 and "tcp_tw_reuse" not in scenario.server.knobs
     assert {bool(side.knobs["tcp_timestamps"]) for side in (scenario.server, scenario.client)} == {False}
@@ -209,8 +210,8 @@ def test_a_big_run_says_what_it_takes(monkeypatch):
 
 def test_the_document_has_the_keys_of_the_contract():
     found = document("--seeds", "2", "--check")
-    for key in ("schema", "command", "config", "seed", "results", "counters", "causes", "series", "wall", "partial",
-                "kind", "name", "status", "replicates", "versions", "scenario", "limits", "assumptions",
+    for key in ("schema", "command", "config", "seed", "results", "counters", "causes", "series", "wall",
+                "partial", "kind", "name", "status", "replicates", "versions", "scenario", "limits", "assumptions",
                 "not_modelled", "warnings", "verdict", "thresholds", "metrics", "outcomes", "histograms",
                 "theory"):  # fmt: skip
         assert key in found
