@@ -89,15 +89,21 @@ def play(
 
 
 def _here(jobs: Sequence[Job], run: Played, tell: Progress, stop: Stop | None) -> None:
-    for number, job in enumerate(jobs):
-        if stop is not None and stop():
+    def ask() -> bool:
+        """Whether to stop. Then what was played is put together, however long that takes."""
+        if not run.interrupted and stop is not None and stop():
             run.interrupted = True
+            signals.honoured()
+        return run.interrupted
+
+    for number, job in enumerate(jobs):
+        if ask():
             return
 
         def passed(now: int, end: int, number: int = number) -> None:
             tell(number + _share(now, end), len(jobs))
 
-        outcome = job.play(passed, stop)
+        outcome = job.play(passed, None if stop is None else ask)
         run.outcomes[number] = outcome
         run.interrupted |= outcome.partial
         tell(number + 1, len(jobs))

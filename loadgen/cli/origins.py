@@ -1,8 +1,8 @@
 """Who put each value there, from the paths of the file to those of the result.
 
-A path of the file (`load.hold`, `server.closes`, `server.knobs.mss`) may stand for several fields, and a field
-for several paths: `server.knobs` is one field, whose origins are listed. Both are derived from the tables by
-which a file is read.
+A path of the file (`load.hold`, `server.closes`, `server.knobs.mss`) may stand for several fields, and a
+field for several paths: `server.knobs` is one field, whose origins are listed. Both are derived from the
+tables by which a file is read.
 """
 
 from __future__ import annotations

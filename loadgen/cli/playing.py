@@ -26,8 +26,9 @@ from loadgen.report.result import Result
 from loadgen.report.tabular import as_csv
 from loadgen.report.thresholds import check_thresholds
 from loadgen.scenario.errors import ScenarioError
-from loadgen.scenario.hosts import Resolved, resolve
+from loadgen.scenario.hosts import Resolved, resolve, sysctl
 from loadgen.scenario.model import Scenario
+from loadgen.sim.run import CapacityReached
 from loadgen.units import format_bytes
 from loadgen.workers import WorkerLost
 
@@ -43,7 +44,9 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     scenario = made.scenario
     chosen = format_of(given["format"], given["output"], FORMATS)
     _require_metrics(scenario)
-    _require_memory(scenario, given)
+    hosts = _hosts(scenario)
+    _tell_of_sysctl(scenario, given["verbose"])
+    _require_memory(scenario, hosts, given)
     played = _play(scenario, given["jobs"])
     outcomes = finished(played.outcomes)
     if not outcomes:
@@ -100,6 +103,8 @@ def _play(scenario: Scenario, jobs: int) -> Played:
     except KeyboardInterrupt:
         played.interrupted = True
         signals.honoured()
+    except CapacityReached as error:
+        raise click.ClickException(str(error)) from None
     except MemoryError as error:
         raise click.ClickException(f"out of memory{f': {error}' if str(error) else ''}") from None
     except WorkerLost as error:
@@ -122,9 +127,20 @@ def _hosts(scenario: Scenario) -> Resolved:
         raise ConfigError(str(error)) from None
 
 
-def _require_memory(scenario: Scenario, given: Mapping[str, Any]) -> None:
+def _tell_of_sysctl(scenario: Scenario, verbose: bool) -> None:
+    """How many keys of the files are knobs here, and with `verbose` which are not."""
+    for side, name in (("server", scenario.server.sysctl), ("client", scenario.client.sysctl)):
+        if name is None:
+            continue
+        host = sysctl(name, side)
+        note = f"{name}: {len(host.sysctl_taken)} knobs taken, {host.sysctl_ignored} other keys ignored"
+        click.echo(note + ("" if verbose or not host.sysctl_ignored else " (-v lists them)"), err=True)
+        for key in host.sysctl_unknown if verbose else ():
+            click.echo(f"  {key}", err=True)
+
+
+def _require_memory(scenario: Scenario, hosts: Resolved, given: Mapping[str, Any]) -> None:
     """Say what a big run takes; refuse one that this machine cannot hold, unless it is forced."""
-    hosts = _hosts(scenario)
     need = memory.estimate_bytes(scenario, hosts.client, hosts.server, given["jobs"])
     there_is = memory.available_bytes()
     if there_is is not None and need > there_is and not given["force"]:

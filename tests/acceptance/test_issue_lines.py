@@ -98,8 +98,8 @@ def test_stalls_overflow_a_short_accept_queue(backlog, speaks, low, high):
 
 # -- all clients at once: Q3 ----------------------------------------------------------------
 
-HERD = ("churn", "-n", "200k", "--clients", "200", "--rtt", "40ms", "--accept-time", "40us", "--hold", "0",
-        "--ports", "1024-65535")  # fmt: skip
+HERD = ("churn", "-n", "200k", "--clients", "200", "--rtt", "40ms", "--accept-time", "40us",
+        "--request", "100", "--response", "100", "--ports", "1024-65535")  # fmt: skip
 AT_ONCE = ("--rate", "2M", "--duration", "100ms")
 
 
@@ -115,7 +115,10 @@ def test_ghosts_stay_where_the_server_speaks_first():
 
 
 def test_the_order_of_the_variants():
-    """Served within 30 s: jitter and a long queue serve all, then server first, then now and no cookies."""
+    """Served within 30 s: jitter and a long queue serve all, then server first, now, no cookies.
+
+    The planner's model has a few thousand more without cookies than now; it lacks two rules of the kernel.
+    """
 
     def served(*args, rate=("--rate", "2M")):
         return played(*HERD, *rate, *args)["outcomes"]["served"]
@@ -126,7 +129,7 @@ def test_the_order_of_the_variants():
     queue, first = served(*horizon, *long), served(*horizon, *long, "--speaks", "server")
     jitter = served(*horizon, rate=("--rate", "20k"))
     assert queue == jitter == 200_000
-    assert now < first < queue and no_cookies < first
+    assert now < first < queue and no_cookies < now
 
 
 # -- the large churn ------------------------------------------------------------------------
@@ -175,8 +178,7 @@ def test_the_rate_of_an_impairment_is_inside_its_interval(kind):
     """99 % of 1 %, by the normal form of the binomial, over some ten thousand segments."""
     result = played("churn", "--rate", "2k", "--clients", "50", "--hold", "20ms", "--rtt", "10ms",
                     "--duration", "10s", "--speaks", "nobody", "--loss", f"{kind}=1%")  # fmt: skip
-    link = result["counters"]["link"]
-    name = kind.replace("-", "_")
-    sent = next(n for key, n in link.items() if key.lower().startswith("sent") and name in key.lower())
-    lost = next(n for key, n in link.items() if key.lower().startswith("lost") and name in key.lower())
+    side = "server" if kind == "syn-ack" else "client"
+    name = f"{side}.{kind.replace('-', '_')}"
+    sent, lost = (result["counters"]["link"][f"{name}.{what}"] for what in ("sent", "lost"))
     assert abs(lost - 0.01 * sent) <= 2.576 * (0.01 * 0.99 * sent) ** 0.5 + 1

@@ -51,7 +51,8 @@ def refused(code, *args):
 def test_each_option_sets_its_place():
     scenario = printed(
         "--rate", "3k/s", "--hold", "exp:100ms", "--request", "600", "--response", "30k",
-        "--speaks", "server", "--requests-per-connection", "3", "--patience", "5s", "--idle-timeout", "60s", "-n", "1k",
+        "--speaks", "server", "--requests-per-connection", "3", "--patience", "5s", "--idle-timeout", "60s",
+        "-n", "1k",
         "--clients", "7", "--destinations", "2", "--ports", "1024-65535", "--time-wait", "120s",
         "--backlog", "511", "--listeners", "4", "--accept-time", "40us", "--accept-workers", "2",
         "--accept-stall", "250ms/2s", "--closes", "mix:0.3", "--rtt", "80ms", "--jitter", "1ms",
@@ -211,7 +212,8 @@ def test_a_big_run_says_what_it_takes(monkeypatch):
 def test_the_document_has_the_keys_of_the_contract():
     found = document("--seeds", "2", "--check")
     for key in ("schema", "command", "config", "seed", "results", "counters", "causes", "series", "wall",
-                "partial", "kind", "name", "status", "replicates", "versions", "scenario", "limits", "assumptions",
+                "partial", "kind", "name", "status", "replicates", "versions", "scenario", "limits",
+                "assumptions",
                 "not_modelled", "warnings", "verdict", "thresholds", "metrics", "outcomes", "histograms",
                 "theory"):  # fmt: skip
         assert key in found
