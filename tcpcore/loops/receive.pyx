@@ -22,7 +22,7 @@ from tcpcore.components.listeners cimport listener_find
 from tcpcore.loops.apply cimport apply_action, begin_action, drop_unwanted, remove_connection
 from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.passive cimport open_half
-from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead
+from tcpcore.loops.pipeline cimport FEW, least, look_ahead, look_at_few, start_ahead
 from tcpcore.loops.state cimport STRIDE
 
 
@@ -111,6 +111,7 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
                               Segment* rows) noexcept nogil:
     """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
     cdef Py_ssize_t done = 0, part, i, written = 0
+    cdef bint few
     events_begin_call(&eng.events)
     while done < n:
         part = least(n - done, STRIDE)
@@ -118,9 +119,14 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
         eng.batch = segs + done
         eng.batch_n = part
         eng.isn_first = eng.isn_count = 0
-        start_ahead(eng, segs + done, part)
+        few = part <= FEW
+        if few:
+            look_at_few(eng, segs + done, part)
+        else:
+            start_ahead(eng, segs + done, part)
         for i in range(part):
-            look_ahead(eng, segs + done, i, part)
+            if not few:
+                look_ahead(eng, segs + done, i, part)
             written += arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
         done += part
     eng.batch = NULL
