@@ -327,8 +327,8 @@ def test_a_million_refusals_look_at_nothing(rule):
 
 @rules
 def test_refusals_look_once_at_what_was_bound_without_a_search(rule):
-    """To 60 destinations, full by name and by peers before the first search: in one call of many refusals each
-    costs one walk at the most, and a destination costs none again before all its ports have been free."""
+    """To 60 destinations, full by name and by peers before the first search: in one call of many refusals
+    each costs one walk, and a destination costs none again before all its ports have been free."""
     low, high = RANGE
     size, remotes = high - low + 1, 60
     eng = engine(rule, capacity=7000)
