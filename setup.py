@@ -1,6 +1,6 @@
 """The extensions of tcpcore and how they are compiled; all else about the package is in pyproject.toml.
 
-Every tcpcore/**/*.pyx is an extension. Environment variables change what is built:
+Every .pyx below tcpcore and loadgen is an extension. Environment variables change what is built:
 
 TCPCORE_NATIVE=1      compile for this machine's CPU
 TCPCORE_DEBUG=1       address and undefined-behaviour sanitizers, and `expect` traps
@@ -57,13 +57,13 @@ elif FUZZ:
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.
     # The symbol table stays: profilers and callgrind name functions by it.
-    CFLAGS = ["-O3", "-fno-strict-aliasing", "-g0"] + (["-march=native"] if NATIVE else [])
+    CFLAGS = ["-O3", "-fno-strict-aliasing", "-ffp-contract=off", "-g0"] + (["-march=native"] if NATIVE else [])
     LDFLAGS = []
 
 if not PREDICTION:
     CFLAGS.append("-DTCPCORE_NO_PREDICTION")
 
-sources = sorted(Path("tcpcore").rglob("*.pyx")) if EXTENSIONS else []
+sources = [*sorted(Path("tcpcore").rglob("*.pyx")), *sorted(Path("loadgen").rglob("*.pyx"))] if EXTENSIONS else []
 if TESTS:
     sources += sorted(Path("tests/extensions").glob("*.pyx"))
 extensions = [

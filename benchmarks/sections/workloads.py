@@ -11,8 +11,8 @@ from benchmarks.harness import Measured, cpu_ns, memory_kept, touch_mappings
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle
 from benchmarks.sections.run import Lines, Run
 from benchmarks.table import Note, Row, Target, count
-from loadgen.close import Close, CloseSettings
-from loadgen.workload import Handshake, Settings
+from loadgen.phases.close import Close, CloseSettings
+from loadgen.phases.workload import Handshake, Settings
 
 IN_THE_SYSTEM = "in the system, clearing pages"
 OPENING = [phase for phase, _ in PHASES][:5]

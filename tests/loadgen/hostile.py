@@ -19,7 +19,8 @@ from pathlib import Path
 
 import click
 
-from loadgen import cli_flood, entry
+from loadgen import entry
+from loadgen.cli import flood as cli_flood
 from loadgen.cli import main as group
 
 EXIT_CODES = {0, 1, 2, 3, 99, 130}

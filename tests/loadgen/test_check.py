@@ -6,14 +6,14 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from loadgen import check as checking
-from loadgen import theory
-from loadgen.check import NoForm, Queue, check, questions
 from loadgen.cli import main
-from loadgen.flood import FloodSettings
-from loadgen.flood_compare import with_policy
-from loadgen.link import Path, Rates
-from loadgen.report import as_csv, as_json, as_table
+from loadgen.phases import check as checking
+from loadgen.phases import theory
+from loadgen.phases.check import NoForm, Queue, check, questions
+from loadgen.phases.flood import FloodSettings
+from loadgen.phases.flood_compare import with_policy
+from loadgen.phases.link import Path, Rates
+from loadgen.phases.report import as_csv, as_json, as_table
 from tcpcore import Config
 
 MS = 1_000_000

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadgen.cli import main
-from loadgen.runner import Runner
+from loadgen.phases.runner import Runner
 from tcpcore import Config
 from tests.loadgen.interrupting import interrupted
 

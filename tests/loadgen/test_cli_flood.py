@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadgen.cli import main
-from loadgen.flood import Flood
+from loadgen.phases.flood import Flood
 from tests.loadgen.interrupting import interrupted
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from loadgen.detect import Alarm, Window, detect, judge, series
-from loadgen.flood import FloodSettings, false_alarms, simulate
-from loadgen.flood_compare import POLICIES, variants
-from loadgen.link import Path, Rates
-from loadgen.spoof import Sources
+from loadgen.phases.detect import Alarm, Window, detect, judge, series
+from loadgen.phases.flood import FloodSettings, false_alarms, simulate
+from loadgen.phases.flood_compare import POLICIES, variants
+from loadgen.phases.link import Path, Rates
+from loadgen.phases.spoof import Sources
 
 MS = 1_000_000
 S = 1000 * MS

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen import flood
-from loadgen.balance import Imbalance, engine_imbalances
-from loadgen.flood import Flood, FloodSettings, simulate
-from loadgen.flood_compare import POLICIES, compare, variants, with_policy
-from loadgen.link import Path, Rates
-from loadgen.report import as_json
+from loadgen.phases import flood
+from loadgen.phases.balance import Imbalance, engine_imbalances
+from loadgen.phases.flood import Flood, FloodSettings, simulate
+from loadgen.phases.flood_compare import POLICIES, compare, variants, with_policy
+from loadgen.phases.link import Path, Rates
+from loadgen.phases.report import as_json
 from tcpcore import Config, Engine, Flag, segments
 
 MS = 1_000_000

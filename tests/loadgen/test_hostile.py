@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch):
     hostile.furnish(here)
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr("loadgen.cli_flood._BURSTS", 1)  # most of the time of a small flood
+    monkeypatch.setattr("loadgen.cli.flood._BURSTS", 1)  # most of the time of a small flood
     return here
 
 
@@ -132,7 +132,7 @@ def test_markup_is_printed_as_it_is(folder, monkeypatch):
     text = ":warning:[bold]x[/x]"
     outcome = hostile.invoke(["flood", "--policy", text])
     assert text in outcome.stderr
-    monkeypatch.setattr("loadgen.flood_compare.verdict", lambda *args: text)
+    monkeypatch.setattr("loadgen.phases.flood_compare.verdict", lambda *args: text)
     outcome = hostile.invoke(["flood", *hostile.BASE["flood"], "--compare", "linux"])
     assert text in outcome.stdout
 
@@ -151,7 +151,7 @@ def test_an_unexpected_error_is_one_line(folder, monkeypatch, error):
     def fail(*args):
         raise error
 
-    monkeypatch.setattr("loadgen.cli_handshake.run_workload", fail)
+    monkeypatch.setattr("loadgen.cli.handshake.run_workload", fail)
     outcome = hostile.invoke(["handshake"])
     assert outcome.code == 1
     assert outcome.stderr.startswith(f"loadgen: unexpected error: {type(error).__name__}")
@@ -167,7 +167,7 @@ def test_too_little_memory_is_one_line(folder, monkeypatch):
     def fail(*args):
         raise MemoryError("Unable to allocate 9 PiB")
 
-    monkeypatch.setattr("loadgen.cli_handshake.run_workload", fail)
+    monkeypatch.setattr("loadgen.cli.handshake.run_workload", fail)
     outcome = hostile.invoke(["handshake"])
     assert (outcome.code, outcome.stderr) == (1, "loadgen: out of memory: Unable to allocate 9 PiB\n")
     assert not outcome.wrong

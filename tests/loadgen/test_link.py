@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from loadgen.link import CLIENT, SERVER, Calendar, Kind, Link, Names, Path, Rates, Tracker
-from loadgen.streams import Purpose, Stream
+from loadgen.phases.link import CLIENT, SERVER, Calendar, Kind, Link, Names, Path, Rates, Tracker
+from loadgen.phases.streams import Purpose, Stream
 from tcpcore import Flag, join, segments
 
 MS = 1_000_000

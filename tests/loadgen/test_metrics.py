@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.metrics import Result, Threshold, ThresholdError, share, spread_ms
 from loadgen.output import OutputError, write_file
-from loadgen.report import as_csv, as_json, as_table
+from loadgen.phases.metrics import Result, Threshold, ThresholdError, share, spread_ms
+from loadgen.phases.report import as_csv, as_json, as_table
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300))

@@ -93,7 +93,7 @@ def test_what_cannot_be_written_is_one_line(folder, name):
 
 
 def test_a_folder_that_is_missing_is_told_before_the_run(folder, monkeypatch):
-    monkeypatch.setattr("loadgen.shell.require_memory", lambda settings: None)
+    monkeypatch.setattr("loadgen.cli.common.require_memory", lambda settings: None)
     outcome = invoke(["handshake", "-n", "1G", "--output", "missing/r.json"])
     assert outcome.code == 1 and "there is no folder" in outcome.stderr
 
@@ -206,7 +206,7 @@ def test_a_symbolic_link_to_nowhere_is_told_before_the_run(folder, links, why, m
     (folder / "folder").mkdir()
     for name, target in links.items():
         (folder / name).symlink_to(target)
-    monkeypatch.setattr("loadgen.shell.require_memory", lambda settings: None)
+    monkeypatch.setattr("loadgen.cli.common.require_memory", lambda settings: None)
     outcome = invoke(["handshake", "-n", "1G", "--format", "json", "--output", "link"])
     assert outcome.code == 1 and f"cannot write link: {why}" in told(outcome.stderr)
     with pytest.raises(OutputError, match="cannot write link: "):

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from loadgen.check import Queue
-from loadgen.flood import Flood, FloodSettings
-from loadgen.flood_compare import POLICIES, _row, _why, compare, with_policy
-from loadgen.link import Path
-from loadgen.workload import room_of
+from loadgen.phases.check import Queue
+from loadgen.phases.flood import Flood, FloodSettings
+from loadgen.phases.flood_compare import POLICIES, _row, _why, compare, with_policy
+from loadgen.phases.link import Path
+from loadgen.phases.workload import room_of
 from tcpcore import Config, State
 
 MS = 1_000_000

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.link import Path, Rates
-from loadgen.metrics import Tally, spread_ms
-from loadgen.runner import Ribbon
-from loadgen.workload import Handshake, Settings
+from loadgen.phases.link import Path, Rates
+from loadgen.phases.metrics import Tally, spread_ms
+from loadgen.phases.runner import Ribbon
+from loadgen.phases.workload import Handshake, Settings
 from tcpcore import SEGMENT
 
 SAMPLES = st.lists(st.lists(st.integers(0, 30).map(lambda ms: ms * 1_000_000), max_size=20), max_size=8)

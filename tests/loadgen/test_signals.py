@@ -11,10 +11,10 @@ import time
 import pytest
 
 from loadgen import signals
-from loadgen.link import Path, Rates
-from loadgen.runner import Runner
+from loadgen.phases.link import Path, Rates
+from loadgen.phases.runner import Runner
+from loadgen.phases.workload import Handshake, Settings
 from loadgen.workers import WorkerLost, spread
-from loadgen.workload import Handshake, Settings
 from tests.loadgen.hostile import invoke
 from tests.loadgen.processes import (
     alive,
@@ -193,7 +193,7 @@ def test_while_the_result_is_written_it_is_only_noted(handlers, tmp_path, monkey
         os.kill(os.getpid(), signal.SIGTERM)
         path.write_text(text)
 
-    monkeypatch.setattr("loadgen.shell.write_file", write)
+    monkeypatch.setattr("loadgen.cli.common.write_file", write)
     monkeypatch.setattr("tests.loadgen.hostile.EXIT_CODES", {143})
     assert invoke(["handshake", "-n", "5", "--output", "r.json"]).code == 143
     assert json.loads((tmp_path / "r.json").read_text())["partial"] is False

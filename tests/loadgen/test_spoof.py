@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from loadgen.spoof import KINDS, Pace, SourceError, Sources, Spoofer, paced
-from loadgen.streams import Purpose, Stream, log
+from loadgen.phases.spoof import KINDS, Pace, SourceError, Sources, Spoofer, paced
+from loadgen.phases.streams import Purpose, Stream, log
 from tcpcore import Flag
 
 S = 10**9

@@ -5,10 +5,10 @@ import pytest
 from click.testing import CliRunner
 
 from loadgen.cli import main
-from loadgen.close import BY, Close, CloseSettings
-from loadgen.link import Path
-from loadgen.stateless import StatelessClient
-from loadgen.workload import Handshake, Settings
+from loadgen.phases.close import BY, Close, CloseSettings
+from loadgen.phases.link import Path
+from loadgen.phases.stateless import StatelessClient
+from loadgen.phases.workload import Handshake, Settings
 from tcpcore import SEGMENT, Config, Engine, Flag, State, segments
 
 N = 3000

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.close import BY, Close, CloseSettings
-from loadgen.link import CLIENT, Path, Rates
-from loadgen.report import as_json
-from loadgen.workload import Arrivals, Handshake, Settings
+from loadgen.phases.close import BY, Close, CloseSettings
+from loadgen.phases.link import CLIENT, Path, Rates
+from loadgen.phases.report import as_json
+from loadgen.phases.workload import Arrivals, Handshake, Settings
 from tcpcore import Config, State
 
 MS = 1_000_000

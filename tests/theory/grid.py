@@ -13,8 +13,8 @@ from functools import cache
 
 import numpy as np
 
-from loadgen import theory
-from loadgen.theory import Form, Interval
+from loadgen.phases import theory
+from loadgen.phases.theory import Form, Interval
 from tests.theory import simulate
 
 

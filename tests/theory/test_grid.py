@@ -1,11 +1,11 @@
 """A part of the grid of `make theory`: every point, fewer seeds; and the proof that it can fail.
 
-Sources: see loadgen/theory.py. What "inside" means for many points together: tests/theory/grid.py.
+Sources: see loadgen/phases/theory.py. What "inside" means for many points together: tests/theory/grid.py.
 """
 
 import pytest
 
-from loadgen import theory
+from loadgen.phases import theory
 from tests.theory.grid import APPROXIMATE, EXACT, PART, holds
 
 POINTS = sum(len(group.points) for group in EXACT)

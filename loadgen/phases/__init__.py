@@ -1,0 +1,1 @@
+"""The workloads that run in phases: open everything, then hold it or close it."""

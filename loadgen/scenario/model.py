@@ -1,0 +1,184 @@
+"""The scenario: frozen dataclasses, one per table of the scenario file, in base units.
+
+Times are whole nanoseconds, rates connections or segments per second (float), shares 0 to 1. The
+defaults are those of the file. Nothing here parses text (see `values` and `toml`) or knows an engine (see `loadgen.sim.build`).
+What each field means to the simulation stands in docs/simulation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from loadgen.scenario.values import CONST_ZERO, Distribution
+
+Knobs = Mapping[str, object]
+
+SERVER_ADDRESS = "10.0.0.1"
+CLIENT_ADDRESS = "10.1.0.1"
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where the server listens: `destinations` addresses from `addr` on, each with `listeners` sockets."""
+
+    addr: str = SERVER_ADDRESS
+    port: int = 80
+    backlog: int | None = None  # None: somaxconn
+    listeners: int = 1  # SO_REUSEPORT: sockets on the same address and port, a queue each
+
+
+@dataclass(frozen=True)
+class Accept:
+    """How the server's application takes connections off one accept queue."""
+
+    time: Distribution = CONST_ZERO  # what a worker needs for one before it takes the next; 0: at once
+    workers: int = 1
+    stall_ns: int = 0  # no accept for this long ...
+    stall_every_ns: int = 0  # ... from every multiple of this on, but 0; 0: no stalls
+
+
+@dataclass(frozen=True)
+class Closes:
+    """Who closes first, as shares of the connections: the rest are closed by the client."""
+
+    server: float = 0.0
+    reset: float = 0.0  # by the client, with a RST
+
+
+@dataclass(frozen=True)
+class Server:
+    profile: str = "linux"
+    sysctl: str | None = None  # file name
+    knobs: Knobs = field(default_factory=dict)
+    listen: Listen = Listen()
+    accept: Accept = Accept()
+    closes: Closes = Closes()
+
+
+@dataclass(frozen=True)
+class Client:
+    profile: str = "linux"
+    sysctl: str | None = None
+    knobs: Knobs = field(default_factory=dict)
+    hosts: int = 1  # addresses, each with ports and limits of its own
+    destinations: int = 1  # server addresses
+    first_addr: str = CLIENT_ADDRESS
+
+
+@dataclass(frozen=True)
+class Tries:
+    """An application that tries again; `count` 0 stands for "os": one connect, the kernel resends."""
+
+    count: int = 0
+    backoff_ns: int = 1_000_000_000  # how long the first try may take
+    factor: float = 2.0  # how much longer each next one
+    jitter: float = 0.0  # share of the wait that is drawn: wait * (1 - jitter * U)
+
+
+@dataclass(frozen=True)
+class Load:
+    """A stream of client connections."""
+
+    name: str = "load"
+    arrivals: str = "poisson"  # poisson | paced | trace:FILE
+    times_ns: tuple[int, ...] = ()  # of a trace, as read
+    shape: tuple[tuple[int, float], ...] = ((0, 0.0),)  # (ns, per second), linear between, last one holds on
+    count: int | None = None  # at most so many connections
+    concurrency: int = 0  # closed loop with so many users; 0: open loop
+    start_ns: int = 0
+    hold: Distribution = CONST_ZERO
+    close_at_ns: int | None = None  # instead of hold: all close at this moment ...
+    close_rate: float = 0.0  # ... one after the other at this rate; 0: at once
+    requests_per_connection: int = 1
+    request: int = 1  # bytes
+    response: int = 0
+    speaks: str = "client"  # client | server | nobody
+    idle_timeout_ns: int = 0  # 0: none
+    patience_ns: int = 0  # a client not served by then gives up; 0: never
+    tries: Tries = Tries()
+
+
+@dataclass(frozen=True)
+class Flood:
+    """A stream of spoofed segments."""
+
+    name: str = "flood"
+    kind: str = "syn"  # syn | ack | rst | fin
+    rate: float = 0.0  # per second
+    arrivals: str = "paced"  # paced | poisson
+    start_ns: int = 0
+    stop_ns: int | None = None  # None: with the run
+    sources: str = "0.0.0.0/0"  # CIDR[,CIDR...], or reflect:N
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens to the server or the link at a moment."""
+
+    at_ns: int = 0
+    do: str = "reset-all"  # reset-all | unlisten | listen | stall | partition | knob
+    for_ns: int = 0  # of stall and partition
+    knob: str = ""  # NAME=VALUE
+    reconnect_within_ns: int | None = None  # of reset-all: clients connect again, spread evenly over this
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Gilbert-Elliott loss: two states, left once per segment with these chances."""
+
+    enter: float = 0.0  # good -> bad
+    leave: float = 1.0  # bad -> good
+    loss: float = 1.0  # in the bad state
+
+
+KINDS = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
+
+
+@dataclass(frozen=True)
+class Link:
+    """The path between clients and server, the same both ways."""
+
+    rtt: Distribution = CONST_ZERO  # each segment takes half of a draw
+    loss: Mapping[str, float] = field(default_factory=dict)  # by kind; "all" adds to each
+    burst: Burst = Burst()
+    duplicate: Mapping[str, float] = field(default_factory=dict)
+    duplicate_after_ns: int = 0  # how much later the second copy comes
+    reorder: float = 0.0  # share of segments that are late by reorder_after_ns
+    reorder_after_ns: int = 0
+    jitter_ns: int = 0  # each segment is late by up to this
+    late_after_ns: int = 0  # a copy of `late_share` of the segments arrives this much later
+    late_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    duration_ns: int = 60_000_000_000
+    warmup_ns: int | None = 0  # None: auto
+    seeds: int = 1
+    series_ns: int = 1_000_000_000  # 0: no series
+    drain: bool = False
+    batch: int = 4096  # rows an engine call; changes the speed, never the result
+
+
+@dataclass(frozen=True)
+class Threshold:
+    metric: str = ""
+    test: str = ">="  # >= <= > < == !=
+    bound: float = 0.0
+    text: str = ""  # as given
+
+
+@dataclass(frozen=True)
+class Scenario:
+    schema: int = 1
+    name: str = ""
+    seed: int = 0
+    server: Server = Server()
+    client: Client = Client()
+    load: tuple[Load, ...] = ()
+    flood: tuple[Flood, ...] = ()
+    event: tuple[Event, ...] = ()
+    link: Link = Link()
+    run: Run = Run()
+    threshold: tuple[Threshold, ...] = ()

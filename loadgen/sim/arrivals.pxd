@@ -1,0 +1,10 @@
+# When connections begin and spoofed segments come.
+from libc.stdint cimport int64_t
+
+from tcpcore cimport Segment
+from loadgen.sim.world cimport Flood, Load, Point
+
+cdef void load_next(Load* load) noexcept nogil
+cdef int64_t flood_next(const Flood* flood, int64_t now) noexcept nogil
+cdef void flood_segment(Flood* flood, unsigned int dst, unsigned short dport, Segment* seg) noexcept nogil
+cdef double time_of_area(const Point* shape, int points, double area) noexcept nogil

@@ -1,0 +1,91 @@
+"""When connections begin and spoofed segments come.
+
+The n-th arrival is where the integral of the rate reaches n (paced) or the sum of n exponential draws of mean 1
+(Poisson): two settings of a rate see the same draws. The rate is linear between the points of `shape`.
+Source: inversion of the cumulative intensity, Lewis and Shedler (1979).
+"""
+
+from libc.math cimport sqrt
+from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
+from libc.string cimport memset
+
+from tcpcore cimport ACK, OPT_MSS, SYN
+from loadgen.sim.draw cimport DRAWS_OF_SPOOFED, below, log_of, unit_above_zero, word
+
+
+cdef double time_of_area(const Point* shape, int points, double area) noexcept nogil:
+    """When the integral of the rate reaches `area`, in ns; -1: never."""
+    cdef int i = 0
+    cdef double rest, slope, rate
+    while i + 1 < points and shape[i + 1].area <= area:
+        i += 1
+    rest = area - shape[i].area
+    rate = shape[i].rate
+    if rest <= 0.0:
+        return shape[i].at
+    if i + 1 < points and shape[i + 1].at > shape[i].at:
+        slope = (shape[i + 1].rate - rate) / (shape[i + 1].at - shape[i].at)
+        return shape[i].at + 2.0 * rest / (rate + sqrt(rate * rate + 2.0 * slope * rest))
+    return shape[i].at + rest / rate if rate > 0.0 else -1.0
+
+
+cdef void load_next(Load* load) noexcept nogil:
+    """Work out when the next connection of an open loop begins."""
+    cdef double at
+    load.due = INT64_MAX
+    if load.begun >= load.count:
+        return
+    if load.trace_n > 0:
+        if load.begun < <uint64_t>load.trace_n:
+            load.due = load.start + load.trace[load.begun]
+    elif load.points == 0:                            # flat out
+        load.due = load.start
+    else:
+        if load.poisson:
+            load.area -= log_of(unit_above_zero(word(load.arrivals, load.begun)))
+        else:
+            load.area = <double>load.begun
+        at = time_of_area(load.shape, load.points, load.area)
+        if 0.0 <= at < 4e18:
+            load.due = load.start + <int64_t>(at + 0.5)
+    if load.due >= load.stop:
+        load.due = INT64_MAX
+
+
+cdef int64_t flood_next(const Flood* flood, int64_t now) noexcept nogil:
+    """When the next spoofed segment comes, INT64_MAX if none does."""
+    cdef double at = flood.area * flood.gap
+    if at >= 4e18:
+        return INT64_MAX
+    now = flood.start + <int64_t>(at + 0.5)
+    return now if now < flood.stop else INT64_MAX
+
+
+cdef void flood_segment(Flood* flood, unsigned int dst, unsigned short dport, Segment* seg) noexcept nogil:
+    """Make the next spoofed segment, and move on to the one after it."""
+    cdef uint64_t i = flood.sent * DRAWS_OF_SPOOFED
+    cdef uint64_t bits = word(flood.key, i + 1), numbers = word(flood.key, i + 3)
+    cdef double share
+    cdef int net = 0
+    memset(seg, 0, sizeof(Segment))
+    if flood.nets_n > 1:
+        share = <double>(bits & 0xFFFFFF) * (1.0 / 16777216.0)
+        while net + 1 < flood.nets_n and share >= flood.weights[net]:
+            net += 1
+    seg.src = flood.nets[2 * net] + <uint32_t>below(bits, <uint64_t>flood.nets[2 * net + 1] + 1)
+    seg.dst = dst
+    seg.sport = <unsigned short>(1024 + below(word(flood.key, i + 2), 64512))
+    seg.dport = dport
+    seg.seq = <uint32_t>(numbers >> 32)
+    seg.flags = flood.flags
+    seg.wnd = 65535
+    if flood.flags & ACK:
+        seg.ack = <uint32_t>numbers
+    if flood.flags & SYN:
+        seg.opts = OPT_MSS
+        seg.mss = 1460
+    flood.sent += 1
+    if flood.poisson:
+        flood.area -= log_of(unit_above_zero(word(flood.key, i + DRAWS_OF_SPOOFED)))
+    else:
+        flood.area += 1.0

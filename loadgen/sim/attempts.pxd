@@ -1,0 +1,57 @@
+# The attempts of a run: taken, found by the handle of either end, counted and given back.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from loadgen.sim.queue cimport Item, queue_add
+from loadgen.sim.world cimport Attempt, Host, NO_MEMORY, NOBODY, Sim, Task
+
+cdef uint32_t attempt_new(Sim* sim) noexcept nogil
+cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
+cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
+cdef void collect(Sim* sim, uint32_t host) noexcept nogil
+cdef void attempt_bind(Sim* sim, uint32_t i, uint32_t host, uint64_t conn) noexcept nogil
+
+
+cdef inline uint32_t slot_of(uint64_t conn) noexcept nogil:
+    return <uint32_t>conn
+
+
+cdef inline uint32_t client_attempt(const Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+    """The attempt whose current try has this handle on a client host, NOBODY if there is none."""
+    cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]
+    if i == 0 or sim.attempts[i - 1].client != conn or sim.attempts[i - 1].client_host != host:
+        return <uint32_t>NOBODY
+    return i - 1
+
+
+cdef inline uint32_t server_attempt(const Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+    """The attempt that the server's host knows by this handle, NOBODY if there is none."""
+    cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]
+    if i == 0 or sim.attempts[i - 1].server != conn or sim.attempts[i - 1].server_host != host:
+        return <uint32_t>NOBODY
+    return i - 1
+
+
+cdef inline const uint8_t* block_of(const Host* host, uint64_t conn) noexcept nogil:
+    """The BLOCK row of a handle."""
+    return host.blocks + (<size_t>slot_of(conn) << 6)
+
+
+cdef inline uint32_t block_u4(const uint8_t* block, uint32_t offset) noexcept nogil:
+    return (<const uint32_t*>(block + offset))[0]
+
+
+cdef inline uint16_t block_u2(const uint8_t* block, uint32_t offset) noexcept nogil:
+    return (<const uint16_t*>(block + offset))[0]
+
+
+cdef inline void ask(Sim* sim, int64_t at, Task what, uint32_t who, uint32_t stamp, uint32_t extra,
+                     int lane) noexcept nogil:
+    """Queue a task, not before now."""
+    cdef Item item
+    item.at = at if at > sim.now else sim.now
+    item.what = what
+    item.who = who
+    item.stamp = stamp
+    item.extra = extra
+    if not queue_add(&sim.queue, &item, lane):
+        sim.failed = NO_MEMORY

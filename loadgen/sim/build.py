@@ -1,0 +1,303 @@
+"""From a scenario to engines and numbers that the event loop takes.
+
+Decides how hosts map to engines (S1.1 to S1.8) and how large the engines are (S1.9). `facts` are plain numbers:
+whatever text or file a scenario named has been read before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any, Final
+
+from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
+from loadgen.sim.simulator import engine_seed
+from tcpcore import Config, Engine, Flag
+
+FOREVER: Final = (1 << 63) - 1
+MAX_CAPACITY: Final = 1 << 26
+SYN_LIFE_NS: Final = 130_000_000_000  # a Linux host's connect() gives up after 127 s
+_MOST_CONNECTIONS: Final = (1 << 62)
+_EVENTS: Final = ("established", "lost", "eof")
+_FLAGS: Final = {"syn": Flag.SYN, "ack": Flag.ACK, "rst": Flag.RST, "fin": Flag.FIN | Flag.ACK}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Engines with open listeners, and the numbers of the scenario."""
+
+    servers: list[Engine]
+    clients: list[Engine]
+    listeners: list[tuple[int, int]]  # (number of the server's engine, listener id)
+    facts: dict[str, Any]
+
+
+def duration_of(scenario: Scenario) -> int:
+    """ns after which nothing begins any more."""
+    return scenario.run.duration_ns
+
+
+def areas(shape: tuple[tuple[int, float], ...]) -> list[tuple[float, float, float]]:
+    """(ns, connections per ns, connections until then) of each point."""
+    points: list[tuple[float, float, float]] = []
+    area = 0.0
+    for k, (at, rate) in enumerate(shape):
+        if k:
+            before, slower = shape[k - 1]
+            area += (at - before) * (rate + slower) / 2e9
+        points.append((float(at), rate / 1e9, area))
+    return points
+
+
+def is_flat_out(load: Load) -> bool:
+    """All connections begin at once."""
+    return any(rate == float("inf") for _, rate in load.shape)
+
+
+def expected(load: Load, end: int) -> float:
+    """Most connections that an open load will begin, about."""
+    if load.times_ns:
+        return min(len(load.times_ns), load.count or FOREVER)
+    if load.concurrency:
+        return load.count or FOREVER
+    if is_flat_out(load):
+        return load.count or 0
+    points, total = areas(load.shape), 0.0
+    for k, (at, rate, area) in enumerate(points):
+        until = points[k + 1][0] if k + 1 < len(points) else float(end)
+        if until > end:
+            until = end
+        if until > at:
+            last = points[k + 1][1] if k + 1 < len(points) else rate
+            total = max(total, area + (until - at) * max(rate, last))
+    return min(total * 1.05 + 6 * total**0.5 + 16, load.count or FOREVER)
+
+
+def peak_rate(load: Load) -> float:
+    """Connections per second at most."""
+    return max(rate for _, rate in load.shape) if load.shape else 0.0
+
+
+def blocks_needed(scenario: Scenario, config: Config, end: int) -> int:
+    """Connections that may be alive at once on one side, about; an upper bound where one is known."""
+    life = SYN_LIFE_NS + config.time_wait_ms * 10**6
+    total = 0.0
+    for load in scenario.load:
+        begun = expected(load, end)
+        tries = max(1, load.tries.count)
+        if load.concurrency:
+            per_s = 1e9 / max(1e3, load.hold.mean + scenario.link.rtt.mean)
+            total += min(begun, load.concurrency * (2 + per_s * (life / 1e9)))
+        elif is_flat_out(load) or load.times_ns or load.close_at_ns is not None:
+            total += begun
+        else:
+            total += tries * min(begun, peak_rate(load) * (life + 4 * load.hold.mean) / 1e9 + 64)
+    return int(min(total, MAX_CAPACITY)) + 64
+
+
+def ports_of(config: Config) -> int:
+    """Ports that connect() may choose from."""
+    low, high = config.ip_local_port_range
+    return high - low + 1
+
+
+def limits_act(scenario: Scenario, config: Config) -> bool:
+    """S1.7: a limit that a client host has once can act."""
+    tuples = ports_of(config) * scenario.client.destinations
+    limit = config.tcp_challenge_ack_limit
+    return config.tcp_max_tw_buckets < tuples or (limit is not None and limit < 2**31 - 1)
+
+
+def split(config: Config, n: int, i: int) -> dict[str, Any]:
+    """S1.3: the part that engine i of n has of the host's limits."""
+    if n == 1:
+        return {}
+    whole, rest = divmod(config.tcp_max_tw_buckets, n)
+    return {"tcp_max_tw_buckets": whole + (i < rest)}
+
+
+def events_of(scenario: Scenario) -> tuple[str, ...]:
+    """Which events the applications need."""
+    talks = any(load.speaks != "nobody" and (load.request or load.response) for load in scenario.load)
+    return (*_EVENTS, "readable") if talks else _EVENTS
+
+
+def make_servers(
+    scenario: Scenario, config: Config, seed: int, replicate: int, end: int
+) -> tuple[list[Engine], list[tuple[int, int]]]:
+    """The server's engines, with their listeners open."""
+    listen = scenario.server.listen
+    events = events_of(scenario)
+    need = blocks_needed(scenario, config, end)
+    backlog = min(listen.backlog if listen.backlog is not None else config.somaxconn, config.somaxconn)
+    need += (2 * backlog + 16) * scenario.client.destinations if scenario.flood else 0
+    engines, listeners = [], []
+    at_once = accepts_at_once(scenario)
+    for i in range(listen.listeners):
+        engine = Engine(
+            dataclasses.replace(
+                config,
+                capacity=min(MAX_CAPACITY, need),
+                seed=engine_seed(seed, replicate, i),
+                events=events,
+                **split(config, listen.listeners, i),
+            )
+        )
+        for k in range(scenario.client.destinations):
+            address = str(IPv4Address(int(IPv4Address(listen.addr)) + k))
+            number = engine.listen(
+                address, listen.port, listen.backlog, auto_accept=at_once, auto_close=at_once
+            )
+            listeners.append((i, number))
+        engines.append(engine)
+    return engines, listeners
+
+
+def accepts_at_once(scenario: Scenario) -> bool:
+    """S4.1: no worker is ever busy and nothing stalls."""
+    accept = scenario.server.accept
+    return accept.time.is_zero and not accept.stall_every_ns and all(e.do != "stall" for e in scenario.event)
+
+
+def make_clients(
+    scenario: Scenario, config: Config, seed: int, replicate: int, end: int
+) -> tuple[list[Engine], int]:
+    """The clients' engines, and how many hosts share one (S1.6)."""
+    hosts = scenario.client.hosts
+    events = (*events_of(scenario), "refused")
+    alone = limits_act(scenario, config) and hosts > 1
+    share = 1 if alone else hosts
+    tuples = share * ports_of(config) * scenario.client.destinations
+    need = min(tuples, blocks_needed(scenario, config, end)) + 16
+    changes: dict[str, Any] = {} if alone or hosts == 1 else {"tcp_max_tw_buckets": 2**31 - 1}
+    engines = [
+        Engine(
+            dataclasses.replace(
+                config,
+                capacity=min(MAX_CAPACITY, need),
+                seed=engine_seed(seed, replicate, 1 << 32 | i),
+                events=events,
+                local_addr=str(IPv4Address(int(IPv4Address(scenario.client.first_addr)) + i)),
+                **changes,
+            )
+        )
+        for i in range(hosts if alone else 1)
+    ]
+    return engines, share
+
+
+def link_facts(link: Link, has_partition: bool) -> dict[str, Any]:
+    """The link's numbers by kind of segment."""
+    every = link.loss.get("all", 0.0)
+    loss = [1 - (1 - every) * (1 - link.loss.get(kind, 0.0)) if every else link.loss.get(kind, 0.0) for kind in KINDS]
+    copies = [max(link.duplicate.get("all", 0.0), link.duplicate.get(kind, 0.0)) for kind in KINDS]
+    plain = (
+        link.rtt.law == "const"
+        and not any(loss)
+        and not any(copies)
+        and not link.burst.enter
+        and not link.reorder
+        and not link.jitter_ns
+        and not link.late_share
+        and not has_partition
+    )
+    return {
+        "rtt": link.rtt,
+        "constant": plain,
+        "by_kind": not plain,
+        "loss": loss,
+        "duplicate": copies,
+        "duplicate_after": link.duplicate_after_ns,
+        "burst": (link.burst.enter, link.burst.leave, link.burst.loss),
+        "reorder": (link.reorder, link.reorder_after_ns),
+        "jitter": link.jitter_ns,
+        "late": (link.late_share, link.late_after_ns),
+    }
+
+
+def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:
+    """A load's numbers."""
+    closes = scenario.server.closes
+    flat = is_flat_out(load)
+    idle = load.speaks == "nobody"
+    return {
+        "poisson": load.arrivals == "poisson",
+        "shape": [] if flat else areas(load.shape),
+        "trace": load.times_ns,
+        "count": load.count if load.count is not None else _MOST_CONNECTIONS,
+        "concurrency": load.concurrency,
+        "start": load.start_ns,
+        "stop": end,
+        "hold": load.hold,
+        "close_at": load.close_at_ns if load.close_at_ns is not None else -1,
+        "close_gap": 1e9 / load.close_rate if load.close_rate else 0.0,
+        "requests": load.requests_per_connection,
+        "request": 0 if idle else load.request,
+        "response": 0 if idle else load.response,
+        "speaks": load.speaks,
+        "idle": load.idle_timeout_ns,
+        "patience": load.patience_ns,
+        "tries": (load.tries.count, load.tries.backoff_ns, load.tries.factor, load.tries.jitter),
+        "by_server": closes.server,
+        "by_reset": closes.reset,
+    }
+
+
+def flood_facts(flood: Flood, end: int) -> dict[str, Any]:
+    """A flood's numbers; `nets` are (first address, number of addresses less one, rising share)."""
+    reflect = 0
+    sources = flood.sources
+    if sources.startswith("reflect:"):
+        reflect = int(sources.removeprefix("reflect:"))
+        nets = [(int(IPv4Address("172.16.0.0")), reflect - 1)]
+    elif sources in ("0.0.0.0/0", "random"):
+        nets = [(int(IPv4Address("11.0.0.0")), (223 - 11) * (1 << 24) - 1)]
+    else:
+        nets = []
+        for text in sources.split(","):
+            network = IPv4Network(text.strip())
+            nets.append((int(network.network_address), network.num_addresses - 1))
+    total, so_far, rows = sum(extra + 1 for _, extra in nets), 0, []
+    for first, extra in nets:
+        so_far += extra + 1
+        rows.append((first, extra, so_far / total))
+    return {
+        "flags": int(_FLAGS[flood.kind]),
+        "poisson": flood.arrivals == "poisson",
+        "gap": 1e9 / flood.rate if flood.rate else 0.0,
+        "start": flood.start_ns,
+        "stop": end if flood.stop_ns is None else min(end, flood.stop_ns),
+        "reflect": reflect,
+        "nets": rows,
+    }
+
+
+def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0) -> Plan:
+    """Engines and numbers for one replicate of a scenario; `server` and `client` are the hosts' settings."""
+    end = duration_of(scenario)
+    seed = scenario.seed
+    servers, listeners = make_servers(scenario, server, seed, replicate, end)
+    clients, share = make_clients(scenario, client, seed, replicate, end)
+    accept = scenario.server.accept
+    facts = {
+        "seed": seed,
+        "replicate": replicate,
+        "batch": scenario.run.batch,
+        "duration": end,
+        "first_rto": client.rto_initial_ms * 10**6,
+        "first_addr": int(IPv4Address(scenario.client.first_addr)),
+        "addrs": scenario.client.hosts,
+        "addrs_per_host": share,
+        "server_addr": int(IPv4Address(scenario.server.listen.addr)),
+        "destinations": scenario.client.destinations,
+        "port": scenario.server.listen.port,
+        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event)),
+        "accept_time": accept.time,
+        "workers": accept.workers,
+        "stall": (accept.stall_ns, accept.stall_every_ns),
+        "at_once": accepts_at_once(scenario),
+        "loads": [load_facts(load, scenario, end) for load in scenario.load],
+        "floods": [flood_facts(flood, end) for flood in scenario.flood],
+    }
+    return Plan(servers, clients, listeners, facts)

@@ -1,0 +1,430 @@
+"""The clients' applications: connect, ask, wait, close, try again (S3.1 to S3.16).
+
+Each function is one thing that an application does or hears. All of them find the attempt by its place, act on
+the engine through tcpcore's C API, and hand what it emits to the link.
+"""
+
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint64_t
+from libc.string cimport memset
+
+from tcpcore cimport (
+    CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, ConnectRow, engine_abort,
+    engine_close, engine_connect, engine_send,
+)
+from loadgen.sim.arrivals cimport load_next
+from loadgen.sim.attempts cimport (
+    ask, attempt_bind, attempt_new, attempt_over, block_of, block_u4, client_attempt, collect,
+)
+from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, law_draw, unit, word
+from loadgen.sim.histogram cimport histo_add
+from loadgen.sim.hosts cimport host_timer
+from loadgen.sim.link cimport link_send
+from loadgen.sim.server cimport server_closes, server_may_close
+from loadgen.sim.world cimport (
+    BATCH, CLIENT, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE, F_GAVE_UP,
+    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
+    T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
+)
+
+cdef enum:
+    # tcpcore.Cause, whose numbers are public
+    CAUSE_CONNECT_REFUSED = 12
+    CAUSE_RESET_BY_PEER = 15
+
+
+# --- what the engine is asked to do ----------------------------------------------------------------------------
+
+
+cdef void emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
+    """A call on a client's engine wrote n rows."""
+    if n < 0:
+        sim.failed = ENGINE_FAILED
+        return
+    link_send(sim, CLIENT, sim.out, n, sim.now, -1)
+    host_timer(sim, host)
+
+
+cdef void closes_flush(Sim* sim) noexcept nogil:
+    """Make the closes that were put together: one call for those of one host."""
+    cdef Py_ssize_t n = sim.closing_n
+    if n > 0:
+        sim.closing_n = 0
+        emitted(sim, sim.closing_host, engine_close(
+            sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
+
+
+cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+    """close() at this instant, after those asked for before."""
+    if sim.closing_n == sim.batch or (sim.closing_n > 0 and sim.closing_host != host):
+        closes_flush(sim)
+    sim.closing_host = host
+    sim.closing[sim.closing_n] = conn
+    sim.closing_n += 1
+
+
+cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
+    """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    if a.flags & F_CLIENT_DONE:
+        return
+    a.flags |= F_CLIENT_DONE
+    if load.concurrency and load.begun < load.count and sim.now < load.stop:
+        ask(sim, sim.now, T_ARRIVAL, a.load, 0, 1, -1)
+    attempt_over(sim, i)
+
+
+cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
+    """close() by the client, or abort() where a reset was drawn."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef uint64_t conn = a.client
+    if a.flags & F_CLIENT_DONE:
+        return
+    if conn != 0:
+        if a.flags & F_CLIENT_RESETS and a.flags & F_DUE:
+            closes_flush(sim)
+            emitted(sim, a.client_host, engine_abort(
+                sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+        else:
+            close_later(sim, a.client_host, conn)
+    let_go(sim, i)
+
+
+cdef void send(Sim* sim, uint32_t i) noexcept nogil:
+    """The next request."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef uint64_t conn = a.client
+    cdef uint32_t nbytes = sim.loads[a.load].request
+    a.sent += 1
+    a.touched = sim.now
+    if conn != 0 and nbytes > 0:
+        closes_flush(sim)
+        emitted(sim, a.client_host, engine_send(
+            sim.hosts[a.client_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
+
+
+# --- opening ---------------------------------------------------------------------------------------------------
+
+
+cdef void row_of(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
+    memset(row, 0, sizeof(ConnectRow))
+    row.src = a.addr
+    row.dst = sim.server_addr + a.destination
+    row.dport = sim.port
+
+
+cdef void failed_try(Sim* sim, uint32_t i, uint16_t why, uint16_t cause) noexcept nogil:
+    """A try came to nothing: the next follows when its time is over (S3.14), or this was the last."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    a.flags |= why
+    a.cause = cause
+    if a.tries >= load.tries:
+        let_go(sim, i)
+
+
+cdef void refused(Sim* sim, uint32_t i, uint16_t cause) noexcept nogil:
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    if load.first_refusal < 0:
+        load.first_refusal = sim.now
+    a.client = 0
+    failed_try(sim, i, F_REFUSED, cause)
+
+
+cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
+    """connect() for the n attempts of sim.who, all on one host."""
+    cdef Host* h = &sim.hosts[host]
+    cdef Py_ssize_t i, k, first, without = 0
+    cdef Load* load
+    cdef Attempt* a
+    if n == 0:
+        return
+    closes_flush(sim)
+    for i in range(n):
+        row_of(sim, &sim.attempts[sim.who[i]], &sim.rows[i])
+    emitted(sim, host, engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH))
+    if sim.failed:
+        return
+    for i in range(n):
+        a = &sim.attempts[sim.who[i]]
+        load = &sim.loads[a.load]
+        a.tries += 1
+        load.tried += 1
+        a.client_host = host
+        if sim.conns[i] != 0:
+            attempt_bind(sim, sim.who[i], host, sim.conns[i])
+        else:
+            without += 1
+        if load.tries > 0:
+            ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
+    if without == 0:
+        return
+    first = k = h.heard_n
+    collect(sim, host)
+    for i in range(n):                                # one `refused` for each connect without a handle, in order
+        if sim.conns[i] == 0:
+            while k < <Py_ssize_t>h.heard_n and h.heard[k].kind != EV_REFUSED:
+                k += 1
+            if k == <Py_ssize_t>h.heard_n:
+                sim.failed = ENGINE_FAILED
+                return
+            refused(sim, sim.who[i], h.heard[k].cause)
+            k += 1
+    for k in range(first, <Py_ssize_t>h.heard_n):     # what else there may be is heard in its turn
+        if h.heard[k].kind != EV_REFUSED:
+            h.heard[first] = h.heard[k]
+            first += 1
+    h.heard_n = first
+
+
+cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
+    """How long the application waits for the try that it has just begun (S3.13)."""
+    cdef double wait = load.backoff
+    cdef int i
+    for i in range(1, a.tries):
+        wait *= load.factor
+    wait *= 1.0 - load.jitter * unit(word(load.tries_key, a.number * TRIES_OF_CONNECTION + a.tries))
+    return <int64_t>(wait + 0.5)
+
+
+cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
+    """A new attempt of a load, with its host and destination (S3.4). NOBODY without memory."""
+    cdef Load* load = &sim.loads[number]
+    cdef uint32_t i = attempt_new(sim), host
+    cdef Attempt* a
+    cdef uint64_t n = load.begun
+    cdef double who
+    if i == NOBODY:
+        return i
+    a = &sim.attempts[i]
+    a.load = <uint16_t>number
+    a.number = n
+    a.begun = sim.now
+    a.touched = sim.now
+    if load.poisson:
+        host = <uint32_t>below(word(load.draws, n * DRAWS_OF_CONNECTION + 1), sim.addrs)
+        a.destination = <uint16_t>below(word(load.draws, n * DRAWS_OF_CONNECTION + 2), sim.destinations)
+    else:
+        host = <uint32_t>(n % sim.addrs)
+        a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
+    a.addr = sim.first_addr + host
+    a.client_host = sim.servers + host // sim.addrs_per_host
+    if load.by_server > 0.0 or load.by_reset > 0.0:
+        who = unit(word(load.draws, n * DRAWS_OF_CONNECTION + 3))
+        if who < load.by_server:
+            a.flags |= F_SERVER_CLOSES
+        elif who < load.by_server + load.by_reset:
+            a.flags |= F_CLIENT_RESETS
+    load.begun += 1
+    load.attempted += 1
+    if load.patience > 0:
+        ask(sim, sim.now + load.patience, T_PATIENCE, i, a.stamp, 0, -1)
+    return i
+
+
+cdef void clients_arrive(Sim* sim, uint32_t number) noexcept nogil:
+    """All connections of a load that begin at this instant (S3.2)."""
+    cdef Load* load = &sim.loads[number]
+    cdef Py_ssize_t n = 0
+    cdef uint32_t i, host = 0
+    while load.due <= sim.now and not sim.failed:
+        i = begin(sim, number)
+        if i == NOBODY:
+            return
+        if n > 0 and (n == sim.batch or sim.attempts[i].client_host != host):
+            connects_flush(sim, host, n)
+            n = 0
+        host = sim.attempts[i].client_host
+        sim.who[n] = i
+        n += 1
+        load_next(load)
+    connects_flush(sim, host, n)
+    if load.due < INT64_MAX:
+        ask(sim, load.due, T_ARRIVAL, number, 0, 0, -1)
+
+
+cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
+    """One connection of a closed loop."""
+    cdef Load* load = &sim.loads[number]
+    cdef uint32_t i
+    if load.begun < load.count and sim.now < load.stop:
+        i = begin(sim, number)
+        if i != NOBODY:
+            sim.who[0] = i
+            connects_flush(sim, sim.attempts[i].client_host, 1)
+
+
+# --- what it hears ---------------------------------------------------------------------------------------------
+
+
+cdef int64_t hold_of(const Load* load, uint64_t number) noexcept nogil:
+    return law_draw(&load.hold, word(load.draws, number * DRAWS_OF_CONNECTION), number)
+
+
+cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
+    """connect() has returned (S3.6): the first request, and when the connection will be over."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    cdef int64_t over
+    a.flags |= F_CONNECTED
+    a.flags &= ~(F_REFUSED | F_RESET)
+    a.connected = sim.now
+    load.connected += 1
+    histo_add(&load.connect, sim.now - a.begun)
+    if load.response > 0:
+        a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
+    if load.close_at >= 0:
+        over = load.close_at + <int64_t>(load.closes * load.close_gap + 0.5)
+        load.closes += 1
+    else:
+        over = sim.now + hold_of(load, a.number)
+    if load.close_at < INT64_MAX:
+        ask(sim, over, T_CLOSE, i, a.stamp, 0, load.hold_lane)
+    if load.idle > 0:
+        a.touched = sim.now
+        ask(sim, sim.now + load.idle, T_IDLE, i, a.stamp, 0, -1)
+    if load.speaks == CLIENT_SPEAKS and load.request > 0 and load.requests > 0:
+        send(sim, i)
+        if load.response == 0:
+            ask_request(sim, i)
+
+
+cdef void ask_request(Sim* sim, uint32_t i) noexcept nogil:
+    """The next request is due at its share of the holding time (S3.9)."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    if a.sent < load.requests:
+        ask(sim, a.connected + <int64_t>(<double>hold_of(load, a.number) * a.sent / load.requests),
+            T_REQUEST, i, a.stamp, 0, -1)
+
+
+cdef bint complete(const Load* load, const Attempt* a) noexcept nogil:
+    """The client has asked for and read all that it wanted."""
+    if load.speaks == CLIENT_SPEAKS:
+        return (load.request == 0 or a.sent >= load.requests) and (
+            load.response == 0 or load.request == 0 or a.answered >= load.requests)
+    if load.speaks == SERVER_SPEAKS:
+        return load.response == 0 or a.answered >= load.requests
+    return True
+
+
+cdef void may_close(Sim* sim, uint32_t i) noexcept nogil:
+    """First close (S3.10, S3.11), if its time has come and all has been read."""
+    cdef Attempt* a = &sim.attempts[i]
+    if not a.flags & F_DUE or a.flags & F_CLIENT_DONE:
+        return
+    if a.flags & F_SERVER_CLOSES:
+        server_may_close(sim, i)
+    elif complete(&sim.loads[a.load], a):
+        client_closes(sim, i)
+
+
+cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
+    """Text has come from the server."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    cdef const uint8_t* block = block_of(&sim.hosts[a.client_host], a.client)
+    cdef uint32_t nbytes = block_u4(block, sim.at_rcv_nxt) - a.client_start, responses
+    if load.response == 0 or a.flags & F_CLIENT_DONE:
+        return
+    if block[sim.at_state] >= CLOSE_WAIT:             # and so every state in which a FIN has been taken
+        nbytes -= 1
+    responses = nbytes // load.response
+    a.touched = sim.now
+    if responses <= a.answered:
+        return
+    load.requests_done += responses - a.answered
+    a.answered = responses
+    if load.request > 0:
+        if load.speaks == SERVER_SPEAKS:
+            while a.sent < a.answered and a.sent < load.requests:
+                send(sim, i)
+        elif a.answered >= a.sent:
+            ask_request(sim, i)
+    may_close(sim, i)
+
+
+cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nogil:
+    """An event of a client's engine."""
+    cdef uint32_t i = client_attempt(sim, host, event.conn)
+    cdef Attempt* a
+    cdef bint by_reset
+    if i == NOBODY:
+        return
+    a = &sim.attempts[i]
+    if event.kind == EV_ESTABLISHED:
+        if not a.flags & F_CLIENT_DONE:
+            connected(sim, i, event.conn)
+    elif event.kind == EV_READABLE:
+        reads(sim, i)
+    elif event.kind == EV_EOF:
+        reads(sim, i)
+        if not a.flags & F_CLIENT_DONE:               # S3.12
+            close_later(sim, host, event.conn)
+            let_go(sim, i)
+    elif event.kind == EV_LOST and not a.flags & F_CLIENT_DONE:
+        close_later(sim, host, event.conn)            # a dead connection is held until its application closes it
+        by_reset = event.cause == CAUSE_CONNECT_REFUSED or event.cause == CAUSE_RESET_BY_PEER
+        if a.flags & F_CONNECTED:
+            a.flags |= F_RESET if by_reset else F_GAVE_UP
+            let_go(sim, i)
+        else:
+            a.client = 0
+            failed_try(sim, i, F_RESET if by_reset else F_GAVE_UP, 0)
+
+
+# --- what it has planned ---------------------------------------------------------------------------------------
+
+
+cdef void try_ends(Sim* sim, uint32_t i) noexcept nogil:
+    """The time of a try is over (S3.13)."""
+    cdef Attempt* a = &sim.attempts[i]
+    if a.tries >= sim.loads[a.load].tries:
+        if not a.flags & (F_REFUSED | F_RESET):
+            a.flags |= F_GAVE_UP
+        client_closes(sim, i)
+        return
+    if a.client != 0:
+        close_later(sim, a.client_host, a.client)
+        a.client = 0
+    a.flags &= ~(F_REFUSED | F_RESET | F_GAVE_UP)
+    sim.who[0] = i
+    connects_flush(sim, a.client_host, 1)
+
+
+cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
+    """A task of the queue that is about an attempt, or an arrival."""
+    cdef uint32_t i = item.who
+    cdef Attempt* a
+    if item.what == T_ARRIVAL:
+        if item.extra:
+            next_user(sim, i)
+        else:
+            clients_arrive(sim, i)
+        return
+    a = &sim.attempts[i]
+    if a.stamp != item.stamp:
+        return
+    if item.what == T_CLOSE:
+        a.flags |= F_DUE
+        may_close(sim, i)
+    elif a.flags & F_CLIENT_DONE:
+        return
+    elif item.what == T_REQUEST:
+        send(sim, i)
+        if sim.loads[a.load].response == 0:
+            ask_request(sim, i)
+            may_close(sim, i)
+    elif item.what == T_TRY_ENDS:
+        if item.extra == a.tries and not a.flags & F_CONNECTED:
+            try_ends(sim, i)
+    elif item.what == T_PATIENCE:
+        if not a.flags & F_SERVED:
+            a.flags |= F_GAVE_UP
+            client_closes(sim, i)
+    elif item.what == T_IDLE:
+        if sim.now - a.touched >= sim.loads[a.load].idle:
+            client_closes(sim, i)
+        else:
+            ask(sim, a.touched + sim.loads[a.load].idle, T_IDLE, i, a.stamp, 0, -1)

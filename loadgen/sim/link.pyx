@@ -1,0 +1,132 @@
+"""The path between the clients and the server: what becomes of a segment that was sent.
+
+Delay, loss (independent, or in bursts by Gilbert and Elliott's two states), a second copy, jitter, reordering and
+a late copy, each drawn for each segment from the stream of its direction whether or not it applies (S5.1 to S5.3),
+so that one impairment does not move another's draws. A perfect link of constant delay draws nothing.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from tcpcore cimport ACK, FIN, RST, SYN
+from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, law_draw, unit, word
+from loadgen.sim.hosts cimport host_changed
+from loadgen.sim.inbox cimport inbox_add
+from loadgen.sim.world cimport (
+    CLIENT, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link, NO_MEMORY, NOBODY,
+)
+
+
+cdef Kind kind_of(const Segment* seg, int answered) noexcept nogil:
+    """S5.2. `answered`: the flags of the segment that it answers, -1 if it answers none."""
+    if seg.flags & RST:
+        return K_RST
+    if seg.flags & SYN:
+        return K_SYN_ACK if seg.flags & ACK else K_SYN
+    if seg.flags & FIN:
+        return K_FIN
+    if seg.payload_len:
+        return K_DATA
+    if answered >= 0 and answered & SYN and answered & ACK:
+        return K_THIRD_ACK
+    if answered >= 0 and answered & FIN:
+        return K_LAST_ACK
+    return K_ACK
+
+
+cdef inline uint32_t receiver_of(Sim* sim, int end, const Segment* seg) noexcept nogil:
+    """The host that a segment of this end reaches, NOBODY if no host has the address."""
+    cdef uint32_t i
+    cdef uint64_t key
+    if end == CLIENT:
+        if sim.servers == 1:
+            return 0
+        key = word(sim.spread_key, <uint64_t>seg.src << 32 | seg.dst)
+        return <uint32_t>(word(key, <uint64_t>seg.sport << 16 | seg.dport) % sim.servers)
+    i = seg.dst - sim.first_addr
+    return sim.servers + i // sim.addrs_per_host if i < sim.addrs else <uint32_t>NOBODY
+
+
+cdef inline void deliver(Sim* sim, uint32_t host, const Segment* seg, int64_t at) noexcept nogil:
+    if not inbox_add(&sim.hosts[host].inbox, at, sim.link.order, seg):
+        sim.failed = NO_MEMORY
+    sim.link.order += 1
+    if at < sim.hosts[host].key:
+        host_changed(sim, host)
+
+
+cdef void reflect(Sim* sim, const Segment* seg, int64_t now) noexcept nogil:
+    """A host whose address was stolen answers what it gets from the server with RST (RFC 9293 3.10.7.1)."""
+    cdef Segment rst = seg[0]
+    cdef bint any = False
+    cdef uint32_t i
+    for i in range(sim.floods_n):
+        any = any or sim.floods[i].reflect > 0
+    sim.link.backscatter += 1
+    if not any or seg.flags & RST:
+        return
+    rst.src, rst.dst = seg.dst, seg.src
+    rst.sport, rst.dport = seg.dport, seg.sport
+    rst.seq = seg.ack if seg.flags & ACK else 0
+    rst.ack = 0 if seg.flags & ACK else seg.seq + seg.payload_len + (1 if seg.flags & SYN else 0)
+    rst.flags = RST if seg.flags & ACK else RST | ACK
+    rst.opts = 0
+    rst.wnd = 0
+    rst.payload_len = 0
+    i = receiver_of(sim, CLIENT, &rst)
+    deliver(sim, i, &rst, now + 2 * sim.link.half)
+
+
+cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int answered) noexcept nogil:
+    """One segment over a link that does more than delay it by a constant."""
+    cdef Link* link = &sim.link
+    cdef int kind = kind_of(seg, answered)
+    cdef uint64_t i = link.sent[end] * DRAWS_OF_SEGMENT, key = link.keys[end]
+    cdef int64_t delay = law_draw(&link.rtt, word(key, i), link.sent[end]) // 2
+    cdef uint32_t host = receiver_of(sim, end, seg)
+    cdef bint lost = hit(word(key, i + 1), link.loss[kind])
+    cdef bint bad = link.bad[end]
+    link.sent[end] += 1
+    link.sent_kind[end][kind] += 1
+    if link.burst_enter > 0.0:
+        link.bad[end] = not hit(word(key, i + 6), link.burst_leave) if bad \
+            else hit(word(key, i + 6), link.burst_enter)
+        lost = lost or (link.bad[end] and hit(word(key, i + 7), link.burst_loss))
+    if lost or now < link.cut_until:
+        link.lost_kind[end][kind] += 1
+        return
+    if host == NOBODY:
+        reflect(sim, seg, now)
+        return
+    if link.jitter > 0:
+        delay += <int64_t>(unit(word(key, i + 3)) * <double>link.jitter)
+    if hit(word(key, i + 4), link.reorder):
+        link.reordered += 1
+        delay += link.reorder_after
+    link.longest = delay if delay > link.longest else link.longest
+    deliver(sim, host, seg, now + delay)
+    if hit(word(key, i + 2), link.duplicate[kind]):
+        link.duplicated += 1
+        deliver(sim, host, seg, now + delay + link.duplicate_after)
+    if hit(word(key, i + 5), link.late_share):
+        link.late += 1
+        deliver(sim, host, seg, now + link.late_after)
+
+
+cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_t now, int answered) noexcept nogil:
+    """Send n segments, in order, at this time.
+
+    answered: the flags of the one segment that they answer, -1 if there is none or it does not matter.
+    """
+    cdef Py_ssize_t i
+    cdef uint32_t host
+    if not sim.link.constant:
+        for i in range(n):
+            send_impaired(sim, end, &segs[i], now, answered)
+        return
+    sim.link.sent[end] += n
+    for i in range(n):
+        host = receiver_of(sim, end, &segs[i])
+        if host == NOBODY:
+            reflect(sim, &segs[i], now)
+        else:
+            deliver(sim, host, &segs[i], now + sim.link.half)

@@ -1,0 +1,159 @@
+"""The event loop: what happens next, until a time (S2.1 to S2.6).
+
+An instant is played in rounds: the timers that are due, the segments that arrive, what the applications hear of
+it, what they and the loads had planned. What a round sends without delay is another round of the same instant.
+"""
+
+from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
+
+from tcpcore cimport Segment, engine_advance, engine_receive
+from loadgen.sim.arrivals cimport flood_next, flood_segment
+from loadgen.sim.attempts cimport ask, collect
+from loadgen.sim.clients cimport client_hears, client_task, closes_flush
+from loadgen.sim.draw cimport word
+from loadgen.sim.hosts cimport host_changed, host_timer, hosts_due, hosts_next
+from loadgen.sim.inbox cimport inbox_add, inbox_take
+from loadgen.sim.link cimport link_send
+from loadgen.sim.queue cimport Item, queue_drop, queue_first
+from loadgen.sim.server cimport server_hears, server_stall_ends, server_worker
+from loadgen.sim.world cimport (
+    BATCH, ENGINE_FAILED, Flood, Host, NO_MEMORY, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
+)
+
+
+cdef int64_t loop_next(Sim* sim) noexcept nogil:
+    """When something happens next, INT64_MAX if nothing will."""
+    cdef int lane
+    cdef const Item* first = queue_first(&sim.queue, &lane)
+    cdef int64_t at = hosts_next(sim)
+    return first.at if first != NULL and first.at < at else at
+
+
+cdef void fire(Sim* sim, uint32_t number) noexcept nogil:
+    """The timers of one engine that are due."""
+    cdef Host* host = &sim.hosts[number]
+    cdef Py_ssize_t n = 2 * BATCH
+    if host.timer > sim.now:
+        return
+    while n == 2 * BATCH and not sim.failed:
+        n = engine_advance(host.engine, sim.now, sim.out, 2 * BATCH)
+        if n < 0:
+            sim.failed = ENGINE_FAILED
+            return
+        link_send(sim, host.end, sim.out, n, sim.now, -1)
+        collect(sim, number)
+
+
+cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
+    """The segments of this instant for one engine that were sent before number `before`."""
+    cdef Host* host = &sim.hosts[number]
+    cdef Segment copy
+    cdef const Segment* segs
+    cdef Py_ssize_t n, m, limit = 1 if sim.link.by_kind else sim.batch
+    while not sim.failed:
+        n = inbox_take(&host.inbox, sim.now, before, &copy, limit, &segs)
+        if n == 0:
+            return
+        m = engine_receive(host.engine, segs, n, sim.now, sim.out, 2 * BATCH)
+        if m < 0:
+            sim.failed = ENGINE_FAILED
+            return
+        sim.segments += n
+        link_send(sim, host.end, sim.out, m, sim.now, segs[0].flags if limit == 1 else -1)
+        if n > 1:                                     # the engine keeps 2^20 events
+            collect(sim, number)
+
+
+cdef void hear(Sim* sim, uint32_t number) noexcept nogil:
+    """What the applications of one host hear (S2.5)."""
+    cdef Host* host = &sim.hosts[number]
+    cdef size_t i
+    collect(sim, number)
+    while host.heard_n > 0 and not sim.failed:
+        i = 0
+        while i < host.heard_n:                       # a reaction may add to them
+            if host.end == SERVER:
+                server_hears(sim, number, &host.heard[i])
+            else:
+                client_hears(sim, number, &host.heard[i])
+            i += 1
+        host.heard_n = 0
+        closes_flush(sim)
+        collect(sim, number)
+
+
+cdef void flood(Sim* sim, uint32_t number) noexcept nogil:
+    """The spoofed segments of this instant; each destination in turn gets one."""
+    cdef Flood* one = &sim.floods[number]
+    cdef Segment seg
+    cdef uint32_t host = 0
+    cdef int64_t at = sim.now
+    while at <= sim.now and not sim.failed:
+        flood_segment(one, sim.server_addr + <uint32_t>(one.sent % sim.destinations), sim.port, &seg)
+        if sim.servers > 1:
+            host = <uint32_t>(word(word(sim.spread_key, <uint64_t>seg.src << 32 | seg.dst),
+                                   <uint64_t>seg.sport << 16 | seg.dport) % sim.servers)
+        if not inbox_add(&sim.hosts[host].inbox, sim.now, sim.link.order, &seg):
+            sim.failed = NO_MEMORY
+        sim.link.order += 1
+        host_changed(sim, host)
+        at = flood_next(one, sim.now)
+    if at < INT64_MAX:
+        ask(sim, at, T_FLOOD, number, 0, 0, -1)
+
+
+cdef bint plans(Sim* sim) noexcept nogil:
+    """What applications and loads had planned for this instant. True if there was anything."""
+    cdef bint any = False
+    cdef int lane
+    cdef const Item* first
+    cdef Item item
+    while not sim.failed:
+        first = queue_first(&sim.queue, &lane)
+        if first == NULL or first.at > sim.now:
+            break
+        item = first[0]
+        queue_drop(&sim.queue, lane)
+        any = True
+        if item.what == T_FLOOD:
+            flood(sim, item.who)
+        elif item.what == T_WORKER:
+            server_worker(sim, item.who)
+        elif item.what == T_STALL_ENDS:
+            server_stall_ends(sim, item.who)
+        else:
+            client_task(sim, &item)
+    closes_flush(sim)
+    return any
+
+
+cdef void instant(Sim* sim) noexcept nogil:
+    """All rounds of the instant sim.now."""
+    cdef uint32_t n, i
+    cdef uint64_t before
+    cdef bint planned
+    while not sim.failed:
+        n = hosts_due(sim, sim.now)
+        before = sim.link.order
+        for i in range(n):
+            fire(sim, sim.busy[i])
+        for i in range(n):
+            arrive(sim, sim.busy[i], before)
+        for i in range(n):
+            host_timer(sim, sim.busy[i])
+        for i in range(n):
+            hear(sim, sim.busy[i])
+        planned = plans(sim)
+        if n == 0 and not planned:
+            return
+
+
+cdef int64_t loop_run(Sim* sim, int64_t until, int64_t most) noexcept nogil:
+    """Play all instants up to `until`, at most `most` of them. When the next one is, INT64_MAX if none."""
+    cdef int64_t next = loop_next(sim)
+    while next <= until and most > 0 and not sim.failed:
+        sim.now = next
+        instant(sim)
+        next = loop_next(sim)
+        most -= 1
+    return next

@@ -1,0 +1,77 @@
+"""What one replicate of a scenario came to, as the event loop hands it over: plain numbers and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Counts = Mapping[str, int]
+Array = npt.NDArray[np.generic]
+
+
+@dataclass
+class Histogram:
+    """Distribution of a time: log-linear buckets, and what is exact about it."""
+
+    lowest: npt.NDArray[np.int64]  # ns, the smallest value of each bucket in use, rising
+    highest: npt.NDArray[np.int64]  # ns, the largest value of that bucket
+    counts: npt.NDArray[np.int64]
+    min: int | None = None  # ns, exact
+    max: int | None = None
+    sum: float = 0.0  # ns
+
+
+@dataclass
+class LoadOutcome:
+    """What became of the connections of one load; the fields after `attempted` sum to it."""
+
+    name: str
+    attempted: int
+    served: int
+    ghost: int
+    refused: Counts  # by cause
+    gave_up: int
+    reset: int
+    pending: int
+    not_started: int
+    connected: int  # connect() returned, whatever came later
+    first_try: int  # served, and no SYN, SYN+ACK or third ACK of it had to be sent twice
+    tries: int  # connect() calls
+    requests: int  # answered requests
+    first_refusal_ns: int | None
+    connect: Histogram = field(repr=False)  # begin to connect() returned
+    served_after: Histogram = field(repr=False)  # begin to served
+
+
+@dataclass
+class FloodOutcome:
+    """What a flood sent."""
+
+    name: str
+    sent: int
+
+
+@dataclass
+class Outcome:
+    """One replicate."""
+
+    seed: int
+    replicate: int
+    virtual_ns: int
+    partial: bool  # cut short by a signal
+    loads: list[LoadOutcome]
+    floods: list[FloodOutcome]
+    counters: Mapping[str, Counts]  # client, server (MIB names, summed over engines), link
+    causes: Mapping[str, Counts]  # client, server
+    states: Mapping[str, npt.NDArray[np.uint64]]  # client, server: [11], at the end
+    gauges: Mapping[str, Mapping[str, float]]  # client, server, at the end
+    peaks: Mapping[str, int]  # half_open, accept_queue, time_wait.client, ports_in_use ... at series points
+    accept_wait: Histogram  # established to accepted, on the server
+    series: Mapping[str, Mapping[str, npt.NDArray[np.int64]]]  # client, server, load; and "time_ms": {"": ...}
+    left: Counts  # blocks still in use at the end, client and server
+    engine_bytes: Mapping[str, int]  # memory the engines touched: the simulator's own
+    wall_s: float
+    segments: int

@@ -1,0 +1,274 @@
+"""`simulate`: plays one replicate of a scenario and says what it came to.
+
+The compiled loop plays whole stretches of virtual time; here are their ends: the points of the series, the
+scenario's events, the end of the run, and the wish of somebody to stop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.scenario.model import Event, Scenario
+from loadgen.sim.build import Plan, accepts_at_once, build
+from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
+from loadgen.sim.simulator import Simulator
+from tcpcore import Cause, Config, Engine, State
+
+INSTANTS: Final = 1 << 14  # played before somebody is asked whether to go on
+LONGEST_DRAIN_NS: Final = 3600 * 10**9
+GAUGES: Final = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
+
+Progress = Callable[[int, int], None]
+Stop = Callable[[], bool]
+
+
+class CapacityReached(RuntimeError):
+    """An engine of the simulator was too small (S1.9)."""
+
+
+def summed(engines: list[Engine], what: str) -> dict[str, int]:
+    """Counters or causes of all engines of a side."""
+    total: Counter[str] = Counter()
+    for engine in engines:
+        total.update(getattr(engine, what))
+    return {name: total[name] for name in getattr(engines[0], what)}
+
+
+def states_of(engines: list[Engine]) -> npt.NDArray[np.uint64]:
+    """uint64[11] of a side."""
+    return np.sum([engine.state_counts() for engine in engines], axis=0, dtype=np.uint64)
+
+
+def gauges_of(engines: list[Engine]) -> dict[str, int]:
+    """Gauges of all engines of a side."""
+    gauges = [engine.gauges() for engine in engines]
+    return {name: int(sum(one[name] for one in gauges)) for name in (*GAUGES, "bytes_total")}
+
+
+class Series:
+    """What is sampled at the points of the series."""
+
+    def __init__(self, plan: Plan, names: list[str]) -> None:
+        self._plan = plan
+        self._names = names
+        self.times: list[int] = []
+        self._rows: dict[str, list[npt.NDArray[np.int64]]] = {"client": [], "server": [], "load": []}
+        self.peaks: Counter[str] = Counter()
+
+    def sample(self, now: int, simulator: Simulator) -> None:
+        """One point of it."""
+        if self.times and self.times[-1] == now:
+            return
+        self.times.append(now)
+        for side, engines in (("client", self._plan.clients), ("server", self._plan.servers)):
+            gauges = gauges_of(engines)
+            row = np.concatenate([states_of(engines).astype(np.int64), [gauges[name] for name in GAUGES]])
+            self._rows[side].append(row)
+            for name in GAUGES:
+                self.peaks[f"{side}.{name}"] = max(self.peaks[f"{side}.{name}"], gauges[name])
+        counts = [simulator.counts(i) for i in range(len(self._names))]
+        self._rows["load"].append(np.array(counts, dtype=np.int64).ravel())
+
+    def columns(self) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
+        """By side and name; `time_ns` under "time"."""
+        by_side: dict[str, dict[str, npt.NDArray[np.int64]]] = {
+            "time": {"time_ns": np.array(self.times, dtype=np.int64)}
+        }
+        names = [*(state.name for state in State), *GAUGES]
+        for side in ("client", "server"):
+            table = np.array(self._rows[side], dtype=np.int64).reshape(len(self.times), len(names))
+            by_side[side] = {name: table[:, k] for k, name in enumerate(names)}
+        parts = [f"{name}.{what}" for name in self._names for what in ("attempted", "connected", "served")]
+        table = np.array(self._rows["load"], dtype=np.int64).reshape(len(self.times), len(parts))
+        by_side["load"] = {name: table[:, k] for k, name in enumerate(parts)}
+        return by_side
+
+
+class Replay:
+    """One replicate under way."""
+
+    def __init__(self, scenario: Scenario, plan: Plan, progress: Progress | None, stop: Stop | None) -> None:
+        self.scenario = scenario
+        self.plan = plan
+        self.simulator = Simulator(plan.servers, plan.clients, plan.listeners, plan.facts)
+        self.series = Series(plan, [load.name for load in scenario.load])
+        self._progress = progress
+        self._stop = stop
+        self._listeners = list(plan.listeners)
+        self.stopped = False
+        self.not_started = [0] * len(scenario.load)
+
+    def play_until(self, until: int) -> int | None:
+        """Play up to a time. When something happens next, None if nothing will."""
+        while not self.stopped:
+            following = self.simulator.run(until, INSTANTS)
+            if following is None or following > until:
+                self.simulator.at(until)
+                return following
+            if self._progress is not None:
+                self._progress(self.simulator.now, self.scenario.run.duration_ns)
+            if self._stop is not None and self._stop():
+                self.stopped = True
+        return None
+
+    def play(self) -> None:
+        """All of it."""
+        run = self.scenario.run
+        events = sorted(enumerate(self.scenario.event), key=lambda e: (e[1].at_ns, e[0]))
+        ends = {run.duration_ns, *(event.at_ns for _, event in events if event.at_ns <= run.duration_ns)}
+        points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
+        for at in sorted(ends | points):
+            self.play_until(at)
+            if self.stopped:
+                break
+            for _, event in events:
+                if event.at_ns == at:
+                    self.happen(event)
+            if at in points or at == run.duration_ns:
+                self.series.sample(at, self.simulator)
+            if self._progress is not None:
+                self._progress(at, run.duration_ns)
+        if self.stopped:
+            self.not_started = [self.simulator.not_started(i) for i in range(len(self.scenario.load))]
+        self.simulator.stop_loads()
+        if run.drain and not self.stopped:
+            self.drain(run.duration_ns, run.series_ns)
+        self.series.sample(self.simulator.now, self.simulator)
+        self.simulator.settle()
+
+    def drain(self, begin: int, step: int) -> None:
+        """S7.2: until nothing will happen any more, at most an hour."""
+        at = begin
+        while not self.stopped and at < begin + LONGEST_DRAIN_NS:
+            at = min(at + step, begin + LONGEST_DRAIN_NS) if step else begin + LONGEST_DRAIN_NS
+            last = self.simulator.now
+            following = self.simulator.run(at, 1 << 62) if self._stop is None else self.play_until(at)
+            if following is None:
+                self.simulator.at(max(last, self.simulator.now))
+                return
+            self.series.sample(at, self.simulator)
+
+    def happen(self, event: Event) -> None:
+        """A scenario event (after all else of its instant)."""
+        now = event.at_ns
+        if event.do == "reset-all":
+            self.simulator.abort_all()
+        elif event.do == "stall":
+            self.simulator.stall(now + event.for_ns)
+        elif event.do == "partition":
+            self.simulator.cut(now + event.for_ns)
+        elif event.do == "unlisten":
+            for number, listener in self._listeners:
+                self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
+        elif event.do == "listen":
+            self.listen_again()
+        else:
+            raise ValueError(f"the simulator cannot do {event.do!r}")
+
+    def listen_again(self) -> None:
+        """Open the listeners once more."""
+        raise ValueError("the simulator cannot do 'listen'")
+
+
+def histogram(parts: tuple[object, ...]) -> Histogram:
+    """Of what Simulator gives."""
+    lowest, highest, counts, least, most, total = parts
+    return Histogram(lowest, highest, counts, least, most, total)  # type: ignore[arg-type]
+
+
+def simulate(
+    scenario: Scenario,
+    replicate: int = 0,
+    *,
+    server: Config | None = None,
+    client: Config | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Play one replicate.
+
+    server, client: the hosts' settings, those of the scenario's profiles and knobs by default. `progress(now, end)`
+    is called now and then, `stop()` as often: True ends the run, and its outcome says `partial`.
+    """
+    began = time.perf_counter()
+    server = server or config_of(scenario.server.profile, dict(scenario.server.knobs))
+    client = client or config_of(scenario.client.profile, dict(scenario.client.knobs))
+    plan = build(scenario, server, client, replicate)
+    replay = Replay(scenario, plan, progress, stop)
+    replay.play()
+    return outcome_of(replay, scenario, replicate, time.perf_counter() - began)
+
+
+def config_of(profile: str, knobs: dict[str, object]) -> Config:
+    """Settings of a host by its profile's name and knobs."""
+    config: Config = getattr(Config, profile)(**knobs)
+    return config
+
+
+def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float) -> Outcome:
+    """The figures of a replicate that has been played."""
+    plan, simulator = replay.plan, replay.simulator
+    sides = {"client": plan.clients, "server": plan.servers}
+    counters = {side: summed(engines, "counters") for side, engines in sides.items()}
+    causes = {side: summed(engines, "causes") for side, engines in sides.items()}
+    for side in sides:
+        if counters[side].get("EventsLost"):
+            raise CapacityReached(f"{counters[side]['EventsLost']} events of the {side} were lost: fewer connections "
+                                  "at one instant are needed")
+        if causes[side].get("BlocksExhausted"):
+            raise CapacityReached(f"the simulator's {side} ran out of blocks {causes[side]['BlocksExhausted']} times")
+    gauges = {side: gauges_of(engines) for side, engines in sides.items()}
+    peaks = dict(replay.series.peaks)
+    peaks["server.accept_queue"] = max(peaks.get("server.accept_queue", 0), simulator.queued_most)
+    return Outcome(
+        seed=scenario.seed,
+        replicate=replicate,
+        virtual_ns=simulator.now,
+        partial=replay.stopped,
+        loads=[load_outcome(replay, number, load.name) for number, load in enumerate(scenario.load)],
+        floods=[FloodOutcome(flood.name, simulator.flood_sent(i)) for i, flood in enumerate(scenario.flood)],
+        counters={**counters, "link": simulator.link()},
+        causes=causes,
+        states={side: states_of(engines) for side, engines in sides.items()},
+        gauges={side: {name: float(one[name]) for name in GAUGES} for side, one in gauges.items()},
+        peaks=peaks,
+        accept_wait=histogram(simulator.accept_wait),
+        series=replay.series.columns(),
+        left={side: one["blocks_used"] for side, one in gauges.items()},
+        engine_bytes={side: one["bytes_total"] for side, one in gauges.items()},
+        wall_s=wall_s,
+        segments=simulator.segments,
+    )
+
+
+def load_outcome(replay: Replay, number: int, name: str) -> LoadOutcome:
+    """What became of a load's connections."""
+    figures = replay.simulator.load(number)
+    not_started = replay.not_started[number]
+    return LoadOutcome(
+        name=name,
+        attempted=figures["attempted"] + not_started,
+        served=figures["served"],
+        ghost=figures["ghost"],
+        refused={Cause(code).name: count for code, count in figures["refused"].items()},
+        gave_up=figures["gave_up"],
+        reset=figures["reset"],
+        pending=figures["pending"],
+        not_started=not_started,
+        connected=figures["connected"],
+        first_try=figures["first_try"],
+        tries=figures["tries"],
+        requests=figures["requests"],
+        first_refusal_ns=figures["first_refusal"],
+        connect=histogram(figures["connect"]),
+        served_after=histogram(figures["served_after"]),
+    )
+
+
+__all__ = ["CapacityReached", "accepts_at_once", "simulate"]
