@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tcpcore import BLOCK, SEGMENT, Engine, join, segments
+from tcpcore import BLOCK, OP, SEGMENT, Engine, OpKind, join, segments
 from tcpcore.group import member_config
 
 MS = 1_000_000
@@ -213,6 +213,29 @@ class Script:
             tuples = [self.sent[key][-9:] for key in ("dst", "dport", "src", "sport")]
             result = host.lookup(*tuples), host.info(self.conns)
         return str(name), plain(result)
+
+    def ops(self, n):
+        """A timed batch of all kinds of rows; times that are often the same, sometimes far apart."""
+        draw, rows = self.random, np.zeros(n, OP)
+        gaps = draw.choice([0, 1, 40 * MS, 2000 * MS], n, p=[0.4, 0.3, 0.25, 0.05])
+        rows["at"] = self.now + np.cumsum(gaps)
+        rows["kind"] = draw.choice(list(OpKind), n, p=[0.6, 0.1, 0.08, 0.08, 0.04, 0.03, 0.04, 0.03])
+        rows["conn"] = np.where(rows["kind"] == OpKind.ACCEPT, self.web, draw.choice(self.conns, n))
+        rows["arg"] = draw.integers(0, 3000, n)
+        segs = join([self.syns(n), self.answers(n)])
+        rows["seg"] = segs[draw.integers(0, len(segs), n)]
+        opens = rows["kind"] == OpKind.CONNECT
+        rows["seg"]["dst"][opens] = PEER + draw.integers(0, 3, int(opens.sum()))
+        rows["seg"]["src"][opens] = 0
+        rows["seg"]["dport"][opens] = 99
+        rows["seg"]["sport"][opens] = draw.choice([0, 0, 6000, 6001], int(opens.sum()))
+        self.now = int(rows["at"][-1]) + 5 * MS
+        return rows
+
+    def played(self, ops, rows):
+        """Take what a timed batch gave into account."""
+        self.conns = np.concatenate([self.conns, ops["result"][np.isin(ops["kind"], [2, 3])]])[-60:]
+        self.keep(rows)
 
     def keep(self, rows):
         self.sent = join([self.sent, np.ascontiguousarray(rows)])[-600:]
