@@ -19,8 +19,11 @@ from tcpcore import SEGMENT, Engine, EngineGroup, segments
 class Script:
     """The server's side of n connections; all segments of a phase are prepared, then played in a thread."""
 
-    def __init__(self, n: int, seed: int, engine: Engine | EngineGroup | None = None) -> None:
+    def __init__(
+        self, n: int, seed: int, engine: Engine | EngineGroup | None = None, batch: int = BATCH
+    ) -> None:
         self.n = n
+        self.batch = batch
         self.engine = engine or server_engine(n)
         self.random = np.random.Generator(np.random.PCG64(seed))
         self.syns = syns(n, True, seed)
@@ -45,8 +48,9 @@ class Script:
     def play(self) -> None:
         """Pass the prepared segments to the engine, batch by batch."""
         done = 0
-        for part in batches(self.n, BATCH):
-            done += len(self.engine.receive(self.rows[part], self.now, out=self.out[done : done + 2 * BATCH]))
+        for part in batches(self.n, self.batch):
+            out = self.out[done : done + 2 * self.batch]
+            done += len(self.engine.receive(self.rows[part], self.now, out=out))
 
 
 def together(scripts: list[Script]) -> float:
@@ -104,13 +108,14 @@ def threads(run: Run) -> Lines:
         gains = [2 * together(scripts[:1]) / together(scripts) for _ in range(run.turns(n))]
     best = Measured(max(gains), Measured.of(gains).spread, len(gains))
     yield Row(f"two of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
-    yield Note("a group of two engines behind one address: two threads against one")
+    yield Note(f"two engines behind one address, {count(8 * BATCH)} a batch: two threads against one")
     n = run.n
     del scripts
-    one, two = Script(n, 21, server_group(n, 1)), Script(n, 21, server_group(n, 2))
+    one, two = (Script(n, 21, server_group(n, threads), 8 * BATCH) for threads in (1, 2))
     with unpinned():
         gain(one, two)
         gains = [gain(one, two) for _ in range(run.turns(n))]
     best = Measured(max(gains), Measured.of(gains).spread, len(gains))
     yield Row(f"group of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
-    yield Row("dividing and merging, a segment", dividing(50 if run.n > 10_000 else 5), "ns", None, Target(8.0))
+    divided = dividing(50 if run.n > 10_000 else 5)
+    yield Row("dividing and merging, a segment", divided, "ns", None, Target(8.0))

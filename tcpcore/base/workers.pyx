@@ -176,7 +176,7 @@ cdef void workers_run(Workers* workers, WorkerTask task, void* argument, Py_ssiz
     store(&team.left, items)
     wake(team)
     work(team)
-    for i in range(PATIENCE):                 # for what the others have taken
+    for _ in range(PATIENCE):                 # for what the others have taken
         if load(&team.done) == items:
             return
         pause()
