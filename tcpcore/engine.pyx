@@ -605,10 +605,9 @@ cdef class Engine:
         """
         number = integer(listener, "listener", 0, 2**63 - 1)
         cdef Py_ssize_t most = 2**63 - 1 if limit is None else integer(limit, "limit", 0, 2**63 - 1)
-        cdef Py_ssize_t i, count
+        cdef Py_ssize_t count
         cdef uint16_t id
         cdef Span handles
-        cdef uint64_t* found
         self.take_now()
         try:
             self.listener(number)
@@ -617,9 +616,7 @@ cdef class Engine:
             conns = _zeros(count, _uint64)
             span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(self.eng.now)
-            found = <uint64_t*>handles.base
-            for i in range(count):
-                found[i] = host_accept(self.eng, id, self.eng.now)
+            host_accept(self.eng, id, <uint64_t*>handles.base, count, self.eng.now)
         finally:
             self.leave()
         return conns

@@ -1,4 +1,4 @@
-"""Two engines on two threads against one: the engine releases the GIL within its calls."""
+"""Two engines on two threads against one, and a group of two on two threads against one thread."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import numpy as np
 from benchmarks.harness import Measured, batches, touched, unpinned
 from benchmarks.lifecycle import BATCH
 from benchmarks.sections.run import Lines, Run
-from benchmarks.sides import ACK, FIN_ACK, answer, server_engine, syns
+from benchmarks.sides import ACK, FIN_ACK, PORT, SERVER, answer, server_engine, syns
 from benchmarks.table import Note, Row, Target, count
-from tcpcore import SEGMENT
+from tcpcore import SEGMENT, Engine, EngineGroup, segments
 
 
 class Script:
     """The server's side of n connections; all segments of a phase are prepared, then played in a thread."""
 
-    def __init__(self, n: int, seed: int) -> None:
+    def __init__(
+        self, n: int, seed: int, engine: Engine | EngineGroup | None = None, batch: int = BATCH
+    ) -> None:
         self.n = n
-        self.engine = server_engine(n)
+        self.batch = batch
+        self.engine = engine or server_engine(n)
         self.random = np.random.Generator(np.random.PCG64(seed))
         self.syns = syns(n, True, seed)
         self.out = touched(2 * n, SEGMENT)
@@ -45,8 +48,9 @@ class Script:
     def play(self) -> None:
         """Pass the prepared segments to the engine, batch by batch."""
         done = 0
-        for part in batches(self.n, BATCH):
-            done += len(self.engine.receive(self.rows[part], self.now, out=self.out[done : done + 2 * BATCH]))
+        for part in batches(self.n, self.batch):
+            out = self.out[done : done + 2 * self.batch]
+            done += len(self.engine.receive(self.rows[part], self.now, out=out))
 
 
 def together(scripts: list[Script]) -> float:
@@ -63,8 +67,39 @@ def together(scripts: list[Script]) -> float:
     return spent
 
 
+def server_group(n: int, threads: int) -> EngineGroup:
+    """A group of two for n connections; a member may get a few more than its half."""
+    group = EngineGroup(2, capacity=n + n // 16 + 1000, seed=2, tcp_max_tw_buckets=None, somaxconn=n,
+                        threads=threads)
+    group.listen(SERVER, PORT, backlog=n, auto_accept=True, auto_close=True)
+    return group
+
+
+def gain(one: Script, other: Script) -> float:
+    """How many times as long a lifecycle of the one takes as of the other."""
+    return together([one]) / together([other])
+
+
+def dividing(turns: int) -> Measured:
+    """ns that a segment costs more with a group of two on one thread, where each is answered by a RST."""
+    n = 32_768
+    random = np.random.Generator(np.random.PCG64(23))
+    rows = segments(n, src=random.integers(1, 2**28, n), dst=SERVER, sport=random.integers(1, 2**16, n),
+                    dport=PORT, flags=16, seq=5, ack=6)
+    out = touched(2 * n, SEGMENT)
+    hosts = Engine(capacity=100), EngineGroup(2, capacity=100, threads=1)
+    times: tuple[list[float], list[float]] = [], []
+    for _ in range(max(5, turns)):
+        for host, spent in zip(hosts, times, strict=True):
+            began = time.perf_counter()
+            host.receive(rows, 0, out=out)
+            spent.append((time.perf_counter() - began) / n * 1e9)
+    each = [group - engine for engine, group in zip(*times, strict=True)]
+    return Measured(min(times[1]) - min(times[0]), Measured.of(each).spread, len(each))
+
+
 def threads(run: Run) -> Lines:
-    """The gain of two threads, the best of several."""
+    """The gain of two threads, the best of several, and what dividing costs."""
     yield Note("two engines on two threads, wall time; a neighbour on either CPU shows here")
     n = run.n // 2
     scripts = [Script(n, 21), Script(n, 22)]
@@ -73,3 +108,14 @@ def threads(run: Run) -> Lines:
         gains = [2 * together(scripts[:1]) / together(scripts) for _ in range(run.turns(n))]
     best = Measured(max(gains), Measured.of(gains).spread, len(gains))
     yield Row(f"two of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
+    yield Note(f"two engines behind one address, {count(8 * BATCH)} a batch: two threads against one")
+    n = run.n
+    del scripts
+    one, two = (Script(n, 21, server_group(n, threads), 8 * BATCH) for threads in (1, 2))
+    with unpinned():
+        gain(one, two)
+        gains = [gain(one, two) for _ in range(run.turns(n))]
+    best = Measured(max(gains), Measured.of(gains).spread, len(gains))
+    yield Row(f"group of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
+    divided = dividing(50 if run.n > 10_000 else 5)
+    yield Row("dividing and merging, a segment", divided, "ns", None, Target(8.0))

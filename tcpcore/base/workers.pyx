@@ -1,10 +1,10 @@
 """A team of POSIX threads for work that is divided into independent items.
 
-No TCP, no Python: the caller releases the GIL before it runs anything here. A run costs a few microseconds
-when the threads are still waiting actively and a wake-up when they sleep.
+No TCP, no Python: the caller releases the GIL before it runs anything here. It never waits for a thread that
+has taken nothing: where the CPUs are busy with something else, it does all items itself.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 cdef extern from "<pthread.h>" nogil:
@@ -36,20 +36,23 @@ cdef extern from "<signal.h>" nogil:
 cdef extern from "<unistd.h>" nogil:
     int getpid()
 
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()
+
 cdef extern from *:
     """
-    #define TC_LOAD64(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
-    #define TC_STORE64(p, value) __atomic_store_n((p), (value), __ATOMIC_RELEASE)
-    #define TC_ADD64(p, value) __atomic_fetch_add((p), (value), __ATOMIC_ACQ_REL)
+    #define TC_LOAD64(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
+    #define TC_STORE64(p, value) __atomic_store_n((p), (value), __ATOMIC_SEQ_CST)
+    #define TC_ADD64(p, value) __atomic_fetch_add((p), (value), __ATOMIC_SEQ_CST)
     #if defined(__x86_64__) || defined(__i386__)
     #define TC_PAUSE() __builtin_ia32_pause()
     #else
     #define TC_PAUSE() __asm__ volatile("" ::: "memory")
     #endif
     """
-    uint64_t load "TC_LOAD64"(const uint64_t* p) noexcept nogil
-    void store "TC_STORE64"(uint64_t* p, uint64_t value) noexcept nogil
-    uint64_t fetch_add "TC_ADD64"(uint64_t* p, uint64_t value) noexcept nogil
+    int64_t load "TC_LOAD64"(const int64_t* p) noexcept nogil
+    void store "TC_STORE64"(int64_t* p, int64_t value) noexcept nogil
+    int64_t fetch_add "TC_ADD64"(int64_t* p, int64_t value) noexcept nogil
     void pause "TC_PAUSE"() noexcept nogil
 
 cdef enum:
@@ -57,73 +60,59 @@ cdef enum:
 
 cdef struct Team:
     pthread_t threads[MAX_WORKERS]
-    pthread_mutex_t lock      # for `sleepers` and the conditions
-    pthread_cond_t begun      # a run has begun, or the team is dismissed
-    pthread_cond_t ended      # the last thread has left a run
+    pthread_mutex_t lock      # of those that fall asleep
+    pthread_cond_t begun      # there are items, or the team is dismissed
     int n                     # threads that were started
-    uint64_t run              # number of the run; a thread that sees it change joins
-    uint64_t next             # first item that nobody has taken
-    uint64_t items
-    uint64_t inside           # threads that have not left the run yet
-    uint64_t dismissed
-    WorkerTask task
+    int64_t sleepers
+    int64_t left              # items that nobody has taken; below 0 as often as somebody found none
+    int64_t done              # items of this run that are done
+    int64_t dismissed
+    WorkerTask task           # of the run; whoever has taken an item of it may read them
     void* argument
 
 
 cdef void work(Team* team) noexcept nogil:
-    """Take items until there are none."""
-    cdef uint64_t item = fetch_add(&team.next, 1)
-    while item < team.items:
-        team.task(team.argument, item)
-        item = fetch_add(&team.next, 1)
+    """Take items until there are none.
+
+    A thread that comes late takes one of a later run, or none: what it takes says so itself. A run does not
+    end before its last item is done, so what is read of it then is that run's.
+    """
+    cdef int64_t ticket = fetch_add(&team.left, -1)
+    while ticket > 0:
+        team.task(team.argument, ticket - 1)
+        fetch_add(&team.done, 1)
+        ticket = fetch_add(&team.left, -1)
 
 
-cdef uint64_t await_run(Team* team, uint64_t seen) noexcept nogil:
-    """The number of the next run after `seen`; waits actively at first, then asleep."""
+cdef void await_items(Team* team) noexcept nogil:
+    """Wait for items, or for the end; actively at first, then asleep."""
     for _ in range(PATIENCE):
-        if load(&team.run) != seen:
-            return load(&team.run)
-        pause()
-    pthread_mutex_lock(&team.lock)
-    while load(&team.run) == seen:
-        pthread_cond_wait(&team.begun, &team.lock)
-    pthread_mutex_unlock(&team.lock)
-    return load(&team.run)
-
-
-cdef void* worker(void* shared) noexcept nogil:
-    """What each thread does: join run after run until dismissed."""
-    cdef Team* team = <Team*>shared
-    cdef uint64_t seen = 0
-    while True:
-        seen = await_run(team, seen)
-        if load(&team.dismissed):
-            return NULL
-        work(team)
-        if fetch_add(&team.inside, <uint64_t>-1) == 1:
-            pthread_mutex_lock(&team.lock)
-            pthread_cond_broadcast(&team.ended)
-            pthread_mutex_unlock(&team.lock)
-
-
-cdef void begin_run(Team* team) noexcept nogil:
-    """Wake every thread; what they need has been written before."""
-    pthread_mutex_lock(&team.lock)
-    store(&team.run, team.run + 1)
-    pthread_cond_broadcast(&team.begun)
-    pthread_mutex_unlock(&team.lock)
-
-
-cdef void await_end(Team* team) noexcept nogil:
-    """Wait until every thread has left the run."""
-    for _ in range(PATIENCE):
-        if load(&team.inside) == 0:
+        if load(&team.left) > 0 or load(&team.dismissed):
             return
         pause()
     pthread_mutex_lock(&team.lock)
-    while load(&team.inside):
-        pthread_cond_wait(&team.ended, &team.lock)
+    fetch_add(&team.sleepers, 1)
+    while load(&team.left) <= 0 and not load(&team.dismissed):
+        pthread_cond_wait(&team.begun, &team.lock)
+    fetch_add(&team.sleepers, -1)
     pthread_mutex_unlock(&team.lock)
+
+
+cdef void* worker(void* shared) noexcept nogil:
+    """What each thread does until the team is dismissed."""
+    cdef Team* team = <Team*>shared
+    while not load(&team.dismissed):
+        await_items(team)
+        work(team)
+    return NULL
+
+
+cdef void wake(Team* team) noexcept nogil:
+    """Wake those that sleep; what they wait for has been stored before."""
+    if load(&team.sleepers):
+        pthread_mutex_lock(&team.lock)
+        pthread_cond_broadcast(&team.begun)
+        pthread_mutex_unlock(&team.lock)
 
 
 cdef Team* assemble(int wanted) noexcept nogil:
@@ -134,7 +123,6 @@ cdef Team* assemble(int wanted) noexcept nogil:
         return NULL
     pthread_mutex_init(&team.lock, NULL)
     pthread_cond_init(&team.begun, NULL)
-    pthread_cond_init(&team.ended, NULL)
     sigfillset(&every)                  # signals are for the threads of the interpreter
     pthread_sigmask(SIG_SETMASK, &every, &former)
     while team.n < wanted and pthread_create(&team.threads[team.n], NULL, worker, team) == 0:
@@ -150,11 +138,10 @@ cdef void dismiss(Team* team) noexcept nogil:
     """End the threads and give the memory back."""
     cdef int i
     store(&team.dismissed, 1)
-    begin_run(team)
+    wake(team)
     for i in range(team.n):
         pthread_join(team.threads[i], NULL)
     pthread_cond_destroy(&team.begun)
-    pthread_cond_destroy(&team.ended)
     pthread_mutex_destroy(&team.lock)
     free(team)
 
@@ -185,10 +172,13 @@ cdef void workers_run(Workers* workers, WorkerTask task, void* argument, Py_ssiz
             task(argument, i)
         return
     team = <Team*>workers.team
-    team.task, team.argument = task, argument
-    team.items = items
-    team.inside = team.n
-    store(&team.next, 0)
-    begin_run(team)
+    team.task, team.argument, team.done = task, argument, 0
+    store(&team.left, items)
+    wake(team)
     work(team)
-    await_end(team)
+    for _ in range(PATIENCE):                 # for what the others have taken
+        if load(&team.done) == items:
+            return
+        pause()
+    while load(&team.done) != items:
+        sched_yield()

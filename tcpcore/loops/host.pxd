@@ -23,7 +23,7 @@ from tcpcore.loops.play cimport play_batch
 from tcpcore.loops.receive cimport receive_batch
 from tcpcore.loops.spread cimport Spread, spread_advance, spread_receive
 from tcpcore.loops.spread_calls cimport (
-    spread_accept, spread_calls, spread_info, spread_lookup, spread_rows_of_send, spread_unlisten,
+    spread_calls, spread_info, spread_lookup, spread_rows_of_send, spread_unlisten,
 )
 from tcpcore.loops.spread_connect cimport spread_connect
 from tcpcore.loops.spread_play cimport spread_play
@@ -51,6 +51,8 @@ cdef void host_free(EngineState* eng) noexcept nogil
 cdef int host_listen(EngineState* eng, const Listener* fields) noexcept nogil
 cdef Py_ssize_t host_unaccepted(const EngineState* eng, uint16_t listener) noexcept nogil
 cdef void host_queues(const EngineState* eng, uint16_t listener, HostQueues* queues) noexcept nogil
+cdef void host_accept(EngineState* eng, uint16_t listener, uint64_t* conns, Py_ssize_t n,
+                      int64_t now) noexcept nogil
 cdef int64_t host_next_timer(EngineState* eng) noexcept nogil
 cdef void host_counts(const EngineState* eng, HostCounts* counts) noexcept nogil
 cdef size_t host_bytes(const EngineState* eng) noexcept nogil
@@ -139,12 +141,6 @@ cdef inline uint32_t host_unlisten(EngineState* eng, uint16_t listener, int64_t 
     if eng.group == NULL:
         return close_listener(eng, listener, now, rows)
     return spread_unlisten(group_of(eng), listener, now, rows)
-
-
-cdef inline uint64_t host_accept(EngineState* eng, uint16_t listener, int64_t now) noexcept nogil:
-    if eng.group == NULL:
-        return accept_one(eng, listener, now)
-    return spread_accept(group_of(eng), listener, now)
 
 
 cdef inline uint64_t host_lookup(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,

@@ -17,10 +17,11 @@ from tcpcore.components.events cimport Event, events_drain, events_take
 from tcpcore.components.listeners cimport LISTENER_OPEN, accept_queue_length, listener_at, listener_open
 from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT
 from tcpcore.components.timer_wheel cimport wheel_next
+from tcpcore.loops.calls cimport accept_one
 from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.spread cimport spread_free, spread_member, to_group
-from tcpcore.loops.spread_calls cimport spread_listen
+from tcpcore.loops.spread_calls cimport spread_accept, spread_listen
 from tcpcore.loops.state cimport state_bytes, state_free
 
 from tcpcore.components.events import EVENT
@@ -87,6 +88,18 @@ cdef Py_ssize_t host_unaccepted(const EngineState* eng, uint16_t listener) noexc
     for m in range(doers_of(eng)):
         n += accept_queue_length(listener_at(&member_at(eng, m).listeners, listener))
     return n
+
+
+cdef void host_accept(EngineState* eng, uint16_t listener, uint64_t* conns, Py_ssize_t n,
+                      int64_t now) noexcept nogil:
+    """The oldest n unaccepted connections, of which there are as many."""
+    cdef Py_ssize_t i
+    if eng.group != NULL:
+        for i in range(n):
+            conns[i] = spread_accept(group_of(eng), listener, now)
+        return
+    for i in range(n):
+        conns[i] = accept_one(eng, listener, now)
 
 
 cdef void host_queues(const EngineState* eng, uint16_t listener, HostQueues* queues) noexcept nogil:

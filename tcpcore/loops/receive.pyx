@@ -6,9 +6,10 @@ Invariant: a batch of n segments does what n batches of one do. Segments are jud
 was looked up ahead is checked again when its turn comes (docs/adr/0002-batch-hazard.md).
 """
 
+from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport likely
+from tcpcore.base.prefetch cimport likely, unlikely
 from tcpcore.records.action cimport E_REOPEN, E_START_OVER, Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
 from tcpcore.records.out_of_order cimport Ranges
@@ -107,12 +108,19 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
     return act.n_rows
 
 
-cdef inline Py_ssize_t receive_all(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                                   Segment* rows, uint8_t* marks) noexcept nogil:
-    """receive_batch and receive_marked, whose `marks` the compiler knows to be NULL or not."""
+cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                              Segment* rows) noexcept nogil:
+    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written.
+
+    With eng.marks this is a part of a group's call, which has begun. It is no argument: the compiler would
+    make two of this function, and put `arrives` into neither.
+    """
+    cdef bint few
     cdef Py_ssize_t done = 0, part, i, written = 0
     cdef uint32_t more
-    cdef bint few
+    cdef uint8_t* marks = eng.marks
+    if marks == NULL:
+        events_begin_call(&eng.events)
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
@@ -129,23 +137,10 @@ cdef inline Py_ssize_t receive_all(EngineState* eng, const Segment* segs, Py_ssi
                 look_ahead(eng, segs + done, i, part)
             more = arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
             written += more
-            if marks != NULL:
+            if unlikely(marks != NULL):
                 marks[done + i] = <uint8_t>more
         done += part
     eng.batch = NULL
     count_n(&eng.counters, Mib.InSegs, n)
     count_n(&eng.counters, Mib.OutSegs, written)
     return written
-
-
-cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                              Segment* rows) noexcept nogil:
-    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
-    events_begin_call(&eng.events)
-    return receive_all(eng, segs, n, now, rows, NULL)
-
-
-cdef Py_ssize_t receive_marked(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                               Segment* rows, uint8_t* marks) noexcept nogil:
-    """A part of a batch, and in `marks` the answers to each: receive_batch that does not begin a call."""
-    return receive_all(eng, segs, n, now, rows, marks)

@@ -11,7 +11,7 @@ from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_fir
 from tcpcore.base.workers cimport workers_free, workers_init, workers_run
 from tcpcore.components.events cimport events_begin_call
 from tcpcore.loops.advance cimport advance_to
-from tcpcore.loops.receive cimport receive_marked
+from tcpcore.loops.receive cimport receive_batch
 
 cdef enum:
     SERIAL_ROWS = 256         # fewer rows than these are not worth a thread
@@ -117,8 +117,9 @@ cdef void run_member(void* argument, Py_ssize_t m) noexcept nogil:
     cdef Spread* group = round.group
     cdef uint32_t* start = &group.start[m * round.parts]
     cdef uint32_t first = start[0], end = start[round.parts], part, place, count
-    receive_marked(group.members[m], group.divided + first, end - first, round.now,
-                   group.answers + 2 * first, group.marks + first)
+    group.members[m].marks = group.marks + first
+    receive_batch(group.members[m], group.divided + first, end - first, round.now, group.answers + 2 * first)
+    group.members[m].marks = NULL
     for part in range(round.parts):
         count = 0
         for place in range(start[part], start[part + 1]):
@@ -185,9 +186,10 @@ cdef Py_ssize_t spread_receive(Spread* group, const Segment* segs, Py_ssize_t n,
         events_begin_call(&group.members[m].events)
     if n <= SERIAL_ROWS:
         for i in range(n):
-            written += receive_marked(
-                group.members[spread_member(group, segs[i].src, segs[i].sport, segs[i].dst, segs[i].dport)],
-                segs + i, 1, now, rows + written, &mark)
+            m = spread_member(group, segs[i].src, segs[i].sport, segs[i].dst, segs[i].dport)
+            group.members[m].marks = &mark
+            written += receive_batch(group.members[m], segs + i, 1, now, rows + written)
+            group.members[m].marks = NULL
         return written
     round.group = group
     round.now = now

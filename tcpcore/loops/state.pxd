@@ -76,6 +76,7 @@ cdef struct EngineState:
     uint32_t isn_shift        # what the ISN clock has gained since isns were computed, 0 but in play()
     uint32_t isns[STRIDE]
     uint32_t ts_offsets[STRIDE]
+    uint8_t* marks            # in a member of a group: gets the answers to each segment; else NULL
     Segment* arriving         # [STRIDE] segments of a timed batch (loops/play), untouched until there is one
 
 # What derive_key makes of the seed; a component that needs 128 bits takes the next number as well.

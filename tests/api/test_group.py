@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpcore import SEGMENT, Config, Engine, EngineGroup, OpKind, join, segments
+from tcpcore import SEGMENT, Config, Engine, EngineGroup, OpKind, engine_capsule, join, segments
 from tcpcore.group import member_config
 from tcpcore.snapshot import CHECKSUM_AT, checksum
 from tests.api.every_call import METHODS, PUBLIC, VALUES, GroupScene, Number, call, parameters
@@ -271,6 +271,14 @@ def test_it_has_the_calls_of_an_engine():
         own = inspect.signature(getattr(EngineGroup, name)).parameters.values()
         assert [str(p) for p in own if p.name != "threads"] == (
             [str(p) for p in inspect.signature(getattr(Engine, name)).parameters.values()])
+
+
+def test_compiled_callers_are_refused_a_group():
+    with pytest.raises(TypeError, match="engine: expected a tcpcore.Engine, got EngineGroup"):
+        engine_capsule(EngineGroup(2, capacity=8))
+    (front,) = [found for found in gc.get_referents(EngineGroup(2, capacity=8)) if type(found) is Engine]
+    with pytest.raises(TypeError, match="got that of an EngineGroup"):
+        engine_capsule(front)
 
 
 def test_threads_are_no_more_than_members():
