@@ -31,7 +31,7 @@ RUNTIME_STAMP := $(VENV)/.runtime
 TOOLS_STAMP   := $(VENV)/.tools
 
 # The extensions in tests/extensions are built in place only (TCPCORE_TESTS=1); no distribution has them.
-EXTENSION_DIRS := tcpcore tcpcore/* tests/extensions
+EXTENSION_DIRS := tcpcore tcpcore/* loadgen/* tests/extensions
 SOURCES := setup.py $(wildcard tcpcore/include/*.h) $(sort $(wildcard $(foreach ext,pyx pxd,$(EXTENSION_DIRS:=/*.$(ext)))))
 GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 
@@ -74,7 +74,7 @@ test: build  ## run all tests
 define copied
 @mkdir -p $(1)
 @find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
+@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='loadgen/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
 	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md requirements \
 	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
 @cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done

@@ -88,7 +88,8 @@ class TestDistributions:
         assert "loadgen/py.typed" in names
         assert not [n for n in names if n.endswith(".c") or n.startswith(("tests/", "benchmarks/"))]
         modules = {name.partition(".")[0] for name in names if name.endswith(".so")}
-        sources = (ROOT / "tcpcore").rglob("*.pyx")  # and no extension of the tests
+        sources = [path for part in ("tcpcore", "loadgen") for path in (ROOT / part).rglob("*.pyx")]
+        # and no extension of the tests
         assert modules == {str(path.relative_to(ROOT).with_suffix("")) for path in sources}
 
     def test_the_installed_package_is_the_wheels(self, empty):

@@ -190,7 +190,8 @@ class TestDistributions:
         tree, wheel = wheels[0]
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(tree, [name for name in archive.namelist() if name.endswith(".so")])
-        run(sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", cwd=tree, TCPCORE_TESTS="1")
+        build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "--parallel", "2"]
+        run(*build, cwd=tree, TCPCORE_TESTS="1")
         where = run(sys.executable, "-c", "import tcpcore; print(tcpcore.__file__)", cwd=tree, PYTHONPATH=".")
         assert Path(where.strip()).parent == tree / "tcpcore"
         tests = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
