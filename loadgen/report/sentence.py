@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from loadgen.report.result import Result
 
 PORTS: Final = "refused.PortsExhausted"
+_FEW: Final = 0.05  # share of the attempts that a run may cut off at its end without that being the answer
 
 
 def verdict(result: Result) -> dict[str, Any]:
@@ -67,6 +68,8 @@ def _answer(result: Result) -> str:
         return _all_served(result)
     if worst == PORTS:
         return _no_port(result)
+    if list(losses(result)) == ["pending"] and losses(result)["pending"] < _FEW * attempted:
+        return _all_served(result)
     share = words.percent(served / attempted)
     clients = words.plural(attempted, "client") + _runs(result)
     return f"{share} of {clients} {_were(attempted)} served: {_why(result, worst)}"
@@ -88,11 +91,17 @@ def _nobody(result: Result) -> str:
 
 
 def _all_served(result: Result) -> str:
+    """Nobody was lost; some may have been under way when the run ended."""
     attempted, first = result.outcomes["attempted"], result.outcomes["first_try"]
+    open_ = result.outcomes["pending"]
     lead = "the one client was served"
-    if attempted > 1:
+    if open_:
+        served = f"{words.number(result.outcomes['served'])} of {words.plural(attempted, 'client')}"
+        lead = f"{served}{_runs(result)} were served, none was lost "
+        lead += f"({words.number(open_)} under way at the end)"
+    elif attempted > 1:
         lead = f"all {words.number(attempted)} clients{_runs(result)} were served"
-    if first == attempted:
+    if first + open_ == attempted:
         return f"{lead}, {'' if attempted == 1 else 'all '}at the first try{_connect_time(result)}"
     reason = queue_trouble(result) or _cookies(result) or link_trouble(result)
     rest = f": {reason}" if reason else _connect_time(result)
