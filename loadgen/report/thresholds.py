@@ -7,7 +7,7 @@ With an interval a threshold is met or missed when all of it is on one side, els
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from loadgen.report import words
@@ -49,6 +49,18 @@ def judge(threshold: Threshold, figure: Figure) -> dict[str, Any]:
         "margin": _margin(threshold, figure),
         "state": _state(threshold, figure),
     }
+
+
+def cut_off(rows: Sequence[Mapping[str, Any]], pending: int) -> list[str]:
+    """A warning where a share of those served is not met and some were under way when the run ended."""
+    shares = ("success_ratio", "first_try_ratio", "first_try_loss")
+    if not pending or all(row["state"] == MET or not row["metric"].endswith(shares) for row in rows):
+        return []
+    were = "client was" if pending == 1 else "clients were"
+    return [
+        f"{words.number(pending)} {were} under way when the run ended and count as not served; "
+        "run.drain = true plays them to their end"
+    ]
 
 
 def _text(threshold: Threshold, unit: str) -> str:
