@@ -51,16 +51,30 @@ def judge(threshold: Threshold, figure: Figure) -> dict[str, Any]:
     }
 
 
-def cut_off(rows: Sequence[Mapping[str, Any]], pending: int) -> list[str]:
-    """A warning where a share of those served is not met and some were under way when the run ended."""
-    shares = ("success_ratio", "first_try_ratio", "first_try_loss")
-    if not pending or all(row["state"] == MET or not row["metric"].endswith(shares) for row in rows):
-        return []
-    were = "client was" if pending == 1 else "clients were"
-    return [
-        f"{words.number(pending)} {were} under way when the run ended and count as not served; "
-        "run.drain = true plays them to their end"
-    ]
+#: Shares of which connections that are still under way are not a part.
+_OF_SERVED: Final = ("success_ratio", "first_try_ratio", "first_try_loss")
+
+
+def cut_off(
+    rows: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Any], loads: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """A warning for each threshold that is not met only because connections were under way at the end."""
+    warnings = []
+    for row in rows:
+        where, _, name = row["metric"].rpartition(".")
+        counts = loads.get(where.removeprefix("load.")) if where else outcomes
+        if row["state"] == MET or name not in _OF_SERVED or row["seen"] is None or not counts:
+            continue
+        pending, attempted = counts["pending"], counts["attempted"]
+        test, bound = row["is"].split()
+        if_served = row["seen"] + pending / attempted * (-1 if name == "first_try_loss" else 1)
+        if pending and _TESTS[test](if_served, float(bound)):
+            were = "client was" if pending == 1 else "clients were"
+            warnings.append(
+                f"{row['text']}: {words.number(pending)} {were} under way when the run ended and count as "
+                "not served; run.drain = true plays them to their end"
+            )
+    return warnings
 
 
 def _text(threshold: Threshold, unit: str) -> str:
