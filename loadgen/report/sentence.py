@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from loadgen.report import figures as making
-from loadgen.report import names, words
+from loadgen.report import names, thresholds, words
 
 if TYPE_CHECKING:
     from loadgen.report.result import Result
 
 PORTS: Final = "refused.PortsExhausted"
-_FEW: Final = 0.05  # share of the attempts that a run may cut off at its end without that being the answer
 
 
 def verdict(result: Result) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def _answer(result: Result) -> str:
         return _all_served(result)
     if worst == PORTS:
         return _no_port(result)
-    if list(losses(result)) == ["pending"] and losses(result)["pending"] < _FEW * attempted:
+    if list(losses(result)) == ["pending"] and losses(result)["pending"] < thresholds.FEW * attempted:
         return _all_served(result)
     share = words.percent(served / attempted)
     clients = words.plural(attempted, "client") + _runs(result)

@@ -51,6 +51,8 @@ def judge(threshold: Threshold, figure: Figure) -> dict[str, Any]:
     }
 
 
+#: Share of the attempts that a run may cut off at its end without that being the answer.
+FEW: Final = 0.05
 #: Shares of which connections that are still under way are not a part.
 _OF_SERVED: Final = ("success_ratio", "first_try_ratio", "first_try_loss")
 
@@ -68,7 +70,7 @@ def cut_off(
         pending, attempted = counts["pending"], counts["attempted"]
         test, bound = row["is"].split()
         if_served = row["seen"] + pending / attempted * (-1 if name == "first_try_loss" else 1)
-        if pending and _TESTS[test](if_served, float(bound)):
+        if 0 < pending < FEW * attempted and _TESTS[test](if_served, float(bound)):
             were = "client was" if pending == 1 else "clients were"
             warnings.append(
                 f"{row['text']}: {words.number(pending)} {were} under way when the run ended and count as "
