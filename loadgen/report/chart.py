@@ -33,7 +33,7 @@ CURVES: Final[tuple[tuple[str, str, str], ...]] = (
     ("l", "server.LAST_ACK", "LAST-ACK (server)"),
 )
 _MOST_CURVES: Final = 6
-_MIRROR: Final = 0.1  # of the peak
+_MIRROR: Final = 0.1  # of the mean
 _MAIN: Final = 6  # the first so many are shown however small they are
 _SMALL: Final = 0.02  # of the largest: others are not, below this
 
@@ -69,8 +69,8 @@ def _is_mirror(curve: Curve, found: Sequence[Curve]) -> bool:
         return False
     for other in found:
         if other.name == "server.ESTABLISHED" and len(other.values) == len(curve.values):
-            apart = int(np.abs(other.values - curve.values).max())
-            return apart <= max(_MIRROR * int(curve.values.max()), 2)
+            apart = float(np.abs(other.values - curve.values).mean())
+            return apart <= max(_MIRROR * float(curve.values.mean()), 2)
     return False
 
 

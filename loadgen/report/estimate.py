@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Final
 
 CONFIDENCE: Final = 0.95
@@ -58,6 +59,7 @@ class Figure:
         return cls(**{**given, "seeds": tuple(document.get("seeds", ()))})
 
 
+@cache
 def student_t(dof: int, confidence: float = CONFIDENCE) -> float:
     """t with P(|t'| <= t) = confidence for so many degrees of freedom (NIST DLMF 8.17.24, whole numbers)."""
     low, high = 0.0, 1e6

@@ -7,8 +7,9 @@ figures are, `estimate` says. Nothing depends on the wall clock but `wall`.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -51,7 +52,7 @@ def sustainable_rate(scenario: Scenario, resolved: Any) -> float | None:
     except (ImportError, AttributeError):
         return None
     rate = compute(scenario, resolved.client, resolved.server)
-    return None if rate is None else float(rate)
+    return None if rate is None or not math.isfinite(rate) else float(rate)
 
 
 def figures(
@@ -218,6 +219,31 @@ def wall(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "segments_per_s": segments / seconds if seconds > 0 else None,
         "simulator_bytes": most,
     }
+
+
+#: Of the engine and not of a host; `seed` may have been drawn.
+_NOT_KNOBS: Final = ("capacity", "seed", "local_addr", "events")
+
+
+def hosts(resolved: Any) -> dict[str, dict[str, Any]]:
+    """Side -> knob -> its value in this run and who set it; empty without `resolved`."""
+    origins = getattr(resolved, "origins", None) or {}
+    found: dict[str, dict[str, Any]] = {}
+    for side in names.SIDES:
+        config = getattr(resolved, side, None)
+        if is_dataclass(config):
+            given = origins.get(side)
+            known = given if isinstance(given, Mapping) else {}
+            found[side] = {
+                knob.name: {"value": _plain(getattr(config, knob.name)), "from": known.get(knob.name, "")}
+                for knob in fields(config)
+                if knob.name not in _NOT_KNOBS
+            }
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def row(one: Any) -> dict[str, Any]:

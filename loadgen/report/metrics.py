@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, Final
 
 from loadgen.report import histograms, names, observed
+from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.model import KINDS, Scenario
 from loadgen.sim.outcome import Histogram, LoadOutcome, Outcome
 
@@ -33,7 +34,7 @@ SEEDS: Final[Mapping[str, str]] = {
 }
 
 
-class UnknownMetric(ValueError):
+class UnknownMetric(ScenarioError):
     """A name that is no metric of this scenario; the message has the nearest one."""
 
 

@@ -63,7 +63,8 @@ class Result:
     versions: dict[str, Any] = field(default_factory=dict)
     question: str = ""
     command: str = ""  # what gives the same bytes again
-    origins: dict[str, str] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)  # dotted path of the scenario -> who set it
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # knobs of either end
     config: dict[str, Any] | None = None  # flat; None: the scenario's paths
     wall: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] | None = field(default=None, repr=False)  # the scenario as it was read
@@ -139,6 +140,7 @@ class Result:
             "replicates": self.replicates,
             "versions": self.versions,
             "scenario": scenario,
+            "hosts": self.hosts,
             "config": plain.flat(scenario) if self.config is None else self.config,
             "limits": self.limits,
             "assumptions": self.assumptions,
@@ -198,7 +200,7 @@ def build(
     """The result of `outcomes`, one a replicate.
 
     `resolved` has the two ends' settings, `client` and `server` (`tcpcore.Config`), and may have `origins`
-    (dotted path -> where the value came from); without it there is no sustainable rate. `theory` are rows, as
+    (side -> knob -> who set it); without it there is no sustainable rate. `theory` are rows, as
     mappings or dataclasses. Raises ValueError where outcomes do not sum to attempted.
     """
     thresholds.check_thresholds(scenario)
@@ -228,13 +230,14 @@ def build(
         versions=making.versions(BEHAVIOUR),
         question=question,
         command=command,
-        origins=dict(getattr(resolved, "origins", None) or {}),
+        hosts=making.hosts(resolved),
         wall=making.wall(outcomes),
     )
     check(result.outcomes)
     for load in result.loads.values():
         check(load)
     result.thresholds = [thresholds.judge(one, result.figure(one.metric)) for one in scenario.threshold]
+    result.warnings += thresholds.cut_off(result.thresholds, result.outcomes, result.loads)
     result.verdict = sentence.verdict(result)
     return result
 
@@ -289,7 +292,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
 _SAME: Final = (
     "kind", "seed", "status", "outcomes", "loads", "floods", "counters", "causes", "states", "thresholds",
     "theory", "replicates", "verdict", "limits", "assumptions", "not_modelled", "warnings", "versions",
-    "question", "command", "config", "wall",
+    "question", "command", "config", "wall", "hosts",
 )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def outcomes(result: Result) -> Section:
 def details(result: Result) -> list[Section]:
     """What stands below the chart; sections that would be empty are left out."""
     found = [
-        Section("limits", list(_limits(result)), [one for one in result.limits if isinstance(one, str)]),
+        Section("limits", *_limits(result)),
         Section("latency (virtual time)", list(_latencies(result))),
         Section("ports", list(_ports(result))),
         Section("populations", list(_populations(result))),
@@ -130,13 +130,19 @@ def _outcomes(result: Result) -> Iterator[Row]:
             yield _figure(result, f"load.{load}.{name}")
 
 
-def _limits(result: Result) -> Iterator[Row]:
+def _limits(result: Result) -> tuple[list[Row], list[str]]:
+    """Each limit and who set it; below, what would act otherwise."""
+    rows: list[Row] = []
+    notes = []
     for limit in result.limits:
-        if not isinstance(limit, str):
-            value = limit.get("value")
-            shown = words.number(value) if isinstance(value, (int, float)) else str(value)
-            by = f"by {limit['set_by']}" if limit.get("set_by") else ""
-            yield str(limit.get("name", "")), shown, by
+        if isinstance(limit, str):
+            notes.append(limit)
+            continue
+        value, name = limit.get("value"), str(limit.get("name", ""))
+        shown = words.number(value) if isinstance(value, (int, float)) else str(value)
+        rows.append((name, shown, f"by {limit['set_by']}" if limit.get("set_by") else ""))
+        notes += [f"{name}: {text}" for text in limit.get("shadowed") or ()]
+    return rows, notes
 
 
 def _latencies(result: Result) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from loadgen.report import figures as making
-from loadgen.report import names, words
+from loadgen.report import names, thresholds, words
 
 if TYPE_CHECKING:
     from loadgen.report.result import Result
@@ -67,6 +67,8 @@ def _answer(result: Result) -> str:
         return _all_served(result)
     if worst == PORTS:
         return _no_port(result)
+    if list(losses(result)) == ["pending"] and losses(result)["pending"] < thresholds.FEW * attempted:
+        return _all_served(result)
     share = words.percent(served / attempted)
     clients = words.plural(attempted, "client") + _runs(result)
     return f"{share} of {clients} {_were(attempted)} served: {_why(result, worst)}"
@@ -88,11 +90,17 @@ def _nobody(result: Result) -> str:
 
 
 def _all_served(result: Result) -> str:
+    """Nobody was lost; some may have been under way when the run ended."""
     attempted, first = result.outcomes["attempted"], result.outcomes["first_try"]
+    open_ = result.outcomes["pending"]
     lead = "the one client was served"
-    if attempted > 1:
+    if open_:
+        served = f"{words.number(result.outcomes['served'])} of {words.plural(attempted, 'client')}"
+        lead = f"{served}{_runs(result)} were served, none was lost "
+        lead += f"({words.number(open_)} under way at the end)"
+    elif attempted > 1:
         lead = f"all {words.number(attempted)} clients{_runs(result)} were served"
-    if first == attempted:
+    if first + open_ == attempted:
         return f"{lead}, {'' if attempted == 1 else 'all '}at the first try{_connect_time(result)}"
     reason = queue_trouble(result) or _cookies(result) or link_trouble(result)
     rest = f": {reason}" if reason else _connect_time(result)

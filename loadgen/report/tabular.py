@@ -34,7 +34,7 @@ def to_frame(result: Result, what: str, library: str | None) -> Any:
     if what == "metrics":
         documents = [figure.to_dict() for figure in result.figures.values()]
         columns: dict[str, Any] = {"metric": list(result.figures)}
-        columns |= {column: [document.get(column) for document in documents] for column in COLUMNS}
+        columns |= {column: [_typed(column, document) for document in documents] for column in COLUMNS}
     elif what == "series":
         columns = {name: result.series[name] for name in result.series}
     else:
@@ -43,6 +43,12 @@ def to_frame(result: Result, what: str, library: str | None) -> Any:
     frame = module.DataFrame(columns)
     key = "metric" if what == "metrics" else "time_ms"
     return frame.set_index(key) if module.__name__ == "pandas" and key in columns else frame
+
+
+def _typed(column: str, document: dict[str, Any]) -> Any:
+    """One type a column, None where there is nothing: polars takes no mixture of whole numbers and others."""
+    value = document.get(column)
+    return float(value) if column in ("value", "low", "high") and value is not None else value
 
 
 def _library(wanted: str | None) -> Any:

@@ -7,7 +7,7 @@ With an interval a threshold is met or missed when all of it is on one side, els
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from loadgen.report import words
@@ -49,6 +49,34 @@ def judge(threshold: Threshold, figure: Figure) -> dict[str, Any]:
         "margin": _margin(threshold, figure),
         "state": _state(threshold, figure),
     }
+
+
+#: Share of the attempts that a run may cut off at its end without that being the answer.
+FEW: Final = 0.05
+#: Shares of which connections that are still under way are not a part.
+_OF_SERVED: Final = ("success_ratio", "first_try_ratio", "first_try_loss")
+
+
+def cut_off(
+    rows: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Any], loads: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """A warning for each threshold that is not met only because connections were under way at the end."""
+    warnings = []
+    for row in rows:
+        where, _, name = row["metric"].rpartition(".")
+        counts = loads.get(where.removeprefix("load.")) if where else outcomes
+        if row["state"] == MET or name not in _OF_SERVED or row["seen"] is None or not counts:
+            continue
+        pending, attempted = counts["pending"], counts["attempted"]
+        test, bound = row["is"].split()
+        if_served = row["seen"] + pending / attempted * (-1 if name == "first_try_loss" else 1)
+        if 0 < pending < FEW * attempted and _TESTS[test](if_served, float(bound)):
+            were = "client was" if pending == 1 else "clients were"
+            warnings.append(
+                f"{row['text']}: {words.number(pending)} {were} under way when the run ended and count as "
+                "not served; run.drain = true plays them to their end"
+            )
+    return warnings
 
 
 def _text(threshold: Threshold, unit: str) -> str:

@@ -60,10 +60,14 @@ def figure(figure: Figure) -> str:
 
 
 def _decimals(figure: Figure) -> int:
-    """So many that the half of the interval has two digits."""
+    """So many that the half of the interval has two digits, but no more than five digits in all."""
     assert figure.low is not None and figure.high is not None
     scale, _ = _scale(figure.high, figure.unit)
-    return min(max(0, 1 - math.floor(math.log10((figure.high - figure.low) / 2 / scale))), 9)
+    half = (figure.high - figure.low) / 2 / scale
+    if figure.unit == "ratio":  # near 0 and 1 every digit counts
+        return min(max(0, 1 - math.floor(math.log10(half))), 9)
+    most = 4 - math.floor(math.log10(figure.high / scale)) if figure.high > 0 else 0
+    return max(0, min(1 - math.floor(math.log10(half)), most, 9))
 
 
 def interval(figure: Figure) -> str:
@@ -75,7 +79,10 @@ def interval(figure: Figure) -> str:
         return "+- 0"
     scale, unit = _scale(high, figure.unit)
     decimals = _decimals(figure)
-    return f"{low / scale:,.{decimals}f} .. {high / scale:,.{decimals}f}{unit}"
+    ends = [f"{end / scale:,.{decimals}f}" for end in (low, high)]
+    if ends[0] == ends[1]:
+        return f"+- {0:.{decimals}f}{unit}"
+    return f"{ends[0]} .. {ends[1]}{unit}"
 
 
 def _scale(value: float, unit: str) -> tuple[float, str]:

@@ -70,3 +70,12 @@ def test_the_simulators_memory_is_under_wall_only():
     assert document["wall"]["simulator_bytes"] == {"client": 1 << 20, "server": 1 << 20}
     assert document["memory"] == {"kernel": memory}
     assert not [name for name in result.keys() if "simulator" in name or "engine" in name]
+
+
+def test_the_loop_may_call_its_series_by_either_name():
+    """`time_ms` or `time.time_ns`; a peak as `half_open` or `server.half_open`."""
+    outcome = made.outcome(made.load(served=1), series={"time_ms": [0, 1], "server.half_open": [1, 2]})
+    outcome.series["time_ms"] = {"": outcome.series.pop("time")["time_ns"] // made.MS}
+    outcome.peaks.update({"half_open": 9, "server.half_open": 8})
+    result = build(made.scenario("load"), [outcome])
+    assert result["half_open.peak"] == 9 and list(result.series["time_ms"]) == [0, 1]

@@ -16,6 +16,7 @@ from loadgen.report.metrics import UnknownMetric
 from loadgen.report.result import Result, ResultError, build, load
 from loadgen.scenario.model import Load, Scenario, Threshold
 from loadgen.scenario.values import Distribution
+from tcpcore import Config
 from tests.report import made
 
 SCHEMA = json.loads((resources.files("loadgen.report") / "schema.json").read_text())
@@ -121,14 +122,28 @@ def test_the_sustainable_rate_is_that_of_the_theory(monkeypatch):
     ports.sustainable_rate = lambda *given: asked.append(given) or 470.3
     monkeypatch.setitem(sys.modules, "loadgen.theory.ports", ports)
     scenario, outcomes = made.ports()
-    resolved = type("Resolved", (), {"client": "C", "server": "S", "origins": {"server.profile": "file"}})()
+    resolved = type("Resolved", (), {"client": "C", "server": "S"})()
     result = build(scenario, outcomes, resolved)
     assert asked == [(scenario, "C", "S")]
     assert result["ports.sustainable_rate"] == 470.3 and result.figure("ports.sustainable_rate").source == "F"
     assert result.verdict["sentence"].endswith("first at 56.5 s; 470/s can be sustained")
-    assert result.to_dict()["scenario"]["server"]["profile"] == {"value": "linux", "from": "file"}
-    ports.sustainable_rate = lambda *given: None
-    assert build(scenario, outcomes, resolved)["ports.sustainable_rate"] is None
+    for unknown in (None, float("inf")):
+        ports.sustainable_rate = lambda *given, rate=unknown: rate
+        assert build(scenario, outcomes, resolved)["ports.sustainable_rate"] is None
+
+
+def test_settings_say_who_set_them():
+    config = Config.linux(somaxconn=1)
+    resolved = type("Resolved", (), {"client": config, "server": config,
+                                     "origins": {"server": {"somaxconn": "file"}}})()  # fmt: skip
+    result = build(*made.ports(), resolved)
+    result.origins = {"server.profile": "flag"}
+    document = result.to_dict()
+    VALIDATOR.validate(json.loads(result.to_text_json()))
+    assert document["scenario"]["server"]["profile"] == {"value": "linux", "from": "flag"}
+    assert document["hosts"]["server"]["somaxconn"] == {"value": 1, "from": "file"}
+    assert document["hosts"]["client"]["ip_local_port_range"]["value"] == [32768, 60999]
+    assert "seed" not in document["hosts"]["server"]
 
 
 # -- outcomes

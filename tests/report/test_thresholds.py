@@ -3,8 +3,10 @@
 import pytest
 
 from loadgen.report.estimate import Figure
+from loadgen.report.result import build
 from loadgen.report.thresholds import judge
 from loadgen.scenario.model import Threshold
+from tests.report import made
 
 ONE = Figure(0.5, "ratio", "higher")
 EIGHT = Figure(0.5, "ratio", "higher", low=0.4, high=0.6, n=8)
@@ -43,3 +45,19 @@ def test_the_text_is_as_given_or_as_one_would_write_it():
     assert judge(Threshold("connect.p99", "<", 5e7, "connect.p99<50ms"), time)["text"] == "connect.p99<50ms"
     assert judge(Threshold("connect.p99", "<", 5e7), time)["text"] == "connect.p99 < 50 ms"
     assert judge(Threshold("success_ratio", ">=", 0.9656), ONE)["is"] == ">= 0.9656"
+
+
+def test_it_is_said_that_the_end_of_the_run_cut_some_off():
+    for asked, served, pending, said in (
+        (("success_ratio", ">=", 0.99), 96, 4, True),
+        (("load.load.first_try_loss", "<", 0.01), 96, 4, True),
+        (("success_ratio", ">=", 0.5), 96, 4, False),
+        (("success_ratio", ">=", 0.99), 80, 20, False), (("success_ratio", ">=", 1.1), 100, 0, False),
+        (("served", ">=", 100.0), 96, 4, False), (("success_ratio", ">=", 0.99), 90, 4, False),
+    ):  # fmt: skip
+        scenario = made.scenario("load", thresholds=[asked])
+        gave_up = 100 - served - pending
+        one = made.load(served=served, pending=pending, gave_up=gave_up)
+        result = build(scenario, [made.outcome(one)])
+        assert bool(result.warnings) == said, asked
+        assert ("4 clients were under way when the run ended" in "".join(result.warnings)) == said
