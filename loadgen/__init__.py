@@ -1,8 +1,52 @@
-"""loadgen: handshake and close workloads on two tcpcore engines, in virtual time.
+"""loadgen: TCP clients, servers and the queues between them, simulated on tcpcore engines in virtual time.
 
-    cli -> options -> workload -> runner -> link
-                          |-> metrics -> report
+    import loadgen
+    scenario = loadgen.Scenario.from_toml("web.toml")
+    result = loadgen.run(scenario.replace({"server.listen.backlog": 1023}), seed=7)
+    result["success_ratio"], result.series["time_wait"]
 
-Two kinds of time, never mixed: *wall* (how fast the engine is) and *virtual* (what the
-clients see). Every random choice depends on (seed, replicate) only.
+    scenario -> sim (one event loop) -> report
+                 |-> theory (closed forms beside the figures)
+
+Two kinds of time, never mixed: *wall* (how fast the simulation is) and *virtual* (what the clients see).
+Every random choice depends on (seed, replicate) only. Names are imported when they are first used.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from loadgen.api import Study, run, sweep
+    from loadgen.report.result import Result
+    from loadgen.scenario.errors import ScenarioError
+    from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Threshold
+
+__all__ = [
+    "Client", "Event", "Flood", "Link", "Load", "Result", "Run", "Scenario", "ScenarioError", "Server",
+    "Study", "Threshold", "run", "sweep",
+]  # fmt: skip
+
+_MODULES: Final = {
+    "loadgen.api": ("Study", "run", "sweep"),
+    "loadgen.report.result": ("Result",),
+    "loadgen.scenario.errors": ("ScenarioError",),
+    "loadgen.scenario.model": (
+        "Client", "Event", "Flood", "Link", "Load", "Run", "Scenario", "Server", "Threshold",
+    ),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    for module, names in _MODULES.items():
+        if name in names:
+            value: object = getattr(import_module(module), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'loadgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import Final
 
-_NUMBER: Final = re.compile(r"\s*([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE]([0-9]))?\s*([A-Za-z%µ/]*)\s*")
+_NUMBER: Final = re.compile(r"\s*([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?\s*([A-Za-z%µ/]*)\s*")
 
 _MULTIPLES: Final[Mapping[str, int]] = {
     "": 1,
@@ -44,6 +44,10 @@ class UnitError(ValueError):
     """Text that is no number of the kind asked for; the message says what would be."""
 
 
+class TooLarge(UnitError):
+    """A share of more than all."""
+
+
 class ZeroRate(UnitError):
     """A rate of nothing."""
 
@@ -73,6 +77,19 @@ def parse_count(text: str) -> int:
     return int(count)
 
 
+def exact_rate(text: str) -> Decimal:
+    """`50k`, `50k/s`, `0.5/s`, `30/min`, `2M/h` in events per second; 0 is legal."""
+    expected = "a rate such as 50k, 200/s or 30/min"
+    number, unit = _split(text, expected)
+    multiple, _, per = unit.partition("/")
+    per = per or "s"
+    if multiple not in _MULTIPLES or per not in _TIMES:
+        raise UnitError(f"expected {expected}, got {text!r}")
+    with localcontext() as context:
+        context.prec = _DIGITS
+        return number * _MULTIPLES[multiple] * 10**9 / _TIMES[per]
+
+
 def parse_rate(text: str) -> int:
     """`50k`, `50k/s`, `0.5/s`, `30/min`, `2M/h` in events per 1000 s (so that slow rates stay whole)."""
     expected = "a rate such as 50k, 200/s or 30/min"
@@ -87,13 +104,18 @@ def parse_rate(text: str) -> int:
     return rate
 
 
-def parse_duration(text: str) -> int:
-    """`250ms`, `1.5s`, `2h` in nanoseconds. Only 0 may come without a unit."""
+def exact_duration(text: str) -> Decimal:
+    """`250ms`, `1.5s`, `2h` in nanoseconds and their fractions. Only 0 may come without a unit."""
     expected = "a time with its unit such as 250us, 40ms, 60s or 2h"
     number, unit = _split(text, expected)
     if unit not in _TIMES and not (unit == "" and number == 0):
         raise UnitError(f"expected {expected}, got {text!r}")
-    return int(_times(number, _TIMES[unit or "ns"]))
+    return _times(number, _TIMES[unit or "ns"])
+
+
+def parse_duration(text: str) -> int:
+    """`250ms`, `1.5s`, `2h` in nanoseconds, whole ones. Only 0 may come without a unit."""
+    return int(exact_duration(text))
 
 
 def parse_share(text: str) -> float:
@@ -101,8 +123,10 @@ def parse_share(text: str) -> float:
     expected = "a share such as 1%, 0.1% or 0.01 (at most 100%)"
     number, unit = _split(text, expected)
     share = number.scaleb(-2) if unit == "%" else number
-    if unit not in ("", "%") or share > 1:
+    if unit not in ("", "%"):
         raise UnitError(f"expected {expected}, got {text!r}")
+    if share > 1:
+        raise TooLarge(f"expected {expected}, got {text!r}")
     return float(share)
 
 

@@ -1,18 +1,26 @@
 """The scenario: frozen dataclasses, one per table of the scenario file, in base units.
 
 Times are whole nanoseconds, rates connections or segments per second (float), shares 0 to 1. The
-defaults are those of the file. Nothing here parses text (see `values` and `toml`) or knows an engine (see `loadgen.sim.build`).
+defaults are those of the file. Nothing here parses text (see `values` and `toml`) or knows an engine (see
+`loadgen.sim.build`).
 What each field means to the simulation stands in docs/simulation.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from os import PathLike
 
-from loadgen.scenario.values import CONST_ZERO, Distribution
+from loadgen.scenario.values import CONST_ZERO, Distribution, as_distribution, as_rate
 
 Knobs = Mapping[str, object]
+
+
+def _tuples(knobs: Knobs) -> dict[str, object]:
+    """Knobs that are lists, as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
+
 
 SERVER_ADDRESS = "10.0.0.1"
 CLIENT_ADDRESS = "10.1.0.1"
@@ -35,7 +43,7 @@ class Accept:
     time: Distribution = CONST_ZERO  # what a worker needs for one before it takes the next; 0: at once
     workers: int = 1
     stall_ns: int = 0  # no accept for this long ...
-    stall_every_ns: int = 0  # ... at the end of every such period; 0: no stalls
+    stall_every_ns: int = 0  # ... from every multiple of this on, but 0; 0: no stalls
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,9 @@ class Server:
     accept: Accept = Accept()
     closes: Closes = Closes()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", _tuples(self.knobs))
+
 
 @dataclass(frozen=True)
 class Client:
@@ -64,6 +75,9 @@ class Client:
     hosts: int = 1  # addresses, each with ports and limits of its own
     destinations: int = 1  # server addresses
     first_addr: str = CLIENT_ADDRESS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", _tuples(self.knobs))
 
 
 @dataclass(frozen=True)
@@ -78,25 +92,54 @@ class Tries:
 
 @dataclass(frozen=True)
 class Load:
-    """A stream of client connections."""
+    """A stream of client connections. `rate` stands for a `shape` of one rate; `hold` takes a text, too."""
 
-    name: str = "load"
-    arrivals: str = "poisson"  # poisson | paced | trace:FILE
-    times_ns: tuple[int, ...] = ()  # of a trace, as read
-    shape: tuple[tuple[int, float], ...] = ((0, 0.0),)  # (ns, per second), linear between, last one holds on
-    count: int | None = None  # at most so many connections
-    concurrency: int = 0  # closed loop with so many users; 0: open loop
-    start_ns: int = 0
-    hold: Distribution = CONST_ZERO
-    close_at_ns: int | None = None  # instead of hold: all close at this moment ...
-    close_rate: float = 0.0  # ... one after the other at this rate; 0: at once
-    requests_per_connection: int = 1
-    request: int = 1  # bytes
-    response: int = 0
-    speaks: str = "client"  # client | server | nobody
-    idle_timeout_ns: int = 0  # 0: none
-    patience_ns: int = 0  # a client not served by then gives up; 0: never
-    tries: Tries = Tries()
+    name: str
+    arrivals: str  # poisson | paced | trace:FILE
+    times_ns: tuple[int, ...]  # of a trace, as read
+    shape: tuple[tuple[int, float], ...]  # (ns, per second), linear between, last one holds on
+    count: int | None  # at most so many connections
+    concurrency: int  # closed loop with so many users; 0: open loop
+    start_ns: int
+    hold: Distribution
+    close_at_ns: int | None  # instead of hold: all close at this moment ...
+    close_rate: float  # ... one after the other at this rate; 0: at once
+    requests_per_connection: int
+    request: int  # bytes
+    response: int
+    speaks: str  # client | server | nobody
+    idle_timeout_ns: int  # 0: none
+    patience_ns: int  # a client not served by then gives up; 0: never
+    tries: Tries
+
+    def __init__(
+        self,
+        name: str = "load",
+        arrivals: str = "poisson",
+        times_ns: Sequence[int] = (),
+        shape: Sequence[tuple[int, float]] = ((0, 0.0),),
+        count: int | None = None,
+        concurrency: int = 0,
+        start_ns: int = 0,
+        hold: Distribution | str | float = CONST_ZERO,
+        close_at_ns: int | None = None,
+        close_rate: float = 0.0,
+        requests_per_connection: int = 1,
+        request: int = 1,
+        response: int = 0,
+        speaks: str = "client",
+        idle_timeout_ns: int = 0,
+        patience_ns: int = 0,
+        tries: Tries = Tries(),
+        *,
+        rate: str | float | None = None,
+    ) -> None:
+        given = dict(locals())
+        given["hold"] = as_distribution(hold)
+        given["times_ns"] = tuple(times_ns)
+        given["shape"] = tuple(map(tuple, shape)) if rate is None else ((0, as_rate(rate)),)
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, given[entry.name])
 
 
 @dataclass(frozen=True)
@@ -171,14 +214,44 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Scenario:
+    """All that is simulated; equal scenarios give equal bytes."""
+
     schema: int = 1
     name: str = ""
     seed: int = 0
     server: Server = Server()
     client: Client = Client()
-    load: tuple[Load, ...] = ()
-    flood: tuple[Flood, ...] = ()
-    event: tuple[Event, ...] = ()
+    load: Sequence[Load] = ()  # kept as tuples
+    flood: Sequence[Flood] = ()
+    event: Sequence[Event] = ()
     link: Link = Link()
     run: Run = Run()
-    threshold: tuple[Threshold, ...] = ()
+    threshold: Sequence[Threshold] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("load", "flood", "event", "threshold"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @classmethod
+    def from_toml(cls, source: str | PathLike[str]) -> Scenario:
+        """From a file, or from a text (a string with a line break or "=" in it); raises ScenarioError."""
+        from loadgen.scenario.toml import from_toml
+
+        return from_toml(source)
+
+    def to_toml(self) -> str:
+        """What differs from the defaults, as a file that gives an equal scenario."""
+        from loadgen.scenario.toml import to_toml
+
+        return to_toml(self)
+
+    def replace(self, changes: Mapping[str, object]) -> Scenario:
+        """A copy with other values by dotted path: ``{"server.listen.backlog": 1023, "load.rate": "2k/s"}``.
+
+        An end of a path that is the end of no other will do (`backlog`); `client.KNOB`, `server.KNOB` and
+        `both.KNOB` are knobs, a bare knob is the server's. Values are texts with units or numbers in base
+        units. Raises ScenarioError.
+        """
+        from loadgen.scenario.paths import replace
+
+        return replace(self, changes)

@@ -1,12 +1,20 @@
 """Values of a scenario that are more than a number: distributions of times.
 
 A distribution says its law and its numbers; the draws are made by `loadgen.sim.draw`, from a connection's
-own bits.
+own bits. Texts are read by `parse_distribution` and written by `format_distribution`; the one undoes the
+other exactly. Traces are read by `traces`, single numbers by `numbers`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from loadgen.scenario.errors import Mistake, ScenarioError, hint, shown
+from loadgen.scenario.numbers import read_rate, read_time, read_time_float, write_number, write_time
+from loadgen.scenario.traces import Folder, read_trace
 
 
 @dataclass(frozen=True)
@@ -39,3 +47,110 @@ class Distribution:
 
 
 CONST_ZERO = Distribution()
+
+_MOST_SIGMA: Final = 10.0  # beyond it nothing but the tail is left of the mean
+_EXPECTED: Final = (
+    "a time such as 30ms, or const:TIME, exp:MEAN, lognormal:MEAN,SIGMA, normal:MEAN,SD, uniform:FROM,TO, "
+    "trace:FILE.csv"
+)
+
+
+def _one_time(words: Sequence[str]) -> tuple[float, float]:
+    return read_time_float(words[0]), 0.0
+
+
+def _two_times(words: Sequence[str]) -> tuple[float, float]:
+    return read_time_float(words[0]), read_time_float(words[1])
+
+
+def _time_and_number(words: Sequence[str]) -> tuple[float, float]:
+    try:
+        sigma = float(words[1])
+    except ValueError:
+        raise Mistake(f"expected SIGMA, a number such as 1.0, got {words[1].strip()!r}") from None
+    return read_time_float(words[0]), sigma
+
+
+#: Law -> its parameters in words, and how they are read.
+LAWS: Final[Mapping[str, tuple[str, Callable[[Sequence[str]], tuple[float, float]]]]] = {
+    "const": ("TIME", _one_time),
+    "exp": ("MEAN", _one_time),
+    "lognormal": ("MEAN,SIGMA", _time_and_number),
+    "normal": ("MEAN,SD", _two_times),
+    "uniform": ("FROM,TO", _two_times),
+}
+
+
+def parse_distribution(value: object, folder: Folder = "") -> Distribution:
+    """A distribution from its text, from a number (seconds), from a list of times (a trace), or as it is.
+
+    `folder` is where a trace is looked for first. Raises Mistake.
+    """
+    if isinstance(value, Distribution):
+        return checked(value)
+    if isinstance(value, (list, tuple)):
+        return checked(Distribution("trace", samples=tuple(read_time(one) for one in value)))
+    if not isinstance(value, str):
+        return checked(Distribution("const", float(read_time(value, _EXPECTED))))
+    law, colon, rest = value.strip().partition(":")
+    law = law.strip().lower()
+    if not colon:
+        return checked(Distribution("const", read_time_float(value, _EXPECTED)))
+    if law == "trace":
+        name = rest.strip()
+        return checked(Distribution("trace", samples=read_trace(name, folder), source=name))
+    if law not in LAWS:
+        near = hint(law, [*LAWS, "trace"])
+        raise Mistake(f"expected {_EXPECTED}, got {shown(value)}{near}")
+    names, read = LAWS[law]
+    words = rest.split(",")
+    if len(words) != names.count(",") + 1:
+        raise Mistake(f"expected {law}:{names}, got {shown(value)}")
+    return checked(Distribution(law, *read(words)))
+
+
+def format_distribution(value: Distribution) -> str | list[str]:
+    """As `parse_distribution` reads it; a trace without a file is a list of times."""
+    if value.law == "trace":
+        return f"trace:{value.source}" if value.source else [write_time(one) for one in value.samples]
+    first = write_time(value.a)
+    if value.law == "const":
+        return first
+    second = {"exp": "", "lognormal": f",{write_number(value.b)}"}.get(value.law, f",{write_time(value.b)}")
+    return f"{value.law}:{first}{second}"
+
+
+def checked(value: Distribution) -> Distribution:
+    """The distribution if it can be. Raises Mistake."""
+    law, a, b = value.law, value.a, value.b
+    if law == "trace":
+        if not value.samples or min(value.samples) < 0:
+            raise Mistake("expected a trace of at least one time, none of them negative")
+        return value
+    if law not in LAWS:
+        raise Mistake(f"expected {_EXPECTED}, got the law {shown(law)}{hint(law, [*LAWS, 'trace'])}")
+    if not (math.isfinite(a) and math.isfinite(b) and a >= 0 and b >= 0):
+        raise Mistake(f"expected {law}:{LAWS[law][0]} with finite numbers from 0 up, got {a!r} and {b!r}")
+    if law in ("exp", "lognormal") and a == 0:
+        raise Mistake(f"expected {law}:{LAWS[law][0]} with a mean above 0, got 0")
+    if law == "lognormal" and b > _MOST_SIGMA:
+        raise Mistake(f"expected lognormal:MEAN,SIGMA with SIGMA at most {_MOST_SIGMA:g}, got {b:g}")
+    if law == "uniform" and b < a:
+        raise Mistake(f"expected uniform:FROM,TO with FROM before TO, got {write_time(a)},{write_time(b)}")
+    return value
+
+
+def as_distribution(value: Distribution | str | float) -> Distribution:
+    """`parse_distribution` for who calls from Python: raises ScenarioError."""
+    try:
+        return value if isinstance(value, Distribution) else parse_distribution(value)
+    except Mistake as error:
+        raise ScenarioError(str(error)) from None
+
+
+def as_rate(value: str | float) -> float:
+    """`read_rate` for who calls from Python: raises ScenarioError."""
+    try:
+        return read_rate(value)
+    except Mistake as error:
+        raise ScenarioError(str(error)) from None

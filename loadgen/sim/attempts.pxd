@@ -7,6 +7,7 @@ from loadgen.sim.world cimport Attempt, Host, NO_MEMORY, NOBODY, Sim, Task
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
 cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
+cdef void collect(Sim* sim, uint32_t host) noexcept nogil
 cdef void attempt_bind(Sim* sim, uint32_t i, uint32_t host, uint64_t conn) noexcept nogil
 
 

@@ -8,8 +8,9 @@ attempt changes its stamp when it is given back, so that tasks asked for before 
 from libc.stdlib cimport realloc
 from libc.string cimport memset
 
+from tcpcore cimport Event, engine_events
 from loadgen.sim.world cimport (
-    F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED, F_SERVER_DONE, F_STRANGER, Load,
+    BATCH, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED, F_SERVER_DONE, F_STRANGER, Load,
 )
 
 
@@ -107,3 +108,23 @@ cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
     sim.free_attempts[sim.free_n] = i
     sim.free_n += 1
     sim.attempts_n -= 1
+
+
+cdef void collect(Sim* sim, uint32_t host) noexcept nogil:
+    """Fetch the events of an engine, which keeps only 2^20, for when the applications hear of them."""
+    cdef Host* h = &sim.hosts[host]
+    cdef Event* heard
+    cdef Py_ssize_t n = BATCH
+    while n == BATCH:
+        if h.heard_n + BATCH > h.heard_allocated:
+            heard = <Event*>realloc(h.heard, 2 * (h.heard_n + BATCH) * sizeof(Event))
+            if heard == NULL:
+                sim.failed = NO_MEMORY
+                return
+            h.heard = heard
+            h.heard_allocated = 2 * (h.heard_n + BATCH)
+        n = engine_events(h.engine, h.heard + h.heard_n, BATCH)
+        if n < 0:
+            sim.failed = ENGINE_FAILED
+            return
+        h.heard_n += n

@@ -9,11 +9,11 @@ from libc.string cimport memset
 
 from tcpcore cimport (
     CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, ConnectRow, engine_abort,
-    engine_close, engine_connect, engine_events, engine_send,
+    engine_close, engine_connect, engine_send,
 )
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
-    ask, attempt_bind, attempt_new, attempt_over, block_of, block_u4, client_attempt,
+    ask, attempt_bind, attempt_new, attempt_over, block_of, block_u4, client_attempt, collect,
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, law_draw, unit, word
 from loadgen.sim.histogram cimport histo_add
@@ -135,7 +135,7 @@ cdef void refused(Sim* sim, uint32_t i, uint16_t cause) noexcept nogil:
 cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     """connect() for the n attempts of sim.who, all on one host."""
     cdef Host* h = &sim.hosts[host]
-    cdef Py_ssize_t i, k, count, without = 0, taken
+    cdef Py_ssize_t i, k, first, without = 0
     cdef Load* load
     cdef Attempt* a
     if n == 0:
@@ -160,21 +160,22 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
             ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
     if without == 0:
         return
-    i = 0
-    taken = BATCH
-    while taken == BATCH and not sim.failed:          # one `refused` for each connect without a handle, in order
-        taken = engine_events(h.engine, sim.events, BATCH)
-        for k in range(taken):
-            if sim.events[k].kind != EV_REFUSED:
-                client_hears(sim, host, &sim.events[k])
-                continue
-            while i < n and sim.conns[i] != 0:
-                i += 1
-            if i == n:
+    first = k = h.heard_n
+    collect(sim, host)
+    for i in range(n):                                # one `refused` for each connect without a handle, in order
+        if sim.conns[i] == 0:
+            while k < <Py_ssize_t>h.heard_n and h.heard[k].kind != EV_REFUSED:
+                k += 1
+            if k == <Py_ssize_t>h.heard_n:
                 sim.failed = ENGINE_FAILED
                 return
-            refused(sim, sim.who[i], sim.events[k].cause)
-            i += 1
+            refused(sim, sim.who[i], h.heard[k].cause)
+            k += 1
+    for k in range(first, <Py_ssize_t>h.heard_n):     # what else there may be is heard in its turn
+        if h.heard[k].kind != EV_REFUSED:
+            h.heard[first] = h.heard[k]
+            first += 1
+    h.heard_n = first
 
 
 cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:

@@ -6,9 +6,9 @@ it, what they and the loads had planned. What a round sends without delay is ano
 
 from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
 
-from tcpcore cimport Segment, engine_advance, engine_events, engine_receive
+from tcpcore cimport Segment, engine_advance, engine_receive
 from loadgen.sim.arrivals cimport flood_next, flood_segment
-from loadgen.sim.attempts cimport ask
+from loadgen.sim.attempts cimport ask, collect
 from loadgen.sim.clients cimport client_hears, client_task, closes_flush
 from loadgen.sim.draw cimport word
 from loadgen.sim.hosts cimport host_changed, host_timer, hosts_due, hosts_next
@@ -41,6 +41,7 @@ cdef void fire(Sim* sim, uint32_t number) noexcept nogil:
             sim.failed = ENGINE_FAILED
             return
         link_send(sim, host.end, sim.out, n, sim.now, -1)
+        collect(sim, number)
 
 
 cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
@@ -59,23 +60,26 @@ cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
             return
         sim.segments += n
         link_send(sim, host.end, sim.out, m, sim.now, segs[0].flags if limit == 1 else -1)
+        if n > 1:                                     # the engine keeps 2^20 events
+            collect(sim, number)
 
 
 cdef void hear(Sim* sim, uint32_t number) noexcept nogil:
-    """What the applications of one host hear."""
+    """What the applications of one host hear (S2.5)."""
     cdef Host* host = &sim.hosts[number]
-    cdef Py_ssize_t n = BATCH, i
-    while n == BATCH and not sim.failed:
-        n = engine_events(host.engine, sim.events, BATCH)
-        if n < 0:
-            sim.failed = ENGINE_FAILED
-            return
-        for i in range(n):
+    cdef size_t i
+    collect(sim, number)
+    while host.heard_n > 0 and not sim.failed:
+        i = 0
+        while i < host.heard_n:                       # a reaction may add to them
             if host.end == SERVER:
-                server_hears(sim, number, &sim.events[i])
+                server_hears(sim, number, &host.heard[i])
             else:
-                client_hears(sim, number, &sim.events[i])
-    closes_flush(sim)
+                client_hears(sim, number, &host.heard[i])
+            i += 1
+        host.heard_n = 0
+        closes_flush(sim)
+        collect(sim, number)
 
 
 cdef void flood(Sim* sim, uint32_t number) noexcept nogil:

@@ -123,8 +123,8 @@ cdef int64_t stalled_until(const Sim* sim, uint32_t acceptor) noexcept nogil:
     cdef int64_t into, until = -1
     if sim.stall_every > 0:
         into = sim.now % sim.stall_every
-        if into >= sim.stall_every - sim.stall:
-            until = sim.now + sim.stall_every - into
+        if sim.now >= sim.stall_every and into < sim.stall:
+            until = sim.now - into + sim.stall
     if sim.acceptors[acceptor].stalled_until > sim.now and sim.acceptors[acceptor].stalled_until > until:
         until = sim.acceptors[acceptor].stalled_until
     return until

@@ -12,9 +12,9 @@ import numpy as np
 
 from tcpcore import BLOCK
 
-from tcpcore cimport ConnectRow, Event, Segment, engine_abort, engine_of
+from tcpcore cimport ConnectRow, Segment, engine_abort, engine_of
 from loadgen.sim.arrivals cimport load_next
-from loadgen.sim.attempts cimport ask, attempt_settle, client_attempt
+from loadgen.sim.attempts cimport ask, attempt_settle
 from loadgen.sim.draw cimport (
     FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
     LAW_CONST, Law, LawKind, stream,
@@ -92,7 +92,6 @@ cdef class Simulator:
         sim.port = facts["port"]
         sim.spread_key = stream(facts["seed"], facts["replicate"], FOR_SPREAD, 0)
         sim.out = <Segment*>zeros(2 * BATCH, sizeof(Segment))
-        sim.events = <Event*>zeros(BATCH, sizeof(Event))
         sim.rows = <ConnectRow*>zeros(BATCH, sizeof(ConnectRow))
         sim.conns = <uint64_t*>zeros(BATCH, sizeof(uint64_t))
         sim.who = <uint32_t*>zeros(BATCH, sizeof(uint32_t))
@@ -113,6 +112,7 @@ cdef class Simulator:
         for i in range(sim.hosts_n):
             inbox_free(&sim.hosts[i].inbox)
             free(sim.hosts[i].attempt_of)
+            free(sim.hosts[i].heard)
             free(sim.hosts[i].listener_of)
         for i in range(sim.loads_n):
             free(sim.loads[i].shape)
@@ -124,7 +124,7 @@ cdef class Simulator:
         queue_free(&sim.queue)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
                        <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors, <size_t>sim.floods,
-                       <size_t>sim.out, <size_t>sim.events, <size_t>sim.rows, <size_t>sim.conns,
+                       <size_t>sim.out, <size_t>sim.rows, <size_t>sim.conns,
                        <size_t>sim.who, <size_t>sim.closing, <size_t>sim.accept_wait.counts):
             free(<void*><size_t>memory)
 

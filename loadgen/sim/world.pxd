@@ -35,6 +35,9 @@ cdef struct Host:
     uint32_t* attempt_of      # [capacity] 1 + the attempt in each slot; pages are touched when used
     uint32_t* listener_of     # [listener id] accept loop (server)
     Inbox inbox
+    Event* heard              # events of this round that the applications have not heard of yet
+    size_t heard_n
+    size_t heard_allocated
     int64_t timer             # when the next timer may be due, INT64_MAX if none
     int64_t key               # the earlier of that and the inbox: place in the heap of hosts
     uint32_t place
@@ -219,7 +222,6 @@ cdef struct Sim:
     int64_t first_rto         # of the clients
     Py_ssize_t batch
     Segment* out              # [2 * BATCH]
-    Event* events             # [BATCH]
     ConnectRow* rows          # [BATCH], with `conns` and `who`: connects of one instant
     uint64_t* conns
     uint32_t* who

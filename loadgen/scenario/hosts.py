@@ -1,0 +1,175 @@
+"""What the hosts of a scenario are: each side's Config, who set each knob, and which limits act.
+
+Each wins over the one before it: the profile, the sysctl file, the scenario's knobs. The sizes of queues are
+asked of an engine and never computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from loadgen.scenario import knobs
+from loadgen.scenario.check import check
+from loadgen.scenario.errors import Mistake, ScenarioError
+from loadgen.scenario.model import Client, Scenario, Server
+from loadgen.scenario.traces import read_text
+from tcpcore import Config, Engine
+
+_PROFILES: Final[Mapping[str, Callable[..., Config]]] = {
+    "linux": Config.linux,
+    "freebsd": Config.freebsd,
+    "strict": Config.strict,
+}
+DEFAULT: Final = "default"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Both ends as engines take them, and what is to be said of them.
+
+    server, client : Config
+        Without capacity, seed and addresses, which are the simulation's.
+    limits : list of {name, value, set_by, shadowed}
+        Places of the queues, ports and TIME_WAIT, the knob or call that sets each, and what would act
+        otherwise: a sentence each.
+    not_modelled, warnings : list of str
+        Settings of the sysctl files that matter and are not modelled; what was concluded from them.
+    origins : side -> knob -> `default`, `profile NAME`, `sysctl FILE` or `knobs`
+    """
+
+    server: Config
+    client: Config
+    limits: list[dict[str, Any]]
+    not_modelled: list[str]
+    warnings: list[str]
+    origins: Mapping[str, Mapping[str, str]]
+
+
+def resolve(scenario: Scenario) -> Resolved:
+    """The hosts of a scenario. Raises ScenarioError, also for what `check` finds."""
+    check(scenario)
+    not_modelled: list[str] = []
+    warnings: list[str] = []
+    server, from_server = _host(scenario.server, "server", not_modelled, warnings)
+    client, from_client = _host(scenario.client, "client", not_modelled, warnings)
+    limits = [*_queues(scenario, server), *_others(server, client)]
+    _require_ports(scenario, client)
+    return Resolved(
+        server, client, limits, not_modelled, warnings, {"server": from_server, "client": from_client}
+    )
+
+
+def config(end: Server | Client, side: str) -> Config:
+    """The Config of one end. Raises ScenarioError."""
+    return _host(end, side, [], [])[0]
+
+
+def _host(
+    end: Server | Client, side: str, not_modelled: list[str], warnings: list[str]
+) -> tuple[Config, dict[str, str]]:
+    """The Config of an end, and who set each knob."""
+    found = profile(end.profile, side)
+    standard = Config.linux()
+    origins = {
+        name: DEFAULT if getattr(found, name) == getattr(standard, name) else f"profile {end.profile}"
+        for name in knobs.DECLARED
+    }
+    if end.sysctl is not None:
+        host = sysctl(end.sysctl, side)
+        named = (*host.sysctl_implied, *host.sysctl_taken)
+        found = found.replace(**{name: getattr(host, name) for name in named})
+        origins |= dict.fromkeys(named, f"sysctl {end.sysctl}")
+        not_modelled += [f"{side}: {name}" for name in host.sysctl_unmodelled]
+        warnings += [f"{side}: {end.sysctl}: {note}" for note in host.sysctl_notes]
+    origins |= dict.fromkeys(end.knobs, "knobs")
+    try:
+        return found.replace(**end.knobs), origins
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ScenarioError(f"{side}.knobs: {error}") from None
+
+
+def profile(name: str, side: str = "profile") -> Config:
+    """The profile of that name, or of a TOML file with the knobs that it sets. Raises ScenarioError."""
+    if name in _PROFILES:
+        return _PROFILES[name]()
+    try:
+        text = read_text(name)
+        return Config.from_toml(text + "\n")
+    except (Mistake, TypeError, ValueError, OverflowError) as error:
+        message = str(error) if isinstance(error, Mistake) else f"{name}: {error}"
+        raise ScenarioError(f"{side}.profile: {message}") from None
+
+
+def sysctl(name: str, side: str = "sysctl") -> Config:
+    """A host by its own `sysctl -a`. Raises ScenarioError."""
+    try:
+        return Config.from_sysctl(read_text(name))
+    except (Mistake, TypeError, ValueError, OverflowError) as error:
+        message = str(error) if isinstance(error, Mistake) else f"{name}: {error}"
+        raise ScenarioError(f"{side}.sysctl: {message}") from None
+
+
+# -- limits --------------------------------------------------------------------------------------
+
+
+def _queues(scenario: Scenario, server: Config) -> Iterator[dict[str, Any]]:
+    """The two queues of a listener, as an engine has them."""
+    listen = scenario.server.listen
+    engine = Engine(server.replace(capacity=1))
+    room = engine.room(engine.listen(listen.addr, listen.port, listen.backlog))
+    accept_by, half_open_by = str(room["accept_set_by"]), str(room["half_open_set_by"])
+    if listen.backlog is None:
+        accept_by = "somaxconn" if accept_by == "backlog" else accept_by
+        half_open_by = "somaxconn" if half_open_by == "backlog" else half_open_by
+    beside = []
+    if listen.backlog is not None and accept_by == "backlog":
+        beside.append(f"somaxconn {server.somaxconn}: listen() asks for {listen.backlog}")
+    if listen.backlog is not None and accept_by == "somaxconn":
+        beside.append(f"backlog {listen.backlog}: somaxconn caps it at {server.somaxconn}")
+    yield _limit("accept_queue", int(room["accept_max"]), accept_by, beside)
+    yield _limit(
+        "half_open", int(room["half_open_max"]), half_open_by, [*beside, *_syn_backlog(server, half_open_by)]
+    )
+
+
+def _syn_backlog(server: Config, set_by: str) -> list[str]:
+    """Why tcp_max_syn_backlog does not act, where it does not."""
+    if set_by == "tcp_max_syn_backlog":
+        return []
+    said = f"tcp_max_syn_backlog {server.tcp_max_syn_backlog}"
+    if server.synq_policy != "linux":
+        return [f"{said}: acts only with synq_policy=linux"]
+    if server.tcp_syncookies:
+        return [f"{said}: acts only with tcp_syncookies=0"]
+    return [f"{said}: {set_by} leaves fewer places"]
+
+
+def _others(server: Config, client: Config) -> Iterator[dict[str, Any]]:
+    low, high = client.ip_local_port_range
+    yield _limit("ports", high - low + 1, "ip_local_port_range", [])
+    for side, config in (("server", server), ("client", client)):
+        yield _limit(f"time_wait.{side}", config.tcp_max_tw_buckets, "tcp_max_tw_buckets", [])
+    if server.tcp_fin_timeout * 1000 != server.time_wait_ms:
+        told = f"tcp_fin_timeout {server.tcp_fin_timeout}: bounds FIN_WAIT_2 without an application"
+    else:
+        told = "tcp_fin_timeout: bounds FIN_WAIT_2 without an application"
+    yield _limit("time_wait_ms", server.time_wait_ms, "time_wait_ms", [told])
+
+
+def _limit(name: str, value: int, set_by: str, shadowed: list[str]) -> dict[str, Any]:
+    return {"name": name, "value": value, "set_by": set_by, "shadowed": shadowed}
+
+
+def _require_ports(scenario: Scenario, client: Config) -> None:
+    """Refuse more users of closed loops than there are ports."""
+    low, high = client.ip_local_port_range
+    hosts, destinations = scenario.client.hosts, scenario.client.destinations
+    ports = (high - low + 1) * hosts * destinations
+    users = sum(load.concurrency for load in scenario.load)
+    if users > ports:
+        raise ScenarioError(
+            f"load.concurrency: expected at most {ports:,} users, got {users:,}: {hosts:,} client hosts have "
+            f"{high - low + 1:,} ports each towards each of {destinations:,} destinations"
+        )

@@ -1,0 +1,249 @@
+"""The scenarios that the commands `handshake`, `close`, `churn` and `flood` stand for.
+
+Options are those of the commands (OPTIONS says which place each is) or dotted paths, in texts with units or
+numbers in base units. What an option leaves open is chosen from the others, and only then:
+
+- `clients`: so many addresses that a quarter of their ports is used, and ports are no limit;
+- handshake and close: `duration`, long enough for every connection to be decided; flat out (without `rate`)
+  the listener's limits are raised to hold all;
+- close: `tcp_max_tw_buckets` of both ends, raised to the number of connections; the moment of the close.
+
+handshake and close open everything before anything is closed: no port and no TIME_WAIT entry is used twice.
+They say what such a burst costs, and nothing of a host in steady use; that is churn.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from loadgen.scenario import hosts, knobs
+from loadgen.scenario.check import check
+from loadgen.scenario.errors import Mistake, ScenarioError, hint
+from loadgen.scenario.model import Client, Flood, Link, Load, Run, Scenario, Server
+from loadgen.scenario.numbers import LONGEST_NS, read_rate, read_time
+from loadgen.scenario.paths import changed, every_path, resolve_path, total_peak
+from loadgen.scenario.values import Distribution
+
+#: Option -> the places of the scenario that it sets.
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "connections": ("load.count",),
+    "rate": ("load.rate",),
+    "clients": ("client.hosts",),
+    "ports": ("client.knobs.ip_local_port_range",),
+    "time_wait": ("server.knobs.time_wait_ms", "client.knobs.time_wait_ms"),
+    "profile": ("server.profile", "client.profile"),
+    "sysctl": ("server.sysctl",),
+    "closes": ("server.closes",),
+    "backlog": ("server.listen.backlog",),
+    "listeners": ("server.listen.listeners",),
+    "accept_time": ("server.accept.time",),
+    "accept_workers": ("server.accept.workers",),
+    "accept_stall": ("server.accept.stall",),
+    "flood_rate": ("flood.rate",),
+    "flood_kind": ("flood.kind",),
+    "during": ("flood.during",),
+    "sources": ("flood.sources",),
+    "seed": ("seed",),
+    **{
+        name: (f"load.{name}",)
+        for name in ("arrivals", "shape", "concurrency", "hold", "requests_per_connection", "request",
+                     "response", "speaks", "idle_timeout", "patience", "tries")
+    },
+    **{
+        name: (f"link.{name}",)
+        for name in ("rtt", "jitter", "loss", "burst", "duplicate", "duplicate_after", "reorder",
+                     "reorder_after", "late")
+    },
+    **{name: (f"run.{name}",) for name in ("duration", "warmup", "seeds", "series", "drain", "batch")},
+    "destinations": ("client.destinations",),
+}  # fmt: skip
+
+SECOND: Final = 1_000_000_000
+_MS: Final = 1_000_000
+_RTT: Final = Distribution("const", float(_MS))
+_RESENDS_NS: Final = 130 * SECOND  # a SYN's seven on Linux, and a SYN-ACK's six
+_BURST: Final = Load("burst", "paced", count=10_000, request=0, speaks="nobody")
+
+#: What each is before any option.
+BASES: Final[Mapping[str, Scenario]] = {
+    "handshake": Scenario(name="handshake", load=[_BURST], link=Link(_RTT)),
+    "close": Scenario(name="close", load=[_BURST], link=Link(_RTT), run=Run(drain=True)),
+    "churn": Scenario(name="churn", load=[Load("clients", rate=1000.0)], link=Link(_RTT)),
+    "flood": Scenario(
+        name="flood",
+        load=[Load("clients", rate=200.0, patience_ns=5 * SECOND)],
+        flood=[Flood("spoofed", rate=10_000.0)],
+        link=Link(_RTT),
+    ),
+}
+
+
+def handshake(**options: object) -> Scenario:
+    """Open `connections` (10k), at `rate` or all at once, and hold them for `hold` more.
+
+    Nobody says anything, so that a lost third ACK is seen as a ghost.
+    """
+    return preset("handshake", options)
+
+
+def close(**options: object) -> Scenario:
+    """Open `connections` (10k), hold them for `hold`, close them at `rate` or all at once, and drain."""
+    return preset("close", options)
+
+
+def churn(**options: object) -> Scenario:
+    """Connections that come (`rate` 1k/s, Poisson), live for `hold` (0) and go, for `duration` (60 s)."""
+    return preset("churn", options)
+
+
+def flood(**options: object) -> Scenario:
+    """Spoofed segments (`flood_rate` 10k/s) beside clients (`rate` 200/s, patience 5 s); either may be 0."""
+    return preset("flood", options)
+
+
+PRESETS: Final[Mapping[str, Callable[..., Scenario]]] = {
+    "handshake": handshake, "close": close, "churn": churn, "flood": flood,
+}  # fmt: skip
+
+
+def preset(kind: str, options: Mapping[str, object]) -> Scenario:
+    """The scenario of a preset with these options or dotted paths. Raises ScenarioError."""
+    if kind not in BASES:
+        raise ScenarioError(f"no preset is called {kind!r}{hint(kind, BASES)}")
+    changes = _places(BASES[kind], options)
+    scenario, given = BASES[kind], set(changes)
+    if kind == "flood":
+        scenario, changes = _without_nothing(scenario, changes)
+    scenario = changed(scenario, changes)
+    if not scenario.load:
+        filled = scenario
+    elif kind in ("handshake", "close"):
+        filled = _burst(scenario, given, closes=kind == "close")
+    else:
+        filled = _enough_clients(scenario, given)
+    check(filled)
+    return filled
+
+
+def _places(scenario: Scenario, options: Mapping[str, object]) -> dict[str, object]:
+    """Whole path -> value."""
+    changes: dict[str, object] = {}
+    for name, value in options.items():
+        if value is None and name in OPTIONS:
+            continue  # not given
+        for path in OPTIONS.get(name, (name,)):
+            try:
+                full = resolve_path(scenario, path)
+                changes[full] = -(-read_time(value) // _MS) if name == "time_wait" else value
+            except Mistake as error:
+                near = hint(name, [*OPTIONS, *every_path(scenario), *knobs.DECLARED])
+                message = str(error)
+                raise ScenarioError(
+                    message if name not in OPTIONS and near in message else f"{name}: {message}"
+                ) from None
+    return changes
+
+
+def _without_nothing(scenario: Scenario, changes: dict[str, object]) -> tuple[Scenario, dict[str, object]]:
+    """Without the load or the flood whose rate is 0, and without what is set of it."""
+    for field in ("load", "flood"):
+        rate = changes.get(f"{field}.rate")
+        try:
+            nothing = rate is not None and read_rate(rate) == 0
+        except Mistake as error:
+            raise ScenarioError(f"{field}.rate: {error}") from None
+        if nothing and "load.count" not in changes:
+            scenario = dataclasses.replace(scenario, **{field: ()})  # type: ignore[arg-type]
+            changes = {path: value for path, value in changes.items() if not path.startswith(f"{field}.")}
+    return scenario, changes
+
+
+# -- what is chosen ------------------------------------------------------------------------------
+
+
+def _enough_clients(scenario: Scenario, given: set[str]) -> Scenario:
+    """So many addresses that a quarter of their ports is in use."""
+    if "client.hosts" in given:
+        return scenario
+    config = hosts.config(scenario.client, knobs.CLIENT)
+    low, high = config.ip_local_port_range
+    ports = max((high - low + 1) // 4, 1) * scenario.client.destinations
+    wanted = sum(
+        _ports_wanted(load, scenario.run.duration_ns, config.time_wait_ms * _MS) for load in scenario.load
+    )
+    found = min(max(1, -(-wanted // ports)), 1 << 20)
+    return dataclasses.replace(scenario, client=dataclasses.replace(scenario.client, hosts=found))
+
+
+def _ports_wanted(load: Load, duration_ns: int, time_wait_ns: int) -> int:
+    """Ports that a load uses at once at most."""
+    busy = min(duration_ns, load.hold.mean + time_wait_ns) if load.close_at_ns is None else duration_ns
+    peak = total_peak([load])
+    by_rate = int(peak * busy / SECOND) + 1
+    if load.concurrency:
+        by_rate = load.concurrency * 100  # short lives end in TIME_WAIT
+    if load.count is None:
+        return by_rate
+    return load.count if peak == 0 else min(load.count, by_rate)
+
+
+def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
+    """handshake and close: all limits and moments that follow from the number of connections."""
+    load = scenario.load[0]
+    peak = total_peak([load])
+    timed = "run.duration" in given
+    if timed and peak and "load.count" not in given:
+        load = dataclasses.replace(load, count=max(1, int(peak * scenario.run.duration_ns / SECOND)))
+        timed = False
+    count = load.count or 1
+    span = int(count / peak * SECOND) if peak else 0
+    settle = _decided_after(scenario, peak, given)
+    hold = load.hold.mean
+    closing = load.close_at_ns if load.close_at_ns is not None else int(span + settle + hold)
+    if closes:
+        rate = load.close_rate if "load.close_rate" in given else peak
+        load = dataclasses.replace(load, close_at_ns=closing, close_rate=rate, hold=Distribution())
+        end = closing + (int(count / rate * SECOND) if rate else 0) + settle
+    else:
+        end = closing
+        load = dataclasses.replace(load, hold=Distribution("const", float(LONGEST_NS)))  # to the end
+    run = scenario.run if timed else dataclasses.replace(scenario.run, duration_ns=max(end, _MS))
+    scenario = dataclasses.replace(scenario, load=[load, *scenario.load[1:]], run=run)
+    if not peak:
+        scenario = _raised(scenario, given, "server", somaxconn=count, tcp_max_syn_backlog=2 * count)
+    if closes:
+        scenario = _raised(scenario, given, "server", tcp_max_tw_buckets=count)
+        scenario = _raised(scenario, given, "client", tcp_max_tw_buckets=count)
+    return _enough_clients(scenario, given)
+
+
+def _decided_after(scenario: Scenario, peak: float, given: set[str]) -> int:
+    """How long after the last arrival all is decided: resends only where something may be lost."""
+    link = scenario.link
+    wide = 1 if link.rtt.law == "const" else 4
+    trip = int(4 * wide * link.rtt.mean) + 4 * (link.jitter_ns + link.reorder_after_ns) + 10 * _MS
+    server = hosts.config(scenario.server, knobs.SERVER)
+    queue = min(server.somaxconn, server.tcp_max_syn_backlog)
+    full = (
+        bool({"server.listen.backlog", "server.knobs.somaxconn"} & given) or peak * trip / SECOND > queue / 2
+    )
+    slow = not scenario.server.accept.time.is_zero or scenario.server.accept.stall_ns
+    lossy = any(link.loss.values()) or link.burst.enter > 0
+    return trip + (_RESENDS_NS if lossy or full or slow else 0)
+
+
+def _raised(scenario: Scenario, given: set[str], side: str, **least: int) -> Scenario:
+    """Knobs of an end, at least these, where neither the options nor its sysctl file set them."""
+    end: Server | Client = scenario.server if side == knobs.SERVER else scenario.client
+    config = hosts.config(end, side)
+    taken = hosts.sysctl(end.sysctl, side).sysctl_taken if end.sysctl is not None else ()
+    raised = {
+        name: min(value, 2**31 - 1)
+        for name, value in least.items()
+        if f"{side}.knobs.{name}" not in given and name not in taken and getattr(config, name) < value
+    }
+    if not raised:
+        return scenario
+    return dataclasses.replace(scenario, **{side: dataclasses.replace(end, knobs={**end.knobs, **raised})})  # type: ignore[arg-type]
