@@ -1,8 +1,8 @@
 """How long a scenario's connections stay in what they take: ESTABLISHED, TIME_WAIT, a port.
 
 Follows docs/simulation.md, S3.6 to S3.12, on a path without loss: connected after one round trip, first close
-at max(hold, when all is read), the other side closes when it sees the FIN. Segments take half of the mean round
-trip. Times in seconds.
+at max(hold, when all is read), the other side closes when it sees the FIN. Segments take half of the mean
+round trip. Times in seconds.
 """
 
 from __future__ import annotations
