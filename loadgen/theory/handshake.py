@@ -114,8 +114,7 @@ def syn_needed(losses: Losses, k: int) -> float:
     return (1 - (1 - losses.syn) * (1 - losses.syn_ack)) ** k
 
 
-# -- one event after the other: half-open entries as (its timer in ms, resends), and their chances
-------------
+# -- event by event: half-open entries as (timer in ms, resends), each with its chance ------------------------
 
 Entries = dict[tuple[int, int], float]
 

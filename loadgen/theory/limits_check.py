@@ -148,8 +148,8 @@ def of_accept_queue(
         conditions.no_flood(scenario),
         conditions.no_events(scenario),
         conditions.had_ports(outcomes),
-        conditions.long_enough(duration >= _RELAXED * relaxed, f"{_RELAXED} relaxation times of {relaxed:.3g}
-        s"), )  # fmt: skip
+        conditions.long_enough(duration >= _RELAXED * relaxed, f"{_RELAXED} times {relaxed:.3g} s"),
+    )  # fmt: skip
     inputs = {"places": places, "rate_per_s": rate, "service_s": service, "busy": form.busy}
     begin = max(10 * relaxed, (scenario.run.warmup_ns or 0) / NS)
     times, values = evidence.windows(outcomes, "server", ["accept_queue"], begin, duration)
@@ -183,8 +183,7 @@ def _lost(outcome: Outcome) -> tuple[float, float]:
 def of_handshakes(
     scenario: Scenario, outcomes: Sequence[Outcome], client: Config, server: Config
 ) -> Iterator[Question]:
-    """For each load: connected in the end, connected by the first SYN, nothing of the handshake sent
-    twice."""
+    """For each load: connected in the end, connected by the first SYN, nothing sent twice."""
     losses = handshake.losses_of(scenario.link)
     if not (losses.syn or losses.syn_ack or losses.third_ack):
         return
@@ -199,7 +198,8 @@ def of_handshakes(
     )
     inputs = {"syn_loss": losses.syn, "syn_ack_loss": losses.syn_ack, "third_ack_loss": losses.third_ack}
     for k, load in enumerate(scenario.load):
-        yield from _handshakes_of(scenario, load, [one.loads[k] for one in outcomes], client, server, shared, inputs)
+        seen = [one.loads[k] for one in outcomes]
+        yield from _handshakes_of(scenario, load, seen, client, server, shared, inputs)
 
 
 def _handshakes_of(

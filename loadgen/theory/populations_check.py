@@ -118,12 +118,10 @@ def _pair(
     long = conditions.long_enough(len(times) > 0 and times[-1] - begin >= memory, f"twice {memory:.3g} s")
     drawn = conditions.poisson(scenario)
     level = evidence.of_level(times, values, memory, variance if drawn[1] else None)
-    yield Question(f"Little's law, {name}", inputs, mean, level, (conditions.constant(scenario), *shared, long))
+    given = (conditions.constant(scenario), *shared, long)
+    yield Question(f"Little's law, {name}", inputs, mean, level, given)
     spread = evidence.of_spread_in_time(times, values, memory)
-    yield Question(
-        f"M/G/infinity variance, {name}", inputs, mean, spread,
-        (drawn, conditions.constant(scenario), *shared, long),
-    )  # fmt: skip
+    yield Question(f"M/G/infinity variance, {name}", inputs, mean, spread, (drawn, *given))
 
 
 def _memory(life: Life) -> float:

@@ -113,8 +113,8 @@ def md1k(places: int, rate: float, service: float) -> Queue:
 
     The Markov chain embedded at the ends of service, exactly: what leaves j behind, j < K. Its balance is
     written across the cut between j and j + 1, so that all terms are positive and nothing cancels:
-    pi(j + 1) P(0 arrive) = pi(0) P(more than j arrive) + sum(pi(i) P(more than j - i + 1 arrive), i = 1 ..
-    j). At any time p(j) = pi(j) / (pi(0) + rho), and the refused share is 1 - 1 / (pi(0) + rho)
+    pi(j + 1) P(0 arrive) = pi(0) P(more than j arrive) + the same for each i from 1 to j with j - i + 1.
+    At any time p(j) = pi(j) / (pi(0) + rho), and the refused share is 1 - 1 / (pi(0) + rho)
     (Cooper, Introduction to Queueing Theory, 5.9; Gross and Harris 5.1.8).
     """
     load = rate * service
