@@ -97,13 +97,13 @@ def success(
     return 1 - failed
 
 
-def first_try(losses: Losses, client_speaks: bool) -> float:
+def first_try(losses: Losses, quiet: float = 1.0) -> float:
     """P(no segment of the handshake has to be sent twice).
 
-    Where the client speaks first its data does what the third ACK would have done.
+    quiet: share of the clients that send nothing before the first SYN-ACK time-out. The data or the FIN of
+    the others does what a lost third ACK would have done; that it is lost, too, is left out.
     """
-    third = 1.0 if client_speaks else 1 - losses.third_ack
-    return (1 - losses.syn) * (1 - losses.syn_ack) * third
+    return (1 - losses.syn) * (1 - losses.syn_ack) * (1 - quiet * losses.third_ack)
 
 
 def syn_needed(losses: Losses, k: int) -> float:
@@ -114,7 +114,7 @@ def syn_needed(losses: Losses, k: int) -> float:
     return (1 - (1 - losses.syn) * (1 - losses.syn_ack)) ** k
 
 
-# -- event by event: half-open entries as (timer in ms, resends), each with its chance ------------------------
+# -- event by event: half-open entries as (timer in ms, resends), each with its chance -----------------------
 
 Entries = dict[tuple[int, int], float]
 

@@ -16,7 +16,7 @@ from loadgen.sim.outcome import LoadOutcome, Outcome
 from loadgen.theory import conditions, evidence, handshake, ports, queues, syn_queue
 from loadgen.theory.conditions import Condition
 from loadgen.theory.rows import Question
-from loadgen.theory.stays import NS, round_trip
+from loadgen.theory.stays import NS, SERVER, parts, round_trip
 from tcpcore import Config
 
 _RELAXED: Final = 100  # relaxation times that a run must last (planner.md 2)
@@ -224,9 +224,14 @@ def _handshakes_of(
         (*shared, decided),
     )  # fmt: skip
     speaks = load.speaks == "client" and load.request > 0
+    wait = server.rto_initial_ms / 1000
+    quiet = 0.0 if speaks else math.fsum(
+        part.share * (1.0 if part.closer == SERVER else part.hold.beyond(wait))
+        for part in parts(scenario) if part.load is load
+    )  # fmt: skip
     first = [(float(one.first_try), float(_ended(one))) for one in seen]
     yield Question(
-        f"first try under loss, {load.name}", inputs, handshake.first_try(losses, speaks),
+        f"first try under loss, {load.name}", inputs, handshake.first_try(losses, quiet),
         evidence.of_share(first), (*shared, decided),
     )  # fmt: skip
 

@@ -52,6 +52,12 @@ class Life:
         return least**2 / 2 + rest * (least - _first(self.law, self.at_least)) + bent
 
 
+    def beyond(self, x: float) -> float:
+        """P(stay > x), as the slope of `first` over a millionth of the mean."""
+        step = 1e-6 * max(self.mean, 1e-9)
+        return (self.first(x + step) - self.first(x)) / step
+
+
 def arrived(shape: Shape, until: float) -> float:
     """Mean number of arrivals up to a moment: the integral of the rate."""
     return math.fsum(

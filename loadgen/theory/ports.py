@@ -186,8 +186,9 @@ def search_cost_random(ports: int, taken: int) -> float:
 def search_cost_linear(ports: int, taken: int) -> float:
     """Mean number of ports that a search one by one looks at: (1 + 1 / (1 - n / P)**2) / 2.
 
-    Knuth 6.4, linear probing. Holds while ports fill up at random starts. Too high in churn, where ports come free in the order in which
-    they were taken: at 80 % taken 11.4 were measured instead of 13, at 95 % 98.5 instead of 200.
+    Knuth 6.4, linear probing. Holds while ports fill up at random starts. Too high in churn, where ports come
+    free in the order in which they were taken: at 80 % taken 11.4 were measured instead of 13, at 95 % 98.5
+    instead of 200.
     """
     return 0.5 * (1 + 1 / (1 - taken / ports) ** 2)
 
