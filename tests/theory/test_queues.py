@@ -122,7 +122,7 @@ def test_planner_q10_the_knee():
 
 # -- populations
 
-LAWS = {
+STAYS = {
     "const": (Distribution("const", 0.3e9), None),
     "exp": (Distribution("exp", 0.3e9), stats.expon(scale=0.3)),
     "lognormal": (Distribution("lognormal", 0.3e9, 1.0), stats.lognorm(1.0, scale=0.3 * math.exp(-0.5))),
@@ -138,9 +138,9 @@ def rate_at(u):
 
 @pytest.mark.parametrize("at", [0.25, 1.9, 2.2, 3.3, 7.0])
 @pytest.mark.parametrize(("least", "plus"), [(0.0, 0.0), (0.2, 0.1)])
-@pytest.mark.parametrize("law", LAWS)
-def test_a_population_is_the_integral_of_who_is_still_there(law, least, plus, at):
-    given, exact = LAWS[law]
+@pytest.mark.parametrize("name", STAYS)
+def test_a_population_is_the_integral_of_who_is_still_there(name, least, plus, at):
+    given, exact = STAYS[name]
 
     def stays(x):
         x -= plus
