@@ -1,9 +1,9 @@
 """M(t)/G/infinity: how many are present at a moment when the rate of arrivals changes.
 
 mean N(t) = integral of rate(u) P(S > t - u) du, and N(t) is Poisson distributed (Palm 1943; Eick, Massey and
-Whitt 1993), so its variance is its mean. The rate is linear between points, so the integral is exact: it needs
-only the first and second integral of P(S > x), which `Life` has in closed form for each distribution of a
-scenario. Nothing is lost and arrivals are a Poisson process; the mean alone holds for any arrivals.
+Whitt 1993), so its variance is its mean. The rate is linear between points, so the integral is exact: it
+needs only the first and second integral of P(S > x), which `Life` has in closed form for each distribution of
+a scenario. Nothing is lost and arrivals are a Poisson process; the mean alone holds for any arrivals.
 Times in seconds.
 """
 
@@ -50,6 +50,12 @@ class Life:
         rest = x - least
         bent = _second(self.law, x - self.plus) - _second(self.law, self.at_least)
         return least**2 / 2 + rest * (least - _first(self.law, self.at_least)) + bent
+
+
+    def beyond(self, x: float) -> float:
+        """P(stay > x), as the slope of `first` over a millionth of the mean."""
+        step = 1e-6 * max(self.mean, 1e-9)
+        return (self.first(x + step) - self.first(x)) / step
 
 
 def arrived(shape: Shape, until: float) -> float:

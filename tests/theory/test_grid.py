@@ -1,6 +1,6 @@
 """A part of the grid of `make theory`: every point, fewer seeds; and the proof that it can fail.
 
-Sources: see loadgen/phases/theory.py. What "inside" means for many points together: tests/theory/grid.py.
+Sources: see loadgen/theory. What "inside" means for many points together: tests/theory/grid.py.
 """
 
 import pytest
