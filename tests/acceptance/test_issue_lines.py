@@ -136,7 +136,7 @@ def test_the_order_of_the_variants():
 
 
 def test_a_large_churn_obeys_littles_law_and_drains():
-    """10 s instead of 120 s: 2 M connections are enough for the law and take a tenth of the time."""
+    """10 s instead of 120 s: 2 M connections are enough for it and take a tenth of the time."""
     result = played("churn", "--rate", "200k", "--hold", "exp:100ms", "--rtt", "20ms", "--duration", "10s",
                     "--clients", "2000", "--drain", "--check")  # fmt: skip
     assert result["replicates"][0]["left"] == {"client": 0, "server": 0}
