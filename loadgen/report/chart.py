@@ -34,6 +34,8 @@ CURVES: Final[tuple[tuple[str, str, str], ...]] = (
 )
 _MOST_CURVES: Final = 6
 _MIRROR: Final = 0.1  # of the peak
+_MAIN: Final = 6  # the first so many are shown however small they are
+_SMALL: Final = 0.02  # of the largest: others are not, below this
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ def curves(series: Series) -> list[Curve]:
         if name in series and len(series[name]) and series[name].max() > 0
     ]
     found = [curve for curve in found if not _is_mirror(curve, found)]
+    top = max((int(curve.values.max()) for curve in found), default=0)
+    main = {name for _, name, _ in CURVES[:_MAIN]}
+    found = [curve for curve in found if curve.name in main or curve.values.max() >= _SMALL * top]
     large = sorted(found, key=lambda curve: -int(curve.values.max()))[:_MOST_CURVES]
     return [curve for curve in found if curve in large]
 

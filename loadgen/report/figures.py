@@ -148,7 +148,10 @@ def summed(replicates: Sequence[Outcome], field: str) -> dict[str, dict[str, int
     """Counters or causes by side, summed over replicates."""
     found: dict[str, dict[str, int]] = {}
     for outcome in replicates:
-        for side, counts in getattr(outcome, field).items():
+        sides = dict(getattr(outcome, field))
+        if field == "counters":
+            sides["link"] = observed.link(outcome)
+        for side, counts in sides.items():
             into = found.setdefault(side, {})
             for name, n in counts.items():
                 into[name] = into.get(name, 0) + int(n)

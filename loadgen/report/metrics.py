@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Final
 
 from loadgen.report import histograms, names, observed
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import KINDS, Scenario
 from loadgen.sim.outcome import Histogram, LoadOutcome, Outcome
 
 Keys = Mapping[str, str]
@@ -118,7 +118,11 @@ def _of_side(field: str, name: str) -> Callable[[Outcome, Keys], int]:
 
 
 def _of_link(name: str) -> Callable[[Outcome, Keys], int]:
-    return lambda outcome, keys: int(outcome.counters.get("link", {}).get(name, 0))
+    return lambda outcome, keys: observed.link(outcome).get(name, 0)
+
+
+def _of_direction(name: str) -> Callable[[Outcome, Keys], int]:
+    return lambda outcome, keys: observed.link(outcome).get(f"{keys['SIDE']}.{name}", 0)
 
 
 def _state(index: int) -> Callable[[Outcome, Keys], int | None]:
@@ -205,7 +209,8 @@ def _latency(name: str, meaning: str, of: Callable[[Outcome, Keys], Histogram]) 
 
 def _ports() -> Iterator[Metric]:
     peak = observed.peak_of("ports_in_use")
-    yield Metric("ports.in_use_peak", "count", "none", "most in use at once, all client hosts", MOST, peak)
+    meaning = "most (port, destination) pairs taken at once, all hosts"
+    yield Metric("ports.in_use_peak", "count", "none", meaning, MOST, peak)
     meaning = "when the first connect() was refused; no sample: none was"
     yield Metric("ports.first_refusal", "ns", "higher", meaning, MEAN, _first_refusal)
     meaning = "ports x hosts x destinations / time for which a connection blocks its port"
@@ -231,6 +236,11 @@ def _counters() -> Iterator[Metric]:
         yield Metric(f"counters.SIDE.{name}", "count", better, meaning, MEAN, of, counts=True)
     for name, meaning in names.LINK.items():
         yield Metric(f"counters.link.{name}", "count", "none", meaning, MEAN, _of_link(name), counts=True)
+    for kind in KINDS:
+        for part, meaning in (("sent", "sent"), ("lost", "lost by the link")):
+            name = f"{kind.replace('-', '_')}.{part}"
+            said, of = f"{kind} segments of that end, {meaning}", _of_direction(name)
+            yield Metric(f"counters.link.SIDE.{name}", "count", "none", said, MEAN, of, counts=True)
     for name, meaning in names.CAUSES.items():
         of = _of_side("causes", name)
         yield Metric(f"causes.SIDE.{name}", "count", "lower", f"lost: {meaning}", MEAN, of, counts=True)

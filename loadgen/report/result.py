@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from loadgen.report import figures as making
-from loadgen.report import histograms, memory, metrics, plain, sentence, thresholds
+from loadgen.report import histograms, memory, metrics, observed, plain, sentence, thresholds
 from loadgen.report.estimate import Figure
 from loadgen.report.series import Series
 from loadgen.scenario.model import Scenario
@@ -217,7 +217,7 @@ def build(
         causes=making.summed(outcomes, "causes"),
         states=making.states(outcomes),
         histograms=making.distributions(outcomes),
-        series=Series(outcomes[0].series if outcomes else {}),
+        series=Series(observed.groups(outcomes[0]) if outcomes else {}),
         theory=[making.row(one) for one in theory],
         memory=kernel,
         replicates=making.replicates(outcomes),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str, str]  # name, value, note; in a section with sides: name, client, server
 
-_QUEUES: Final = ("half_open", "accept_queue", "established", "time_wait", "orphans", "blocks")
+_QUEUES: Final = ("half_open", "accept_queue", "established", "time_wait", "orphans")
 
 
 @dataclass
@@ -65,12 +65,13 @@ def details(result: Result) -> list[Section]:
         Section("floods", [_mean_row(result, f"flood.{name}.sent", one["sent"])
                            for name, one in sorted(result.floods.items())]),
         Section("states at the end", list(_states(result))),
-        Section("counters, as nstat has them", list(_sides(result, result.counters)),
+        Section("counters, as nstat has them", list(_sides(result, result.counters, names.COUNTERS)),
                 sides="counters.SIDE."),
-        Section("causes of what was refused or lost", list(_sides(result, result.causes)),
+        Section("causes of what was refused or lost", list(_sides(result, result.causes, names.CAUSES)),
                 sides="causes.SIDE."),
         Section("link", [_mean_row(result, f"counters.link.{name}", n)
-                         for name, n in _in_order(result.counters.get("link", {}), names.LINK) if n]),
+                         for name, n in _in_order(result.counters.get("link", {}), names.LINK)
+                         if n and name in names.LINK]),
         Section("kernel memory at the peak (T: from a table)", *_memory(result)),
         Section("theory", *_theory(result)),
         Section("assumed", notes=list(result.assumptions)),
@@ -184,10 +185,12 @@ def _states(result: Result) -> Iterator[Row]:
                 yield _mean_row(result, f"states.{side}.{state}", n)
 
 
-def _sides(result: Result, counts: dict[str, dict[str, int]]) -> Iterator[Row]:
+def _sides(
+    result: Result, counts: Mapping[str, Mapping[str, int]], known: Iterable[str]
+) -> Iterator[Row]:
     """A counter a line, the two ends side by side; those that are 0 at both are left out."""
     client, server = (counts.get(side, {}) for side in names.SIDES)
-    for name in _ordered({**client, **server}, (*names.COUNTERS, *names.CAUSES)):
+    for name in _ordered({**client, **server}, known):
         if client.get(name) or server.get(name):
             yield name, _mean(result, client.get(name, 0)), _mean(result, server.get(name, 0))
 

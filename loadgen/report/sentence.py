@@ -125,6 +125,8 @@ def _why(result: Result, worst: str) -> str:
         cause = worst.partition(".")[2]
         return f"{count} {_were(n)} refused, {names.CAUSES.get(cause, cause)}"
     queue = queue_trouble(result)
+    if worst == "pending" and queue:
+        return f"{queue}; {_unfinished(result)}"
     if worst == "gave_up":
         return queue or f"{count} gave up" + (f", {link}" if (link := link_trouble(result)) else "")
     said = {
@@ -162,7 +164,7 @@ def queue_trouble(result: Result) -> str | None:
         return f"{words.plural(n, 'half-open entry', 'half-open entries')} gave way to others"
     when = _since(result, "half_open")
     if worst == "reserve":
-        return f"the half-open queue took known peers only{when}"
+        return f"the half-open queue was full for unknown peers{when}"
     return f"the half-open queue was full{when}" + ("" if when else f" and dropped {words.plural(n, 'SYN')}")
 
 

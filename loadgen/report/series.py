@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]  # int64; `time_ms` is float64 where the points are between milliseconds
 TIME = "time_ms"
 
 
@@ -23,7 +23,9 @@ class Series(Mapping[str, Numbers]):
         self._arrays: dict[str, Numbers] = {}
         for group, inner in groups.items():
             for name, values in inner.items():
-                self._arrays[f"{group}.{name}" if name else group] = np.asarray(values, dtype=np.int64)
+                array = np.asarray(values)
+                kind = np.float64 if array.dtype.kind == "f" else np.int64
+                self._arrays[f"{group}.{name}" if name else group] = array.astype(kind)
 
     def __getitem__(self, name: str) -> Numbers:
         exact = self._named(name)

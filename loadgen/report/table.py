@@ -38,12 +38,16 @@ def as_table(result: Result, *, colour: bool = False, width: int | None = None) 
 
 
 def _head(result: Result, width: int, colour: bool) -> list[str]:
-    lines = textwrap.wrap(result.question, width)
+    lines = _wrapped(result.question, width)
     said = result.verdict["sentence"]
-    lines += [_painted(line, _BOLD, colour) for line in textwrap.wrap(said[:1].upper() + said[1:], width)]
+    lines += [_painted(line, _BOLD, colour) for line in _wrapped(said[:1].upper() + said[1:], width)]
     for warning in result.warnings:
-        lines += textwrap.wrap(f"! {warning}", width, subsequent_indent="  ")
+        lines += _wrapped(f"! {warning}", width, "  ")
     return lines
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _painted(text: str, paint: str, colour: bool) -> str:
@@ -61,7 +65,7 @@ def _block(section: Section, width: int, colour: bool) -> list[str]:
             text = as_line(row, width)
             lines += [_painted(part, _RED, colour and row[2] in _BAD) for part in text]
     for note in section.notes:
-        lines += textwrap.wrap(note, width, subsequent_indent="  ")
+        lines += _wrapped(note, width, "  ")
     return lines
 
 

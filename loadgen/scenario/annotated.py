@@ -80,19 +80,17 @@ class _Printer:
         return f"{text:<{_COLUMN}} # {self.origin(paths, same)}"
 
     def origin(self, paths: list[str], same: bool) -> str:
-        """The longest path of `origins` that is the entry's or around it."""
+        """By the entry's own path, else, where it has not its default, by that of a table around it."""
         for path in paths:
-            words = path.split(".")
-            for length in range(len(words), 1, -1):
-                found = self._origins.get(".".join(words[:length]))
-                if found is not None:
-                    return found
-            if words[-1] in ("shape", "rate") and (
-                found := self._origins.get(".".join([*words[:-1], "rate"]))
-            ):
-                return found
-            if path in self._origins:
-                return self._origins[path]
+            before, _, name = path.rpartition(".")
+            rate = [f"{before}.rate"] if name == "shape" else []
+            for known in [path, *rate]:
+                if known in self._origins:
+                    return self._origins[known]
+        for path in () if same else paths:
+            while path := path.rpartition(".")[0]:
+                if path in self._origins:
+                    return self._origins[path]
         return "default" if same else self._otherwise
 
     def host(self, side: str, given: Mapping[str, object]) -> Iterator[str]:

@@ -6,20 +6,36 @@ that know file and line. Metrics of thresholds are checked by `loadgen.report`, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from loadgen.scenario import knobs
 from loadgen.scenario.errors import Mistake, ScenarioError, hint, shown
-from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Tries
-from loadgen.scenario.numbers import HIGHEST_RATE, write_time
-from loadgen.scenario.readers import NAME, TESTS
-from loadgen.scenario.schema import at, inside, place_of
+from loadgen.scenario.model import (
+    KINDS,
+    Client,
+    Event,
+    Flood,
+    Link,
+    Load,
+    Run,
+    Scenario,
+    Server,
+    Threshold,
+    Tries,
+)
+from loadgen.scenario.numbers import HIGHEST_RATE, LONGEST_NS, count, write_time
+from loadgen.scenario.readers import TESTS, address, text
+from loadgen.scenario.readers import name as row_name
+from loadgen.scenario.schema import at, inside
+from loadgen.scenario.tables import FLOOD, LOAD
 from loadgen.scenario.values import checked
 
 MOST_ROWS: Final = 10_000_000  # of a series
 HIGHEST_FLOOD: Final = 100_000_000  # per second
+REFLECTORS: Final = "172.16.0.0"  # where the hosts of reflect:N begin
 _MULTICAST: Final = int(IPv4Address("224.0.0.0"))
 
 
@@ -33,7 +49,7 @@ def check(scenario: Scenario) -> None:
 
 def said(error: Mistake) -> str:
     """The message with its place: `load.browsers.hold: expected ...`."""
-    message, place = str(error), place_of(error)
+    message, place = str(error), error.place
     if message.startswith(("unknown key", "unknown knob")):
         place = place[:-1]
     return f"{'.'.join(map(str, place))}: {message}" if place else message
@@ -49,8 +65,11 @@ def mistakes(scenario: Scenario) -> None:
         _link(scenario.link)
     with inside("run"):
         _run(scenario.run)
-    for field, rows in (("load", scenario.load), ("flood", scenario.flood)):
-        _names(field, [row.name for row in rows])
+    _require(scenario.schema == 1, "schema", f"expected 1, got {shown(scenario.schema)}")
+    _between("seed", scenario.seed, 0, 2**64 - 1)
+    at("name", text, scenario.name)
+    _names("load", [load.name for load in scenario.load], LOAD)
+    _names("flood", [flood.name for flood in scenario.flood], FLOOD)
     for number, load in enumerate(scenario.load):
         with inside("load"), inside(number):
             _load(load, scenario)
@@ -62,9 +81,7 @@ def mistakes(scenario: Scenario) -> None:
             _event(event, scenario)
     for number, threshold in enumerate(scenario.threshold):
         with inside("threshold"), inside(number):
-            _require(bool(threshold.metric), "metric", "expected the name of a metric")
-            _require(threshold.test in TESTS, "is", f"expected {' '.join(TESTS)}, got {threshold.test!r}")
-            _require(threshold.bound == threshold.bound, "is", "expected a number, got nan")
+            _threshold(threshold)
 
 
 def _require(holds: bool, name: str, message: str) -> None:
@@ -81,16 +98,32 @@ def _share(name: str, value: float) -> None:
     _between(name, value, 0, 1)
 
 
-def _names(field: str, names: list[str]) -> None:
+def _nanoseconds(name: str, value: int | None) -> None:
+    """A time that may be left open."""
+    _between(name, value or 0, 0, LONGEST_NS)
+
+
+def _names(field: str, names: list[str], keys: Iterable[str]) -> None:
+    """Names that a path can hold: words, each once, and no key of the table."""
     for number, name in enumerate(names):
         with inside(field), inside(number):
-            _require(bool(NAME.fullmatch(name)), "name", f"expected a name, got {shown(name)}")
+            at("name", row_name, name)
             _require(name not in names[:number], "name", f"expected names that differ, got {name!r} twice")
+            _require(name not in keys, "name", f"expected a name that is no key of [[{field}]], got {name!r}")
+
+
+def _threshold(threshold: Threshold) -> None:
+    at("metric", text, threshold.metric)
+    at("text", text, threshold.text)
+    _require(bool(threshold.metric), "metric", "expected the name of a metric")
+    _require(threshold.test in TESTS, "is", f"expected one of {' '.join(TESTS)}, got {threshold.test!r}")
+    _require(0 <= threshold.bound < math.inf, "is", f"expected a number from 0 up, got {threshold.bound}")
 
 
 def _server(server: Server) -> None:
     listen, accept, closes = server.listen, server.accept, server.closes
     with inside("listen"):
+        at("addr", address, listen.addr)
         _between("port", listen.port, 1, 65535)
         _between("backlog", listen.backlog or 0, 0, 2**31 - 1)
         _between("listeners", listen.listeners, 1, 1024)
@@ -102,7 +135,8 @@ def _server(server: Server) -> None:
     with inside("closes"):
         _share("server", closes.server)
         _share("reset", closes.reset)
-        _require(closes.server + closes.reset <= 1, "server", "expected server and reset to be at most 100%")
+        both = closes.server + closes.reset
+        _require(both <= 1, "server", "expected server and reset together to be at most 100%")
     _knobs(server.knobs, "server")
 
 
@@ -111,6 +145,7 @@ def _client(client: Client, server: Server) -> None:
     _require(client.hosts >= 1, "hosts", message)
     _between("hosts", client.hosts, 1, 1 << 20)
     _between("destinations", client.destinations, 1, 1 << 16)
+    at("first_addr", address, client.first_addr)
     first, theirs = int(IPv4Address(client.first_addr)), int(IPv4Address(server.listen.addr))
     _require(first + client.hosts <= _MULTICAST, "hosts", "expected unicast addresses, below 224.0.0.0")
     _require(theirs + client.destinations <= _MULTICAST, "destinations",
@@ -135,6 +170,9 @@ def _link(link: Link) -> None:
         for kind, share in shares.items():
             with inside(name):
                 _share(kind, share)
+                both = share + (shares.get("all", 0.0) if kind != "all" else 0.0)
+                _require(both <= 1, kind, f"expected all and {kind} together to be at most 100%")
+                _require(kind in ("all", *KINDS), kind, f"expected one of all, {', '.join(KINDS)}")
     for field in ("enter", "leave", "loss"):
         with inside("burst"):
             _share(field, getattr(link.burst, field))
@@ -142,8 +180,10 @@ def _link(link: Link) -> None:
     _share("reorder", link.reorder)
     with inside("late"):
         _share("share", link.late_share)
-    for field in ("jitter", "duplicate_after", "reorder_after", "late_after"):
-        _require(getattr(link, f"{field}_ns") >= 0, field, "expected nothing negative")
+    for field in ("jitter", "duplicate_after", "reorder_after"):
+        _nanoseconds(field, getattr(link, f"{field}_ns"))
+    with inside("late"):
+        _nanoseconds("after", link.late_after_ns)
 
 
 def _run(run: Run) -> None:
@@ -160,7 +200,8 @@ def _load(load: Load, scenario: Scenario) -> None:
     at("hold", checked, load.hold)
     _arrivals(load)
     _require(load.count is None or load.count >= 1, "count", f"expected at least 1, got {load.count}")
-    _require(load.start_ns >= 0, "start", "expected nothing negative")
+    for field in ("start", "close_at", "idle_timeout", "patience"):
+        _nanoseconds(field, getattr(load, f"{field}_ns"))
     end = scenario.run.duration_ns
     _require(load.start_ns < end, "start", f"expected a time before the end of the run, {write_time(end)}")
     _require(load.concurrency >= 0, "concurrency", f"expected at least 0, got {load.concurrency}")
@@ -215,39 +256,45 @@ def _flood(flood: Flood, scenario: Scenario) -> None:
         sources(flood.sources, scenario)
 
 
-def sources(text: str, scenario: Scenario) -> tuple[IPv4Network, ...] | int:
+def sources(value: str, scenario: Scenario) -> tuple[IPv4Network, ...] | int:
     """The networks that a flood pretends to come from, none: anywhere; a number: so many hosts that answer.
 
     `0.0.0.0/0` and `random` are any unicast address that is not of the simulation's own hosts.
     """
-    if text in ("0.0.0.0/0", "random"):
+    if value in ("0.0.0.0/0", "random"):
         return ()
-    kind, colon, number = text.partition(":")
-    if colon:
-        if kind != "reflect" or not (
-            number.isascii() and number.isdigit() and 1 <= int(number[:8]) <= 1 << 20
-        ):
-            near = hint(kind, ["reflect"])
-            raise Mistake(
-                f"expected networks, or reflect:N with N from 1 to {1 << 20:,}, got {shown(text)}{near}"
-            )
-        return int(number)
-    networks = []
-    for word in text.split(","):
-        try:
-            network = IPv4Network(word.strip())
-        except ValueError:
-            raise Mistake(f"expected 0.0.0.0/0, networks, or reflect:N, got {shown(word.strip())}") from None
-        first, size = int(network.network_address), network.num_addresses
-        if first < 1 or first + size > _MULTICAST:
-            raise Mistake(f"expected unicast addresses (below 224.0.0.0), got {shown(word.strip())}")
-        for start, hosts in ((scenario.server.listen.addr, scenario.client.destinations),
-                             (scenario.client.first_addr, scenario.client.hosts)):  # fmt: skip
-            own = int(IPv4Address(start))
-            if first < own + hosts and own < first + size:
-                raise Mistake(f"{word.strip()} has addresses of the simulation's own hosts ({start})")
-        networks.append(network)
-    return tuple(networks)
+    kind, colon, number = value.partition(":")
+    if not colon:
+        return tuple(_network(word.strip(), scenario) for word in value.split(","))
+    if kind != "reflect":
+        raise Mistake(f"expected networks or reflect:N, got {shown(value)}{hint(kind, ['reflect'])}")
+    hosts = count(1, 1 << 20)(number)
+    _apart(value, int(IPv4Address(REFLECTORS)), hosts, scenario)
+    return hosts
+
+
+def _network(word: str, scenario: Scenario) -> IPv4Network:
+    try:
+        network = IPv4Network(word)
+    except ValueError as error:
+        near = ""
+        if "host bits" in str(error):
+            near = f"; did you mean '{IPv4Network(word, strict=False)}'?"
+        raise Mistake(f"expected 0.0.0.0/0, networks or reflect:N, got {shown(word)}{near}") from None
+    first, size = int(network.network_address), network.num_addresses
+    if first < 1 or first + size > _MULTICAST:
+        raise Mistake(f"expected unicast addresses (below 224.0.0.0), got {shown(word)}")
+    _apart(word, first, size, scenario)
+    return network
+
+
+def _apart(word: str, first: int, size: int, scenario: Scenario) -> None:
+    """Refuse addresses that the simulation's own hosts have."""
+    server, client = scenario.server.listen.addr, scenario.client
+    for start, hosts in ((server, client.destinations), (client.first_addr, client.hosts)):
+        own = int(IPv4Address(start))
+        if first < own + hosts and own < first + size:
+            raise Mistake(f"{word} has addresses of the simulation's own hosts ({start} and up)")
 
 
 def _event(event: Event, scenario: Scenario) -> None:
@@ -261,6 +308,7 @@ def _event(event: Event, scenario: Scenario) -> None:
     if event.do == "knob":
         with inside("do"):
             read_knob(event.knob)
+    _nanoseconds("reconnect_within", event.reconnect_within_ns)
     reconnects = event.reconnect_within_ns is None or event.do == "reset-all"
     _require(reconnects, "reconnect_within", "expected reset-all beside it")
 

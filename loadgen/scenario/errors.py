@@ -17,7 +17,9 @@ class ScenarioError(ValueError):
 
 
 class Mistake(ValueError):
-    """A value that cannot be, before its place is known."""
+    """A value that cannot be; `place` is the path to it as far as it is known."""
+
+    place: tuple[str | int, ...] = ()
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -16,6 +16,12 @@ from loadgen.scenario.values import CONST_ZERO, Distribution, as_distribution, a
 
 Knobs = Mapping[str, object]
 
+
+def _tuples(knobs: Knobs) -> dict[str, object]:
+    """Knobs that are lists, as tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
+
+
 SERVER_ADDRESS = "10.0.0.1"
 CLIENT_ADDRESS = "10.1.0.1"
 
@@ -57,6 +63,9 @@ class Server:
     accept: Accept = Accept()
     closes: Closes = Closes()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", _tuples(self.knobs))
+
 
 @dataclass(frozen=True)
 class Client:
@@ -66,6 +75,9 @@ class Client:
     hosts: int = 1  # addresses, each with ports and limits of its own
     destinations: int = 1  # server addresses
     first_addr: str = CLIENT_ADDRESS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knobs", _tuples(self.knobs))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ LONGEST_NS: Final = 365 * 86400 * 10**9  # a year, so that sums stay far from th
 MOST: Final = 2**53  # whole numbers that a float tells apart
 HIGHEST_RATE: Final = 10**9  # per second
 
+_LONGEST: Final = 40  # characters of a number that is written without an exponent
+
 _TIME: Final = "a time with its unit such as 250us, 40ms, 60s or 2h"
 _RATE: Final = "a rate such as 50k, 200/s or 30/min"
 _SHARE: Final = "a share such as 1%, 0.1% or 0.01 (at most 100%)"
@@ -32,7 +34,34 @@ def _text(read: Callable[[str], T], value: str) -> T:
     try:
         return read(value)
     except UnitError as error:
-        raise Mistake(str(error)) from None
+        raise Mistake(f"{error}{_unit_hint(value)}") from None
+
+
+#: What people write for a unit.
+_UNITS: Final = {
+    "s": ("sec", "secs", "second", "seconds", "sek"),
+    "ms": ("msec", "msecs", "millis", "millisecond", "milliseconds"),
+    "us": ("usec", "usecs", "micros", "microsecond", "microseconds"),
+    "ns": ("nsec", "nanos", "nanosecond", "nanoseconds"),
+    "min": ("mins", "minute", "minutes"),
+    "h": ("hr", "hrs", "hour", "hours"),
+    "d": ("day", "days"),
+    "%": ("percent", "pct"),
+    "M": ("m", "mio", "million"),
+    "k": ("kilo", "thousand"),
+}
+_SPELLINGS: Final = {word: unit for unit, words in _UNITS.items() for word in words}
+
+
+def _unit_hint(text: str) -> str:
+    """The right unit for one that is spelt another way."""
+    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/%")
+    unit = text.strip()[len(number) :]
+    multiple, slash, per = unit.partition("/")
+    multiple = _SPELLINGS.get(multiple.lower(), multiple)
+    per = _SPELLINGS.get(per.lower(), per)
+    right = multiple + slash + per
+    return f"; did you mean {number + right!r}?" if number and right != unit else ""
 
 
 def _finite(value: object, expected: str) -> Decimal:
@@ -54,9 +83,12 @@ def read_time(value: object, expected: str = _TIME) -> int:
     return ns
 
 
-def read_time_float(value: str) -> float:
+def read_time_float(value: str, expected: str = _TIME) -> float:
     """Nanoseconds with a fraction."""
-    ns = float(_text(exact_duration, value))
+    try:
+        ns = float(_text(exact_duration, value))
+    except Mistake as error:
+        raise Mistake(str(error).replace(_TIME, expected)) from None
     if ns > LONGEST_NS:
         raise Mistake(f"expected at most 365d, got {shown(value)}")
     return ns
@@ -124,9 +156,10 @@ def read_flag(value: object) -> bool:
 
 
 def _plain(number: Decimal) -> str:
-    """Without an exponent and without zeros that say nothing."""
+    """Without zeros that say nothing, and without an exponent unless that is much shorter."""
     text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text if len(text) <= _LONGEST else f"{number:e}"
 
 
 def write_time(ns: float) -> str:

@@ -32,6 +32,8 @@ def replace(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
 def changed(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
     """As `replace`, but what comes of it need not be a scenario that can be played."""
     for path, value in changes.items():
+        if hasattr(value, "item") and getattr(value, "shape", None) == ():
+            value = value.item()  # numpy's scalars
         try:
             scenario = _changed(scenario, resolve_path(scenario, path), value)
         except Mistake as error:
@@ -169,7 +171,7 @@ def scaled(loads: Sequence[Load], rate: float) -> tuple[Load, ...]:
     """The loads with their shapes scaled so that the peak of their sum is `rate`. Raises Mistake."""
     open_loops = [load for load in loads if not load.concurrency]
     if not open_loops:
-        raise Mistake("there is no open load in the scenario")
+        raise Mistake("there is no load with a rate in the scenario")
     peak = total_peak(open_loops)
     return tuple(load if load.concurrency else _scaled(load, rate, peak, len(open_loops)) for load in loads)
 

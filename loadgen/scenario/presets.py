@@ -135,20 +135,14 @@ def _places(scenario: Scenario, options: Mapping[str, object]) -> dict[str, obje
             continue  # not given
         for path in OPTIONS.get(name, (name,)):
             try:
-                whole = resolve_path(scenario, path)
-                if name == "time_wait":
-                    value = (
-                        -(-read_time(value) // _MS)
-                        if not isinstance(value, int) or path in changes
-                        else value
-                    )
+                full = resolve_path(scenario, path)
+                changes[full] = -(-read_time(value) // _MS) if name == "time_wait" else value
             except Mistake as error:
                 near = hint(name, [*OPTIONS, *every_path(scenario), *knobs.DECLARED])
                 message = str(error)
                 raise ScenarioError(
                     message if name not in OPTIONS and near in message else f"{name}: {message}"
                 ) from None
-            changes[whole] = value
     return changes
 
 
@@ -205,7 +199,7 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
         timed = False
     count = load.count or 1
     span = int(count / peak * SECOND) if peak else 0
-    settle = _settle(scenario, peak, given)
+    settle = _decided_after(scenario, peak, given)
     hold = load.hold.mean
     closing = load.close_at_ns if load.close_at_ns is not None else int(span + settle + hold)
     if closes:
@@ -225,7 +219,7 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
     return _enough_clients(scenario, given)
 
 
-def _settle(scenario: Scenario, peak: float, given: set[str]) -> int:
+def _decided_after(scenario: Scenario, peak: float, given: set[str]) -> int:
     """How long after the last arrival all is decided: resends only where something may be lost."""
     link = scenario.link
     wide = 1 if link.rtt.law == "const" else 4

@@ -43,21 +43,21 @@ class Key:
 
 @dataclass(frozen=True)
 class Table:
-    """A table that is a dataclass; `short` reads another form, `brief` writes it (None: the table is)."""
+    """A table that is a dataclass. `read_short` reads a shorter form, `write_short` writes it, or None."""
 
     field: str
     keys: Mapping[str, Node]
-    short: Callable[[Any], Any] | None = None
-    brief: Callable[[Any], str | None] = dataclasses.field(default=lambda value: None)
+    read_short: Callable[[Any], Any] | None = None
+    write_short: Callable[[Any], str | None] = dataclasses.field(default=lambda value: None)
 
     def updates(self, owner: Any, value: Any, folder: Folder) -> Updates:
         present = getattr(owner, self.field)
         if isinstance(value, type(present)):
             return {self.field: value}
         if not isinstance(value, Mapping):
-            if self.short is None:
+            if self.read_short is None:
                 raise Mistake(f"expected a table, got {shown(value)}")
-            return {self.field: self.short(value)}
+            return {self.field: self.read_short(value)}
         return {self.field: filled(present, self.keys, value, folder)}
 
 
@@ -88,9 +88,6 @@ class Shares:
         found: dict[str, float] = {}
         for name, share in value.items():
             found[self.kind(name)] = at(name, read_share, share)
-        for name, share in found.items():
-            if name != "all" and share + found.get("all", 0.0) > 1:
-                raise Mistake(f"expected all and {name} together to be at most 100%")
         return {self.field: found}
 
     def kind(self, name: object) -> str:
@@ -193,18 +190,10 @@ def _assignments(text: str) -> dict[str, str]:
 
 # -- where a mistake is --------------------------------------------------------------------------
 
-Place = tuple[str | int, ...]
-
-
-def place_of(error: Mistake) -> Place:
-    """The path that the mistake has collected."""
-    place: Place = getattr(error, "place", ())
-    return place
-
 
 def located(error: Mistake, name: str | int) -> Mistake:
     """The mistake, one name further out."""
-    error.place = (name, *place_of(error))  # type: ignore[attr-defined]
+    error.place = (name, *error.place)
     return error
 
 
@@ -247,9 +236,9 @@ def _plain(owner: Any, node: Node, standard: Any | None) -> Plain:
         return plain(owner, node.keys, standard)
     if isinstance(node, Table):
         inner = getattr(owner, node.field)
-        brief = node.brief(inner)
+        short = node.write_short(inner)
         least = None if standard is None else getattr(standard, node.field)
-        return plain(inner, node.keys, least) if brief is None else brief
+        return plain(inner, node.keys, least) if short is None else short
     if isinstance(node, Rows):
         fresh = None if standard is None else node.cls()
         return [plain(row, node.keys, fresh) for row in getattr(owner, node.field)] or None

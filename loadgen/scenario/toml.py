@@ -18,7 +18,7 @@ from loadgen.scenario.check import mistakes, said
 from loadgen.scenario.errors import Mistake, ScenarioError, shown
 from loadgen.scenario.lines import line_of, lines_of
 from loadgen.scenario.model import Scenario
-from loadgen.scenario.schema import Plain, filled, place_of, plain
+from loadgen.scenario.schema import Plain, filled, plain
 from loadgen.scenario.tables import SCENARIO
 from loadgen.scenario.traces import read_text
 
@@ -40,7 +40,7 @@ def from_toml(source: Source) -> Scenario:
         scenario = filled(Scenario(), SCENARIO, document, folder)
         mistakes(scenario)
     except Mistake as error:
-        line = line_of(text, place_of(error))
+        line = line_of(text, error.place)
         where = label if line is None else f"{label}:{line}"
         raise ScenarioError(f"{where}: {said(error)}") from None
     assert isinstance(scenario, Scenario)
@@ -56,7 +56,7 @@ def origins_of(source: Source) -> dict[str, str]:
 def to_toml(scenario: Scenario) -> str:
     """What differs from the defaults, as a file."""
     document = plain(scenario, SCENARIO, Scenario())
-    return "\n".join(_blocks(document)) + "\n"
+    return "\n".join(_blocks(document))
 
 
 def print_config(

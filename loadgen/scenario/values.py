@@ -95,7 +95,7 @@ def parse_distribution(value: object, folder: Folder = "") -> Distribution:
     law, colon, rest = value.strip().partition(":")
     law = law.strip().lower()
     if not colon:
-        return checked(Distribution("const", float(read_time(value, _EXPECTED))))
+        return checked(Distribution("const", read_time_float(value, _EXPECTED)))
     if law == "trace":
         name = rest.strip()
         return checked(Distribution("trace", samples=read_trace(name, folder), source=name))

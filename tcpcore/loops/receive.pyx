@@ -107,12 +107,12 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
     return act.n_rows
 
 
-cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                              Segment* rows) noexcept nogil:
-    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
+cdef inline Py_ssize_t receive_all(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                                   Segment* rows, uint8_t* marks) noexcept nogil:
+    """receive_batch and receive_marked, whose `marks` the compiler knows to be NULL or not."""
     cdef Py_ssize_t done = 0, part, i, written = 0
+    cdef uint32_t more
     cdef bint few
-    events_begin_call(&eng.events)
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
@@ -127,9 +127,25 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
         for i in range(part):
             if not few:
                 look_ahead(eng, segs + done, i, part)
-            written += arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
+            more = arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
+            written += more
+            if marks != NULL:
+                marks[done + i] = <uint8_t>more
         done += part
     eng.batch = NULL
     count_n(&eng.counters, Mib.InSegs, n)
     count_n(&eng.counters, Mib.OutSegs, written)
     return written
+
+
+cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                              Segment* rows) noexcept nogil:
+    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
+    events_begin_call(&eng.events)
+    return receive_all(eng, segs, n, now, rows, NULL)
+
+
+cdef Py_ssize_t receive_marked(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                               Segment* rows, uint8_t* marks) noexcept nogil:
+    """A part of a batch, and in `marks` the answers to each: receive_batch that does not begin a call."""
+    return receive_all(eng, segs, n, now, rows, marks)

@@ -20,6 +20,10 @@ from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
 
 MS = 1_000_000
 S = 1_000_000_000
+#: Names of peaks as the loop has them.
+PEAKS = {"half_open": "server.half_open", "accept_queue": "server.accept_queue",
+         "ports_in_use": "client.blocks_used", "time_wait.client": "client.time_wait",
+         "time_wait.server": "server.time_wait"}  # fmt: skip
 ENDS = ("served", "ghost", "gave_up", "reset", "pending", "not_started")
 
 
@@ -63,16 +67,20 @@ def outcome(*loads, replicate=0, floods=(), counters=(), causes=(), states=(), p
     for name, n in dict(states).items():
         side, _, key = name.partition(".")
         populations[side][STATES.index(key)] = n
-    grouped = {}
-    for name, values in dict(series).items():
+    grouped, series = {}, dict(series)
+    if "time_ms" in series:
+        grouped["time"] = {"time_ns": np.asarray(series.pop("time_ms"), np.int64) * MS}
+    for name, values in series.items():
         group, _, key = name.partition(".")
         grouped.setdefault(group, {})[key] = np.asarray(values, np.int64)
-    network = {"from_client": 0, "from_server": 0, "lost": 0, "duplicated": 0, "reordered": 0} | dict(link)
+    network = {"sent_by_client": 0, "sent_by_server": 0, "backscatter": 0} | dict(link)
     return Outcome(
         seed=7, replicate=replicate, virtual_ns=virtual_ns, partial=partial, loads=list(loads),
         floods=[FloodOutcome(name, sent) for name, sent in dict(floods).items()],
         counters={**sides, "link": network}, causes=why, states=populations,
-        gauges={"client": {}, "server": {}}, peaks=dict(peaks), accept_wait=histogram(accept_wait),
+        gauges={"client": {}, "server": {}},
+        peaks={PEAKS.get(name, name): n for name, n in dict(peaks).items()},
+        accept_wait=histogram(accept_wait),
         series=grouped, left=rest.pop("left", {"client": 0, "server": 0}),
         engine_bytes={"client": 1 << 20, "server": 1 << 20}, wall_s=0.25, segments=1000, **rest)  # fmt: skip
 
@@ -130,7 +138,7 @@ def flooded():
         causes={"server.SynQueueFull": 58_000, "client.ConnectTimedOut": 900,
                 "server.SynQueueExpired": 3_200},
         states={"client.SYN_SENT": 79, "server.SYN_RECEIVED": 768}, peaks={"half_open": 769},
-        link={"from_client": 66_000, "from_server": 12_000, "backscatter": 11_900},
+        link={"sent_by_client": 66_000, "sent_by_server": 12_000, "backscatter": 11_900},
         series={"time_ms": times(61, 1000), "server.half_open": full,
                 "client.SYN_SENT": np.minimum(np.arange(61) * 4, 80)},
         left={"client": 79, "server": 768})  # fmt: skip

@@ -50,7 +50,7 @@ def outcomes(draw, names, replicate):
         *(draw(loads(name)) for name in names), replicate=replicate, floods={"f": draw(COUNTS)},
         counters=draw(sides(COUNTERS)), causes=draw(sides(CAUSES)), states=draw(sides(STATES)),
         peaks=draw(st.dictionaries(st.sampled_from(POPULATIONS), COUNTS, max_size=4)), series=series,
-        link=draw(st.dictionaries(st.sampled_from(["lost", "lost.syn", "new"]), COUNTS)),
+        link=draw(st.dictionaries(st.sampled_from(["lost_of_client", "client.syn.lost", "new"]), COUNTS)),
         accept_wait=draw(TIMES), virtual_ns=draw(COUNTS), partial=draw(st.booleans()),
     )  # fmt: skip
 
@@ -66,7 +66,7 @@ def runs(draw):
     return scenario, [draw(outcomes(names, replicate)) for replicate in range(seeds)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(runs())
 def test_any_outcomes_make_a_result(given):
     result = build(*given)

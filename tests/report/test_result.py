@@ -173,7 +173,7 @@ def test_the_schema_is_one():
 @pytest.mark.parametrize(("path", "value"), [
     (("metrics", "served", "value"), "many"), (("outcomes", "served"), -1),
     (("thresholds", 0, "state"), "fine"),
-    (("schema",), 2), (("series", "time_ms"), [0.5]), (("metrics", "success_ratio", "numerator"), None),
+    (("schema",), 2), (("series", "server"), [1]), (("metrics", "success_ratio", "numerator"), None),
 ])  # fmt: skip
 def test_the_schema_refuses(path, value):
     document = json.loads(build(*made.flooded()).to_text_json())
