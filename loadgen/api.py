@@ -63,7 +63,7 @@ def result_of(
     if check:
         from loadgen.theory import checks
 
-        theory = checks.rows(scenario, outcomes)
+        theory = checks.rows(scenario, outcomes, hosts.client, hosts.server)
     result = build(
         scenario,
         outcomes,
