@@ -21,6 +21,7 @@ from loadgen.theory.intervals import Interval, of_counts, of_spread, of_variance
 from loadgen.theory.stays import NS
 
 Numbers = npt.NDArray[np.float64]
+Variance = Callable[[Sequence[float]], float]  # of the average over some times in one run
 
 SEEDS: Final = 4  # from so many on intervals are over seeds
 BATCHES: Final = 10
@@ -93,7 +94,7 @@ def windows(
 
 
 def of_level(
-    times: Numbers, values: Sequence[Numbers], memory: float, variance: Callable[[Sequence[float]], float] | None
+    times: Numbers, values: Sequence[Numbers], memory: float, variance: Variance | None
 ) -> Evidence:
     """The time average of something in its steady state.
 

@@ -1,8 +1,8 @@
 """Handshakes under loss: how likely one completes with the kernel's resends, and when.
 
 The schedules are those of docs/semantics.md: R5.14 to R5.20 for the SYN, R3.13 to R3.19 for the SYN-ACK, R4.4
-to R4.6 for a SYN that meets its half-open entry. Losses are independent, the queues have room, a round trip is
-shorter than the first time-out. The chances are computed event by event, so they are exact under these
+to R4.6 for a SYN that meets its half-open entry. Losses are independent, the queues have room, a round trip
+is shorter than the first time-out. The chances are computed event by event, so they are exact under these
 assumptions; nothing is simulated. Times in the schedules are ms, results seconds.
 """
 
@@ -114,7 +114,7 @@ def syn_needed(losses: Losses, k: int) -> float:
     return (1 - (1 - losses.syn) * (1 - losses.syn_ack)) ** k
 
 
-# -- one event after the other: half-open entries as (its timer in ms, resends), and their chances ------------
+# -- event by event: half-open entries as (timer in ms, resends), each with its chance ------------------------
 
 Entries = dict[tuple[int, int], float]
 

@@ -1,7 +1,7 @@
 """Confidence intervals that set a simulation beside a closed form.
 
-Over seeds (independent runs), of counts of independent trials, of variances, of means of known variance. No random
-numbers; the distributions behind them are in `special`.
+Over seeds (independent runs), of counts of independent trials, of variances, of means of known variance. No
+random numbers; the distributions behind them are in `special`.
 """
 
 from __future__ import annotations

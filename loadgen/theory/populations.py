@@ -1,9 +1,9 @@
 """M(t)/G/infinity: how many are present at a moment when the rate of arrivals changes.
 
 mean N(t) = integral of rate(u) P(S > t - u) du, and N(t) is Poisson distributed (Palm 1943; Eick, Massey and
-Whitt 1993), so its variance is its mean. The rate is linear between points, so the integral is exact: it needs
-only the first and second integral of P(S > x), which `Life` has in closed form for each distribution of a
-scenario. Nothing is lost and arrivals are a Poisson process; the mean alone holds for any arrivals.
+Whitt 1993), so its variance is its mean. The rate is linear between points, so the integral is exact: it
+needs only the first and second integral of P(S > x), which `Life` has in closed form for each distribution of
+a scenario. Nothing is lost and arrivals are a Poisson process; the mean alone holds for any arrivals.
 Times in seconds.
 """
 

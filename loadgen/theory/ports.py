@@ -1,9 +1,10 @@
 """How long a connection blocks its port, and what follows: sustainable rate, first refusal, share refused.
 
 A port is counted per client address and destination (S1.5), so `hosts` times `destinations` tuples share the
-load evenly. Source of the forms: Little's law and Erlang B with the ports as places (`queues.erlang_b`), which
-assumes Poisson arrivals of which those refused do not come again, and asks for the mean time only. Nothing is
-lost on the path, and accept is at once. Times in seconds, rates per second, over all hosts and destinations.
+load evenly. Source of the forms: Little's law and Erlang B with the ports as places (`queues.erlang_b`),
+which assumes Poisson arrivals of which those refused do not come again, and asks for the mean time only.
+Nothing is lost on the path, and accept is at once. Times in seconds, rates per second, over all hosts and
+destinations.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def blocking_time(scenario: Scenario, client: Config, server: Config) -> float |
     """Mean time for which a connection keeps its port from the next one; None without a load.
 
     The client closes: handshake, hold, close (a round trip each) and TIME_WAIT, or `tcp_tw_reuse_delay` of it
-    where `reuses`. The server closes: handshake, hold, then the FIN's half and the last ACK's whole round trip.
-    A reset frees the port at once. Loads count by their rates.
+    where `reuses`. The server closes: handshake, hold, then the FIN's half and the last ACK's whole round
+    trip. A reset frees the port at once. Loads count by their rates.
     """
     weighed = _weighed(scenario)
     if not weighed:
@@ -76,8 +77,9 @@ def reuses(scenario: Scenario, client: Config, server: Config) -> bool:
 def sustainable_rate(scenario: Scenario, client: Config, server: Config) -> float | None:
     """Connections per second for which the ports last: ports x hosts x destinations / blocking time.
 
-    More last where a client's tcp_max_tw_buckets M is below its ports: who is over the cap leaves TIME_WAIT at
-    once, so M ports wait and the others turn over. Infinite if nothing takes any time; None without a load.
+    More last where a client's tcp_max_tw_buckets M is below its ports: who is over the cap leaves TIME_WAIT
+    at once, so M ports wait and the others turn over. Infinite if nothing takes any time; None without a
+    load.
     """
     stay = blocking_time(scenario, client, server)
     if stay is None:
@@ -147,8 +149,8 @@ def hosts_for(ports: int, rate: float, stay: float, loss: float) -> int:
 def time_wait_overflow(scenario: Scenario, client: Config, server: Config) -> dict[str, float]:
     """Share of the closes on each side that keep no TIME_WAIT entry: Erlang B with tcp_max_tw_buckets places.
 
-    By side; a side that enters no TIME_WAIT, or has no cap that could act, is left out. The cap is that of each
-    client host, and shared evenly by the server's listeners (S1.3).
+    By side; a side that enters no TIME_WAIT, or has no cap that could act, is left out. The cap is that of
+    each client host, and shared evenly by the server's listeners (S1.3).
     """
     found = {}
     for side in (CLIENT, SERVER):
@@ -182,9 +184,9 @@ def search_cost_random(ports: int, taken: int) -> float:
 
 
 def search_cost_linear(ports: int, taken: int) -> float:
-    """The same for a search that goes on one by one, (1 + 1 / (1 - n / P)**2) / 2 (Knuth 6.4, linear probing).
+    """Mean number of ports that a search one by one looks at: (1 + 1 / (1 - n / P)**2) / 2.
 
-    Holds while ports fill up at random starts. Too high in churn, where ports come free in the order in which
+    Knuth 6.4, linear probing. Holds while ports fill up at random starts. Too high in churn, where ports come free in the order in which
     they were taken: at 80 % taken 11.4 were measured instead of 13, at 95 % 98.5 instead of 200.
     """
     return 0.5 * (1 + 1 / (1 - taken / ports) ** 2)

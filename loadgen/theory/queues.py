@@ -113,7 +113,7 @@ def md1k(places: int, rate: float, service: float) -> Queue:
 
     The Markov chain embedded at the ends of service, exactly: what leaves j behind, j < K. Its balance is
     written across the cut between j and j + 1, so that all terms are positive and nothing cancels:
-    pi(j + 1) P(0 arrive) = pi(0) P(more than j arrive) + sum(pi(i) P(more than j - i + 1 arrive), i = 1 .. j).
+    pi(j + 1) P(0 arrive) = pi(0) P(more than j arrive) + the same for each i from 1 to j with j - i + 1.
     At any time p(j) = pi(j) / (pi(0) + rho), and the refused share is 1 - 1 / (pi(0) + rho)
     (Cooper, Introduction to Queueing Theory, 5.9; Gross and Harris 5.1.8).
     """
@@ -157,8 +157,8 @@ def _queue(weights: list[float], workers: int) -> Queue:
 def relaxation_time(places: int, service: float, rate: float | None = None) -> float:
     """Seconds in which M/M/1/K forgets how it began, by a factor e: the inverse of its spectral gap.
 
-    1 / (lambda + mu - 2 sqrt(lambda mu) cos(pi / (K + 1))) (Morse 1955). Without `rate`: near load 1, where it
-    is K**2 s / pi**2. A run of less than about 100 of them is too short to tell (planner.md 2).
+    1 / (lambda + mu - 2 sqrt(lambda mu) cos(pi / (K + 1))) (Morse 1955). Without `rate`: near load 1, where
+    it is K**2 s / pi**2. A run of less than about 100 of them is too short to tell (planner.md 2).
     """
     if rate is None:
         return places**2 * service / math.pi**2

@@ -1,9 +1,9 @@
 """What a short TIME_WAIT risks, in numbers (planner.md Q6).
 
-TIME_WAIT keeps a late segment of an old connection from a new one on the same addresses and ports, and answers
-a FIN that comes again because our last ACK was lost (RFC 9293 3.6.1, RFC 1337). How many segments come too
-late, how many of those a new incarnation could take, and how often nobody answers the FIN: each figure is an
-upper bound and says so. Times in seconds, rates per second.
+TIME_WAIT keeps a late segment of an old connection from a new one on the same addresses and ports, and
+answers a FIN that comes again because our last ACK was lost (RFC 9293 3.6.1, RFC 1337). How many segments
+come too late, how many of those a new incarnation could take, and how often nobody answers the FIN: each
+figure is an upper bound and says so. Times in seconds, rates per second.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Risk:
     late_per_day: data segments that arrive when TIME_WAIT is over. accepted_per_day: of those, what a new
     incarnation could take as its own. clock_bytes: data that a connection may carry before a clocked ISN no
     longer keeps its old segments out; None for random ones. fin_resends: FINs that a peer sends again within
-    TIME_WAIT. unanswered_per_close: chance that a peer in LAST_ACK gets no answer to any of them, and is reset.
+    TIME_WAIT. unanswered_per_close: chance that a peer in LAST_ACK gets no answer to any of them, and is
+    reset.
     """
 
     late_per_day: float

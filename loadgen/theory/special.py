@@ -1,4 +1,4 @@
-"""The special functions behind closed forms and intervals: incomplete gamma and beta, and what follows from them.
+"""The special functions behind closed forms and intervals: incomplete gamma and beta, and their inverses.
 
 Nothing but `math`. Series and continued fractions of NIST's Digital Library of Mathematical Functions (DLMF),
 evaluated by Lentz's method; the tests compare each with scipy.

@@ -1,8 +1,8 @@
 """How long a scenario's connections stay in what they take: ESTABLISHED, TIME_WAIT, a port.
 
 Follows docs/simulation.md, S3.6 to S3.12, on a path without loss: connected after one round trip, first close
-at max(hold, when all is read), the other side closes when it sees the FIN. Segments take half of the mean round
-trip. Times in seconds.
+at max(hold, when all is read), the other side closes when it sees the FIN. Segments take half of the mean
+round trip. Times in seconds.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _hold(scenario: Scenario, load: Load, closer: str) -> Life:
         exchanges = float(load.requests_per_connection)
     elif load.speaks == "server" and load.response:
         exchanges = float(load.requests_per_connection)
-    if closer == SERVER:  # it has the connection, and the last request, half a round trip later than the client
+    if closer == SERVER:  # it has the connection half a round trip later, the last request so much earlier
         exchanges = max(0.5, exchanges - 0.5 if load.speaks == "client" else exchanges)
     return Life(law, at_least=exchanges * rtt)
 
