@@ -139,7 +139,7 @@ def test_every_line_says_where_it_comes_from(folder, monkeypatch):
     ("args", "words"),
     [
         (["--hold", "soon"], "--hold"),
-        (["--rtt", "40"], "unit"),
+        (["--rtt", "40"], "30ms"),
         (["--rate", "many"], "rate"),
         (["--tries", "often"], "COUNT"),
         (["--accept-stall", "250ms"], "LENGTH/PERIOD"),
