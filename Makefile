@@ -209,6 +209,8 @@ demo: build  ## run the workloads on examples/*.toml
 	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml
 	$(VENV)/bin/loadgen close --config examples/close.toml
 	$(VENV)/bin/loadgen flood --config examples/flood.toml
+	$(VENV)/bin/loadgen churn --rate 500 --clients 1 --hold 30ms --rtt 1ms --duration 2m --check
+	$(VENV)/bin/loadgen run examples/edge-web.toml
 
 # Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
 # unpacked sdist that time is the one of its files.

@@ -117,6 +117,8 @@ def _flat(document: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             for number, item in enumerate(inner):
                 key = item.get("name", {}).get("value") or number
                 yield from _flat(item, f"{prefix}{name}.{key}.")
+        elif set(inner) == {"value", "from"} and isinstance(inner["value"], dict):
+            yield from ((f"{prefix}{name}.{key}", value) for key, value in inner["value"].items())
         elif set(inner) == {"value", "from"}:
             yield prefix + name, inner["value"]
         else:

@@ -9,6 +9,7 @@ import pytest
 import loadgen
 from loadgen.cli import COMMANDS
 from loadgen.cli.flags import FLAGS
+from loadgen.scenario.values import Distribution
 from tests.loadgen.hostile import command_of, invoke, options
 from tests.loadgen.processes import environment
 
@@ -61,7 +62,7 @@ def test_each_option_sets_its_place():
     )  # fmt: skip
     (load,) = scenario.load
     assert [rate for _, rate in load.shape] == [3000.0]
-    assert (load.hold.law, load.hold.a) == ("exp", 1e8)
+    assert load.hold == Distribution("exp", 1e8)
     assert (load.request, load.response, load.speaks, load.requests_per_connection) == (
         600,
         30_000,
@@ -138,7 +139,7 @@ def test_every_line_says_where_it_comes_from(folder, monkeypatch):
     ("args", "words"),
     [
         (["--hold", "soon"], "--hold"),
-        (["--rtt", "40"], "unit"),
+        (["--rtt", "40"], "30ms"),
         (["--rate", "many"], "rate"),
         (["--tries", "often"], "COUNT"),
         (["--accept-stall", "250ms"], "LENGTH/PERIOD"),

@@ -180,7 +180,7 @@ def test_too_little_memory_is_one_line(folder, monkeypatch):
 def test_too_little_memory_for_a_process(folder):
     """With the address space cut to what the imports need and a little more."""
     script = (
-        "import loadgen.cli, resource, sys; from loadgen.entry import run;"
+        "import loadgen.cli.handshake, resource, sys; from loadgen.entry import run;"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096;"
         "resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20),) * 2);"
         "sys.exit(run(['handshake', '-n', '5M']))"
