@@ -5,6 +5,7 @@ from tcpcore cimport Segment
 from loadgen.sim.world cimport Flood, Load, Point
 
 cdef void load_next(Load* load) noexcept nogil
-cdef int64_t flood_next(const Flood* flood, int64_t now) noexcept nogil
+cdef void flood_start(Flood* flood) noexcept nogil
+cdef int64_t flood_next(const Flood* flood) noexcept nogil
 cdef void flood_segment(Flood* flood, unsigned int dst, unsigned short dport, Segment* seg) noexcept nogil
 cdef double time_of_area(const Point* shape, int points, double area) noexcept nogil

@@ -14,19 +14,20 @@ from loadgen.sim.draw cimport DRAWS_OF_SPOOFED, below, log_of, unit_above_zero, 
 
 
 cdef double time_of_area(const Point* shape, int points, double area) noexcept nogil:
-    """When the integral of the rate reaches `area`, in ns; -1: never."""
+    """The last moment at which the integral of the rate is not above `area` (S3.2), in ns; -1: never."""
     cdef int i = 0
     cdef double rest, slope, rate
     while i + 1 < points and shape[i + 1].area <= area:
         i += 1
     rest = area - shape[i].area
     rate = shape[i].rate
+    if i + 1 == points:
+        return shape[i].at + rest / rate if rate > 0.0 else -1.0
     if rest <= 0.0:
         return shape[i].at
-    if i + 1 < points and shape[i + 1].at > shape[i].at:
-        slope = (shape[i + 1].rate - rate) / (shape[i + 1].at - shape[i].at)
-        return shape[i].at + 2.0 * rest / (rate + sqrt(rate * rate + 2.0 * slope * rest))
-    return shape[i].at + rest / rate if rate > 0.0 else -1.0
+    slope = (shape[i + 1].rate - rate) / (shape[i + 1].at - shape[i].at)
+    # below 0 by rounding at the end of a fall to no rate
+    return shape[i].at + 2.0 * rest / (rate + sqrt(max(0.0, rate * rate + 2.0 * slope * rest)))
 
 
 cdef void load_next(Load* load) noexcept nogil:
@@ -52,13 +53,20 @@ cdef void load_next(Load* load) noexcept nogil:
         load.due = INT64_MAX
 
 
-cdef int64_t flood_next(const Flood* flood, int64_t now) noexcept nogil:
+cdef void flood_start(Flood* flood) noexcept nogil:
+    """Where the first spoofed segment is: at the start, or a draw after it (S8.1)."""
+    if flood.poisson:
+        flood.area = -log_of(unit_above_zero(word(flood.key, 0)))
+
+
+cdef int64_t flood_next(const Flood* flood) noexcept nogil:
     """When the next spoofed segment comes, INT64_MAX if none does."""
-    cdef double at = flood.area * flood.gap
-    if at >= 4e18:
+    cdef double after = flood.area * flood.gap
+    cdef int64_t at
+    if after >= 4e18:
         return INT64_MAX
-    now = flood.start + <int64_t>(at + 0.5)
-    return now if now < flood.stop else INT64_MAX
+    at = flood.start + <int64_t>(after + 0.5)
+    return at if at < flood.stop else INT64_MAX
 
 
 cdef void flood_segment(Flood* flood, unsigned int dst, unsigned short dport, Segment* seg) noexcept nogil:

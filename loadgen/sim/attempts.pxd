@@ -1,6 +1,7 @@
 # The attempts of a run: taken, found by the handle of either end, counted and given back.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from tcpcore cimport CLOSED
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport Attempt, Host, NO_MEMORY, NOBODY, Sim, Task
 
@@ -42,6 +43,11 @@ cdef inline uint32_t block_u4(const uint8_t* block, uint32_t offset) noexcept no
 
 cdef inline uint16_t block_u2(const uint8_t* block, uint32_t offset) noexcept nogil:
     return (<const uint16_t*>(block + offset))[0]
+
+
+cdef inline bint block_lives(const uint8_t* block, const Sim* sim, uint64_t conn) noexcept nogil:
+    """The block is that of this connection, which has not ended (S4.6)."""
+    return block[sim.at_state] != CLOSED and block_u4(block, sim.at_generation) == conn >> 32
 
 
 cdef inline void ask(Sim* sim, int64_t at, Task what, uint32_t who, uint32_t stamp, uint32_t extra,

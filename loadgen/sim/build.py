@@ -222,6 +222,7 @@ def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:
     closes = scenario.server.closes
     flat = is_flat_out(load)
     idle = load.speaks == "nobody"
+    once = load.speaks == "server" and not load.request  # S3.8
     return {
         "poisson": load.arrivals == "poisson",
         "shape": [] if flat else areas(load.shape),
@@ -233,7 +234,7 @@ def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:
         "hold": load.hold,
         "close_at": load.close_at_ns if load.close_at_ns is not None else -1,
         "close_gap": 1e9 / load.close_rate if load.close_rate else 0.0,
-        "requests": load.requests_per_connection,
+        "requests": 1 if once else load.requests_per_connection,
         "request": 0 if idle else load.request,
         "response": 0 if idle else load.response,
         "speaks": load.speaks,

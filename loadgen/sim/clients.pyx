@@ -13,7 +13,7 @@ from tcpcore cimport (
 )
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
-    ask, attempt_bind, attempt_new, attempt_over, block_of, block_u4, client_attempt, collect,
+    ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, law_draw, unit, word
 from loadgen.sim.histogram cimport histo_add
@@ -157,6 +157,8 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
         else:
             without += 1
+        if load.patience > 0 and a.tries == 1:
+            ask(sim, sim.now + load.patience, T_PATIENCE, sim.who[i], a.stamp, 0, -1)
         if load.tries > 0:
             ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
     if without == 0:
@@ -218,8 +220,6 @@ cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
             a.flags |= F_CLIENT_RESETS
     load.begun += 1
     load.attempted += 1
-    if load.patience > 0:
-        ask(sim, sim.now + load.patience, T_PATIENCE, i, a.stamp, 0, -1)
     return i
 
 
@@ -315,6 +315,7 @@ cdef void may_close(Sim* sim, uint32_t i) noexcept nogil:
     if not a.flags & F_DUE or a.flags & F_CLIENT_DONE:
         return
     if a.flags & F_SERVER_CLOSES:
+        closes_flush(sim)                             # what it sends comes after them
         server_may_close(sim, i)
     elif complete(&sim.loads[a.load], a):
         client_closes(sim, i)
@@ -326,7 +327,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     cdef Load* load = &sim.loads[a.load]
     cdef const uint8_t* block = block_of(&sim.hosts[a.client_host], a.client)
     cdef uint32_t nbytes = block_u4(block, sim.at_rcv_nxt) - a.client_start, responses
-    if load.response == 0 or a.flags & F_CLIENT_DONE:
+    if load.response == 0 or a.flags & F_CLIENT_DONE or not block_lives(block, sim, a.client):
         return
     if block[sim.at_state] >= CLOSE_WAIT:             # and so every state in which a FIN has been taken
         nbytes -= 1

@@ -61,7 +61,7 @@ cdef void reflect(Sim* sim, const Segment* seg, int64_t now) noexcept nogil:
     cdef bint any = False
     cdef uint32_t i
     for i in range(sim.floods_n):
-        any = any or sim.floods[i].reflect > 0
+        any = any or seg.dst - sim.floods[i].nets[0] < sim.floods[i].reflect
     sim.link.backscatter += 1
     if not any or seg.flags & RST:
         return

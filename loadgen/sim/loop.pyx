@@ -1,4 +1,4 @@
-"""The event loop: what happens next, until a time (S2.1 to S2.6).
+"""The event loop: what happens next, until a time (S2.1 to S2.7).
 
 An instant is played in rounds: the timers that are due, the segments that arrive, what the applications
 hear of it, what they and the loads had planned. What a round sends without delay is another round of the
@@ -98,7 +98,7 @@ cdef void flood(Sim* sim, uint32_t number) noexcept nogil:
             sim.failed = NO_MEMORY
         sim.link.order += 1
         host_changed(sim, host)
-        at = flood_next(one, sim.now)
+        at = flood_next(one)
     if at < INT64_MAX:
         ask(sim, at, T_FLOOD, number, 0, 0, -1)
 
@@ -116,6 +116,8 @@ cdef bint plans(Sim* sim) noexcept nogil:
         item = first[0]
         queue_drop(&sim.queue, lane)
         any = True
+        if item.what == T_FLOOD or item.what == T_WORKER or item.what == T_STALL_ENDS:
+            closes_flush(sim)                         # what they send comes after it
         if item.what == T_FLOOD:
             flood(sim, item.who)
         elif item.what == T_WORKER:

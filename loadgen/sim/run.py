@@ -109,7 +109,6 @@ class Replay:
         while not self.stopped:
             following = self.simulator.run(until, INSTANTS)
             if following is None or following > until:
-                self.simulator.at(until)
                 return following
             if self._progress is not None:
                 self._progress(self.simulator.now, self.scenario.run.duration_ns)
@@ -127,6 +126,7 @@ class Replay:
             self.play_until(at)
             if self.stopped:
                 break
+            self.simulator.at(at)
             for _, event in events:
                 if event.at_ns == at:
                     self.happen(event)
@@ -147,11 +147,9 @@ class Replay:
         at = begin
         while not self.stopped and at < begin + LONGEST_DRAIN_NS:
             at = min(at + step, begin + LONGEST_DRAIN_NS) if step else begin + LONGEST_DRAIN_NS
-            last = self.simulator.now
-            following = self.simulator.run(at, 1 << 62) if self._stop is None else self.play_until(at)
-            if following is None:
-                self.simulator.at(max(last, self.simulator.now))
+            if self.play_until(at) is None:
                 return
+            self.simulator.at(at)
             self.series.sample(at, self.simulator)
 
     def happen(self, event: Event) -> None:
@@ -166,6 +164,8 @@ class Replay:
         elif event.do == "unlisten":
             for number, listener in self._listeners:
                 self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
+            self._listeners = []
+            self.simulator.emptied()
         elif event.do == "listen":
             self.listen_again()
         else:

@@ -11,7 +11,7 @@ from tcpcore cimport (
     engine_lookup, engine_send,
 )
 from loadgen.sim.attempts cimport (
-    ask, attempt_new, attempt_over, block_of, block_u2, block_u4, client_attempt, server_attempt, slot_of,
+    ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt, server_attempt, slot_of,
 )
 from loadgen.sim.draw cimport law_draw, word
 from loadgen.sim.histogram cimport histo_add
@@ -95,14 +95,16 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     cdef Load* load
     cdef const uint8_t* block
     cdef uint32_t nbytes, requests
-    if a.flags & F_STRANGER or not a.flags & F_ACCEPTED:
+    if a.flags & (F_STRANGER | F_SERVER_DONE) or not a.flags & F_ACCEPTED:
         return
     load = &sim.loads[a.load]
     if load.request == 0:
         return
     block = block_of(&sim.hosts[a.server_host], a.server)
+    if not block_lives(block, sim, a.server):
+        return
     nbytes = block_u4(block, sim.at_rcv_nxt) - a.server_start
-    if block[sim.at_state] >= CLOSE_WAIT and nbytes > 0:
+    if block[sim.at_state] >= CLOSE_WAIT:
         nbytes -= 1                                   # the FIN
     requests = nbytes // load.request
     if requests <= a.heard:
@@ -249,8 +251,11 @@ cdef uint32_t whose(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
 
 cdef void established(Sim* sim, uint32_t host, const Event* event) noexcept nogil:
     """A connection has come into the accept queue."""
-    cdef uint32_t i = whose(sim, host, event.conn), number
+    cdef uint32_t i, number
     cdef Attempt* a
+    if sim.at_once and not block_lives(block_of(&sim.hosts[host], event.conn), sim, event.conn):
+        return                                        # S4.6: nobody held it
+    i = whose(sim, host, event.conn)
     if i == NOBODY:
         return
     a = &sim.attempts[i]

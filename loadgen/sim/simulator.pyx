@@ -12,9 +12,9 @@ import numpy as np
 
 from tcpcore import BLOCK
 
-from tcpcore cimport ConnectRow, Segment, engine_abort, engine_of
-from loadgen.sim.arrivals cimport load_next
-from loadgen.sim.attempts cimport ask, attempt_settle
+from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
+from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
+from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
 from loadgen.sim.draw cimport (
     FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
     LAW_CONST, Law, LawKind, stream,
@@ -138,7 +138,7 @@ cdef class Simulator:
         sim.at_raddr, sim.at_laddr = fields["raddr"][1], fields["laddr"][1]
         sim.at_rport, sim.at_lport = fields["rport"][1], fields["lport"][1]
         sim.at_iss, sim.at_rcv_nxt = fields["iss"][1], fields["rcv_nxt"][1]
-        sim.at_state = fields["state"][1]
+        sim.at_state, sim.at_generation = fields["state"][1], fields["generation"][1]
 
     cdef make_hosts(self, uint32_t servers):
         cdef Sim* sim = &self.sim
@@ -292,8 +292,9 @@ cdef class Simulator:
             flood.weights = <double*>zeros(flood.nets_n, sizeof(double))
             for k, (first, extra, weight) in enumerate(one["nets"]):
                 flood.nets[2 * k], flood.nets[2 * k + 1], flood.weights[k] = first, extra, weight
-            if flood.gap > 0 and flood.start < flood.stop:
-                ask(sim, flood.start, T_FLOOD, i, 0, 0, -1)
+            flood_start(flood)
+            if flood.gap > 0 and flood_next(flood) < INT64_MAX:
+                ask(sim, flood_next(flood), T_FLOOD, i, 0, 0, -1)
 
     # --- playing ---------------------------------------------------------------------------------
 
@@ -352,37 +353,52 @@ cdef class Simulator:
         """No accept loop accepts before this time."""
         cdef uint32_t i
         for i in range(self.sim.acceptors_n):
-            self.sim.acceptors[i].stalled_until = until
+            self.sim.acceptors[i].stalled_until = max(until, self.sim.acceptors[i].stalled_until)
             ask(&self.sim, until, T_STALL_ENDS, i, 0, 0, -1)
 
     def cut(self, until):
         """The link loses everything that is sent before this time."""
-        self.sim.link.cut_until = until
+        self.sim.link.cut_until = max(until, self.sim.link.cut_until)
+
+    def emptied(self):
+        """The listeners were closed: nothing waits in an accept queue any more."""
+        cdef uint32_t i
+        for i in range(self.sim.acceptors_n):
+            self.sim.acceptors[i].queued = 0
 
     def abort_all(self):
-        """The server resets every connection that its application or its accept queue has. Their number."""
+        """The server resets every connection that its application or its accept queue has (S9.3). Their number."""
         cdef Sim* sim = &self.sim
         cdef uint32_t i
+        cdef uint64_t conn
         cdef Py_ssize_t n
         cdef Attempt* a
-        cdef int done = 0
+        for i in range(sim.acceptors_n):              # abort() is for what has been accepted
+            while sim.acceptors[i].queued > 0:
+                sim.acceptors[i].queued -= 1
+                engine_accept(sim.hosts[sim.acceptors[i].host].engine, sim.acceptors[i].listener, &conn, 1)
+        theirs = []
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
-            if a.server == 0 or a.flags & F_SERVER_DONE:
-                continue
+            if a.server != 0 and not a.flags & F_SERVER_DONE:
+                theirs.append((a.server_host, slot_of(a.server), i))
+        for _, _, i in sorted(theirs):                # not by places, which depend on what else has begun
+            a = &sim.attempts[i]
             n = engine_abort(sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH)
             if n < 0:
                 sim.failed = ENGINE_FAILED
                 break
             link_send(sim, SERVER, sim.out, n, sim.now, -1)
             host_timer(sim, a.server_host)
-            done += 1
-        return done
+            a.flags |= F_SERVER_DONE
+            attempt_over(sim, i)
+        return len(theirs)
 
     def sent(self, host, segs):
         """Segments that a call from Python made an engine of the server emit at this time."""
-        cdef const uint8_t[:, ::1] rows = segs.view(np.uint8).reshape(len(segs), -1)
+        cdef const uint8_t[:, ::1] rows
         if len(segs):
+            rows = segs.view(np.uint8).reshape(len(segs), -1)
             link_send(&self.sim, SERVER, <const Segment*>&rows[0, 0], len(segs), self.sim.now, -1)
         host_timer(&self.sim, host)
 

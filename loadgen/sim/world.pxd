@@ -233,7 +233,7 @@ cdef struct Sim:
     uint64_t segments         # taken by engines
     int failed                # Failure
     # offsets in BLOCK, which is public
-    uint32_t at_raddr, at_rport, at_lport, at_laddr, at_iss, at_rcv_nxt, at_state
+    uint32_t at_raddr, at_rport, at_lport, at_laddr, at_iss, at_rcv_nxt, at_state, at_generation
 
 cdef enum Failure:
     SOUND

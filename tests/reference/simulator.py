@@ -1,0 +1,322 @@
+"""Reference implementation of the simulator's event loop: docs/simulation.md, one engine call at a time.
+
+The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_link and draws.
+"""
+
+import heapq
+from ipaddress import IPv4Address
+from itertools import count
+
+import numpy as np
+
+from loadgen.sim.build import build
+from tcpcore import Cause, State
+from tests.reference.draws import ACCEPT, stream
+from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Application, Clients, Load
+from tests.reference.simulator_link import Flood, Link
+
+GAUGES = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
+HOUR = 3600 * 10**9
+
+
+class Host:
+    """One engine, what is on its way to it, and whose its connections are."""
+
+    def __init__(self, engine, end):
+        self.engine, self.end = engine, end
+        self.inbox = []  # heap of (time, order of sending, segment)
+        self.heard = []  # events not heard of yet
+        self.attempts = {}  # slot: attempt
+        self.acceptors = {}  # listener: Acceptor
+
+    def next(self):
+        times = [self.engine.next_timer(), self.inbox[0][0] if self.inbox else None]
+        return min((at for at in times if at is not None), default=None)
+
+    def hear(self):
+        self.heard.extend(self.engine.events())
+
+    def block(self, conn):
+        return self.engine.blocks[conn & 0xFFFFFFFF]
+
+    def bytes_of(self, conn, start):
+        """What has come on a connection, the FIN not counted; None if it has ended (S4.6)."""
+        info = self.engine.info([conn])[0]
+        if info["state"] == State.CLOSED:
+            return None
+        return (int(info["rcv_nxt"]) - int(start)) % 2**32 - (info["state"] in AFTER_FIN)
+
+
+class World:
+    def __init__(self, scenario, server, client, replicate):
+        self.scenario = scenario
+        made = build(scenario, server, client, replicate)
+        self.servers = [Host(engine, "server") for engine in made.servers]
+        self.clients = [Host(engine, "client") for engine in made.clients]
+        self.hosts = [*self.servers, *self.clients]
+        self.now = 0
+        self.first_rto = client.rto_initial_ms * 10**6
+        self.first_client = int(IPv4Address(scenario.client.first_addr))
+        self.first_server = int(IPv4Address(scenario.server.listen.addr))
+        self.port = scenario.server.listen.port
+        accept = scenario.server.accept
+        stalls = accept.stall_every_ns or any(event.do == "stall" for event in scenario.event)
+        self.at_once = accept.time.law == "const" and accept.time.a == 0 and not stalls
+        self.attempts = []
+        self.plans = []
+        self.order, self.plan_order = count(), count()
+        self.segments = 0
+        self.application, self.client = Application(self), Clients(self)
+        self.acceptors = []
+        for i, (number, listener) in enumerate(made.listeners):
+            key = stream(scenario.seed, replicate, ACCEPT, i)
+            acceptor = Acceptor(self.servers[number], listener, key, accept.workers)
+            self.acceptors.append(acceptor)
+            acceptor.host.acceptors[listener] = acceptor
+        self.link = Link(self, scenario, replicate)
+        self.loads = [Load(facts, i, scenario, replicate) for i, facts in enumerate(scenario.load)]
+        for load in self.loads:
+            for _ in range(load.facts.concurrency):
+                self.plan(load.facts.start_ns, self.client.next_user, load)
+            if load.due is not None:
+                self.plan(load.due, self.client.arrive, load)
+        self.floods = [Flood(facts, i, scenario, replicate) for i, facts in enumerate(scenario.flood)]
+        for flood in self.floods:
+            if flood.due() is not None:
+                self.plan(flood.due(), self.flood_due, flood)
+
+    # -- what the applications ask for
+
+    def client_of(self, address):
+        """S1.5, S1.6."""
+        i = address - self.first_client
+        if not 0 <= i < self.scenario.client.hosts:
+            return None
+        return self.clients[i] if len(self.clients) > 1 else self.clients[0]
+
+    def plan(self, at, what, *arguments):
+        heapq.heappush(self.plans, (max(at, self.now), next(self.plan_order), what, arguments))
+
+    def send(self, host, segs, answered=0):
+        self.link.send(host.end, segs, answered)
+
+    def deliver(self, host, seg, at):
+        heapq.heappush(host.inbox, (at, next(self.order), seg.copy()))
+
+    # -- attempts
+
+    def bind(self, a, conn):
+        """The client's engine gave this handle to the attempt; who had its slot before is over."""
+        host, slot = a.client_host, conn & 0xFFFFFFFF
+        other = host.attempts.get(slot)
+        if other is not None and other is not a and other.client and other.client_host is host \
+                and other.client & 0xFFFFFFFF == slot:  # fmt: skip
+            if other.server and not other.server_done:
+                other.client = 0
+            else:
+                self.settle(other)
+        host.attempts[slot] = a
+        a.client = conn
+
+    def perhaps_settle(self, a):
+        if a.client_done and (a.server_done or (not a.server and (not a.client or not a.was_connected))):
+            self.settle(a)
+
+    def settle(self, a):
+        """S6.1 to S6.5: the first that holds."""
+        if a.settled:
+            return
+        a.settled = True
+        a.client = a.server = 0
+        self.attempts.remove(a)
+        if a.load is None:
+            return
+        figures = a.load.count
+        ended = a.client_done and a.server_done
+        if a.served:
+            figures["served"] += 1
+        elif a.refused:
+            figures["refused"] += 1
+            a.load.refused[Cause(a.cause).name] += 1
+        elif a.reset:
+            figures["reset"] += 1
+        elif a.gave_up:
+            figures["gave_up"] += 1
+        elif a.was_connected and (ended or self.now - a.connected >= 2 * self.link.longest):
+            figures["ghost"] += 1
+        else:
+            figures["pending"] += 1
+
+    # -- time
+
+    def next(self):
+        times = [host.next() for host in self.hosts] + [plan[0] for plan in self.plans[:1]]
+        return min((at for at in times if at is not None), default=None)
+
+    def round(self):
+        """S2.2 to S2.5; False if there was nothing to do."""
+        due = [host for host in self.hosts if host.next() is not None and host.next() <= self.now]
+        sent_before = next(self.order)
+        for host in due:
+            timer = host.engine.next_timer()
+            if timer is not None and timer <= self.now:
+                self.send(host, host.engine.advance(self.now))
+        for host in due:
+            while host.inbox and host.inbox[0][0] <= self.now and host.inbox[0][1] < sent_before:
+                seg = heapq.heappop(host.inbox)[2]
+                self.segments += 1
+                out = host.engine.receive(seg.reshape(1), self.now)
+                self.send(host, out, int(seg["flags"]))
+        for host in due:
+            self.hear(host)
+        planned = False
+        while self.plans and self.plans[0][0] <= self.now:
+            planned = True
+            _, _, what, arguments = heapq.heappop(self.plans)
+            if not getattr(arguments[0], "settled", False):
+                what(*arguments)
+        return bool(due) or planned
+
+    def hear(self, host):
+        host.hear()
+        while host.heard:
+            event = host.heard.pop(0)
+            (self.application if host.end == "server" else self.client).hears(host, event)
+            host.hear()
+
+    def flood_due(self, flood):
+        """Section 8."""
+        while flood.due() is not None and flood.due() <= self.now:
+            dst = self.first_server + flood.sent % self.scenario.client.destinations
+            seg = flood.segment(dst, self.port)
+            host = self.servers[self.link.server_of(seg["src"], seg["dst"], seg["sport"], seg["dport"])]
+            self.deliver(host, seg, self.now)
+        if flood.due() is not None:
+            self.plan(flood.due(), self.flood_due, flood)
+
+    def play(self, until):
+        while (at := self.next()) is not None and at <= until:
+            self.now = at
+            while self.round():
+                pass
+        return at
+
+    # -- events of the scenario (section 9)
+
+    def happen(self, event):
+        if event.do == "partition":
+            self.link.cut_until = max(self.link.cut_until, self.now + event.for_ns)
+        elif event.do == "stall":
+            for acceptor in self.acceptors:
+                acceptor.stalled_until = max(acceptor.stalled_until, self.now + event.for_ns)
+                self.plan(self.now + event.for_ns, self.application.stall_ends, acceptor)
+        elif event.do == "unlisten":
+            for acceptor in self.acceptors:
+                if acceptor.listener is not None:
+                    self.send(acceptor.host, acceptor.host.engine.unlisten(acceptor.listener, self.now))
+                acceptor.listener, acceptor.queued = None, 0
+        elif event.do == "reset-all":
+            self.reset_all()
+
+    def reset_all(self):
+        for acceptor in self.acceptors:
+            if acceptor.queued:
+                acceptor.host.engine.accept(acceptor.listener, acceptor.queued)
+                acceptor.queued = 0
+        theirs = [a for a in self.attempts if a.server and not a.server_done]
+        theirs.sort(key=lambda a: (self.servers.index(a.server_host), a.server & 0xFFFFFFFF))
+        for a in theirs:
+            self.send(a.server_host, a.server_host.engine.abort([a.server], self.now))
+            a.server_done = True
+            self.perhaps_settle(a)
+
+
+class Series:
+    def __init__(self, world):
+        self.world, self.rows, self.peaks = world, [], {}
+
+    def sample(self):
+        world, row = self.world, {"time.time_ns": self.world.now}
+        if self.rows and self.rows[-1]["time.time_ns"] == world.now:
+            return
+        for end, hosts in (("client", world.clients), ("server", world.servers)):
+            for state in State:
+                row[f"{end}.{state.name}"] = sum(int(host.engine.state_counts()[state]) for host in hosts)
+            for name in GAUGES:
+                row[f"{end}.{name}"] = value = sum(host.engine.gauges()[name] for host in hosts)
+                self.peaks[f"{end}.{name}"] = max(self.peaks.get(f"{end}.{name}", 0), value)
+        for load in world.loads:
+            row[f"load.{load.facts.name}.attempted"] = load.count["attempted"]
+            row[f"load.{load.facts.name}.connected"] = load.count["connected"]
+            row[f"load.{load.facts.name}.served"] = len(load.served_after.values)
+        self.rows.append(row)
+
+    def columns(self):
+        return {name: [row[name] for row in self.rows] for name in self.rows[0]}
+
+
+def total(hosts, what):
+    figures = {}
+    for host in hosts:
+        for name, value in getattr(host.engine, what).items():
+            figures[name] = figures.get(name, 0) + value
+    return figures
+
+
+def simulate(scenario, server, client, replicate=0):
+    """Play a scenario; (figures of the outcome, the world)."""
+    world = World(scenario, server, client, replicate)
+    series, run = Series(world), scenario.run
+    points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
+    points.add(run.duration_ns)
+    for at in sorted(points | {event.at_ns for event in scenario.event if event.at_ns <= run.duration_ns}):
+        world.play(at)
+        world.now = at
+        for event in scenario.event:
+            if event.at_ns == at:
+                world.happen(event)
+        if at in points:
+            series.sample()
+    for load in world.loads:
+        load.stop = min(load.stop, world.now)
+    at, following = run.duration_ns, 0
+    while run.drain and following is not None and at < run.duration_ns + HOUR:
+        at = min(at + (run.series_ns or HOUR), run.duration_ns + HOUR)
+        following = world.play(at)
+        if following is not None:
+            world.now = at
+            series.sample()
+    series.sample()
+    for a in list(world.attempts):
+        world.settle(a)
+    return figures_of(world, series), world
+
+
+def figures_of(world, series):
+    ends = {"client": world.clients, "server": world.servers}
+    gauges = {end: {name: sum(h.engine.gauges()[name] for h in hosts) for name in GAUGES} for end, hosts in ends.items()}
+    peaks = dict(series.peaks)
+    queued = max((acceptor.queued_most for acceptor in world.acceptors), default=0)
+    peaks["server.accept_queue"] = max(peaks["server.accept_queue"], queued)
+    names = ("attempted", "served", "ghost", "gave_up", "reset", "pending", "connected", "first_try", "tries", "requests")
+    return {
+        "now": world.now,
+        "segments": world.segments,
+        "loads": [
+            {name: load.count[name] for name in names}
+            | {"refused": dict(load.refused), "first_refusal": load.first_refusal}
+            | {"connect": load.connect.figures(), "served_after": load.served_after.figures()}
+            for load in world.loads
+        ],
+        "floods": [flood.sent for flood in world.floods],
+        "link": world.link.counters(),
+        "counters": {end: total(hosts, "counters") for end, hosts in ends.items()},
+        "causes": {end: total(hosts, "causes") for end, hosts in ends.items()},
+        "states": {
+            end: np.sum([host.engine.state_counts() for host in hosts], axis=0).tolist() for end, hosts in ends.items()
+        },
+        "gauges": gauges,
+        "peaks": peaks,
+        "accept_wait": world.application.accept_wait.figures(),
+        "series": series.columns(),
+    }
