@@ -45,30 +45,48 @@ DIRECTIVES = {
 }
 
 if DEBUG:
-    CFLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
-              "-fno-sanitize-recover=undefined", "-DTCPCORE_DEBUG"]
+    CFLAGS = [
+        "-O1",
+        "-g",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+        "-DTCPCORE_DEBUG",
+    ]
     LDFLAGS = ["-fsanitize=address,undefined"]
 elif FUZZ:
     os.environ.setdefault("CC", "clang")
     SANITIZERS = ["-fsanitize=fuzzer-no-link,address,undefined", "-shared-libasan"]
-    CFLAGS = ["-O1", "-gline-tables-only", "-fno-omit-frame-pointer", *SANITIZERS,
-              "-fno-sanitize-recover=undefined", "-DTCPCORE_DEBUG", "-DTCPCORE_POISON"]
+    CFLAGS = [
+        "-O1",
+        "-gline-tables-only",
+        "-fno-omit-frame-pointer",
+        *SANITIZERS,
+        "-fno-sanitize-recover=undefined",
+        "-DTCPCORE_DEBUG",
+        "-DTCPCORE_POISON",
+    ]
     LDFLAGS = SANITIZERS
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.
     # The symbol table stays: profilers and callgrind name functions by it.
-    CFLAGS = ["-O3", "-fno-strict-aliasing", "-ffp-contract=off", "-g0"] + (["-march=native"] if NATIVE else [])
+    CFLAGS = ["-O3", "-fno-strict-aliasing", "-ffp-contract=off", "-g0"] + (
+        ["-march=native"] if NATIVE else []
+    )
     LDFLAGS = []
 
 if not PREDICTION:
     CFLAGS.append("-DTCPCORE_NO_PREDICTION")
 
-sources = [*sorted(Path("tcpcore").rglob("*.pyx")), *sorted(Path("loadgen").rglob("*.pyx"))] if EXTENSIONS else []
+sources = (
+    [*sorted(Path("tcpcore").rglob("*.pyx")), *sorted(Path("loadgen").rglob("*.pyx"))] if EXTENSIONS else []
+)
 if TESTS:
     sources += sorted(Path("tests/extensions").glob("*.pyx"))
 extensions = [
-    Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=CFLAGS,
-              extra_link_args=LDFLAGS)
+    Extension(
+        ".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS
+    )
     for path in sources
 ]
 
@@ -109,5 +127,5 @@ setup(
         annotate=ANNOTATE,
         force=ANNOTATE,
         build_dir="build/annotate" if ANNOTATE else None,
-    )
+    ),
 )

@@ -71,7 +71,8 @@ def expected(load: Load, end: int) -> float:
         if until > at:
             last = points[k + 1][1] if k + 1 < len(points) else rate
             total = max(total, area + (until - at) * max(rate, last))
-    return min(total * 1.05 + 6 * total**0.5 + 16, load.count or FOREVER)
+    most: float = total * 1.05 + 6 * total**0.5 + 16
+    return min(most, load.count or FOREVER)
 
 
 def peak_rate(load: Load) -> float:

@@ -42,7 +42,10 @@ def summed(engines: list[Engine], what: str) -> dict[str, int]:
 
 def states_of(engines: list[Engine]) -> npt.NDArray[np.uint64]:
     """uint64[11] of a side."""
-    return np.sum([engine.state_counts() for engine in engines], axis=0, dtype=np.uint64)
+    total: npt.NDArray[np.uint64] = np.sum(
+        [engine.state_counts() for engine in engines], axis=0, dtype=np.uint64
+    )
+    return total
 
 
 def gauges_of(engines: list[Engine]) -> dict[str, int]:

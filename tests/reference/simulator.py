@@ -1,6 +1,7 @@
 """Reference implementation of the simulator's event loop: docs/simulation.md, one engine call at a time.
 
-The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_link and draws.
+The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_link and
+draws.
 """
 
 import heapq
@@ -294,11 +295,25 @@ def simulate(scenario, server, client, replicate=0):
 
 def figures_of(world, series):
     ends = {"client": world.clients, "server": world.servers}
-    gauges = {end: {name: sum(h.engine.gauges()[name] for h in hosts) for name in GAUGES} for end, hosts in ends.items()}
+    gauges = {
+        end: {name: sum(h.engine.gauges()[name] for h in hosts) for name in GAUGES}
+        for end, hosts in ends.items()
+    }
     peaks = dict(series.peaks)
     queued = max((acceptor.queued_most for acceptor in world.acceptors), default=0)
     peaks["server.accept_queue"] = max(peaks["server.accept_queue"], queued)
-    names = ("attempted", "served", "ghost", "gave_up", "reset", "pending", "connected", "first_try", "tries", "requests")
+    names = (
+        "attempted",
+        "served",
+        "ghost",
+        "gave_up",
+        "reset",
+        "pending",
+        "connected",
+        "first_try",
+        "tries",
+        "requests",
+    )
     return {
         "now": world.now,
         "segments": world.segments,
@@ -313,7 +328,8 @@ def figures_of(world, series):
         "counters": {end: total(hosts, "counters") for end, hosts in ends.items()},
         "causes": {end: total(hosts, "causes") for end, hosts in ends.items()},
         "states": {
-            end: np.sum([host.engine.state_counts() for host in hosts], axis=0).tolist() for end, hosts in ends.items()
+            end: np.sum([host.engine.state_counts() for host in hosts], axis=0).tolist()
+            for end, hosts in ends.items()
         },
         "gauges": gauges,
         "peaks": peaks,

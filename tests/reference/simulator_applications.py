@@ -3,7 +3,18 @@
 from collections import Counter
 
 from tcpcore import Cause, EventKind, State
-from tests.reference.draws import ARRIVALS, CONNECTIONS, TRIES, below, draw, log_of, stream, unit, unit_above_zero, word
+from tests.reference.draws import (
+    ARRIVALS,
+    CONNECTIONS,
+    TRIES,
+    below,
+    draw,
+    log_of,
+    stream,
+    unit,
+    unit_above_zero,
+    word,
+)
 
 AFTER_FIN = (State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK, State.TIME_WAIT)
 BY_RESET = (Cause.ConnectRefused, Cause.ResetByPeer)
@@ -28,7 +39,9 @@ class Load:
 
     def __init__(self, facts, number, scenario, replicate):
         self.facts, self.number = facts, number
-        self.keys = [stream(scenario.seed, replicate, what, number) for what in (ARRIVALS, CONNECTIONS, TRIES)]
+        self.keys = [
+            stream(scenario.seed, replicate, what, number) for what in (ARRIVALS, CONNECTIONS, TRIES)
+        ]
         self.stop = scenario.run.duration_ns
         self.closes = scenario.server.closes
         idle = facts.speaks == "nobody"
@@ -75,7 +88,9 @@ class Load:
         wait = float(tries.backoff_ns)
         for _ in range(attempt.tries - 1):
             wait *= tries.factor
-        return int(wait * (1.0 - tries.jitter * unit(word(self.keys[2], 64 * attempt.number + attempt.tries))) + 0.5)
+        return int(
+            wait * (1.0 - tries.jitter * unit(word(self.keys[2], 64 * attempt.number + attempt.tries))) + 0.5
+        )
 
 
 def time_of_area(shape, area):
@@ -150,7 +165,9 @@ class Clients:
     def connect(self, a):
         """One try."""
         world, host, load = self.world, a.client_host, a.load
-        conns, out = host.engine.connect(world.first_server + a.destination, world.port, world.now, src=a.address)
+        conns, out = host.engine.connect(
+            world.first_server + a.destination, world.port, world.now, src=a.address
+        )
         world.send(host, out)
         a.tries += 1
         load.count["tries"] += 1
@@ -420,7 +437,11 @@ class Application:
 
     def stalled_until(self, acceptor):
         accept, now, until = self.world.scenario.server.accept, self.world.now, None
-        if accept.stall_every_ns and now >= accept.stall_every_ns and now % accept.stall_every_ns < accept.stall_ns:
+        if (
+            accept.stall_every_ns
+            and now >= accept.stall_every_ns
+            and now % accept.stall_every_ns < accept.stall_ns
+        ):
             until = now - now % accept.stall_every_ns + accept.stall_ns
         if acceptor.stalled_until > now:
             until = max(until or 0, acceptor.stalled_until)
@@ -435,7 +456,9 @@ class Application:
             return
         while acceptor.queued and acceptor.idle:
             self.take_one(acceptor)
-            time = draw(self.world.scenario.server.accept.time, word(acceptor.key, acceptor.taken), acceptor.taken)
+            time = draw(
+                self.world.scenario.server.accept.time, word(acceptor.key, acceptor.taken), acceptor.taken
+            )
             acceptor.taken += 1
             if time:
                 acceptor.idle -= 1
@@ -476,7 +499,9 @@ class Application:
         client = world.client_of(int(block["raddr"]))
         a = None
         if client is not None:
-            (theirs,) = client.engine.lookup(block["laddr"], block["lport"], block["raddr"], block["rport"]).tolist()
+            (theirs,) = client.engine.lookup(
+                block["laddr"], block["lport"], block["raddr"], block["rport"]
+            ).tolist()
             a = client.attempts.get(theirs & 0xFFFFFFFF) if theirs else None
             if a is not None and (a.client != theirs or a.client_host is not client):
                 a = None

@@ -5,7 +5,18 @@ from ipaddress import IPv4Address, IPv4Network
 import numpy as np
 
 from tcpcore import SEGMENT, Flag
-from tests.reference.draws import FLOOD, LINK, SPREAD, below, draw, log_of, stream, unit, unit_above_zero, word
+from tests.reference.draws import (
+    FLOOD,
+    LINK,
+    SPREAD,
+    below,
+    draw,
+    log_of,
+    stream,
+    unit,
+    unit_above_zero,
+    word,
+)
 
 KINDS = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 FLOOD_FLAGS = {"syn": Flag.SYN, "ack": Flag.ACK, "rst": Flag.RST, "fin": Flag.FIN | Flag.ACK}
@@ -38,7 +49,9 @@ class Link:
     def __init__(self, world, scenario, replicate):
         self.world = world
         self.facts = scenario.link
-        self.keys = {end: stream(scenario.seed, replicate, LINK, i) for i, end in enumerate(("server", "client"))}
+        self.keys = {
+            end: stream(scenario.seed, replicate, LINK, i) for i, end in enumerate(("server", "client"))
+        }
         self.spread = stream(scenario.seed, replicate, SPREAD, 0)
         self.half = int(self.facts.rtt.mean + 0.5) // 2
         self.longest = self.half
@@ -110,8 +123,18 @@ class Link:
         if flags & Flag.RST or not any(flood.reflects(int(seg["dst"])) for flood in self.world.floods):
             return
         rst = np.zeros((), SEGMENT)
-        rst["src"], rst["dst"], rst["sport"], rst["dport"] = seg["dst"], seg["src"], seg["dport"], seg["sport"]
-        rst["wscale"], rst["mss"], rst["tsval"], rst["tsecr"] = seg["wscale"], seg["mss"], seg["tsval"], seg["tsecr"]
+        rst["src"], rst["dst"], rst["sport"], rst["dport"] = (
+            seg["dst"],
+            seg["src"],
+            seg["dport"],
+            seg["sport"],
+        )
+        rst["wscale"], rst["mss"], rst["tsval"], rst["tsecr"] = (
+            seg["wscale"],
+            seg["mss"],
+            seg["tsval"],
+            seg["tsecr"],
+        )
         if flags & Flag.ACK:
             rst["flags"], rst["seq"] = Flag.RST, seg["ack"]
         else:

@@ -3,11 +3,24 @@
 from hypothesis import strategies as st
 
 from loadgen.scenario.model import (
-    KINDS, Accept, Burst, Client, Closes, Event, Flood, Link, Listen, Load, Run, Scenario, Server, Tries,
+    KINDS,
+    Accept,
+    Burst,
+    Client,
+    Closes,
+    Event,
+    Flood,
+    Link,
+    Listen,
+    Load,
+    Run,
+    Scenario,
+    Server,
+    Tries,
 )  # fmt: skip
 from loadgen.scenario.values import Distribution
-from loadgen.sim.run import Replay, outcome_of
 from loadgen.sim.build import build
+from loadgen.sim.run import Replay, outcome_of
 from tcpcore import Config
 
 MS = 10**6
@@ -82,13 +95,15 @@ def loads(draw, number, end):
         speaks=draw(st.sampled_from(["client", "client", "server", "nobody"])),
         idle_timeout_ns=draw(st.sampled_from([0, 0, 50 * MS, S])),
         patience_ns=draw(st.sampled_from([0, 0, 50 * MS, S])),
-        tries=draw(st.sampled_from([Tries(), Tries(), Tries(1, 250 * MS), Tries(3, 50 * MS, 2.0, 0.5), Tries(3, S)])),
+        tries=draw(
+            st.sampled_from([Tries(), Tries(), Tries(1, 250 * MS), Tries(3, 50 * MS, 2.0, 0.5), Tries(3, S)])
+        ),
     )
 
 
 @st.composite
 def servers(draw):
-    acting = st.sampled_from([{}, {}, {"tcp_syncookies": 0}, {"tcp_max_syn_backlog": 8}, {"tcp_max_tw_buckets": 3},
+    acting = st.sampled_from([{}, {}, {"tcp_syncookies": 0}, {"tcp_max_syn_backlog": 8}, {"tcp_max_tw_buckets": 3},  # noqa: E501
                               {"tcp_abort_on_overflow": 1}])  # fmt: skip
     profile = draw(st.sampled_from(["linux", "linux", "freebsd"]))
     stall = draw(st.sampled_from([(0, 0), (0, 0), (20 * MS, 100 * MS), (250 * MS, S)]))
@@ -97,7 +112,11 @@ def servers(draw):
         knobs=draw(acting) if profile == "linux" else {},
         listen=Listen(backlog=draw(st.sampled_from([0, 1, 3, 128])), listeners=draw(st.integers(1, 3))),
         accept=Accept(draw(st.one_of(st.just(Distribution()), laws())), draw(st.integers(1, 2)), *stall),
-        closes=draw(st.sampled_from([Closes(), Closes(0.5, 0.0), Closes(1.0, 0.0), Closes(0.0, 0.4), Closes(0.3, 0.3)])),
+        closes=draw(
+            st.sampled_from(
+                [Closes(), Closes(0.5, 0.0), Closes(1.0, 0.0), Closes(0.0, 0.4), Closes(0.3, 0.3)]
+            )
+        ),
     )
 
 
@@ -108,7 +127,9 @@ def clients(draw):
              {"ip_local_port_range": (40000, 40003), "tcp_tw_reuse": 1}, {"time_wait_ms": 50}]  # fmt: skip
     hosts, destinations = draw(st.integers(1, 5)), draw(st.integers(1, 3))
     ports = [{}, {"ip_local_port_range": (40000, 40007)}, {"time_wait_ms": 50}]
-    return Client(profile, None, draw(st.sampled_from(knobs if profile == "linux" else ports)), hosts, destinations)
+    return Client(
+        profile, None, draw(st.sampled_from(knobs if profile == "linux" else ports)), hosts, destinations
+    )
 
 
 @st.composite
@@ -120,7 +141,9 @@ def floods(draw, number, end):
         arrivals=draw(st.sampled_from(["paced", "poisson"])),
         start_ns=draw(st.sampled_from([0, 30 * MS])),
         stop_ns=draw(st.sampled_from([None, end // 2])),
-        sources=draw(st.sampled_from(["0.0.0.0/0", "reflect:3", "192.0.2.0/30,198.51.100.0/31", "10.1.0.0/30"])),
+        sources=draw(
+            st.sampled_from(["0.0.0.0/0", "reflect:3", "192.0.2.0/30,198.51.100.0/31", "10.1.0.0/30"])
+        ),
     )
 
 
@@ -138,7 +161,9 @@ def scenarios(draw):
         flood=tuple(draw(floods(i, end)) for i in range(draw(st.sampled_from([0, 0, 0, 1, 2])))),
         event=tuple(draw(st.lists(event, max_size=2))),
         link=draw(links()),
-        run=Run(duration_ns=end, series_ns=draw(st.sampled_from([0, end // 4, S])), drain=draw(st.booleans())),
+        run=Run(
+            duration_ns=end, series_ns=draw(st.sampled_from([0, end // 4, S])), drain=draw(st.booleans())
+        ),
     )
 
 
@@ -163,7 +188,18 @@ def play(scenario, stop=None):
 
 def figures(outcome):
     """As tests.reference.simulator gives them."""
-    names = ("attempted", "served", "ghost", "gave_up", "reset", "pending", "connected", "first_try", "tries", "requests")
+    names = (
+        "attempted",
+        "served",
+        "ghost",
+        "gave_up",
+        "reset",
+        "pending",
+        "connected",
+        "first_try",
+        "tries",
+        "requests",
+    )
     series = {f"{side}.{name}": column.tolist() for side, columns in outcome.series.items()
               for name, column in columns.items()}  # fmt: skip
     return {

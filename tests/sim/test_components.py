@@ -10,7 +10,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from loadgen.sim.build import areas
-from tests.extensions.simulator_queues import Arriving, Plans, arrival, bits, bucket, exponential, logarithm, quantile
+from tests.extensions.simulator_queues import (
+    Arriving,
+    Plans,
+    arrival,
+    bits,
+    bucket,
+    exponential,
+    logarithm,
+    quantile,
+)
 from tests.reference import draws
 
 near = st.integers(0, 20)

@@ -4,7 +4,20 @@ import dataclasses
 
 import pytest
 
-from loadgen.scenario.model import Accept, Client, Closes, Event, Flood, Link, Listen, Load, Run, Scenario, Server, Tries
+from loadgen.scenario.model import (
+    Accept,
+    Client,
+    Closes,
+    Event,
+    Flood,
+    Link,
+    Listen,
+    Load,
+    Run,
+    Scenario,
+    Server,
+    Tries,
+)
 from loadgen.scenario.values import Distribution
 from tests.reference.simulator import simulate
 from tests.sim.scenarios import MS, S, configs, differences, play
@@ -38,7 +51,14 @@ def test_unlisten_sends_nothing_where_nothing_waits():
 
 def test_reset_all_resets_what_waits_for_accept():
     waiting = Server(accept=Accept(NEVER), listen=Listen(backlog=128))
-    outcome = agree(Scenario(load=(paced(hold=NEVER, count=20),), server=waiting, event=(Event(S // 2, "reset-all"),), run=QUICK))
+    outcome = agree(
+        Scenario(
+            load=(paced(hold=NEVER, count=20),),
+            server=waiting,
+            event=(Event(S // 2, "reset-all"),),
+            run=QUICK,
+        )
+    )
     assert outcome.counters["server"]["OutRsts"] == 20
     (load,) = outcome.loads
     assert (load.served, load.reset) == (1, 19)
@@ -54,7 +74,7 @@ def test_a_shorter_stall_or_partition_does_not_end_a_longer_one(do):
 
 def test_a_poisson_flood_does_not_begin_with_its_start():
     flood = Flood(rate=1000.0, arrivals="poisson")
-    first = [agree(Scenario(seed=seed, flood=(flood,), run=dataclasses.replace(QUICK, duration_ns=1))).floods[0].sent
+    first = [agree(Scenario(seed=seed, flood=(flood,), run=dataclasses.replace(QUICK, duration_ns=1))).floods[0].sent  # noqa: E501
              for seed in range(10)]  # fmt: skip
     assert first == [0] * 10
 
@@ -76,7 +96,9 @@ def test_patience_and_the_end_of_a_try_at_one_instant():
 
 def test_closes_come_before_what_was_asked_for_after_them():
     load = Load(shape=((0, float("inf")),), count=9, close_at_ns=100 * MS, hold=NEVER)
-    scenario = Scenario(load=(load,), flood=(Flood(rate=10.0, kind="fin"),), server=Server(closes=Closes(0.5)), run=QUICK)
+    scenario = Scenario(
+        load=(load,), flood=(Flood(rate=10.0, kind="fin"),), server=Server(closes=Closes(0.5)), run=QUICK
+    )
     one = dataclasses.replace(scenario, run=dataclasses.replace(QUICK, batch=1))
     agree(scenario)
     assert differences(play(one)[0], play(scenario)[0]) == []
@@ -90,7 +112,11 @@ def test_nothing_begins_at_a_rate_of_0(shape):
 
 def test_a_load_goes_on_after_a_rate_of_0():
     falls = ((0, 1000.1), (S, 0.0), (2 * S, 1000.1))
-    outcome = agree(Scenario(load=(Load(arrivals="paced", shape=falls),), run=Run(3 * S, series_ns=0), client=Client(hosts=9)))
+    outcome = agree(
+        Scenario(
+            load=(Load(arrivals="paced", shape=falls),), run=Run(3 * S, series_ns=0), client=Client(hosts=9)
+        )
+    )
     assert outcome.loads[0].attempted > 1900
 
 
@@ -109,7 +135,9 @@ def test_text_of_a_connection_that_was_reset_in_the_same_round_is_not_read():
 
 def test_a_connection_that_ended_before_it_was_heard_of_is_nobodys():
     load = paced(hold=Distribution(), request=0)
-    outcome = agree(Scenario(load=(load,), server=Server(closes=Closes(reset=1.0)), run=QUICK, link=Link(ONE_NS)))
+    outcome = agree(
+        Scenario(load=(load,), server=Server(closes=Closes(reset=1.0)), run=QUICK, link=Link(ONE_NS))
+    )
     assert (outcome.loads[0].served, outcome.loads[0].ghost) == (0, 100)
 
 

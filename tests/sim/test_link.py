@@ -11,9 +11,20 @@ RTT = Distribution("const", 10.0 * MS)
 
 
 def outcome_over(link, **server):
-    load = Load(arrivals="poisson", shape=((0, 400.0),), hold=Distribution("exp", 50.0 * MS), request=100, response=100)
+    load = Load(
+        arrivals="poisson",
+        shape=((0, 400.0),),
+        hold=Distribution("exp", 50.0 * MS),
+        request=100,
+        response=100,
+    )
     scenario = Scenario(
-        seed=11, load=(load,), link=link, client=Client(hosts=4), server=Server(**server), run=Run(10 * S, series_ns=0)
+        seed=11,
+        load=(load,),
+        link=link,
+        client=Client(hosts=4),
+        server=Server(**server),
+        run=Run(10 * S, series_ns=0),
     )
     return play(scenario)[1]
 
@@ -28,7 +39,9 @@ def test_the_loss_of_a_kind(kind):
     counts = outcome_over(Link(RTT, loss={kind: 0.05}), closes=Closes(reset=0.5)).counters["link"]
     label = kind.replace("-", "_")
     ends = [end for end in ("client", "server") if f"{end}.{label}.sent" in counts]
-    inside(sum(counts[f"{e}.{label}.lost"] for e in ends), sum(counts[f"{e}.{label}.sent"] for e in ends), 0.05)
+    inside(
+        sum(counts[f"{e}.{label}.lost"] for e in ends), sum(counts[f"{e}.{label}.sent"] for e in ends), 0.05
+    )
     assert sum(n for name, n in counts.items() if name.endswith(".lost")) == sum(
         counts[f"{e}.{label}.lost"] for e in ends
     )
@@ -51,7 +64,9 @@ def test_duplicates_reordering_and_late_copies():
 
 
 def test_bursts_are_in_their_stationary_state():
-    """Loss is enter / (enter + leave) * loss; the variance grows by (1 + r) / (1 - r), r = 1 - enter - leave."""
+    """Loss is enter / (enter + leave) * loss; the variance grows by (1 + r) / (1 - r), r = 1 - enter -
+    leave.
+    """
     enter, leave, loss = 0.02, 0.2, 0.9
     counts = outcome_over(Link(RTT, burst=Burst(enter, leave, loss))).counters["link"]
     bad, r = enter / (enter + leave), 1 - enter - leave
