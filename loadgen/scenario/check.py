@@ -50,8 +50,8 @@ def check(scenario: Scenario) -> None:
 def said(error: Mistake) -> str:
     """The message with its place: `load.browsers.hold: expected ...`."""
     message, place = str(error), error.place
-    if message.startswith(("unknown key", "unknown knob")):
-        place = place[:-1]
+    if place and message.startswith("unknown k") and shown(place[-1]) in message:
+        place = place[:-1]  # the message has it
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 

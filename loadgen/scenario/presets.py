@@ -116,6 +116,9 @@ def preset(kind: str, options: Mapping[str, object]) -> Scenario:
     scenario, given = BASES[kind], set(changes)
     if kind == "flood":
         scenario, changes = _without_nothing(scenario, changes)
+    if changes.get("load.concurrency") and "load.rate" not in changes:
+        load = dataclasses.replace(scenario.load[0], shape=((0, 0.0),))  # users have no rate
+        scenario = dataclasses.replace(scenario, load=[load])
     scenario = changed(scenario, changes)
     if not scenario.load:
         filled = scenario
@@ -221,17 +224,17 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
 
 def _decided_after(scenario: Scenario, peak: float, given: set[str]) -> int:
     """How long after the last arrival all is decided: resends only where something may be lost."""
-    link = scenario.link
+    link, accept = scenario.link, scenario.server.accept
     wide = 1 if link.rtt.law == "const" else 4
     trip = int(4 * wide * link.rtt.mean) + 4 * (link.jitter_ns + link.reorder_after_ns) + 10 * _MS
     server = hosts.config(scenario.server, knobs.SERVER)
     queue = min(server.somaxconn, server.tcp_max_syn_backlog)
-    full = (
-        bool({"server.listen.backlog", "server.knobs.somaxconn"} & given) or peak * trip / SECOND > queue / 2
-    )
-    slow = not scenario.server.accept.time.is_zero or scenario.server.accept.stall_ns
+    limited = {"server.listen.backlog", "server.knobs.somaxconn", "server.knobs.tcp_max_syn_backlog"} & given
+    full = limited or peak * trip / SECOND > queue / 2
+    slow = accept.stall_ns or not accept.time.is_zero
     lossy = any(link.loss.values()) or link.burst.enter > 0
-    return trip + (_RESENDS_NS if lossy or full or slow else 0)
+    served = int((scenario.load[0].count or 1) * accept.time.mean / accept.workers)
+    return trip + served + (_RESENDS_NS if lossy or full or slow else 0)
 
 
 def _raised(scenario: Scenario, given: set[str], side: str, **least: int) -> Scenario:

@@ -46,7 +46,9 @@ laws = st.one_of(
     st.builds(Distribution, st.just("lognormal"), above, st.floats(0, 10)),
     st.builds(Distribution, st.just("normal"), ns, ns),
     st.builds(lambda a, b: Distribution("uniform", min(a, b), max(a, b)), ns, ns),
-    st.builds(lambda found: Distribution("trace", samples=tuple(found)), st.lists(times, min_size=1, max_size=4)),
+    st.builds(
+        lambda found: Distribution("trace", samples=tuple(found)), st.lists(times, min_size=1, max_size=4)
+    ),
 )
 by_kind = st.dictionaries(st.sampled_from(("all", *KINDS)), st.floats(0, 0.5), max_size=4)
 server_knobs = st.fixed_dictionaries({}, optional={
@@ -58,7 +60,9 @@ client_knobs = st.fixed_dictionaries({}, optional={
     "ip_local_port_range": st.just((1024, 65535)), "tcp_tw_reuse": st.integers(0, 2),
     "time_wait_ms": st.integers(0, 10**6),
 })  # fmt: skip
-texts = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Zs", "Cf", "Cn", "Co"]), max_size=20)
+texts = st.text(
+    st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Zs", "Cf", "Cn", "Co"]), max_size=20
+)
 
 
 @st.composite
@@ -185,7 +189,13 @@ def test_a_time_is_written_exactly(time):
 def test_numbers_are_written_as_one_would():
     assert [write_time(t) for t in (0, 1, 1500, 40_000_000, 1_500_000_000, 60 * 10**9)] == [
         "0s", "1ns", "1.5us", "40ms", "1.5s", "60s"]  # fmt: skip
-    assert [write_rate(r) for r in (0.0, 0.5, 200.0, 3000.0, 1_500_000.0)] == ["0/s", "0.5/s", "200/s", "3k/s", "1.5M/s"]
+    assert [write_rate(r) for r in (0.0, 0.5, 200.0, 3000.0, 1_500_000.0)] == [
+        "0/s",
+        "0.5/s",
+        "200/s",
+        "3k/s",
+        "1.5M/s",
+    ]
     assert [write_share(s) for s in (0.0, 0.001, 1.0, 1e-7)] == ["0%", "0.1%", "100%", 1e-7]
     assert [write_number(n) for n in (1.0, 0.999)] == ["1", "0.999"]
 
@@ -196,7 +206,9 @@ def test_numbers_are_written_as_one_would():
 def test_a_trace_is_found_beside_the_file_and_from_the_working_folder(tmp_path, monkeypatch):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "hold.csv").write_text("hold,comment\n10ms,a\n0.5\n\n# no more\n")
-    (tmp_path / "conf" / "web.toml").write_text('[[load]]\narrivals = "trace:hold.csv"\nhold = "trace:hold.csv"\n')
+    (tmp_path / "conf" / "web.toml").write_text(
+        '[[load]]\narrivals = "trace:hold.csv"\nhold = "trace:hold.csv"\n'
+    )
     (tmp_path / "conf" / "hold.csv").write_text("hold,comment\n10ms,a\n0.5,b\n\n# no more\n")
     monkeypatch.chdir(tmp_path)
     scenario = Scenario.from_toml("conf/web.toml")
@@ -212,7 +224,9 @@ def test_print_config_says_who_set_what(tmp_path, monkeypatch):
     (tmp_path / "now.txt").write_text("net.ipv4.tcp_synack_retries = 2\n")
     (tmp_path / "web.toml").write_text('[server]\nsysctl = "now.txt"\nprofile = "freebsd"\nlisten = { port = 443 }\n'
                                        '[[load]]\nname = "a"\nrate = "1k/s"\n[link]\nrtt = "40ms"\n')  # fmt: skip
-    scenario = Scenario.from_toml("web.toml").replace({"load.hold": "1s", "server.knobs.mss": 900, "link.loss.syn": "1%"})
+    scenario = Scenario.from_toml("web.toml").replace(
+        {"load.hold": "1s", "server.knobs.mss": 900, "link.loss.syn": "1%"}
+    )
     text = print_config(scenario, {
         **origins_of("web.toml"), "load.hold": "flag --hold", "server.knobs.mss": "flag -o", "link.loss": "flag --loss",
     })  # fmt: skip
@@ -222,7 +236,9 @@ def test_print_config_says_who_set_what(tmp_path, monkeypatch):
         if mark:
             origins[entry.partition(" =")[0].removeprefix("# ")] = origin
     assert origins["port"] == "file web.toml:4" and origins["addr"] == "default"
-    assert origins["hold"] == "flag --hold" and origins["mss"] == "flag -o" and origins["syn"] == "flag --loss"
+    assert (
+        origins["hold"] == "flag --hold" and origins["mss"] == "flag -o" and origins["syn"] == "flag --loss"
+    )
     assert origins["rtt"] == "file web.toml:9"
     assert origins["tcp_synack_retries"] == "sysctl now.txt"
     assert origins["accept_queue_rule"] == "profile freebsd"
