@@ -41,9 +41,11 @@ def test_a_profile_is_a_file(tmp_path):
     ("server", "half_open", "accept", "beside"),
     [
         (Server(listen=Listen(backlog=511)), (512, "backlog"), (512, "backlog"),
-         ["somaxconn 4096: listen() asks for 511", "tcp_max_syn_backlog 4096: acts only with tcp_syncookies=0"]),
+         ["somaxconn 4096: listen() asks for 511",
+          "tcp_max_syn_backlog 4096: acts only with tcp_syncookies=0"]),
         (Server(listen=Listen(backlog=9000)), (4097, "somaxconn"), (4097, "somaxconn"),
-         ["backlog 9000: somaxconn caps it at 4096", "tcp_max_syn_backlog 4096: acts only with tcp_syncookies=0"]),
+         ["backlog 9000: somaxconn caps it at 4096",
+          "tcp_max_syn_backlog 4096: acts only with tcp_syncookies=0"]),
         (Server(), (4097, "somaxconn"), (4097, "somaxconn"),
          ["tcp_max_syn_backlog 4096: acts only with tcp_syncookies=0"]),
         (Server(listen=Listen(backlog=1024), knobs={"tcp_syncookies": 0, "tcp_max_syn_backlog": 1024}),
@@ -51,7 +53,8 @@ def test_a_profile_is_a_file(tmp_path):
         (Server(listen=Listen(backlog=10), knobs={"tcp_syncookies": 0}), (11, "backlog"), (11, "backlog"),
          ["somaxconn 4096: listen() asks for 10", "tcp_max_syn_backlog 4096: backlog leaves fewer places"]),
         (Server("strict", listen=Listen(backlog=10)), (11, "backlog"), (11, "backlog"),
-         ["somaxconn 4096: listen() asks for 10", "tcp_max_syn_backlog 4096: acts only with synq_policy=linux"]),
+         ["somaxconn 4096: listen() asks for 10",
+          "tcp_max_syn_backlog 4096: acts only with synq_policy=linux"]),
     ],
 )  # fmt: skip
 def test_queues_are_as_large_as_the_engine_says(server, half_open, accept, beside):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a scenario is one line: file, line, key, what was expected, the nearest right word."""
+"""Whatever is wrong with a scenario is one line: where, what was expected, and the nearest right word."""
 
 import pytest
 
@@ -12,7 +12,8 @@ LOAD = "[[load]]\nrate = '1k/s'\n"
 WRONG = {
     # keys
     "[servr]\n": ":1: unknown key 'servr'; did you mean 'server'?",
-    "[server]\nlisten = { backlgo = 3 }\n": ":2: server.listen: unknown key 'backlgo'; did you mean 'backlog'?",
+    "[server]\nlisten = { backlgo = 3 }\n":
+        ":2: server.listen: unknown key 'backlgo'; did you mean 'backlog'?",
     "[server]\nbacklog = 3\n": ":2: server: unknown key 'backlog'; it belongs in listen",
     LOAD + "[load.tries]\ncuont = 3\n": ":4: load.0.tries: unknown key 'cuont'; did you mean 'count'?",
     LOAD + LOAD + "name = 'b'\nhodl = '1s'\n": ":6: load.1: unknown key 'hodl'; did you mean 'hold'?",
@@ -23,14 +24,16 @@ WRONG = {
     "[server.knobs]\ntcp_syncookies = 3\n": (
         ":2: server.knobs.tcp_syncookies: tcp_syncookies: expected 0, 1 or 2, got 3"),
     "[server]\nknobs = { tcp_tw_reuse = 1 }\n": (
-        ":2: server.knobs.tcp_tw_reuse: the knob tcp_tw_reuse cannot act on the server: write client.tcp_tw_reuse"),
+        ":2: server.knobs.tcp_tw_reuse: the knob tcp_tw_reuse cannot act on the server: "
+        "write client.tcp_tw_reuse"),
     "[client]\nknobs = { tcp_syncookies = 1 }\n": (
         ":2: client.knobs.tcp_syncookies: the knob tcp_syncookies cannot act on the client: write "
         "server.tcp_syncookies"),
     "[server.knobs]\nseed = 1\n": (
         ":2: server.knobs.seed: the knob seed cannot be set here: write seed, or --seed"),
     "[client.knobs]\nip_local_port_range = [1024, 70000]\n": (  # more ports than exist
-        ":2: client.knobs.ip_local_port_range: ip_local_port_range: expected two ports, 1 <= first <= last <= "
+        ":2: client.knobs.ip_local_port_range: ip_local_port_range: expected two ports, "
+        "1 <= first <= last <= "
         "65535, got (1024, 70000)"),
     # units and numbers
     LOAD + "hold = '3secs'\n": (
@@ -52,7 +55,8 @@ WRONG = {
     "[link]\nloss = { all = 0.6, syn = 0.6 }\n": (
         ":2: link.loss.syn: expected all and syn together to be at most 100%"),
     "[link.loss]\nsynack = 0.1\n": (
-        ":2: link.loss.synack: expected kinds of segment (all, syn, syn-ack, third-ack, data, ack, fin, last-ack, "
+        ":2: link.loss.synack: expected kinds of segment "
+        "(all, syn, syn-ack, third-ack, data, ack, fin, last-ack, "
         "rst), got 'synack'; did you mean 'syn-ack'?"),
     "[server.listen]\nbacklog = 1000000000000\n": (
         ":2: server.listen.backlog: expected 0 to 2147483647, got 1000000000000"),
@@ -65,7 +69,8 @@ WRONG = {
     LOAD + "hold = 'lognormal:3s'\n": ":3: load.0.hold: expected lognormal:MEAN,SIGMA, got 'lognormal:3s'",
     LOAD + "hold = 'lognormal:3s,big'\n": ":3: load.0.hold: expected SIGMA, a number such as 1.0, got 'big'",
     LOAD + "hold = 'lognormal:3s,nan'\n": (
-        ":3: load.0.hold: expected lognormal:MEAN,SIGMA with finite numbers from 0 up, got 3000000000.0 and nan"),
+        ":3: load.0.hold: expected lognormal:MEAN,SIGMA with finite numbers "
+        "from 0 up, got 3000000000.0 and nan"),
     LOAD + "hold = 'uniform:3s,1s'\n": (
         ":3: load.0.hold: expected uniform:FROM,TO with FROM before TO, got 3s,1s"),
     "[server.accept]\nstall = '3s/2s'\n": (
@@ -76,15 +81,18 @@ WRONG = {
     "[server]\nprofile = 'linus'\n": (
         ":2: server.profile: expected linux, freebsd, strict or a profile's .toml, got 'linus'; did you mean "
         "'linux'?"),
-    "[server]\ncloses = 'mix'\n": ":2: server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'mix'",
+    "[server]\ncloses = 'mix'\n":
+        ":2: server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'mix'",
     LOAD + "speaks = 'servre'\n": (
         ":3: load.0.speaks: expected client or server or nobody, got 'servre'; did you mean 'server'?"),
     LOAD + "arrivals = 'poison'\n": (
-        ":3: load.0.arrivals: expected poisson, paced or trace:FILE.csv, got 'poison'; did you mean 'poisson'?"),
+        ":3: load.0.arrivals: expected poisson, paced or trace:FILE.csv, "
+        "got 'poison'; did you mean 'poisson'?"),
     LOAD + "tries = { count = 3, jitter = 2 }\n": (
         ":3: load.0.tries.jitter: expected a share such as 1%, 0.1% or 0.01 (at most 100%), got 2"),
     "[[event]]\ndo = 'unlistn'\n": (
-        ":2: event.0.do: expected reset-all, unlisten, listen, stall:TIME, partition:TIME, knob:NAME=VALUE, got "
+        ":2: event.0.do: expected reset-all, unlisten, listen, stall:TIME, partition:TIME, "
+        "knob:NAME=VALUE, got "
         "'unlistn'; did you mean 'unlisten'?"),
     "[[event]]\ndo = 'stall'\n": ":2: event.0.do: expected stall:TIME, got 'stall'",
     "[[event]]\ndo = 'knob:tcp_syncokies=0'\n": (
@@ -93,7 +101,8 @@ WRONG = {
         ":3: threshold.0.is: expected a comparison such as '>= 0.999', '<= 1%' or '< 50ms', got '0.9'"),
     # together
     LOAD + "[client]\nhosts = 0\n": ":4: client.hosts: expected at least 1, got 0: a load needs clients",
-    "[[load]]\nname = 'a'\n": ":1: load.0.rate: expected more than 0/s, or count = N for N connections at once",
+    "[[load]]\nname = 'a'\n":
+        ":1: load.0.rate: expected more than 0/s, or count = N for N connections at once",
     LOAD + "shape = [['0s', 3]]\n": ":3: load.0.shape: expected it or rate, got both",
     "[[load]]\nshape = [['1s', '3k/s']]\n": ":2: load.0.shape: expected a first point at 0s",
     "[[load]]\nshape = [['0s', 3], ['9s', 3], ['5s', 3]]\n": (

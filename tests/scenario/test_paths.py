@@ -39,7 +39,8 @@ def test_a_path_an_end_of_one_and_a_knob():
 
 def test_numbers_are_in_base_units_and_may_be_those_of_numpy():
     scenario = TWO.replace({
-        "link.rtt": 0.04, "load.rate": np.float64(8000), "backlog": np.int64(5), "load.hold": 2, "link.loss.all": 0.01,
+        "link.rtt": 0.04, "load.rate": np.float64(8000), "backlog": np.int64(5),
+        "load.hold": 2, "link.loss.all": 0.01,
     })  # fmt: skip
     assert scenario.link.rtt == Distribution("const", 4e7)
     assert [load.shape for load in scenario.load] == [((0, 6000.0),), ((0, 2000.0),)]
@@ -95,16 +96,20 @@ def test_every_end_that_is_the_end_of_no_other_is_found():
     ("changes", "said"),
     [
         ({"backlgo": 3}, "backlgo: no such place and no such knob; did you mean 'backlog'?"),
-        ({"tcp_syncokies": 3}, "tcp_syncokies: no such place and no such knob; did you mean 'tcp_syncookies'?"),
+        ({"tcp_syncokies": 3},
+         "tcp_syncokies: no such place and no such knob; did you mean 'tcp_syncookies'?"),
         ({"server.backlgo": 3}, "server.backlgo: no such place and no such knob; did you mean 'backlog'?"),
         ({"server.lisen.port": 3}, "server.lisen.port: server: unknown key 'lisen'; did you mean 'listen'?"),
         ({"rate": 3}, "rate: expected one place, could be load.rate, flood.rate"),
         ({"tcp_tw_reuse": 1}, "the knob tcp_tw_reuse cannot act on the server: write client.tcp_tw_reuse"),
-        ({"server.tcp_tw_reuse": 1}, "server.tcp_tw_reuse: server.knobs.tcp_tw_reuse: the knob tcp_tw_reuse cannot "
+        ({"server.tcp_tw_reuse": 1},
+         "server.tcp_tw_reuse: server.knobs.tcp_tw_reuse: the knob tcp_tw_reuse cannot "
                                      "act on the server: write client.tcp_tw_reuse"),
-        ({"client.tcp_syncookies": 1}, "client.tcp_syncookies: client.knobs.tcp_syncookies: the knob tcp_syncookies "
+        ({"client.tcp_syncookies": 1},
+         "client.tcp_syncookies: client.knobs.tcp_syncookies: the knob tcp_syncookies "
                                        "cannot act on the client: write server.tcp_syncookies"),
-        ({"both.tcp_syncookies": 1}, "both.tcp_syncookies: the knob tcp_syncookies acts on one end only: write "
+        ({"both.tcp_syncookies": 1},
+         "both.tcp_syncookies: the knob tcp_syncookies acts on one end only: write "
                                      "server.tcp_syncookies"),
         ({"load.wbe.hold": 1}, "load.wbe.hold: load: unknown key 'wbe'; did you mean 'web'?"),
         ({"load.7.hold": 1}, "load.7.hold: load: unknown key '7' (there are: web, api)"),
@@ -114,7 +119,8 @@ def test_every_end_that_is_the_end_of_no_other_is_found():
         ({"server.listen.backlog": -1}, "server.listen.backlog: expected 0 to 2147483647, got -1"),
         ({"load.hold": -1}, "load.hold: expected a time such as 30ms"),
         ({"load.rate": "3k/sek"}, "load.rate: expected a rate such as"),
-        ({"server.closes": "clent"}, "server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'clent'; "
+        ({"server.closes": "clent"},
+         "server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'clent'; "
                                      "did you mean 'client'?"),
         ({"run.duration": "0s"}, "run.duration: expected more than 0"),
         ({"run.duration": LONGEST_NS}, "run.duration: expected at most 365d"),
