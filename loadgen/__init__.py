@@ -2,7 +2,11 @@
 
     import loadgen
     scenario = loadgen.Scenario.from_toml("web.toml")
-    scenario = scenario.replace({"server.listen.backlog": 1023})
+    result = loadgen.run(scenario.replace({"server.listen.backlog": 1023}), seed=7)
+    result["success_ratio"], result.series["time_wait"]
+
+    scenario -> sim (one event loop) -> report
+                 |-> theory (closed forms beside the figures)
 
 Two kinds of time, never mixed: *wall* (how fast the simulation is) and *virtual* (what the clients see).
 Every random choice depends on (seed, replicate) only. Names are imported when they are first used.
@@ -13,15 +17,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from loadgen.scenario import ScenarioError
+    from loadgen.api import Study, run, sweep
+    from loadgen.report.result import Result
+    from loadgen.scenario.errors import ScenarioError
     from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Threshold
 
 __all__ = [
-    "Client", "Event", "Flood", "Link", "Load", "Run", "Scenario", "ScenarioError", "Server", "Threshold",
+    "Client", "Event", "Flood", "Link", "Load", "Result", "Run", "Scenario", "ScenarioError", "Server",
+    "Study", "Threshold", "run", "sweep",
 ]  # fmt: skip
 
 _MODULES: Final = {
-    "loadgen.scenario": ("ScenarioError",),
+    "loadgen.api": ("Study", "run", "sweep"),
+    "loadgen.report.result": ("Result",),
+    "loadgen.scenario.errors": ("ScenarioError",),
     "loadgen.scenario.model": (
         "Client", "Event", "Flood", "Link", "Load", "Run", "Scenario", "Server", "Threshold",
     ),

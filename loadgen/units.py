@@ -44,6 +44,10 @@ class UnitError(ValueError):
     """Text that is no number of the kind asked for; the message says what would be."""
 
 
+class TooLarge(UnitError):
+    """A share of more than all."""
+
+
 class ZeroRate(UnitError):
     """A rate of nothing."""
 
@@ -119,8 +123,10 @@ def parse_share(text: str) -> float:
     expected = "a share such as 1%, 0.1% or 0.01 (at most 100%)"
     number, unit = _split(text, expected)
     share = number.scaleb(-2) if unit == "%" else number
-    if unit not in ("", "%") or share > 1:
+    if unit not in ("", "%"):
         raise UnitError(f"expected {expected}, got {text!r}")
+    if share > 1:
+        raise TooLarge(f"expected {expected}, got {text!r}")
     return float(share)
 
 

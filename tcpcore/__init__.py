@@ -13,6 +13,7 @@ from tcpcore.c_api import engine_capsule
 from tcpcore.components.events import EVENT, EventKind
 from tcpcore.config import Config
 from tcpcore.engine import Engine
+from tcpcore.group import EngineGroup
 from tcpcore.records.counters import Cause
 from tcpcore.records.handle import slots_of
 from tcpcore.records.info import INFO, ROOM
@@ -32,6 +33,7 @@ __all__ = [
     "Cause",
     "Config",
     "Engine",
+    "EngineGroup",
     "EventKind",
     "Flag",
     "OpKind",

@@ -22,54 +22,53 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
+from tcpcore.base.arena cimport arena_map
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.base.span cimport Span, overlap
 from tcpcore.records.connect_args cimport ConnectArgs
-from tcpcore.records.counters cimport N_CAUSES, N_MIB, Counters
+from tcpcore.records.counters cimport N_CAUSES, N_MIB
 from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.op cimport Op
 from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment, is_unicast
-from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, LISTEN, N_STATES, TICK_NS, TIME_WAIT, Tcb
+from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, N_STATES, TICK_NS, TIME_WAIT, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
-from tcpcore.components.events cimport events_drain
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
-from tcpcore.components.listeners cimport (
-    Listener, accept_queue_length, listener_at, listener_open, open_listener,
-)
+from tcpcore.components.listeners cimport Listener
 from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
     ports_init,
 )
-from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS, SYNCACHE_BUCKET_LIMIT
+from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
-from tcpcore.components.timer_wheel cimport wheel_next
-from tcpcore.loops.advance cimport advance_to
 from tcpcore.loops.calls cimport (
-    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call, accept_one, call_batch,
-    close_listener, connection_info, rows_of_send,
+    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call,
 )
-from tcpcore.loops.connect cimport connect_batch
 from tcpcore.loops.guard cimport (
-    ENTERED, ENTRY_BUSY, ENTRY_TIME_BACK, Entry, guard_enter, guard_enter_now, guard_leave,
-    guard_start, is_busy,
+    ENTERED, ENTRY_BUSY, ENTRY_TIME_BACK, Entry, guard_enter, guard_enter_now, guard_leave, is_busy,
 )
-from tcpcore.loops.invariants cimport check_invariants
+from tcpcore.loops.host cimport (
+    HostCounts, HostQueues, first_of, group_of, host_accept, host_advance, host_bytes, host_call,
+    host_check, host_connect, host_counts, host_events, host_free, host_info, host_listen, host_listener,
+    host_lookup, host_next_timer, host_play, host_queues, host_receive, host_rows_of_send,
+    host_snapshot_read, host_snapshot_size, host_snapshot_write, host_start, host_unaccepted,
+    host_unlisten, members_of,
+)
 from tcpcore.loops.play cimport (
     PLAY_AMOUNT, PLAY_DPORT, PLAY_DST, PLAY_KIND, PLAY_LEAST, PLAY_LISTENER, PLAY_SOUND, PLAY_SRC,
-    PLAY_TIME_BACK, PLAY_TOO_LATE, PLAY_UNTIL, PlayFault, play_batch, play_check, play_not_reached,
+    PLAY_TIME_BACK, PLAY_TOO_LATE, PLAY_UNTIL, PlayFault, play_check, play_not_reached,
 )
-from tcpcore.loops.receive cimport receive_batch
-from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
-from tcpcore.loops.state cimport (
-    KEY_COOKIES, KEY_ISN, KEY_PORTS, lookup_handle, state_bytes, state_free, state_init, state_subscribe,
+from tcpcore.loops.spread cimport Spread, spread_init, spread_member
+from tcpcore.loops.state cimport KEY_COOKIES, KEY_ISN, KEY_PORTS, state_init, state_subscribe
+from tcpcore.border cimport (
+    apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
 )
 from tcpcore.border cimport (
     apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
@@ -118,6 +117,38 @@ cdef uint8_t offers(config) except *:
             | (OPT_SACK_OK if config.tcp_sack else 0) | (OPT_TS if config.tcp_timestamps else 0))
 
 
+cdef EngineState* new_state(config, Tcb* blocks, uint32_t buckets) except NULL:
+    """The state of an engine of this Config, to be freed by host_free().
+
+    The TCBs are those at `blocks`, new ones where that is NULL; `buckets` of a syncache.
+    """
+    cdef EngineState* eng
+    local_addr = unicast(to_address(config.local_addr), "local_addr")
+    eng = <EngineState*>calloc(1, sizeof(EngineState))
+    if eng == NULL:
+        raise MemoryError("engine")
+    try:
+        eng.local_addr = local_addr
+        eng.pool.capacity = config.capacity
+        fill_knobs(&eng.knobs, config)
+        if not state_init(eng, config.seed, blocks, buckets):
+            raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
+        isn_init(&eng.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
+                 derive_key(config.seed, KEY_ISN + 1))
+        cookie_init(&eng.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
+                    derive_key(config.seed, KEY_COOKIES), derive_key(config.seed, KEY_COOKIES + 1))
+        low, high = config.ip_local_port_range
+        if not ports_init(&eng.ports, _PORT_RULES[config.port_selection], low, high,
+                          derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
+            raise MemoryError("ports")
+        if not state_subscribe(eng, event_mask(config.events)):
+            raise MemoryError(f"capacity: no address space for the events of {config.capacity} blocks")
+    except BaseException:
+        host_free(eng)
+        raise
+    return eng
+
+
 @cython.final
 cdef class _Memory:
     """Engine memory as a read-only buffer that keeps the engine alive."""
@@ -139,6 +170,7 @@ cdef _array(Engine owner, void* base, Py_ssize_t count, dtype):
     return np.frombuffer(memory, dtype)
 
 
+cdef object _later = object()              # Engine(_later): its state will come from elsewhere
 cdef object _empty = np.empty, _zeros = np.zeros, _frombuffer = np.frombuffer      # C variables: looked up
 cdef object _segment = SEGMENT, _info = INFO                                       # in every call
 cdef object _uint32 = np.dtype(np.uint32), _uint64 = np.dtype(np.uint64), _int64 = np.dtype(np.int64)
@@ -253,8 +285,9 @@ cdef class Engine:
     cdef bint is_few          # the call under way writes there
 
     def __cinit__(self, config=None, **knobs):
-        # the garbage collector shows an engine to others before it is complete: without `eng`, or busy
-        cdef EngineState* eng
+        # the garbage collector shows an engine to others before it is complete: without `eng`
+        if config is _later:
+            return
         if config is None:
             config = Config(**knobs)
         elif not isinstance(config, Config):
@@ -262,38 +295,18 @@ cdef class Engine:
         elif knobs:
             config = config.replace(**knobs)
         self.config = config
-        local_addr = unicast(to_address(config.local_addr), "local_addr")
-        eng = <EngineState*>calloc(1, sizeof(EngineState))
-        if eng == NULL:
-            raise MemoryError("engine")
-        eng.busy = True
-        self.eng = eng
-        eng.local_addr = local_addr
-        eng.pool.capacity = config.capacity
-        fill_knobs(&eng.knobs, config)
-        if not state_init(eng, config.seed):
-            raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
-        isn_init(&eng.isn, _ISN_RULES[config.isn], config.isn_tick_ns, derive_key(config.seed, KEY_ISN),
-                 derive_key(config.seed, KEY_ISN + 1))
-        cookie_init(&eng.cookies, _COOKIE_RULES[config.cookie_encoding], config.mss, offers(config),
-                    derive_key(config.seed, KEY_COOKIES), derive_key(config.seed, KEY_COOKIES + 1))
-        low, high = config.ip_local_port_range
-        if not ports_init(&eng.ports, _PORT_RULES[config.port_selection], low, high,
-                          derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
-            raise MemoryError("ports")
-        if not state_subscribe(eng, event_mask(config.events)):
-            raise MemoryError(f"capacity: no address space for the events of {config.capacity} blocks")
-        guard_leave(eng)
+        self.eng = new_state(config, NULL, SYNCACHE_BUCKETS)
 
     def __dealloc__(self):
         if self.eng != NULL:
-            state_free(self.eng)
-            free(self.eng)
+            host_free(self.eng)
 
     def __repr__(self):
         if self.eng == NULL:
             return "<tcpcore.Engine, incomplete>"
-        return (f"<tcpcore.Engine {self.eng.pool.used} of {self.eng.pool.capacity} blocks, "
+        cdef HostCounts counts
+        host_counts(self.eng, &counts)
+        return (f"<tcpcore.Engine {counts.blocks_used} of {self.eng.pool.capacity} blocks, "
                 f"now {self.eng.now} ns>")
 
     @property
@@ -328,7 +341,7 @@ cdef class Engine:
 
     cdef void start(self, int64_t at) noexcept:
         """Set the clock: from here on the call changes the state and does not fail."""
-        guard_start(self.eng, at)
+        host_start(self.eng, at)
 
     cdef void leave(self) noexcept:
         """Let others in again."""
@@ -394,7 +407,7 @@ cdef class Engine:
 
     cdef Listener* listener(self, number) except NULL:
         """The open listener with this id, to be used as state() is; ValueError if there is none."""
-        cdef Listener* fields = open_listener(&self.eng.listeners, number)
+        cdef Listener* fields = host_listener(self.eng, number)
         if fields == NULL:
             raise ValueError(f"listener: expected the id of an open listener, got {number}")
         return fields
@@ -437,25 +450,21 @@ cdef class Engine:
         asked = None if backlog is None else integer(backlog, "backlog", 0, 2**63 - 1)
         limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
         size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
-        cdef bint accepts = auto_accept, closes = auto_close
+        cdef Listener fields
+        memset(&fields, 0, sizeof(Listener))
+        fields.addr, fields.port = address, port
+        fields.auto_accept, fields.auto_close = bool(auto_accept), bool(auto_close)
+        fields.backlog, fields.backlog_capped = limit, limit != asked
+        fields.rcv_buf = size
         cdef int id
-        cdef Listener* fields
         self.take_now()
-        try:
-            id = listener_open(&self.eng.listeners, address, port, limit,
-                               policy_accept_room(limit, &self.eng.knobs))
-            if id == 0:
-                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-            if id < 0:
-                raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
-            fields = listener_at(&self.eng.listeners, id)
-            fields.auto_accept = accepts
-            fields.auto_close = closes
-            fields.rcv_buf = size
-            fields.backlog_capped = limit != asked
-            self.eng.counts[LISTEN] += 1
-        finally:
-            self.leave()
+        fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
+        id = host_listen(self.eng, &fields)
+        self.leave()
+        if id == 0:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        if id < 0:
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
         return id
 
     def unlisten(self, listener, now, out=None):
@@ -472,12 +481,13 @@ cdef class Engine:
         out = rows_given(out)
         self.take(at)
         try:
-            need = accept_queue_length(self.listener(number))
+            self.listener(number)
             id = number
+            need = host_unaccepted(self.eng, id)
             out = self.space(out, need, "one per unaccepted connection", &rows)
             self.start(at)
             with nogil:
-                written = close_listener(self.eng, id, at, rows)
+                written = host_unlisten(self.eng, id, at, rows)
             first = self.kept(written)
         finally:
             self.leave()
@@ -528,7 +538,7 @@ cdef class Engine:
             span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(at)
             with nogil:
-                written = connect_batch(self.eng, &args, count, at, <uint64_t*>handles.base, rows)
+                written = host_connect(self.eng, &args, count, at, <uint64_t*>handles.base, rows)
             first = self.kept(written)
         finally:
             self.leave()
@@ -601,14 +611,15 @@ cdef class Engine:
         cdef uint64_t* found
         self.take_now()
         try:
-            count = min(accept_queue_length(self.listener(number)), most)
+            self.listener(number)
             id = number
+            count = min(host_unaccepted(self.eng, id), most)
             conns = _zeros(count, _uint64)
             span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(self.eng.now)
             found = <uint64_t*>handles.base
             for i in range(count):
-                found[i] = accept_one(self.eng, id, self.eng.now)
+                found[i] = host_accept(self.eng, id, self.eng.now)
         finally:
             self.leave()
         return conns
@@ -660,8 +671,8 @@ cdef class Engine:
             out = self.space(out, need, "what the windows let go" if sends else "one per connection", &rows)
             self.start(at)
             with nogil:
-                written = call_batch(self.eng, what, <const uint64_t*>handles.base, count,
-                                     <const uint32_t*>sizes.base, <uint32_t*>taken.base, at, rows)
+                written = host_call(self.eng, what, <const uint64_t*>handles.base, count,
+                                    <const uint32_t*>sizes.base, <uint32_t*>taken.base, at, rows)
             first = self.kept(written)
         finally:
             self.leave()
@@ -689,7 +700,7 @@ cdef class Engine:
                                  Py_ssize_t count) except -1:
         """Rows a SEND emits at most; ValueError where one connection would have over 2**30 bytes queued."""
         cdef uint64_t most
-        cdef Py_ssize_t need = rows_of_send(self.eng, handles, nbytes, count, &most)
+        cdef Py_ssize_t need = host_rows_of_send(self.eng, handles, nbytes, count, &most)
         if need < 0:
             raise MemoryError("nbytes")
         if most > MAX_QUEUED:
@@ -765,7 +776,7 @@ cdef class Engine:
             out = self.space(out, 2 * count, "two per segment", &rows)
             self.start(at)
             with nogil:
-                written = receive_batch(self.eng, <const Segment*>arriving.base, count, at, rows)
+                written = host_receive(self.eng, <const Segment*>arriving.base, count, at, rows)
             first = self.kept(written)
         finally:
             self.leave()
@@ -787,15 +798,20 @@ cdef class Engine:
         out = rows_given(out)
         self.take(at)
         try:
-            former_out = out = self.space(out, 1, "to get on", &rows)
-            room = FEW_ROWS - self.few_used
+            self.is_few = False
+            if grows and self.eng.group != NULL:      # the order of its rows depends on the room
+                out, room = self.output(None, FIRST_ROWS, "", &rows), FIRST_ROWS
+            else:
+                out = self.space(out, 1, "to get on", &rows)
+                room = FEW_ROWS - self.few_used
+            former_out = out
             if not grows:
                 span_of(out, PyBUF_WRITABLE, &span)
                 room = span.nbytes // <Py_ssize_t>sizeof(Segment)
             self.start(at)
             while True:
                 with nogil:
-                    written += advance_to(self.eng, at, rows + written, room - written)
+                    written += host_advance(self.eng, at, rows + written, room - written)
                 if written < room or not grows or room == ADVANCE_ROWS:
                     break
                 wider = FIRST_ROWS if self.is_few else min(2 * room, <Py_ssize_t>ADVANCE_ROWS)
@@ -868,8 +884,8 @@ cdef class Engine:
         at_out = _times(at_out, room, &times)
         while True:
             with nogil:
-                written += play_batch(self.eng, ops, count, until, rows + written, times + written,
-                                      room - written, &reached)
+                written += host_play(self.eng, ops, count, until, rows + written, times + written,
+                                     room - written, &reached)
             if not grows or (reached == count and written < room):
                 break
             try:
@@ -888,7 +904,7 @@ cdef class Engine:
     cdef int check_play(self, const Op* ops, Py_ssize_t count, int64_t until) except -1:
         """ValueError if a timed batch cannot be done as it is."""
         cdef Py_ssize_t row = 0
-        cdef PlayFault fault = play_check(self.eng, ops, count, until, &row)
+        cdef PlayFault fault = play_check(first_of(self.eng), ops, count, until, &row)
         if fault == PLAY_SOUND:
             return 0
         if fault == PLAY_UNTIL:
@@ -938,7 +954,7 @@ cdef class Engine:
         else after it, and advancing to it moves it on.
         """
         cdef EngineState* eng = self.look()
-        cdef int64_t tick = wheel_next(&eng.wheel, eng.now // TICK_NS)
+        cdef int64_t tick = host_next_timer(eng)
         self.leave()
         return None if tick < 0 else tick * TICK_NS
 
@@ -961,7 +977,7 @@ cdef class Engine:
             conns = _zeros(1, _uint64)
             span_of(conns, PyBUF_WRITABLE, &handles)
             eng = self.look()
-            (<uint64_t*>handles.base)[0] = lookup_handle(
+            (<uint64_t*>handles.base)[0] = host_lookup(
                 eng, remote, <uint16_t>remote_port, local, <uint16_t>local_port)
             self.leave()
             return conns
@@ -977,7 +993,7 @@ cdef class Engine:
             count = min(count, spans[i].nbytes // <Py_ssize_t>sizes[i])
         eng = self.look()
         for i in range(count):
-            (<uint64_t*>handles.base)[i] = lookup_handle(
+            (<uint64_t*>handles.base)[i] = host_lookup(
                 eng, (<const uint32_t*>spans[0].base)[i], (<const uint16_t*>spans[1].base)[i],
                 (<const uint32_t*>spans[2].base)[i], (<const uint16_t*>spans[3].base)[i])
         self.leave()
@@ -994,7 +1010,7 @@ cdef class Engine:
         if is_handle(conns, &handle):
             rows = _frombuffer(bytearray(sizeof(Info)), _info)
             span_of(rows, PyBUF_WRITABLE, &infos)
-            connection_info(self.look(), handle, <Info*>infos.base)
+            host_info(self.look(), handle, <Info*>infos.base)
             self.leave()
             return rows
         conns = self.input(as_handles(conns), sizeof(uint64_t), &handles)
@@ -1003,7 +1019,7 @@ cdef class Engine:
         span_of(rows, PyBUF_WRITABLE, &infos)
         cdef EngineState* eng = self.look()
         for i in range(count):
-            connection_info(eng, (<const uint64_t*>handles.base)[i], &(<Info*>infos.base)[i])
+            host_info(eng, (<const uint64_t*>handles.base)[i], &(<Info*>infos.base)[i])
         self.leave()
         return rows
 
@@ -1041,22 +1057,24 @@ cdef class Engine:
         number = integer(listener, "listener", 0, 2**63 - 1)
         cdef Listener fields                  # a copy: others may change it when leave() has let them in
         cdef HalfOpenRoom half_open
-        cdef uint32_t half_open_now
+        cdef HostQueues queues
+        cdef HostCounts counts
         cdef EngineState* eng = self.look()
         try:
             fields = self.listener(number)[0]
-            half_open = policy_half_open_room(
-                fields.backlog, SYNCACHE_BUCKETS * SYNCACHE_BUCKET_LIMIT, &eng.knobs)
-            half_open_now = eng.half_open if half_open.limit == ROOM_SYNCACHE else fields.half_open
+            host_queues(eng, number, &queues)
+            host_counts(eng, &counts)
+            half_open = policy_half_open_room(fields.backlog, queues.cache, &eng.knobs)
         finally:
             self.leave()
+        syncache = half_open.limit == ROOM_SYNCACHE
         backlog_set_by = "somaxconn" if fields.backlog_capped else "backlog"
         row = np.zeros((), ROOM)
-        row["half_open"] = half_open_now
-        row["half_open_max"] = half_open.places
+        row["half_open"] = counts.half_open if syncache else queues.half_open
+        row["half_open_max"] = half_open.places * (1 if syncache else queues.members)
         row["half_open_set_by"] = _HALF_OPEN_SET_BY.get(half_open.limit, backlog_set_by)
-        row["accept"] = accept_queue_length(&fields)
-        row["accept_max"] = 0 if fields.auto_accept else fields.accept_room
+        row["accept"] = queues.accept
+        row["accept_max"] = 0 if fields.auto_accept else queues.members * fields.accept_room
         row["accept_set_by"] = "auto_accept" if fields.auto_accept else backlog_set_by
         row["backlog"] = fields.backlog
         return row[()]
@@ -1067,56 +1085,57 @@ cdef class Engine:
         cdef Span span
         counts = np.zeros(N_STATES, np.uint64)
         span_of(counts, PyBUF_WRITABLE, &span)
-        cdef EngineState* eng = self.look()
-        for i in range(N_STATES):
-            (<uint64_t*>span.base)[i] = eng.counts[i]
+        cdef HostCounts now
+        host_counts(self.look(), &now)
         self.leave()
+        for i in range(N_STATES):
+            (<uint64_t*>span.base)[i] = now.states[i]
         return counts
 
     def gauges(self):
         """Counts of what there is now, and the touched bytes of all arrays, which take a while to find."""
         cdef EngineState* eng = self.look()
-        cdef size_t total = state_bytes(eng)
-        cdef uint64_t half_open = eng.half_open, accept_queue = eng.accept_queued, used = eng.pool.used
-        cdef uint64_t time_wait = eng.counts[TIME_WAIT], orphans = eng.orphans, held_dead = eng.held_dead
+        cdef size_t total = host_bytes(eng)
+        cdef HostCounts now
+        host_counts(eng, &now)
         self.leave()
         return {
-            "half_open": half_open,
-            "accept_queue": accept_queue,
-            "time_wait": time_wait,
-            "orphans": orphans,
-            "held_dead": held_dead,
-            "blocks_used": used,
+            "half_open": now.half_open,
+            "accept_queue": now.accept_queued,
+            "time_wait": now.states[TIME_WAIT],
+            "orphans": now.orphans,
+            "held_dead": now.held_dead,
+            "blocks_used": now.blocks_used,
             "bytes_total": total,
-            "bytes_per_connection": <double>total / used if used else 0.0,
+            "bytes_per_connection": <double>total / now.blocks_used if now.blocks_used else 0.0,
         }
 
     @property
     def counters(self):
         """Counts since the start, by name; CurrEstab is the number of connections now, as in the MIB."""
         cdef Py_ssize_t i
-        cdef EngineState* eng = self.look()
-        cdef Counters now = eng.counters                     # a copy: others may change them meanwhile
-        cdef uint64_t established = eng.counts[ESTABLISHED] + eng.counts[CLOSE_WAIT], lost = eng.events.lost
+        cdef HostCounts now                                  # a copy: others may change them meanwhile
+        host_counts(self.look(), &now)
         self.leave()
-        counts = {MIB_NAMES[i]: now.mib[i] for i in range(N_MIB)}
-        counts["CurrEstab"] = established
-        counts["EventsLost"] = lost
+        counts = {MIB_NAMES[i]: now.counters.mib[i] for i in range(N_MIB)}
+        counts["CurrEstab"] = now.states[ESTABLISHED] + now.states[CLOSE_WAIT]
+        counts["EventsLost"] = now.events_lost
         return counts
 
     @property
     def causes(self):
         """Refused and lost connections by cause, each counted once; the names are those of Cause."""
         cdef Py_ssize_t i
-        cdef Counters now = self.look().counters
+        cdef HostCounts now
+        host_counts(self.look(), &now)
         self.leave()
-        return {CAUSE_NAMES[i]: now.causes[i] for i in range(1, N_CAUSES)}
+        return {CAUSE_NAMES[i]: now.counters.causes[i] for i in range(1, N_CAUSES)}
 
     def events(self):
         """Events since the last call, EVENT[k], of the kinds that ``Config(events=...)`` subscribed to."""
         self.take_now()
         try:
-            return events_drain(&self.eng.events)
+            return host_events(self.eng)
         finally:
             self.leave()
 
@@ -1133,6 +1152,10 @@ cdef class Engine:
     def _predicted(self):
         return self.state().predicted
 
+    def _member_of(self, raddr, rport, laddr, lport):
+        # of a group: the member that a 4-tuple belongs to
+        return spread_member(group_of(self.state()), raddr, rport, laddr, lport)
+
     @property
     def _port_looks(self):
         return self.state().port_looks
@@ -1141,7 +1164,7 @@ cdef class Engine:
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""
         self.take_now()
         try:
-            return check_invariants(self.eng)
+            return host_check(self.eng)
         finally:
             self.leave()
 
@@ -1167,14 +1190,14 @@ cdef class Engine:
         self.take_now()
         try:
             with nogil:
-                size = snapshot_size(self.eng)
-            head = start_of(self.config, size)
+                size = host_snapshot_size(self.eng)
+            head = start_of(self.config, size, members_of(self.eng))
             first = len(head)
             blob = PyBytes_FromStringAndSize(NULL, first + <Py_ssize_t>size)
             at = PyBytes_AS_STRING(blob)
             memcpy(at, PyBytes_AS_STRING(head), first)
             with nogil:
-                written = snapshot_write(self.eng, at + first)
+                written = host_snapshot_write(self.eng, at + first)
         finally:
             self.leave()
         if not written:
@@ -1206,19 +1229,56 @@ cdef class Engine:
         MemoryError
             The address space for its capacity is refused.
         """
-        cdef Engine engine
-        cdef Py_ssize_t first
-        config, blob, first = open_snapshot(blob)
+        config, blob, first, _ = open_snapshot(blob)
         engine = Engine(config)
-        engine.take_now()             # and it stays busy if it is not complete
-        wrong = snapshot_read(engine.eng, PyBytes_AS_STRING(blob) + first, len(blob) - first)
-        if wrong is not None:
-            raise ValueError(f"blob: expected the state of an engine, got {wrong}")
-        engine.leave()
+        read_state(engine, blob, first)
         return engine
 
     def __reduce__(self):
         return Engine.restore, (self.snapshot(),)
+
+cdef EngineState* new_group(config, list parts, list buckets, int threads) except NULL:
+    """The state of a group, to be freed by host_free(): what it has of its Config, and its members."""
+    cdef EngineState* front = <EngineState*>calloc(1, sizeof(EngineState))
+    cdef Spread* group
+    if front == NULL:
+        raise MemoryError("group")
+    try:
+        front.local_addr = unicast(to_address(config.local_addr), "local_addr")
+        fill_knobs(&front.knobs, config)
+        front.pool.capacity = config.capacity
+        front.pool.blocks = <Tcb*>arena_map(<size_t>front.pool.capacity * sizeof(Tcb))
+        front.group = group = <Spread*>calloc(1, sizeof(Spread))
+        if group == NULL or front.pool.blocks == NULL:
+            raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
+        spread_init(group, config.seed, threads)
+        for part, n in zip(parts, buckets):
+            group.members[group.n] = new_state(part, front.pool.blocks + group.first_slot[group.n], n)
+            group.n += 1
+            group.first_slot[group.n] = group.first_slot[group.n - 1] + <uint32_t>part.capacity
+    except BaseException:
+        host_free(front)
+        raise
+    return front
+
+
+cdef object group_engine(config, list parts, list buckets, int threads):
+    """An Engine whose work is done by members with these Configs and so many buckets of a syncache."""
+    cdef Engine engine = Engine.__new__(Engine, _later)
+    cdef EngineState* eng = new_group(config, parts, buckets, threads)
+    engine.config = config
+    engine.eng = eng
+    return engine
+
+
+cdef object read_state(object engine, bytes blob, Py_ssize_t first):
+    """Have a new Engine go on from the state at `first` of a snapshot; ValueError, and it stays busy."""
+    (<Engine>engine).take_now()
+    wrong = host_snapshot_read((<Engine>engine).eng, PyBytes_AS_STRING(blob) + first, len(blob) - first)
+    if wrong is not None:
+        raise ValueError(f"blob: expected the state of an engine, got {wrong}")
+    (<Engine>engine).leave()
+
 
 cdef EngineState* state_of(object engine) except NULL:
     """The state of an Engine, for as long as that lives; TypeError for anything else."""
@@ -1226,4 +1286,6 @@ cdef EngineState* state_of(object engine) except NULL:
         raise TypeError(f"engine: expected a tcpcore.Engine, got {type(engine).__name__}")
     if (<Engine>engine).eng == NULL:
         raise RuntimeError(_BUSY)
+    if (<Engine>engine).eng.group != NULL:
+        raise TypeError("engine: expected a tcpcore.Engine, got that of an EngineGroup")
     return (<Engine>engine).eng

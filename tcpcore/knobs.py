@@ -86,7 +86,8 @@ class Knobs:
         rfc="R2 of a SYN at least 3 minutes (MUST-23): 1 + 2 + ... + 32 + 60 + 60 = 183 s",
     )  # fmt: skip
     tcp_syn_retries: int = number(
-        6, 0, 127, "resends of a SYN", freebsd=12, strict=7,  # keepinit_ms ends FreeBSD's long before
+        # keepinit_ms ends FreeBSD's long before; Linux does not take 0, here it is one SYN and its interval
+        6, 0, 127, "resends of a SYN", freebsd=12, strict=7,
         rfc="R2 of a SYN at least 3 minutes (MUST-23)",
     )  # fmt: skip
     tcp_syn_linear_timeouts: int = number(

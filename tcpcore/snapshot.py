@@ -4,10 +4,11 @@ The state itself is written and read by `loops/snapshot`; here are the header, t
 layout is a hash of every record and name whose place in the state counts, so that a state is never read by a
 build that lays it out otherwise, even if `VERSION` was forgotten.
 
-    magic 8 | version 2 | byte order 1 | 0 | config length 4 | state length 8 | layout 16 | checksum 16
-    config (TOML, UTF-8) | state
+    magic 8 | version 2 | byte order 1 | members - 1 | config length 4 | state length 8 | layout 16
+    checksum 16 | config (TOML, UTF-8) | state
 
-The checksum is BLAKE2b of all bytes but its own: it finds damage, it proves no origin.
+A group's snapshot has a magic of its own, and in its state a part for each member. The checksum is BLAKE2b of
+all bytes but its own: it finds damage, it proves no origin.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKSUM_AT", "VERSION", "checksum", "open_snapshot", "start_of"]
 
-MAGIC: Final = b"TCPCORE\x1a"
+MAGIC: Final = {"Engine": b"TCPCORE\x1a", "EngineGroup": b"TCPGRP\x1a\x1a"}
 #: Changes with what is in a state; a snapshot of another version is refused.
 VERSION: Final = 1
 
-_HEADER: Final = struct.Struct("<8sHBxIQ16s")
+_HEADER: Final = struct.Struct("<8sHBBIQ16s")
 _DIGEST: Final = 16
 CHECKSUM_AT: Final = _HEADER.size
 _START: Final = CHECKSUM_AT + _DIGEST
@@ -62,11 +63,16 @@ _LAYOUT: Final = _digest(
 )  # fmt: skip
 
 
-def start_of(config: Config, size: int) -> bytes:
-    """Header and Config of a snapshot whose state has `size` bytes, the checksum still zeros."""
+def start_of(config: Config, size: int, members: int = 0) -> bytes:
+    """Header and Config of a snapshot whose state has `size` bytes, the checksum still zeros.
+
+    It is that of a group unless `members` is 0.
+    """
     text = config.to_toml().encode()
     order = _ORDERS[sys.byteorder]
-    return _HEADER.pack(MAGIC, VERSION, order, len(text), size, _LAYOUT) + bytes(_DIGEST) + text
+    magic = MAGIC["EngineGroup" if members else "Engine"]
+    head = _HEADER.pack(magic, VERSION, order, members - 1 if members else 0, len(text), size, _LAYOUT)
+    return head + bytes(_DIGEST) + text
 
 
 def checksum(blob: bytes) -> bytes:
@@ -86,8 +92,10 @@ def _read_config(text: bytes) -> Config:
     return config
 
 
-def open_snapshot(blob: Buffer) -> tuple[Config, bytes, int]:
-    """The Config of a snapshot, its bytes, which nobody else can write to, and where its state begins.
+def open_snapshot(blob: Buffer, kind: str = "Engine") -> tuple[Config, bytes, int, int]:
+    """The Config of a snapshot, its bytes, where in them its state begins, and the number of its members.
+
+    `kind`: Engine, which is one member, or EngineGroup. Nobody else can write to the bytes.
 
     Raises
     ------
@@ -99,11 +107,11 @@ def open_snapshot(blob: Buffer) -> tuple[Config, bytes, int]:
             blob = bytes(memoryview(blob))
         except TypeError:
             raise TypeError(f"blob: expected a bytes-like object, got {type(blob).__name__}") from None
-    if blob[: len(MAGIC)] != MAGIC:
-        raise ValueError("blob: expected a snapshot of a tcpcore.Engine, got other bytes")
+    if blob[: len(MAGIC[kind])] != MAGIC[kind]:
+        raise ValueError(f"blob: expected a snapshot of a tcpcore.{kind}, got other bytes")
     if len(blob) < _START:
         raise ValueError(f"blob: expected a whole snapshot, got {len(blob)} bytes of it")
-    _, version, order, n_config, n_state, layout = _HEADER.unpack_from(blob)
+    _, version, order, others, n_config, n_state, layout = _HEADER.unpack_from(blob)
     if version != VERSION:
         raise ValueError(f"blob: expected a snapshot of version {VERSION}, got version {version}")
     if order != _ORDERS[sys.byteorder]:
@@ -115,4 +123,4 @@ def open_snapshot(blob: Buffer) -> tuple[Config, bytes, int]:
         raise ValueError("blob: expected its checksum to be right, got another: the bytes were damaged")
     if layout != _LAYOUT:
         raise ValueError("blob: expected the records of this build of tcpcore, got those of another")
-    return _read_config(blob[_START : _START + n_config]), blob, _START + n_config
+    return _read_config(blob[_START : _START + n_config]), blob, _START + n_config, others + 1

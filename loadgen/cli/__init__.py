@@ -1,40 +1,53 @@
 """The command line: the group of commands and its manual page. The process around it is `entry`.
 
-Each command has a module of its own (`handshake` and so on); what they share is in `common`.
+Each command has a module of its own (`churn` and so on) that is imported when the command is asked for:
+`loadgen --version` loads neither numpy nor an engine. What the commands share is in `common` and `options`.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import import_module
 from typing import Any, Final
 
 import click
 
-from loadgen.cli import options as opt
-from loadgen.cli.close import close
-from loadgen.cli.flood import flood
-from loadgen.cli.handshake import handshake
-from loadgen.cli.profiles import profiles
+from loadgen.cli.hints import hint
+
+#: In the order of the help. Each is the command of that name in the module of that name.
+COMMANDS: Final = ("churn", "run", "handshake", "close", "flood", "profiles", "metrics")
 
 
 class Commands(click.Group):
-    """A group that answers a mistyped command with the nearest one."""
+    """A group that imports a command when it is asked for, and answers a mistyped one with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"loadgen.cli.{cmd_name}"), cmd_name)
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise click.UsageError(
-                f"no such command {args[0]!r}{opt.hint(args[0], self.list_commands(ctx))}", ctx
-            )
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"no such command {args[0]!r}{hint(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
 
 
-def _version() -> str:
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return version("tcpcore")
+        number = version("tcpcore")
     except PackageNotFoundError:
-        return "unknown"
+        number = "unknown"
+    click.echo(f"loadgen, version {number}")
+    ctx.exit()
 
 
 SETTINGS: Final[dict[str, Any]] = {
@@ -46,41 +59,64 @@ EXIT_CODES: Final = """\
 EXIT CODES
 
 \b
-    0  fine                  3  bad configuration, sysctl file or knob
+    0  fine                  3  bad scenario, configuration, sysctl file or knob
     1  failed               99  a threshold was missed
     2  wrong usage         130  interrupted; the partial result is reported (SIGTERM: 143)
 """
 
 
 @click.group(cls=Commands, epilog=EXIT_CODES, context_settings=SETTINGS)
-@click.version_option(_version(), prog_name="loadgen")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 def main(debug: bool) -> None:
-    """Drive TCP connections through two tcpcore engines and say what became of them.
+    """Simulate TCP clients, servers and the queues between them, and say what became of every connection.
 
-    A client engine and a server engine are joined by a virtual link with delay, loss, duplication and
-    reordering. Virtual time is what the clients see; wall time is how fast this machine computes it. No
-    packet leaves the machine and no privilege is needed.
+    Hosts are tcpcore engines, the state machine of RFC 9293 with the limits of a Linux, FreeBSD or textbook
+    host, joined by a virtual link with delay, loss, duplication and reordering. Virtual time is what the
+    clients see; wall time is how fast this machine computes it. No packet leaves the machine and no privilege
+    is needed.
+
+    \b
+    SCENARIOS A scenario file (TOML) describes hosts, loads, floods, link and events;
+              `loadgen run FILE` plays it. churn builds one from options:
+              `loadgen churn ... --print-config` prints it, and running that
+              gives the same result.
 
     \b
     NUMBERS   50k  1.5M  64Ki     counts
               50k  200/s  30/min  rates
               250us  40ms  60s  2h  times; only 0 may come without its unit
+              exp:120us  normal:40ms,5ms  lognormal:200ms,1.0  times that vary
               1%  0.01            shares
+
+    \b
+    KNOBS     -o KNOB=VALUE sets a knob by its Linux name. churn and run: on the
+              server, with client.KNOB on the clients, with both.KNOB on both; any
+              path of a scenario, too (-o link.rtt=40ms).
 
     \b
     FILES     --config FILE takes the options from a TOML file, the engine's knobs
               from its table [knobs]; --sysctl FILE takes a host's `sysctl -a`.
               The command line wins over LOADGEN_COMMAND_OPTION in the environment
-              (LOADGEN_CLOSE_RTT=40ms), that over --config, which wins over --sysctl.
+              (LOADGEN_CHURN_RTT=40ms), that over --config, which wins over --sysctl.
 
     \b
-    EXAMPLES  loadgen handshake --connections 1M
+    OUTPUT    The result goes to standard output or --output, everything else to
+              standard error. The same seed gives the same result, whatever --jobs;
+              only what stands under "wall" differs.
+
+    \b
+    EXAMPLES  loadgen churn --rate 500 --clients 1 --hold 30ms --duration 10m --check
+              loadgen churn --rate 3k --rtt 80ms --backlog 511 --accept-stall 250ms/2s
+              loadgen run web.toml --seeds 8 --threshold 'success_ratio>=0.999'
               loadgen handshake --connections 200k --rate 50k --rtt 40ms --loss 1%
               loadgen close --connections 100k --by client
               loadgen flood --rate 100k --backlog 1024 --clients 200/s --compare all
     """
-
-
-for command in (handshake, close, flood, profiles):
-    main.add_command(command)

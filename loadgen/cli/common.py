@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from loadgen import signals
 from loadgen.cli import options as opt
@@ -241,9 +241,7 @@ def run_workload(
     """One run from settings to exit code."""
     if settings.stateless and settings.beyond_stateless:
         raise click.UsageError(f"--peer stateless: not with --{settings.beyond_stateless[0]}", ctx)
-    thresholds = parse_thresholds(
-        given["threshold"], lambda: workload(workload.tiny(settings)).run()
-    )
+    thresholds = parse_thresholds(given["threshold"], lambda: workload(workload.tiny(settings)).run())
     require_memory(settings)
 
     def run() -> Result:
@@ -305,9 +303,9 @@ def parse_thresholds(texts: tuple[str, ...], tiny: Callable[[], Result]) -> list
 _FORMATS: Final = {"": "table", ".txt": "table", ".json": "json", ".csv": "csv"}
 
 
-def format_of(format_: str | None, output: FilePath | None) -> str:
-    """table, json or csv: as asked for, else by the name of the output; refuse a name that says neither, and
-    a place that cannot be written to."""
+def format_of(format_: str | None, output: FilePath | None, formats: Mapping[str, str] = _FORMATS) -> str:
+    """The format as asked for, else by the name of the output (`formats`: suffix -> format); refuse a name
+    that says neither, and a place that cannot be written to."""
     if output is not None:
         try:
             check_writable(output)
@@ -316,13 +314,13 @@ def format_of(format_: str | None, output: FilePath | None) -> str:
     if format_ is not None:
         return format_
     suffix = output.suffix.lower() if output is not None else ""
-    if suffix not in _FORMATS:
-        known = ", ".join(filter(None, _FORMATS))
+    if suffix not in formats:
+        known = ", ".join(filter(None, formats))
         raise click.BadParameter(
-            f"no format is called {suffix!r}{opt.hint(suffix, _FORMATS)}: expected {known}, or --format",
+            f"no format is called {suffix!r}{opt.hint(suffix, formats)}: expected {known}, or --format",
             param_hint="'--output'",
         )
-    return _FORMATS[suffix]
+    return formats[suffix]
 
 
 def present(
@@ -360,6 +358,8 @@ def bar(first: str, total: int) -> Iterator[Callable[[int, str, str], None] | No
         BarColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(first, total=total, note="")

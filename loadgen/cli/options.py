@@ -10,12 +10,12 @@ import secrets
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from loadgen.cli.hints import hint as hint
 from loadgen.phases.link import KIND_NAMES, Kind, Rates
 from loadgen.units import UnitError, parse_count, parse_duration, parse_rate, parse_share
 from tcpcore import Config
@@ -39,7 +39,6 @@ _OURS: Final = {
 LONGEST_NS: Final = 365 * 86400 * 10**9
 #: A configuration is text that somebody has written, or `sysctl -a`.
 LARGEST_FILE: Final = 16 << 20
-_LONGEST_NAME: Final = 100  # a longer one is nobody's typing error
 
 
 class ConfigError(click.ClickException):
@@ -164,12 +163,6 @@ LOSS: Final = _Unit("share", lambda text: parse_rates(text, Kind))
 DATA_ONLY: Final = _Unit("share", lambda text: parse_rates(text, (Kind.DATA,)))
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or nothing."""
-    near = get_close_matches(name, list(known), n=1) if len(name) <= _LONGEST_NAME else []
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def read_text(path: FilePath, what: str) -> str:
     """The file's text; ConfigError when there is none to read."""
     try:
@@ -262,7 +255,7 @@ def _checked(option: click.Option, key: str, given: Any, ctx: click.Context, pat
         raise ConfigError(f"config {path}: {key}: expected one value, got {given!r}")
     if option.multiple:
         return given if isinstance(given, list) else [given]
-    if option.name in ("sysctl", "output"):
+    if option.name in ("sysctl", "client_sysctl", "output"):
         return str(path.parent / str(given))
     try:
         option.type_cast_value(ctx, given if isinstance(given, bool) else str(given))
@@ -282,9 +275,9 @@ def parse_knob(text: str) -> tuple[str, Any]:
 def _knob_value(name: str, text: str) -> Any:
     if isinstance(getattr(Config, name, None), str):
         # a choice by name, of which "none" may be one, or by number
-        return int(text) if _is_number(text) else text
+        return int(text) if is_number(text) else text
     words = text.replace(",", " ").split()
-    if len(words) == 2 and all(map(_is_number, words)):
+    if len(words) == 2 and all(map(is_number, words)):
         return int(words[0]), int(words[1])
     named = {"none": None, "true": True, "on": True, "false": False, "off": False}
     if text.lower() in named:
@@ -295,7 +288,7 @@ def _knob_value(name: str, text: str) -> Any:
         return text
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     """Whether `int` can be given this: decimal digits of ASCII, and not thousands of them."""
     return text.isascii() and text.isdigit() and len(text) <= 20
 

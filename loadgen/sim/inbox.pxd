@@ -27,6 +27,8 @@ cdef struct Inbox:
 cdef int inbox_init(Inbox* inbox) noexcept nogil
 cdef void inbox_free(Inbox* inbox) noexcept nogil
 cdef bint inbox_add(Inbox* inbox, int64_t at, uint64_t order, const Segment* seg) noexcept nogil
+cdef bint inbox_add_many(Inbox* inbox, int64_t at, uint64_t order, const Segment* segs,
+                         Py_ssize_t n) noexcept nogil
 cdef int64_t inbox_next(const Inbox* inbox) noexcept nogil
 cdef Py_ssize_t inbox_take(Inbox* inbox, int64_t at, uint64_t before_order, Segment* copy, Py_ssize_t limit,
                            const Segment** segs) noexcept nogil

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
 
 
 cdef inline bint before(const Stamp* a, const Stamp* b) noexcept nogil:
@@ -108,6 +109,31 @@ cdef bint inbox_add(Inbox* inbox, int64_t at, uint64_t order, const Segment* seg
     inbox.stamps[i] = stamp
     inbox.segs[i] = seg[0]
     inbox.tail += 1
+    return True
+
+
+cdef bint inbox_add_many(Inbox* inbox, int64_t at, uint64_t order, const Segment* segs,
+                         Py_ssize_t n) noexcept nogil:
+    """n segments that will arrive at one time, sent one after the other. False without memory."""
+    cdef Py_ssize_t done = 0
+    cdef uint64_t i, part
+    cdef Py_ssize_t k
+    while inbox.tail - inbox.head + n > inbox.mask + 1:
+        if not ring_grow(inbox):
+            return False
+    if inbox.head != inbox.tail and at < inbox.stamps[(inbox.tail - 1) & inbox.mask].at:
+        for k in range(n):
+            if not inbox_add(inbox, at, order + k, &segs[k]):
+                return False
+        return True
+    while done < n:                                   # twice where the ring ends
+        i = inbox.tail & inbox.mask
+        part = min(<uint64_t>(n - done), inbox.mask + 1 - i)
+        memcpy(&inbox.segs[i], &segs[done], part * sizeof(Segment))
+        for k in range(<Py_ssize_t>part):
+            inbox.stamps[i + k] = Stamp(at, order + done + k)
+        inbox.tail += part
+        done += part
     return True
 
 

@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from tcpcore cimport ACK, FIN, RST, SYN
 from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, law_draw, unit, word
 from loadgen.sim.hosts cimport host_changed
-from loadgen.sim.inbox cimport inbox_add
+from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
     CLIENT, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link, NO_MEMORY, NOBODY,
 )
@@ -117,16 +117,25 @@ cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_
 
     answered: the flags of the one segment that they answer, -1 if there is none or it does not matter.
     """
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, first = 0
     cdef uint32_t host
+    cdef int64_t at = now + sim.link.half
     if not sim.link.constant:
         for i in range(n):
             send_impaired(sim, end, &segs[i], now, answered)
         return
     sim.link.sent[end] += n
-    for i in range(n):
-        host = receiver_of(sim, end, &segs[i])
+    while first < n:                                  # as many as go to one host
+        host = receiver_of(sim, end, &segs[first])
+        i = first + 1
         if host == NOBODY:
-            reflect(sim, &segs[i], now)
+            reflect(sim, &segs[first], now)
         else:
-            deliver(sim, host, &segs[i], now + sim.link.half)
+            while i < n and receiver_of(sim, end, &segs[i]) == host:
+                i += 1
+            if not inbox_add_many(&sim.hosts[host].inbox, at, sim.link.order, &segs[first], i - first):
+                sim.failed = NO_MEMORY
+            sim.link.order += i - first
+            if at < sim.hosts[host].key:
+                host_changed(sim, host)
+        first = i

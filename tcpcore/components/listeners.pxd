@@ -60,6 +60,8 @@ cdef void listeners_free(ListenerTable* table) noexcept nogil
 cdef size_t listeners_bytes(const ListenerTable* table) noexcept nogil
 cdef list listeners_check(const ListenerTable* table)
 
+cdef int listener_reserve(ListenerTable* table, uint32_t addr, uint16_t port) noexcept nogil
+cdef void listener_next(ListenerTable* table, uint16_t listener) noexcept nogil
 cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint32_t backlog,
                        uint32_t accept_room) noexcept nogil
 cdef void listener_close(ListenerTable* table, uint16_t listener) noexcept nogil

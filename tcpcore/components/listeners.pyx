@@ -115,16 +115,37 @@ cdef uint16_t take_id(ListenerTable* table) noexcept nogil:
     return listener
 
 
-cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint32_t backlog,
-                       uint32_t accept_room) noexcept nogil:
-    """The id of a new listener, other fields 0; 0: addr:port has one, -1: ids or memory are out."""
-    cdef uint64_t key = key_of(addr, port)
-    cdef Listener* fields
-    cdef uint16_t listener
-    if find_exactly(table, key):
+cdef int listener_reserve(ListenerTable* table, uint32_t addr, uint16_t port) noexcept nogil:
+    """Make room for a listener: 1; 0: addr:port has one, -1: memory is out."""
+    if find_exactly(table, key_of(addr, port)):
         return 0
     if probe_must_grow(&table.by_address, table.n_exact + table.n_any) and not grow(table):
         return -1
+    return 1
+
+
+cdef void listener_next(ListenerTable* table, uint16_t listener) noexcept nogil:
+    """Make this id, which is free again, the next one that listener_open takes once all have been used."""
+    cdef uint16_t before = table.free_first
+    if before == listener:
+        return
+    while listener_at(table, before).next_free != listener:
+        before = listener_at(table, before).next_free
+    listener_at(table, before).next_free = listener_at(table, listener).next_free
+    if table.free_last == listener:
+        table.free_last = before
+    listener_at(table, listener).next_free = table.free_first
+    table.free_first = listener
+
+
+cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint32_t backlog,
+                       uint32_t accept_room) noexcept nogil:
+    """The id of a new listener, other fields 0; 0: addr:port has one, -1: ids or memory are out."""
+    cdef int able = listener_reserve(table, addr, port)
+    cdef Listener* fields
+    cdef uint16_t listener
+    if able <= 0:
+        return able
     listener = take_id(table)
     if listener == 0:
         return -1

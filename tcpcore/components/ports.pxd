@@ -8,6 +8,7 @@
 #   ports_candidate    the i-th port to try, 0 <= i < size: every port of the range exactly once;
 #                      search.first says where to begin
 #   ports_taken        the i-th candidate is in use: counted, and the algorithm's state moves on
+#   ports_passed    the i-th candidate is in use, and counted elsewhere: the algorithm's state moves on
 #   ports_bound     a connection got its port without a search (named by the caller, or passive): counted if
 #                      its destination has an entry
 #   ports_met       a search has met a port that is in use and not counted: counted from now on
@@ -22,6 +23,10 @@
 # So a refusal is one look at the count. A walk over the range that finds nothing happens at most once in the
 # life of an entry (all that it met is counted from then on, and whatever comes is, too), which all ports must
 # leave to end it; and, where TIME-WAITs may be replaced, once for each of them that went otherwise.
+# That one walk is inherent. A refusal must know of each port that it is taken: from a count kept since it was
+# bound, or from a look. Counting all that is bound costs a server an entry, and two hashes, for each peer;
+# the look comes once for each port bound before the first search, `size` (at most 65,535) in one call of
+# connect(), about 2 ms. A search that finds the last free port takes as long, here as in Linux.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
@@ -88,6 +93,7 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
 cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil
 cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil
 cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil
+cdef void ports_passed(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
 cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          int64_t tick) noexcept nogil
 cdef void ports_after_silence(Ports* ports, int64_t followed, int64_t tick) noexcept nogil
@@ -101,6 +107,13 @@ cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t r
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil
 cdef dict ports_counts(const Ports* ports)
 cdef list ports_check(const Ports* ports)
+
+
+cdef inline void set_retry(PortUse* use, int64_t retry) noexcept nogil:
+    """None of this destination's counted ports can be given up before tick `retry`; -1: none at all."""
+    if use.count:
+        use.retry = <uint32_t>retry
+        use.odd = (use.odd & <uint16_t>~HAS_RETRY) | (HAS_RETRY if retry >= 0 else 0)
 
 
 cdef inline bint ports_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,

@@ -304,12 +304,14 @@ cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16
     return True
 
 
+cdef void ports_passed(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil:
+    """Candidate i of this search is in use now; who counts it is another."""
+    update_state(ports, search, i)
+
+
 cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil:
     """A search that left out no candidate has failed; none can be given up before tick `retry` (-1: none)."""
-    cdef PortUse* use = use_of(ports, search)
-    if use.count:
-        use.retry = <uint32_t>retry
-        use.odd = odd_of(use) | (HAS_RETRY if retry >= 0 else 0)
+    set_retry(use_of(ports, search), retry)
 
 
 cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,

@@ -61,6 +61,6 @@ cdef list eviction_check(const EvictionQueues* eviction)
 
 
 cdef inline uint32_t eviction_bucket(uint64_t k0, uint64_t k1, uint32_t raddr, uint16_t rport,
-                                     uint16_t lport) noexcept nogil:
+                                     uint16_t lport, uint32_t buckets) noexcept nogil:
     """FreeBSD's bucket for a peer: a keyed hash, so that nobody can choose peers that share one."""
-    return siphash24_1(k0, k1, raddr | <uint64_t>rport << 32 | <uint64_t>lport << 48) & (SYNCACHE_BUCKETS - 1)
+    return siphash24_1(k0, k1, raddr | <uint64_t>rport << 32 | <uint64_t>lport << 48) % buckets

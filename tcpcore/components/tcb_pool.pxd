@@ -18,8 +18,9 @@ cdef struct TcbPool:
     uint32_t fresh            # slots never used yet start here
     uint32_t used
     uint32_t capacity
+    bint borrowed             # `blocks` is part of an array of the caller's
 
-cdef bint pool_init(TcbPool* pool, uint32_t capacity) noexcept nogil
+cdef bint pool_init(TcbPool* pool, uint32_t capacity, Tcb* blocks) noexcept nogil
 cdef void pool_free(TcbPool* pool) noexcept nogil
 cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil

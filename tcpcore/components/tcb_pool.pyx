@@ -11,11 +11,15 @@ from tcpcore.base.prefetch cimport expect
 from tcpcore.records.tcb cimport CLOSED, T_NONE
 
 
-cdef bint pool_init(TcbPool* pool, uint32_t capacity) noexcept nogil:
-    """Reserve `capacity` TCBs; False when the address space is refused."""
+cdef bint pool_init(TcbPool* pool, uint32_t capacity, Tcb* blocks) noexcept nogil:
+    """Reserve `capacity` TCBs, which lie in `blocks` unless that is NULL; False when memory is refused.
+
+    `blocks` are zeros, stay the caller's, and need not begin at a page.
+    """
     memset(pool, 0, sizeof(TcbPool))
     pool.capacity = capacity
-    pool.blocks = <Tcb*>arena_map(<size_t>capacity * sizeof(Tcb))
+    pool.borrowed = blocks != NULL
+    pool.blocks = blocks if blocks != NULL else <Tcb*>arena_map(<size_t>capacity * sizeof(Tcb))
     pool.stamps = <Timestamps*>arena_map(<size_t>capacity * sizeof(Timestamps))
     pool.colds = <Cold*>arena_map(<size_t>capacity * sizeof(Cold))
     pool.stack = <uint32_t*>arena_map(<size_t>capacity * sizeof(uint32_t))
@@ -26,8 +30,9 @@ cdef bint pool_init(TcbPool* pool, uint32_t capacity) noexcept nogil:
 
 
 cdef void pool_free(TcbPool* pool) noexcept nogil:
-    """Give all memory back."""
-    arena_unmap(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
+    """Give all memory back that is the pool's own."""
+    if not pool.borrowed:
+        arena_unmap(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
     arena_unmap(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
     arena_unmap(pool.colds, <size_t>pool.capacity * sizeof(Cold))
     arena_unmap(pool.stack, <size_t>pool.capacity * sizeof(uint32_t))
@@ -46,8 +51,8 @@ cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
 
 
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil:
-    """Touched bytes of the four arrays."""
-    return (arena_touched(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
+    """Touched bytes of the four arrays, or of three where the TCBs are the caller's."""
+    return (arena_touched(NULL if pool.borrowed else pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
             + arena_touched(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
             + arena_touched(pool.colds, <size_t>pool.capacity * sizeof(Cold))
             + arena_touched(pool.stack, <size_t>pool.capacity * sizeof(uint32_t)))

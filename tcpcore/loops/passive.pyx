@@ -24,8 +24,7 @@ from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
 from tcpcore.components.ports cimport ports_bound
 from tcpcore.components.syn_eviction cimport (
-    SYNCACHE_BUCKETS, SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest,
-    eviction_random,
+    SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest, eviction_random,
 )
 from tcpcore.components.syn_policy cimport (
     ADMIT, ADMIT_COOKIE, EVICT_NEVER, EVICT_OLDEST, EVICT_PER_BUCKET, EVICT_RANDOM, PAUSE,
@@ -57,7 +56,8 @@ cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noex
 cdef uint32_t queue_of(const EngineState* eng, const Segment* seg, uint32_t id) noexcept nogil:
     """The eviction queue of this peer's half-open entry: its syncache bucket, or its listener."""
     if eng.eviction_scope == EVICT_PER_BUCKET:
-        return eviction_bucket(eng.bucket_k0, eng.bucket_k1, seg.src, seg.sport, seg.dport)
+        return eviction_bucket(eng.bucket_k0, eng.bucket_k1, seg.src, seg.sport, seg.dport,
+                               eng.syncache_buckets)
     return id
 
 
@@ -82,7 +82,7 @@ cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
     cdef uint32_t queue, victim
     pause_begin(&eng.pause, now)
     count(&eng.counters, Mib.SynCachePauses)
-    for queue in range(SYNCACHE_BUCKETS):
+    for queue in range(eng.syncache_buckets):
         while True:
             victim = eviction_oldest(&eng.eviction, queue)
             if victim == 0:

@@ -18,6 +18,7 @@ cdef enum:
     AHEAD_HEAD = 48           # at most AHEAD_PAD
     AHEAD_NEWEST = 32
     AHEAD_CANDIDATE = 16
+    FEW = 8                   # segments for which looking ahead costs more than it saves
 
 
 cdef inline Py_ssize_t least(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -64,6 +65,15 @@ cdef inline void start_ahead(EngineState* eng, const Segment* segs, Py_ssize_t n
         ahead_newest(eng, i)
     for i in range(AHEAD_CANDIDATE):
         ahead_candidate(eng, &segs[least(i, n - 1)], i)
+
+
+cdef inline void look_at_few(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """The candidates of n <= FEW segments, with nothing to do meanwhile."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        ahead_newest(eng, i)
+    for i in range(n):
+        ahead_candidate(eng, &segs[i], i)
 
 
 cdef inline void look_ahead(EngineState* eng, const Segment* segs, Py_ssize_t i, Py_ssize_t n) noexcept nogil:

@@ -2,7 +2,7 @@
 #
 # The fast path (tcp/predict) is asked first and inline, too: a call for each segment costs 55 instructions
 # of 400 [callgrind]. The rest, arrives_connected and arrives_unconnected, is in receive.pyx.
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from tcpcore.records.counters cimport NoCause
 from tcpcore.records.segment cimport Segment
@@ -28,6 +28,8 @@ from tcpcore.loops.timers cimport arm, stop_timer
 
 cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
                               Segment* rows) noexcept nogil
+cdef Py_ssize_t receive_marked(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                               Segment* rows, uint8_t* marks) noexcept nogil
 cdef uint32_t arrives_unconnected(EngineState* eng, const Segment* seg, uint32_t hash, int64_t now,
                                   Segment* rows) noexcept nogil
 cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash,

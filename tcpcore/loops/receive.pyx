@@ -22,7 +22,7 @@ from tcpcore.components.listeners cimport listener_find
 from tcpcore.loops.apply cimport apply_action, begin_action, drop_unwanted, remove_connection
 from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.passive cimport open_half
-from tcpcore.loops.pipeline cimport least, look_ahead, start_ahead
+from tcpcore.loops.pipeline cimport FEW, least, look_ahead, look_at_few, start_ahead
 from tcpcore.loops.state cimport STRIDE
 
 
@@ -107,23 +107,45 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
     return act.n_rows
 
 
-cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
-                              Segment* rows) noexcept nogil:
-    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
+cdef inline Py_ssize_t receive_all(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                                   Segment* rows, uint8_t* marks) noexcept nogil:
+    """receive_batch and receive_marked, whose `marks` the compiler knows to be NULL or not."""
     cdef Py_ssize_t done = 0, part, i, written = 0
-    events_begin_call(&eng.events)
+    cdef uint32_t more
+    cdef bint few
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
         eng.batch = segs + done
         eng.batch_n = part
         eng.isn_first = eng.isn_count = 0
-        start_ahead(eng, segs + done, part)
+        few = part <= FEW
+        if few:
+            look_at_few(eng, segs + done, part)
+        else:
+            start_ahead(eng, segs + done, part)
         for i in range(part):
-            look_ahead(eng, segs + done, i, part)
-            written += arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
+            if not few:
+                look_ahead(eng, segs + done, i, part)
+            more = arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
+            written += more
+            if marks != NULL:
+                marks[done + i] = <uint8_t>more
         done += part
     eng.batch = NULL
     count_n(&eng.counters, Mib.InSegs, n)
     count_n(&eng.counters, Mib.OutSegs, written)
     return written
+
+
+cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                              Segment* rows) noexcept nogil:
+    """SEGMENT ARRIVES for each in order; rows has room for 2 n. Returns the rows written."""
+    events_begin_call(&eng.events)
+    return receive_all(eng, segs, n, now, rows, NULL)
+
+
+cdef Py_ssize_t receive_marked(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
+                               Segment* rows, uint8_t* marks) noexcept nogil:
+    """A part of a batch, and in `marks` the answers to each: receive_batch that does not begin a call."""
+    return receive_all(eng, segs, n, now, rows, marks)

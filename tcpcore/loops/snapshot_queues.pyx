@@ -12,8 +12,8 @@ from libc.string cimport memcmp
 from tcpcore.base.probing cimport probe_at
 from tcpcore.base.ring cimport ring_at, ring_push
 from tcpcore.base.stream cimport (
-    STREAM_WRITE, is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u8, stream_u32,
-    stream_u64,
+    STREAM_WRITE, is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u32, stream_u64,
+    stream_u8,
 )
 from tcpcore.records.tcb cimport B_EPHEMERAL, B_PASSIVE, B_QUEUED, CLOSED, SYN_RECEIVED, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
@@ -22,7 +22,7 @@ from tcpcore.components.listeners cimport (
     LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, accept_queue_push, listener_at,
     listener_link,
 )
-from tcpcore.components.ports cimport HAS_RETRY, Ports, PortUse, ports_recount, ports_use
+from tcpcore.components.ports cimport HAS_RETRY, PortUse, Ports, ports_recount, ports_use
 from tcpcore.components.syn_eviction cimport (
     EVICTION_PLACES, EvictionEntry, eviction_bucket, eviction_reserve,
 )
@@ -158,7 +158,8 @@ cdef void stream_listeners(Stream* stream, EngineState* eng) noexcept nogil:
 cdef bint belongs(const EngineState* eng, uint32_t queue, const Tcb* tcb) noexcept nogil:
     """A half-open entry is to be evicted from this queue."""
     if eng.eviction_scope == EVICT_PER_BUCKET:
-        return queue == eviction_bucket(eng.bucket_k0, eng.bucket_k1, tcb.raddr, tcb.rport, tcb.lport)
+        return queue == eviction_bucket(eng.bucket_k0, eng.bucket_k1, tcb.raddr, tcb.rport, tcb.lport,
+                                        eng.syncache_buckets)
     return queue == tcb.listener
 
 

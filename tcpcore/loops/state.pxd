@@ -33,6 +33,7 @@ cdef struct EngineState:
     int64_t now               # ns; the time of the last call, which the next may not lie before
     int busy                  # 1 during a call (loops/guard)
     uint32_t local_addr       # source address where connect() is given none
+    void* group               # the members that do its work (loops/spread), NULL: it does it itself
     TcbPool pool
     FlowTable flows
     TimerWheel wheel
@@ -56,6 +57,7 @@ cdef struct EngineState:
     Cookies cookies
     EvictionScope eviction_scope
     EvictionQueues eviction   # not initialised where eviction_scope is EVICT_NEVER
+    uint32_t syncache_buckets     # where it is EVICT_PER_BUCKET
     Pause pause
     uint64_t bucket_k0        # key of the syncache buckets
     uint64_t bucket_k1
@@ -85,7 +87,7 @@ cdef enum KeyPurpose:
     KEY_COOKIES = 9
     KEY_BUCKETS = 11
 
-cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil
+cdef bint state_init(EngineState* eng, uint64_t seed, Tcb* blocks, uint32_t buckets) noexcept nogil
 cdef bint state_subscribe(EngineState* eng, uint32_t kinds) noexcept nogil
 cdef void state_free(EngineState* eng) noexcept nogil
 cdef size_t state_bytes(const EngineState* eng) noexcept nogil

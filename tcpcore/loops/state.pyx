@@ -14,7 +14,7 @@ from tcpcore.components.flow_table cimport flow_bytes, flow_find, flow_free, flo
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
 from tcpcore.components.ports cimport ports_bytes, ports_free
 from tcpcore.components.range_pool cimport range_pool_bytes, range_pool_free, range_pool_init
-from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS, eviction_bytes, eviction_free, eviction_init
+from tcpcore.components.syn_eviction cimport eviction_bytes, eviction_free, eviction_init
 from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET, pause_init, policy_eviction_scope
 from tcpcore.components.tcb_pool cimport pool_bytes, pool_free, pool_init
 from tcpcore.components.timer_wheel cimport wheel_bytes, wheel_free, wheel_init
@@ -24,11 +24,14 @@ cdef enum:
     LISTENER_QUEUES = 65536   # eviction queues, one for each listener id (16 bits)
 
 
-cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
-    """Initialise every component for eng.knobs and pool.capacity; False when memory is refused."""
+cdef bint state_init(EngineState* eng, uint64_t seed, Tcb* blocks, uint32_t buckets) noexcept nogil:
+    """Initialise every component for eng.knobs and pool.capacity; False when memory is refused.
+
+    The TCBs are those at `blocks`, or new ones where that is NULL; `buckets`: of a syncache, if it has one.
+    """
     cdef uint32_t capacity = eng.pool.capacity
     cdef uint32_t queues = LISTENER_QUEUES
-    if not pool_init(&eng.pool, capacity):
+    if not pool_init(&eng.pool, capacity, blocks):
         return False
     eng.random_key = derive_key(seed, KEY_RANDOM)
     eng.challenge_second = -1
@@ -37,7 +40,7 @@ cdef bint state_init(EngineState* eng, uint64_t seed) noexcept nogil:
     eng.bucket_k1 = derive_key(seed, KEY_BUCKETS + 1)
     eng.eviction_scope = policy_eviction_scope(&eng.knobs)
     if eng.eviction_scope == EVICT_PER_BUCKET:
-        queues = SYNCACHE_BUCKETS
+        eng.syncache_buckets = queues = buckets
     pause_init(&eng.pause)
     eng.arriving = <Segment*>arena_map_sparse(STRIDE * sizeof(Segment))
     return (eng.arriving != NULL

@@ -88,7 +88,7 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
         # goes on being resent
         tcb.state = ESTABLISHED
         tcb.bits &= ~B_RESEND_SYN
-        mark_syn_unacked(tcb, cold)
+        mark_syn_unacked(tcb)
         take_window(tcb, cold, seg, wnd)
     else:
         tcb.snd_una = seg.ack

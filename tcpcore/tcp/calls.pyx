@@ -65,7 +65,7 @@ cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
         tcb.bits |= B_SHUT                            # the FIN follows the ACK of our SYN
     elif tcb.state == ESTABLISHED or tcb.state == SYN_RECEIVED:
         if tcb.state == SYN_RECEIVED:
-            mark_syn_unacked(tcb, cold)
+            mark_syn_unacked(tcb)
         tcb.state = FIN_WAIT_1
         send_queued(tcb, cold, knobs, now, act, 1)
     elif tcb.state == CLOSE_WAIT:

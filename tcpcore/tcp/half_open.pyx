@@ -165,4 +165,4 @@ cdef void answer_repeated_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t 
         tcb.retries = 0
     resend_synack(tcb, cold, knobs, now, act)
     tcb.bits |= B_RESEND_SYN
-    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, 0))
+    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))

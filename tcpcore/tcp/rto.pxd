@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
 from tcpcore.records.tcb cimport (
-    B_COLD, B_PASSIVE, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, TICK_NS, Cold, Tcb, ticks_from,
+    B_COLD, B_PASSIVE, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, SYN_SENT, TICK_NS, Cold, Tcb, ticks_from,
     with_highest,
 )
 from tcpcore.tcp.cold cimport use_cold
@@ -156,10 +156,16 @@ cdef inline bint r2_reached(const Tcb* tcb, const Cold* cold, const Knobs* knobs
             >= <int64_t>backoff_sum(LINUX_RTO_BASE, limit, knobs.tcp_rto_max_ms))
 
 
-cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t linear) noexcept nogil:
-    """The timeout after the SYN or SYN-ACK number `resends`, 0 the first: the slop is for resends only.
-    `linear`: how many resends do not back off (Linux: tcp_syn_linear_timeouts)."""
-    cdef uint32_t doublings = resends - linear if resends > linear else 0
+cdef inline void count_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """Count a resend of our SYN, or of the SYN-ACK of a simultaneous open. The first SYNs do not double the
+    interval (Linux: tcp_syn_linear_timeouts in tcp_retransmit_timer, for SYN-SENT alone)."""
+    count_resend(tcb, cold, now)
+    if tcb.state != SYN_SENT or tcb.retries > knobs.tcp_syn_linear_timeouts:
+        cold.backoff += cold.backoff < 31
+
+
+cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t doublings) noexcept nogil:
+    """The timeout after the SYN or SYN-ACK number `resends`, 0 the first: the slop is for resends only."""
     return with_slop(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms),
                      knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
 

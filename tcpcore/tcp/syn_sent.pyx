@@ -13,7 +13,7 @@ from tcpcore.records.tcb cimport B_RESEND_SYN, B_TS, SYN_RECEIVED
 from tcpcore.tcp.options cimport open_window, read_options, take_window
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, arm_syn_timer, complete_handshake, die
 from tcpcore.tcp.output cimport emit_ack, emit_answering_rst, emit_syn, send_queued
-from tcpcore.tcp.rto cimport syn_timeout
+from tcpcore.tcp.rto cimport backoff_of, syn_timeout
 from tcpcore.tcp.text cimport ANSWER_ROWS, keep_syn_text, text_and_output
 from tcpcore.tcp.timestamps cimport echoes_syn
 
@@ -49,7 +49,7 @@ cdef void syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     tcb.state = SYN_RECEIVED
     emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
     if knobs.crossed_syn_restarts:
-        arm_syn_timer(tcb, knobs, now, act, syn_timeout(knobs, tcb.retries, knobs.tcp_syn_linear_timeouts))
+        arm_syn_timer(tcb, knobs, now, act, syn_timeout(knobs, tcb.retries, backoff_of(tcb, cold)))
     if knobs.syn_text == SYN_TEXT_DROPPED:
         count_n(act.counters, Mib.SynPayloadIgnored, seg.payload_len)
     else:

@@ -18,8 +18,8 @@ from tcpcore.tcp.output cimport (
     arm_main_timer, emit_abort_rst, emit_ack, emit_syn, resend_first, send_persist_probe, send_queued,
 )
 from tcpcore.tcp.rto cimport (
-    backoff_sum, count_resend, keeps_full_socket, r2_reached, rexmt_timeout, syn_began, syn_timeout,
-    tick_up,
+    backoff_sum, count_resend, count_syn, keeps_full_socket, r2_reached, rexmt_timeout, syn_began,
+    syn_timeout, tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
 
@@ -69,19 +69,19 @@ cdef bint attempt_is_over(const Tcb* tcb, const Knobs* knobs, int64_t now) noexc
 
 cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """Our SYN (after a simultaneous open: the SYN-ACK) again, or ETIMEDOUT (RFC 9293 MUST-23)."""
-    cdef uint32_t linear = knobs.tcp_syn_linear_timeouts
-    cdef uint32_t most = knobs.tcp_syn_retries + (linear if tcb.state == SYN_SENT else 0)
+    cdef uint32_t linear = knobs.tcp_syn_linear_timeouts if tcb.state == SYN_SENT else 0
+    cdef uint32_t most = knobs.tcp_syn_retries + linear
     count(act.counters, Mib.TCPTimeouts)
     if tcb.retries >= most or attempt_is_over(tcb, knobs, now):
         count(act.counters, Mib.AttemptFails)
         count(act.counters, Mib.TCPAbortOnTimeout)
         die(act, CauseConnectTimedOut, ETIMEDOUT)
         return
-    count_resend(tcb, cold, now)
+    count_syn(tcb, cold, knobs, now)
     emit_syn(tcb, cold, knobs, now, act, SYN if tcb.state == SYN_SENT else SYN | ACK)
     count(act.counters, Mib.RetransSegs)
     count(act.counters, Mib.TCPSynRetrans)
-    arm_syn_timer(tcb, knobs, now, act, syn_timeout(knobs, tcb.retries, linear))
+    arm_syn_timer(tcb, knobs, now, act, syn_timeout(knobs, tcb.retries, cold.backoff))
 
 
 cdef void half_open_timeout(Tcb* tcb, Cold* cold, uint8_t most, const Knobs* knobs, int64_t now,
@@ -94,7 +94,7 @@ cdef void half_open_timeout(Tcb* tcb, Cold* cold, uint8_t most, const Knobs* kno
     tcb.retries += 1
     tcb.bits |= B_MATURE
     resend_synack(tcb, cold, knobs, now, act)
-    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, 0))
+    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))
 
 
 cdef uint32_t retries_allowed(const Tcb* tcb, const Knobs* knobs) noexcept nogil:

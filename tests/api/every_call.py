@@ -1,14 +1,16 @@
 """Each call of the public class and each of its parameters, by introspection, with a scene to try them in.
 
-For test_reentry.py and test_hostile_arrays.py. A new parameter needs a value in `VALUES`.
+For test_reentry.py and test_hostile_arrays.py, which do all of it to an Engine and to an EngineGroup. A
+new parameter needs a value in `VALUES`.
 """
 
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
 
-from tcpcore import OP, Engine, Flag, OpKind, segments
+from tcpcore import OP, Engine, EngineGroup, Flag, OpKind, segments
 
 LOCAL, PEER = 0x0A000001, 0x0A000002
 NOW = 10**6
@@ -19,8 +21,10 @@ A, S = Flag.ACK, Flag.SYN
 class Scene:
     """An engine with connections, half-open entries, some to accept, and queued data behind small windows."""
 
+    make = Engine
+
     def __init__(self):
-        self.eng = eng = Engine(capacity=64, mss=10, events=("opened", "lost", "accepted"), seed=1)
+        self.eng = eng = self.make(capacity=64, mss=10, events=("opened", "lost", "accepted"), seed=1)
         self.web = eng.listen(LOCAL, 80)
         self.conns, syns = eng.connect(PEER, 7, 0, n=4)
         self.from_peer = {"src": syns["dst"], "dst": syns["src"], "sport": 7, "dport": syns["sport"]}
@@ -59,6 +63,18 @@ class Scene:
         return result, self.seen()
 
 
+class GroupScene(Scene):
+    """The same behind three members on two threads."""
+
+    make = staticmethod(partial(EngineGroup, 3, threads=2))
+
+
+@pytest.fixture(params=[Engine, GroupScene.make], ids=["engine", "group"])
+def host(request, monkeypatch):
+    """Have every Scene made of an Engine, then of an EngineGroup."""
+    monkeypatch.setattr(Scene, "make", staticmethod(request.param))
+
+
 class Number:
     """An integer whose conversion runs a function."""
 
@@ -80,7 +96,7 @@ def plain(value):
         return tuple(plain(item) for item in value)
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.descr, value.shape, value.tobytes()
-    if isinstance(value, Engine):
+    if isinstance(value, Engine | EngineGroup):
         return value.snapshot()
     return value
 
@@ -95,7 +111,7 @@ WRITTEN = ("out", "ops", "at_out")
 PUBLIC = [name for name in dir(Engine) if not name.startswith("_")]
 METHODS = [name for name in PUBLIC if callable(getattr(Engine, name))]
 
-SNAPSHOT = Scene().eng.snapshot()
+SNAPSHOT = {Engine: Scene().eng.snapshot(), EngineGroup: GroupScene().eng.snapshot()}
 
 #: A good value of each parameter, of the dtype that the engine uses without a copy.
 VALUES = {
@@ -126,7 +142,7 @@ VALUES = {
     "until": lambda s: NOW,
     "out": lambda s: segments(32),
     "at_out": lambda s: np.zeros(32, np.int64),
-    "blob": lambda s: SNAPSHOT,
+    "blob": lambda s: SNAPSHOT[type(s.eng)],
 }
 
 

@@ -23,7 +23,10 @@ from tests.api.every_call import (
     Scene,
     arguments_of,
     each_array,
+    host,  # noqa: F401, a fixture
 )
+
+pytestmark = pytest.mark.usefixtures("host")
 
 # --- shared memory ----------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from tests.api.every_call import (
     call,
     each_argument,
     each_member,
+    host,  # noqa: F401, a fixture
     plain,
 )
 
@@ -53,6 +54,9 @@ def test_the_arguments_of_the_cases_do_something():
         rows = call(scene.eng, name, arguments_of(scene, name) | now)
         rows = rows[1] if isinstance(rows, tuple) else rows
         assert name == "recv" or len(rows), name
+
+
+pytestmark = pytest.mark.usefixtures("host")
 
 
 # --- what comes in between ------------------------------------------------------------------------
@@ -332,7 +336,7 @@ def test_an_engine_that_is_not_complete_is_refused():
                     answers[name] = "busy"
 
     eng = Engine(capacity=Number(16, visit))
-    assert answers == dict.fromkeys(PUBLIC, "busy") | {"config": None, "restore": SNAPSHOT}
+    assert answers == dict.fromkeys(PUBLIC, "busy") | {"config": None, "restore": SNAPSHOT[Engine]}
     assert len(eng.blocks) == 16 and eng.check() == []
 
 

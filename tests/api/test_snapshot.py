@@ -279,12 +279,13 @@ FIELDS = {
         SAVED: "now pool flows wheel listeners isn ports ranges events counters counts half_open "
                "accept_queued last_listener held_dead orphans time_wait_like followed challenge_second "
                "challenge_left eviction pause draws predicting predicted",
-        DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted",
+        DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted "
+                 "syncache_buckets group",
         SCRATCH: "busy hashes candidates batch batch_n isn_first isn_count isns ts_offsets isn_shift "
                  "arriving port_looks",
     },
     ("components/tcb_pool", "TcbPool"): {
-        SAVED: "blocks stamps colds stack n_stack fresh", DERIVED: "used capacity"},
+        SAVED: "blocks stamps colds stack n_stack fresh", DERIVED: "used capacity borrowed"},
     ("components/flow_table", "FlowTable"): {
         SAVED: "mask", DERIVED: "heads max_mask count blocks k0 k1"},
     ("components/timer_wheel", "TimerWheel"): {

@@ -194,13 +194,14 @@ def test_the_order_does_not_depend_on_other_engines():
 @pytest.mark.parametrize("seed", range(8))
 def test_a_refusal_is_true_and_a_choice_is_good(rule, seed):
     """Ports chosen, named and passive, TIME-WAITs of any age: refused only where no port is free and none of
-    the TIME-WAITs is old enough; the oracle looks at every port."""
+    the TIME-WAITs is old enough; the oracle looks at every port. The engine looks at each once at most, and
+    at none after a refusal."""
     rng = np.random.default_rng(seed)
     low, high, delay = 40_000, 40_007, 50
     eng = engine(rule, ip_local_port_range=(low, high), tcp_tw_reuse=1, tcp_tw_reuse_delay=delay,
                  time_wait_ms=400, tcp_timestamps=2, isn="rfc793")
     eng.listen(LOCAL, 40_002)
-    seen, refused = {}, 0                    # port -> ms of the last segment of its TIME-WAIT
+    seen, refused, looks = {}, 0, 0          # port -> ms of the last segment of its TIME-WAIT
     for step in range(300):
         now = step * 7 * MS
         eng.advance(now)
@@ -221,7 +222,10 @@ def test_a_refusal_is_true_and_a_choice_is_good(rule, seed):
                     old.append(port)
             conns, rows = eng.connect(PEER, 80, now)
             refused += not conns[0]
+            assert eng._port_looks - looks <= high - low + 1
+            looks = eng._port_looks
             assert bool(conns[0]) == bool(free or old)
+            assert conns[0] or not eng.connect(PEER, 80, now, n=9)[0].any() and eng._port_looks == looks
             assert not conns[0] or int(rows["sport"][0]) in free + old
         else:                                # a connection is opened and closed to TIME-WAIT, or dies
             port = int(rng.integers(low, high + 1))
@@ -319,6 +323,31 @@ def test_a_million_refusals_look_at_nothing(rule):
     looks = eng._port_looks
     refused(1000)
     assert eng.check() == []
+
+
+@rules
+def test_refusals_look_once_at_what_was_bound_without_a_search(rule):
+    """To 60 destinations, full by name and by peers before the first search: in one call of many refusals
+    each costs one walk, and a destination costs none again before all its ports have been free."""
+    low, high = RANGE
+    size, remotes = high - low + 1, 60
+    eng = engine(rule, capacity=7000)
+    for port in range(low, high + 1, 2):
+        eng.listen(LOCAL, port)
+    named, peers = np.arange(low + 1, high + 1, 2), np.arange(low, high + 1, 2)
+    dports = np.arange(1, remotes + 1)
+    for dport in dports:
+        assert eng.connect(PEER, dport, 0, sport=named)[0].all()
+        eng.receive(segments(len(peers), src=PEER, dst=LOCAL, sport=dport, dport=peers, flags=2, seq=5), 0)
+    assert eng.gauges()["blocks_used"] == remotes * size
+    assert not eng.connect(PEER, np.repeat(dports, 50), 0)[0].any()
+    assert eng._port_looks == remotes * size
+    assert not eng.connect(PEER, np.tile(dports, 50), 0)[0].any()
+    assert eng._port_looks == remotes * size
+    eng.abort(eng.lookup(PEER, 7, LOCAL, np.arange(low, high + 1)), 0)
+    assert eng.connect(PEER, 7, 0, sport=np.arange(low, high + 1))[0].all()
+    assert not eng.connect(PEER, 7, 0, n=50)[0].any()
+    assert eng._port_looks == (remotes + 1) * size and eng.check() == []
 
 
 @rules

@@ -99,6 +99,35 @@ def test_a_closed_window_moves_the_number_of_an_ack_back(syn_sent):
     syn_sent.expects("A", seq=0)
 
 
+@pytest.mark.knobs(tcp_syn_retries=3)
+def test_the_linear_resends_are_the_syns_alone(syn_sent):
+    """Linux doubles the interval of every SYN-ACK, whatever tcp_syn_linear_timeouts says."""
+    for at in (1, 2):
+        syn_sent.expects("S", at=at)
+    syn_sent.arrives("S", at=2.5)
+    syn_sent.expects("SA", at=2.5)
+    syn_sent.expects("SA", at=3)
+    syn_sent.wait(4.9)
+    assert syn_sent.state == State.SYN_RECEIVED
+    syn_sent.wait(5)
+    assert (syn_sent.state, syn_sent.error) == (State.CLOSED, "ETIMEDOUT")
+
+
+def test_the_syn_ack_goes_on_with_the_interval_it_has(syn_sent):
+    """Also after close(), when it is resent like text."""
+    for at in (1, 2):
+        syn_sent.expects("S", at=at)
+    syn_sent.arrives("S", at=2.5)
+    syn_sent.expects("SA", at=2.5)
+    syn_sent.expects("SA", at=3)
+    syn_sent.close()
+    syn_sent.expects("FA", at=3)
+    for at in (5, 9, 17):
+        syn_sent.expects("SA", at=at)
+    syn_sent.arrives("A")
+    assert syn_sent.state == State.FIN_WAIT_2
+
+
 # -- what RFC 9293 asks
 
 
@@ -158,10 +187,11 @@ def test_close_in_an_active_syn_received(syn_sent):
 
 def test_a_crossed_open_closed_late_still_has_the_time_of_an_orphan(syn_sent):
     """The linear resends took their time before the first doubling: the first resend is what counts."""
-    syn_sent.arrives("S")
-    syn_sent.expects("SA", at=0)
-    for at in range(1, 6):
-        syn_sent.expects("SA", at=at)
+    for at in range(1, 5):
+        syn_sent.expects("S", at=at)
+    syn_sent.arrives("S", at=4.5)
+    syn_sent.expects("SA", at=4.5)
+    syn_sent.expects("SA", at=5)
     syn_sent.wait(5.5)
     syn_sent.close()
     syn_sent.expects("FA", seq=1)

@@ -81,7 +81,7 @@ cdef class Table:
         cdef uint32_t blocks = to_uint(capacity, "capacity", 32)
         if not 1 <= blocks <= <uint32_t>1 << 31:
             raise ValueError(f"capacity: expected 1 .. {1 << 31}, got {capacity}")
-        if not pool_init(&self.pool, blocks):
+        if not pool_init(&self.pool, blocks, NULL):
             raise MemoryError(f"capacity: no address space for {capacity} TCBs")
         if not flow_init(&self.table, self.pool.blocks, blocks, derive_key(key, 0), derive_key(key, 1)):
             raise MemoryError(f"capacity: no address space for the heads of {capacity} TCBs")

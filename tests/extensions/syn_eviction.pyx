@@ -5,8 +5,9 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.components.syn_eviction cimport (
-    EvictionQueues, eviction_add, eviction_bucket, eviction_bytes, eviction_check, eviction_count,
-    eviction_forget, eviction_free, eviction_full, eviction_init, eviction_oldest, eviction_random,
+    SYNCACHE_BUCKETS, EvictionQueues, eviction_add, eviction_bucket, eviction_bytes, eviction_check,
+    eviction_count, eviction_forget, eviction_free, eviction_full, eviction_init, eviction_oldest,
+    eviction_random,
 )
 from tcpcore.components.tcb_pool cimport TcbPool, pool_free, pool_give, pool_init, pool_take
 from tcpcore.records.tcb cimport B_PASSIVE, CLOSED, ESTABLISHED, SYN_RECEIVED, Tcb
@@ -22,7 +23,7 @@ cdef class SynQueues:
     def __cinit__(self, uint32_t capacity, uint32_t queues):
         if capacity == 0 or queues == 0:
             raise ValueError(f"capacity, queues: expected 1 or more, got {capacity}, {queues}")
-        if (not pool_init(&self.pool, capacity)
+        if (not pool_init(&self.pool, capacity, NULL)
                 or not eviction_init(&self.eviction, self.pool.blocks, capacity, queues)):
             raise MemoryError("eviction: no memory")
 
@@ -93,4 +94,4 @@ cdef class SynQueues:
 
 def bucket(uint64_t seed, uint32_t raddr, uint16_t rport, uint16_t lport):
     """FreeBSD's bucket for a peer under the key of this seed."""
-    return eviction_bucket(derive_key(seed, 0), derive_key(seed, 1), raddr, rport, lport)
+    return eviction_bucket(derive_key(seed, 0), derive_key(seed, 1), raddr, rport, lport, SYNCACHE_BUCKETS)

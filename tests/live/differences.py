@@ -118,6 +118,14 @@ def syn_without_stamp_crosses(steps):
                            for seg in arrivals(steps))
 
 
+def consent_and_two_resends(steps):
+    """An ACK of our ISS ends a simultaneous open, and our SYN is resent twice, before that or after it."""
+    consent = any(seg["flags"] == "A" and offset(seg["ack"]) == 0 for seg in arrivals(steps))
+    timed = [seg for step in steps for seg in step.get("expect", ())
+             if "S" in seg["flags"] and seg["t"] - step["t"] > 0.001]
+    return consent and len(timed) > 1
+
+
 #: name -> (why it is no fault, when it applies)
 KNOWN = {
     "header_prediction": (
@@ -136,6 +144,11 @@ KNOWN = {
     "crossing_syn": (
         "the SYN-ACK of a simultaneous open has the options that both SYNs had (RFC 7323 3.2), Linux's has "
         "all it offered", syn_without_stamp_crosses),
+    "consent": (
+        "an ACK of its ISS opens a connection whose SYN Linux still resends; it has forgotten when it began "
+        "to (retrans_stamp): after a resend the next timer takes the time since boot for silence and ends "
+        "the connection, before one the RTO begins anew with 3 s; the engine goes on up to tcp_retries2",
+        consent_and_two_resends),
 }
 
 

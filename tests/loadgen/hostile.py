@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 
 from loadgen import entry
+from loadgen.cli import COMMANDS
 from loadgen.cli import flood as cli_flood
 from loadgen.cli import main as group
 
@@ -64,6 +65,15 @@ HOSTILE_FOR = {
     "output": ("folder", "no/such/file", "x.html", "[bold].txt", "n" * 255 + ".txt", "x.\N{SUPERSCRIPT TWO}"),
     "rate": ("1/d", "1G/ns", "0/s", "1/0"),
     "loss": ("syn=nan", "syn=", "syn=1%,syn=[bold]", "fin=200%"),
+    "hold": ("exp:", "exp:0", "exp:-1s", "exp:nan", "normal:1s", "lognormal:1s,nan", "trace:", "trace:folder",
+             "trace:nul.toml", "trace:large.toml", "uniform:2s,1s", "exp:9999d"),
+    "tries": ("0", "3,", "3,1s", "3,1s*0", "3,1s*nan,2", "9" * 300 + ",1s*2"),
+    "late": ("1s", "1s:", ":1", "1s:2", "1s:nan"), "ports": ("9-1", "0-70000", "-", "1024-", "1-1"),
+    "accept_stall": ("1s", "2s/1s", "0/0", "1s/1s", "/"), "closes": ("mix:2", "mix:", "reset:nan", "nobody"),
+    "arrivals": ("trace:", "trace:folder", "trace:latin1.toml", "trace:no/such/file"),
+    "file": ("deep.toml", "nul.toml", "latin1.toml", "large.toml", "markup.toml", "odd.toml", "folder",
+             "empty.toml", "wrong.toml"),
+    "duration": ("0", "9999d"), "series": ("1ns",), "listeners": ("0", "1G"), "destinations": ("0", "1G"),
 }  # fmt: skip
 
 #: What gives a small run; an option that is not here is a Choice, a flag or a number from 1 on.
@@ -83,6 +93,25 @@ GOOD = {
     "patience": ("10ms", "1s"), "accept_delay": ("0", "1ms"), "client_addresses": ("0", "2"),
     "policy": ("linux", "evict-random"), "compare_": ("linux", "drop-new,freebsd"), "workers": ("1",),
     "seeds": ("2",), "rate": ("300/s", "500/s"),
+    "arrivals": ("poisson", "paced", "trace:times.csv"), "concurrency": ("0", "2"), "request": ("0", "600"),
+    "response": ("0", "30k"), "requests_per_connection": ("1", "3"), "idle_timeout": ("0", "1s"),
+    "tries": ("os", "3", "2,10ms*2", "3,1s*2,0.5"), "destinations": ("1", "2"), "ports": ("1024-65535",),
+    "listeners": ("1", "2"), "accept_time": ("0", "exp:1ms"), "accept_workers": ("1", "2"),
+    "accept_stall": ("1ms/10ms",), "closes": ("client", "server", "mix:0.3", "reset:0.1"),
+    "late": ("1s:10%",), "flood_rate": ("0/s", "200/s"), "warmup": ("0", "auto", "5ms"),
+    "series": ("0", "5ms"), "profile": ("linux", "freebsd", "strict"), "client_profile": ("linux", "strict"),
+    "client_sysctl": ("good.sysctl",), "jobs": ("1",), "file": ("scenario.toml",),
+    "pattern": ("served", "ports.*"),
+}
+
+#: Where an option of one command takes other values than of the others.
+GOOD_FOR = {
+    ("churn", "hold"): ("0", "1ms", "exp:1ms", "uniform:1ms,2ms"), ("churn", "rtt"): ("0", "normal:2ms,1ms"),
+    ("churn", "sources"): ("203.0.113.0/24", "reflect:5"), ("churn", "clients"): ("1", "3"),
+    ("churn", "knobs"): ("tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.time_wait_ms=5", "link.rtt=1ms"),
+    ("run", "knobs"): ("backlog=5", "client.hosts=2", "load.rate=200/s", "both.mss=1000"),
+    ("churn", "config"): ("churn.toml",), ("run", "config"): ("run.toml",),
+    ("churn", "warmup"): ("0", "5ms"), ("run", "seeds"): ("1", "2"),
 }  # fmt: skip
 
 #: What keeps an invocation small, before the options that are tried.
@@ -92,6 +121,9 @@ BASE = {
     "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
               "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
     "profiles": (),
+    "metrics": (),
+    "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
+    "run": ("scenario.toml",),
 }
 
 FILES = {
@@ -102,18 +134,28 @@ FILES = {
     "latin1.toml": b"seed = \"\xe9\"\n",
     "digits.toml": b"seed = " + b"9" * 5000 + b"\n",
     "markup.toml": b"command = '[bold]'\n'[/x]' = 1\n",
+    "churn.toml": b"seed = 5\nrtt = '2ms'\n[knobs]\ntcp_synack_retries = 2\n",
+    "run.toml": b"seed = 5\nseries = '5ms'\n",
+    "scenario.toml": b"schema = 1\n[[load]]\nrate = 300\n[run]\nduration = '20ms'\n",
+    "empty.toml": b"",
+    "wrong.toml": b"schema = 1\n[server.listen]\nbaklog = 5\n[[load]]\nhold = 'exp:-1s'\n",
+    "times.csv": b"1ms\n2ms\n5ms\n",
     "odd.toml": b"seed = nan\nrtt = 1979-05-27\n[knobs]\nisn_tick_ns = nan\nmss = {a = [1]}\n",
 }
 
 
 def options(command):
     """The options of a command that take part, by parameter name."""
-    return {p.name: p for p in command.params if isinstance(p, click.Option) and p.name != "help"}
+    return {p.name: p for p in command.params if p.name != "help"}
+
+
+def command_of(name):
+    return group.get_command(click.Context(group), name)
 
 
 def cases():
     """(command, parameter name) of every option there is."""
-    return [(name, option) for name, command in group.commands.items() for option in options(command)]
+    return [(name, option) for name in COMMANDS for option in options(command_of(name))]
 
 
 def hostile_values(option):
@@ -121,7 +163,9 @@ def hostile_values(option):
 
 
 def words(option, value):
-    """An option as it is typed."""
+    """An option, or an argument, as it is typed."""
+    if isinstance(option, click.Argument):
+        return ["--", value]
     name = max(option.opts, key=len)
     if option.is_flag:
         return [name]
@@ -231,8 +275,8 @@ class Fuzzer:
     def invocation(self):
         """Words of the command line; the options that were used least come first."""
         dice = self._dice
-        command = dice.choice(list(group.commands))
-        known = options(group.commands[command])
+        command = dice.choice(COMMANDS)
+        known = options(command_of(command))
         names = sorted(known, key=lambda name: (self.used[command, name] // 5, dice.random()))
         chosen = names[: dice.choice((1, 2, 3))] + dice.sample(list(known), dice.choice((0, 0, 1, 2)))
         chosen = list(dict.fromkeys(chosen))
@@ -241,16 +285,19 @@ class Fuzzer:
         args = [command, *BASE[command]]
         for name in chosen:
             self.used[command, name] += 1
-            value = dice.choice(hostile_values(name)) if name == bad else self._good(known[name])
-            args += words(known[name], value)
+            value = dice.choice(hostile_values(name)) if name == bad else self._good(command, known[name])
+            if not isinstance(known[name], click.Argument):
+                args += words(known[name], value)
+            elif name == bad:
+                args[1:2] = [value]
         return args
 
-    def _good(self, option):
-        if option.is_flag:
+    def _good(self, command, option):
+        if getattr(option, "is_flag", False):
             return ""
         if isinstance(option.type, click.Choice):
             return self._dice.choice(list(option.type.choices))
-        return self._dice.choice(GOOD[option.name])
+        return self._dice.choice(GOOD_FOR.get((command, option.name)) or GOOD[option.name])
 
 
 def fuzz(n, seed, report=None):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from tests.loadgen import hostile
@@ -25,10 +26,11 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("command", "name"), hostile.cases(), ids=lambda case: case)
 def test_hostile_values(folder, command, name):
-    option = hostile.options(hostile.group.commands[command])[name]
+    option = hostile.options(hostile.command_of(command))[name]
     offenders = []
     for value in hostile.hostile_values(name):
-        args = [command, *hostile.BASE[command], *hostile.words(option, value)]
+        base = hostile.BASE[command] if isinstance(option, click.Option) else ()
+        args = [command, *base, *hostile.words(option, value)]
         outcome = hostile.invoke(args)
         if outcome.wrong:
             offenders.append((hostile.shown(args), outcome.wrong, outcome.stderr[-300:]))
@@ -48,8 +50,10 @@ def test_every_option_has_a_good_value():
     missing = [
         (command, name)
         for command, name in hostile.cases()
-        for option in [hostile.options(hostile.group.commands[command])[name]]
-        if not option.is_flag and not hasattr(option.type, "choices") and name not in hostile.GOOD
+        for option in [hostile.options(hostile.command_of(command))[name]]
+        if not getattr(option, "is_flag", False)
+        and not hasattr(option.type, "choices")
+        and name not in hostile.GOOD
     ]
     assert not missing
 

@@ -3,9 +3,6 @@
 What it ships is enough for the command, for type checkers and for a foreign extension that cimports tcpcore.
 """
 
-import os
-import shutil
-import subprocess
 import sys
 import tarfile
 import tomllib
@@ -17,8 +14,8 @@ import numpy
 import pytest
 
 from tests.foreign.building import blocks
+from tests.project.distributions import ROOT, run
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.h", "*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
            for path in (ROOT / "tcpcore").rglob(pattern)}  # fmt: skip
@@ -44,40 +41,17 @@ import tcpcore
 setup(name="foreign", ext_modules=[
     Extension("through_cpp", ["through_cpp.cpp"], include_dirs=[tcpcore.get_include()])])
 """
-BACKEND = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
-UNTRACKED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
-
 packaging = [pytest.mark.packaging, pytest.mark.slow]
 
 
-def run(*command, cwd, **environment):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TCPCORE_"))}
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env={**clean, **environment}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture
+def sdist(built):
+    return built[1]
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
-    """Built from a copy, so that egg-info and the like never reach the tree."""
-    place = tmp_path_factory.mktemp("sdist")
-    copy = place / "tree"
-    shutil.copytree(ROOT, copy, ignore=UNTRACKED)
-    run(sys.executable, "-c", BACKEND, "build_sdist", place, cwd=copy)
-    return next(place.glob("*.tar.gz"))
-
-
-@pytest.fixture(scope="module")
-def wheel(sdist, tmp_path_factory):
-    """Built with TCPCORE_TESTS=1, which must make no difference: test extensions are for --inplace only."""
-    place = tmp_path_factory.mktemp("wheel")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(place, filter="data")
-    tree = place / sdist.name.removesuffix(".tar.gz")
-    run(sys.executable, "-c", BACKEND, "build_wheel", place, cwd=tree, TCPCORE_TESTS="1")
-    return next(place.glob("*.whl"))
+def wheel(wheels):
+    return wheels[0][1]
 
 
 @pytest.fixture(scope="module")

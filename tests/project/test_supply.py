@@ -7,13 +7,10 @@ import importlib.metadata
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,29 +18,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.project.distributions import BACKEND, EPOCH, ROOT, run, unpacked
+
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TESTED = [*PYPROJECT["build-system"]["requires"], *PYPROJECT["project"]["dependencies"], *EXTRAS["test"]]
 TOOLS = [line for line in EXTRAS["dev"] if not line.startswith("tcpcore")]
 
-BACKEND = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
-BUILT = shutil.ignore_patterns(
-    ".git", ".venv*", ".hypothesis", ".*_cache", ".benchmarks", ".codspeed", "build", "dist", "*.egg-info",
-    "*.so", "*.html", "__pycache__",
-)  # fmt: skip
-EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
 MOST_BYTES = 2_000_000
-
-
-def run(*command, cwd, **environment):
-    dropped = ("PYTHON", "TCPCORE_", "SOURCE_DATE_EPOCH", "PYTEST_")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=clean | environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def bounds(lines):
@@ -151,34 +133,6 @@ class TestBenchmarks:
 def hand_written(names):
     """Names without the C files that Cython wrote."""
     return {name for name in names if not name.endswith(".c") or f"{name[:-2]}.pyx" not in names}
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A copy of the tree, and the sdist made from it; Cython's files are in the copy, too."""
-    place = tmp_path_factory.mktemp("first")
-    shutil.copytree(ROOT, place / "tree", ignore=BUILT)
-    run(sys.executable, "-c", BACKEND, "build_sdist", place, cwd=place / "tree", **EPOCH)
-    return place / "tree", next(place.glob("*.tar.gz"))
-
-
-def unpacked(sdist, place):
-    with tarfile.open(sdist) as archive:
-        archive.extractall(place, filter="data")
-    return place / sdist.name.removesuffix(".tar.gz")
-
-
-@pytest.fixture(scope="module")
-def wheels(built, tmp_path_factory):
-    """Two folders, of names of different lengths, and the wheels built there from the sdist alone."""
-
-    def build(name):
-        tree = unpacked(built[1], tmp_path_factory.mktemp(name))
-        run(sys.executable, "-c", BACKEND, "build_wheel", tree.parent, cwd=tree, **EPOCH)
-        return tree, next(tree.parent.glob("*.whl"))
-
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(build, ["one", "another-folder"]))
 
 
 def digest(path):

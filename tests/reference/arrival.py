@@ -194,9 +194,8 @@ class Arrival(HalfOpen, TimeWait):
         conn.state = State.SYN_RECEIVED
         self.syn(conn, now)
         if self.config.crossed_syn_restarts:
-            linear = self.config.tcp_syn_linear_timeouts
             conn.syn_timed = tick(now)
-            self.arm_syn(conn, now, self.syn_interval(max(0, conn.retries - linear), conn.retries))
+            self.arm_syn(conn, now, self.syn_interval(conn.backoff, conn.retries))
         if text != "dropped":
             self.keep_syn_text(conn, seg, seg.fin and text == "kept")
 
@@ -443,7 +442,7 @@ class Arrival(HalfOpen, TimeWait):
         if consent:
             conn.state = State.ESTABLISHED
             self.note(conn, EventKind.ESTABLISHED)
-            conn.syn_unacked, conn.backoff = True, conn.retries
+            conn.syn_unacked = True
             conn.take_window(seg)
         else:
             self.established(conn, seg, now)

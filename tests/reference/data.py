@@ -354,8 +354,11 @@ class Sending:
         self.count_resend(conn, now)
         conn.no_sample = True
         self.resend(conn, now)
-        doublings = max(0, conn.retries - config.tcp_syn_linear_timeouts)
-        self.arm_syn(conn, now, self.syn_interval(doublings, conn.retries))
+        if conn.state == State.SYN_RECEIVED:
+            conn.backoff += 1
+        else:
+            conn.backoff = max(0, conn.retries - config.tcp_syn_linear_timeouts)
+        self.arm_syn(conn, now, self.syn_interval(conn.backoff, conn.retries))
 
     def arm_syn(self, conn, now, interval):
         """For a SYN of ours; an attempt that is bounded ends with its bound."""

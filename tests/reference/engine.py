@@ -407,7 +407,7 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
     def queue_fin(self, conn):
         """3.10.4, the states; whether there is a FIN to send."""
         if conn.state == State.SYN_RECEIVED:
-            conn.syn_unacked, conn.backoff = True, conn.retries
+            conn.syn_unacked = True
         if conn.state in (State.ESTABLISHED, State.SYN_RECEIVED):
             conn.state = State.FIN_WAIT_1
         elif conn.state == State.CLOSE_WAIT:

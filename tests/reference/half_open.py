@@ -160,7 +160,7 @@ class HalfOpen:
         conn.snd_una = seg.ack
         conn.take_window(seg)
         self.disarm(conn, "main")
-        conn.retries = 0
+        conn.retries = conn.backoff = 0
         self.sample_syn(conn, seg, now)
 
     def syn_ack_timer(self, conn, now):

@@ -1,0 +1,158 @@
+"""What a program calls: play a scenario, or a grid of them.
+
+Replicates of one seed meet the same arrivals in every scenario, so that two results differ by what was
+changed. The order in which processes finish changes nothing. Scenarios are `loadgen.scenario`'s, results
+`loadgen.report`'s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+from loadgen.replicates import Job, play
+from loadgen.report.result import Result, build
+from loadgen.scenario.hosts import resolve
+from loadgen.scenario.model import Scenario
+
+if TYPE_CHECKING:
+    from loadgen.sim.outcome import Outcome
+
+
+def run(
+    scenario: Scenario,
+    seed: int | None = None,
+    progress: bool = False,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    check: bool = False,
+) -> Result:
+    """Play a scenario and say what became of its connections.
+
+    `seed` replaces the scenario's; `scenario.run.seeds` replicates are played, on `jobs` processes (a script
+    that asks for more than one needs ``if __name__ == "__main__"``) or on any executor of
+    `concurrent.futures`. `progress` shows a bar on a terminal's standard error. `check` puts the closed forms
+    beside the figures. The result depends on scenario and seed only, but for what is under `wall`. Raises
+    ScenarioError for a scenario that cannot be, KeyboardInterrupt when interrupted.
+    """
+    if seed is not None:
+        scenario = dataclasses.replace(scenario, seed=seed)
+    from loadgen.progress import bar
+
+    with bar(progress) as tell:
+        played = play(replicates_of(scenario), workers=jobs, executor=executor, progress=tell)
+    return result_of(scenario, finished(played.outcomes), check=check)
+
+
+def result_of(
+    scenario: Scenario,
+    outcomes: Sequence[Outcome],
+    *,
+    check: bool = False,
+    kind: str = "run",
+    command: str = "",
+    origins: Mapping[str, str] | None = None,
+) -> Result:
+    """The result of replicates that have been played, with the closed forms beside it if `check`."""
+    hosts = resolve(scenario)
+    theory: Sequence[object] = ()
+    if check:
+        from loadgen.theory import checks
+
+        theory = checks.rows(scenario, outcomes)
+    result = build(
+        scenario,
+        outcomes,
+        hosts,
+        theory,
+        kind=kind,
+        command=command,
+        limits=hosts.limits,
+        not_modelled=hosts.not_modelled,
+        warnings=hosts.warnings,
+    )
+    result.origins = dict(origins or {})
+    return result
+
+
+def replicates_of(scenario: Scenario) -> list[Job]:
+    """The jobs that a scenario is. Raises ScenarioError."""
+    hosts = resolve(scenario)
+    return [Job(scenario, replicate, hosts.server, hosts.client) for replicate in range(scenario.run.seeds)]
+
+
+def finished(outcomes: Sequence[Outcome | None]) -> list[Outcome]:
+    """Those that there are."""
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a grid: what was set, and what came of it."""
+
+    values: Mapping[str, object]
+    result: Result
+
+
+class Study(Sequence[Point]):
+    """The points of a grid, in the order of their values."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self._points = tuple(points)
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    @overload
+    def __getitem__(self, index: int) -> Point: ...
+    @overload
+    def __getitem__(self, index: slice) -> Study: ...
+    def __getitem__(self, index: int | slice) -> Point | Study:
+        return Study(self._points[index]) if isinstance(index, slice) else self._points[index]
+
+    def __iter__(self) -> Iterator[Point]:
+        return iter(self._points)
+
+    def __repr__(self) -> str:
+        lines = [", ".join(f"{path}={value}" for path, value in point.values.items()) for point in self]
+        return "\n".join([f"Study of {len(self)} points", *(f"  {line}" for line in lines)])
+
+
+def sweep(
+    scenario: Scenario,
+    grid: Mapping[str, Sequence[object]],
+    seeds: int = 8,
+    executor: Executor | None = None,
+    *,
+    jobs: int = 1,
+    progress: bool = False,
+    check: bool = False,
+) -> Study:
+    """Play a scenario at every point of a grid: paths of the scenario and the values each of them takes.
+
+    ``sweep(scenario, {"server.listen.backlog": [511, 1023]})`` plays two points, `seeds` replicates each,
+    with the same arrivals at both. All scenarios are made before the first is played, so that a wrong path or
+    value costs nothing. Other arguments are those of `run`.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds: expected at least 1, got {seeds}")
+    points: list[tuple[dict[str, object], Scenario]] = []
+    for chosen in itertools.product(*grid.values()):
+        values = dict(zip(grid, chosen, strict=True))
+        changed = scenario.replace({**values, "run.seeds": seeds})
+        points.append((values, changed))
+    from loadgen.progress import bar
+
+    jobs_of_all = [job for _, changed in points for job in replicates_of(changed)]
+    with bar(progress) as tell:
+        outcomes = play(jobs_of_all, workers=jobs, executor=executor, progress=tell).outcomes
+    return Study(
+        [
+            Point(values, result_of(changed, finished(outcomes[n * seeds : (n + 1) * seeds]), check=check))
+            for n, (values, changed) in enumerate(points)
+        ]
+    )

@@ -1,0 +1,43 @@
+"""`loadgen run`: its options and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loadgen.cli import options as opt
+from loadgen.cli.flag import flags
+from loadgen.cli.flags import TIMELINE, result_options
+from loadgen.cli.playing import play_and_present
+from loadgen.cli.scenes import file_scenario
+
+
+@click.command(
+    epilog="""\
+EXAMPLES
+
+\b
+  Play a scenario file (examples/edge-web.toml is one):
+    loadgen run web.toml
+  The same with a longer backlog and twice the load, over eight seeds on two processors:
+    loadgen run web.toml -o backlog=1023 -o load.rate=6k/s --seeds 8 --jobs 2
+  Is it good enough? Exit 99 if not:
+    loadgen run web.toml --threshold 'load.browsers.first_try_ratio>=0.999'
+  What is in it, and where does each line come from?
+    loadgen run web.toml --print-config
+"""
+)
+@click.argument("file", type=opt.FILE)
+@flags(TIMELINE)
+@result_options
+@click.pass_context
+def run(ctx: click.Context, /, file: Path, **given: Any) -> None:
+    """Play a scenario file: hosts, loads, floods, events and the link between them.
+
+    -o PATH=VALUE changes any place of it for this run (-o server.listen.backlog=1023), or an end of one that
+    is not ambiguous (-o backlog=1023); load.rate scales all loads. Thresholds of the file count, too.
+    """
+    made = file_scenario(ctx, file, given)
+    play_and_present(ctx, made, given)

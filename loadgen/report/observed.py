@@ -1,0 +1,105 @@
+"""What was seen of an outcome's populations and link: peaks, means and series, under one name each.
+
+The names are those of the metrics: `half_open`, `accept_queue` (of the server), `time_wait.client`,
+`established.server`, `ports_in_use`. The peak is what the loop kept, else the largest of the series.
+Everything that depends on how the loop calls its series, peaks and link counters is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.scenario.model import KINDS
+from loadgen.sim.outcome import Outcome
+
+Keys = Mapping[str, str]
+Numbers = npt.NDArray[np.int64]
+
+#: Which side's series has it, where the name does not say.
+HOME: Final[Mapping[str, str]] = {"half_open": "server", "accept_queue": "server", "ports_in_use": "client"}
+#: What the engine's gauges call it. On a client every block has a port: with TIME_WAIT, too.
+_GAUGES: Final[Mapping[str, str]] = {"blocks": "blocks_used", "ports_in_use": "blocks_used"}
+#: Gauges that repeat a state's series.
+_REPEATED: Final[Mapping[str, str]] = {"time_wait": "TIME_WAIT"}
+
+
+def groups(outcome: Outcome) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """The series as a result has them: `time_ms`, and by name those of `client`, `server` and `load`."""
+    found: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    for group, inner in outcome.series.items():
+        if group == "time":
+            found["time_ms"] = {"": _milliseconds(np.asarray(inner["time_ns"]))}
+        else:
+            found[group] = {
+                name: np.asarray(values) for name, values in inner.items() if _REPEATED.get(name) not in inner
+            }
+    return found
+
+
+def _milliseconds(times_ns: Numbers) -> npt.NDArray[Any]:
+    """Whole numbers where they are."""
+    return times_ns / 1e6 if (times_ns % 10**6).any() else times_ns // 10**6
+
+
+def series(outcome: Outcome, side: str, name: str) -> Numbers | None:
+    """A series of one side; case does not matter."""
+    inner = outcome.series.get(side, {})
+    for key in (name, _GAUGES.get(name, name)):
+        for known, values in inner.items():
+            if known.lower() == key.lower():
+                return np.asarray(values)
+    return None
+
+
+def population(outcome: Outcome, name: str) -> Numbers | None:
+    """The series behind a name such as `half_open` or `time_wait.client`."""
+    what, _, side = name.partition(".")
+    return series(outcome, side or HOME.get(what, "server"), what)
+
+
+def peak(outcome: Outcome, name: str) -> int | None:
+    """The most there was at once; None where nobody looked."""
+    what, _, side = name.partition(".")
+    end = side or HOME.get(what, "server")
+    known = [outcome.peaks[key] for key in (name, f"{end}.{what}") if key in outcome.peaks]
+    values = population(outcome, name)
+    if values is not None and len(values):
+        known.append(int(values.max()))
+    gauge = f"{end}.{_GAUGES.get(what)}"
+    if not known and gauge in outcome.peaks:
+        known.append(outcome.peaks[gauge])
+    return int(max(known)) if known else None
+
+
+def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:
+    """`peak` for a name with SIDE in it."""
+    return lambda outcome, keys: peak(outcome, name.replace("SIDE", keys.get("SIDE", "")))
+
+
+def mean_of(name: str) -> Callable[[Outcome, Keys], float | None]:
+    """The mean over the points of the series; None without a series."""
+
+    def mean(outcome: Outcome, keys: Keys) -> float | None:
+        values = population(outcome, name.replace("SIDE", keys.get("SIDE", "")))
+        return float(values.mean()) if values is not None and len(values) else None
+
+    return mean
+
+
+def link(outcome: Outcome) -> dict[str, int]:
+    """The link's counters: what both directions lost together besides what the loop counted by direction."""
+    given = {name: int(n) for name, n in outcome.counters.get("link", {}).items()}
+    found = {
+        "from_client": given.pop("sent_by_client", 0),
+        "from_server": given.pop("sent_by_server", 0),
+        "lost": given.pop("lost_of_client", 0) + given.pop("lost_of_server", 0),
+    }
+    for kind in KINDS:
+        label = kind.replace("-", "_")
+        lost = sum(given.get(f"{side}.{label}.lost", 0) for side in ("client", "server"))
+        found |= {f"lost.{kind}": lost} if lost else {}
+    return {**dict.fromkeys(("duplicated", "reordered"), 0), **found, **given}

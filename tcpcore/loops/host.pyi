@@ -1,0 +1,1 @@
+from tcpcore.components.events import EVENT as EVENT
