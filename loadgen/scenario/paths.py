@@ -8,6 +8,7 @@ bare knob is the server's. `load.rate` scales all loads so that their total peak
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -193,7 +194,7 @@ def scaled(loads: Sequence[Load], rate: float) -> tuple[Load, ...]:
 def _scaled(load: Load, rate: float, peak: float, loads: int) -> Load:
     if load.times_ns:
         raise Mistake(f"the arrivals of {load.name} are a trace, which has no rate")
-    if peak == 0:
+    if peak in (0, math.inf) or rate == math.inf:
         return dataclasses.replace(load, shape=((0, rate / loads),))
     return dataclasses.replace(load, shape=tuple((time, each * rate / peak) for time, each in load.shape))
 

@@ -80,7 +80,7 @@ def closes(draw):
 @st.composite
 def shapes(draw):
     points = sorted(draw(st.lists(times, max_size=3)))
-    return tuple((time, draw(rates)) for time in (0, *points))
+    return tuple((time, draw(st.just(0.5) | rates)) for time in (0, *points))
 
 
 @st.composite
@@ -258,3 +258,15 @@ def test_the_knobs_that_are_of_one_end_exist():
     both = knobs.SERVER_ONLY | knobs.CLIENT_ONLY
     assert both - {"ip_local_reserved_ports"} <= set(knobs.DECLARED)
     assert not knobs.SERVER_ONLY & knobs.CLIENT_ONLY
+
+
+def test_all_at_once_is_written():
+    scenario = Scenario(load=[Load(rate="inf", count=3)])
+    assert 'rate = "inf"\n' in scenario.to_toml()
+    assert (
+        Scenario.from_toml(scenario.to_toml())
+        == scenario
+        == Scenario.from_toml("[[load]]\nrate = inf\ncount = 3\n")
+    )
+    with pytest.raises(loadgen.ScenarioError, match="load.0.rate: expected count = N beside inf"):
+        check(Scenario(load=[Load(rate="inf")]))

@@ -102,7 +102,7 @@ WRONG = {
     # together
     LOAD + "[client]\nhosts = 0\n": ":4: client.hosts: expected at least 1, got 0: a load needs clients",
     "[[load]]\nname = 'a'\n":
-        ":1: load.0.rate: expected more than 0/s, or count = N for N connections at once",
+        ":1: load.0.rate: expected more than 0/s, or inf and count = N for N connections at once",
     LOAD + "shape = [['0s', 3]]\n": ":3: load.0.shape: expected it or rate, got both",
     "[[load]]\nshape = [['1s', '3k/s']]\n": ":2: load.0.shape: expected a first point at 0s",
     "[[load]]\nshape = [['0s', 3], ['9s', 3], ['5s', 3]]\n": (

@@ -69,7 +69,7 @@ def test_load_rate_scales_all_loads_to_a_total_peak():
         800.0,
     )
     assert TWO.replace({"load.web.rate": 10}).load[0].shape == ((0, 10.0),)
-    assert Scenario(load=[Load(count=9)]).replace({"load.rate": 10}).load[0].shape == ((0, 10.0),)
+    assert Scenario(load=[Load(count=9, rate="inf")]).replace({"load.rate": 10}).load[0].shape == ((0, 10.0),)
 
 
 def test_a_place_is_cleared_by_none():
