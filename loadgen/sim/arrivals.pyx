@@ -1,8 +1,8 @@
 """When connections begin and spoofed segments come.
 
-The n-th arrival is where the integral of the rate reaches n (paced) or the sum of n exponential draws of mean 1
-(Poisson): two settings of a rate see the same draws. The rate is linear between the points of `shape`.
-Source: inversion of the cumulative intensity, Lewis and Shedler (1979).
+The n-th arrival is where the integral of the rate reaches n (paced) or the sum of n exponential draws of
+mean 1 (Poisson): two settings of a rate see the same draws. The rate is linear between the points of
+`shape`. Source: inversion of the cumulative intensity, Lewis and Shedler (1979).
 """
 
 from libc.math cimport sqrt

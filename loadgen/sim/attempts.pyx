@@ -1,8 +1,8 @@
 """The attempts of a run: taken, found by the handle of either end, counted and given back.
 
 An attempt has a place in an array from its arrival until both applications have let go of it, or until the
-client's engine gives its slot to another connection; then its outcome is counted (S6.2 to S6.5). The place of an
-attempt changes its stamp when it is given back, so that tasks asked for before are known to be void.
+client's engine gives its slot to another connection; then its outcome is counted (S6.2 to S6.5). The place
+of an attempt changes its stamp when it is given back, so that tasks asked for before are known to be void.
 """
 
 from libc.stdlib cimport realloc
@@ -10,7 +10,8 @@ from libc.string cimport memset
 
 from tcpcore cimport Event, engine_events
 from loadgen.sim.world cimport (
-    BATCH, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED, F_SERVER_DONE, F_STRANGER, Load,
+    BATCH, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
+    F_SERVER_DONE, F_STRANGER, Load,
 )
 
 

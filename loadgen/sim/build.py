@@ -1,7 +1,7 @@
 """From a scenario to engines and numbers that the event loop takes.
 
-Decides how hosts map to engines (S1.1 to S1.8) and how large the engines are (S1.9). `facts` are plain numbers:
-whatever text or file a scenario named has been read before.
+Decides how hosts map to engines (S1.1 to S1.8) and how large the engines are (S1.9). `facts` are plain
+numbers: whatever text or file a scenario named has been read before.
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ def make_clients(
 def link_facts(link: Link, has_partition: bool) -> dict[str, Any]:
     """The link's numbers by kind of segment."""
     every = link.loss.get("all", 0.0)
-    loss = [1 - (1 - every) * (1 - link.loss.get(kind, 0.0)) if every else link.loss.get(kind, 0.0) for kind in KINDS]
+    own = [link.loss.get(kind, 0.0) for kind in KINDS]
+    loss = [1 - (1 - every) * (1 - share) if every else share for share in own]
     copies = [max(link.duplicate.get("all", 0.0), link.duplicate.get(kind, 0.0)) for kind in KINDS]
     plain = (
         link.rtt.law == "const"

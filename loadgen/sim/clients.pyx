@@ -1,7 +1,7 @@
 """The clients' applications: connect, ask, wait, close, try again (S3.1 to S3.16).
 
-Each function is one thing that an application does or hears. All of them find the attempt by its place, act on
-the engine through tcpcore's C API, and hand what it emits to the link.
+Each function is one thing that an application does or hears. All of them find the attempt by its place, act
+on the engine through tcpcore's C API, and hand what it emits to the link.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint64_t
@@ -21,7 +21,8 @@ from loadgen.sim.hosts cimport host_timer
 from loadgen.sim.link cimport link_send
 from loadgen.sim.server cimport server_closes, server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE, F_GAVE_UP,
+    BATCH, CLIENT, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
+    F_GAVE_UP,
     F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
     T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
 )
@@ -32,7 +33,7 @@ cdef enum:
     CAUSE_RESET_BY_PEER = 15
 
 
-# --- what the engine is asked to do ----------------------------------------------------------------------------
+# --- what the engine is asked to do ---------------------------------------------------------------
 
 
 cdef void emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
@@ -103,7 +104,7 @@ cdef void send(Sim* sim, uint32_t i) noexcept nogil:
             sim.hosts[a.client_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
 
 
-# --- opening ---------------------------------------------------------------------------------------------------
+# --- opening --------------------------------------------------------------------------------------
 
 
 cdef void row_of(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
@@ -162,7 +163,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         return
     first = k = h.heard_n
     collect(sim, host)
-    for i in range(n):                                # one `refused` for each connect without a handle, in order
+    for i in range(n):            # one `refused` for each connect without a handle, in order
         if sim.conns[i] == 0:
             while k < <Py_ssize_t>h.heard_n and h.heard[k].kind != EV_REFUSED:
                 k += 1
@@ -181,8 +182,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
 cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
     """How long the application waits for the try that it has just begun (S3.13)."""
     cdef double wait = load.backoff
-    cdef int i
-    for i in range(1, a.tries):
+    for _ in range(1, a.tries):
         wait *= load.factor
     wait *= 1.0 - load.jitter * unit(word(load.tries_key, a.number * TRIES_OF_CONNECTION + a.tries))
     return <int64_t>(wait + 0.5)
@@ -255,7 +255,7 @@ cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
             connects_flush(sim, sim.attempts[i].client_host, 1)
 
 
-# --- what it hears ---------------------------------------------------------------------------------------------
+# --- what it hears --------------------------------------------------------------------------------
 
 
 cdef int64_t hold_of(const Load* load, uint64_t number) noexcept nogil:
@@ -364,7 +364,7 @@ cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
             close_later(sim, host, event.conn)
             let_go(sim, i)
     elif event.kind == EV_LOST and not a.flags & F_CLIENT_DONE:
-        close_later(sim, host, event.conn)            # a dead connection is held until its application closes it
+        close_later(sim, host, event.conn)            # a dead one is held until its application closes it
         by_reset = event.cause == CAUSE_CONNECT_REFUSED or event.cause == CAUSE_RESET_BY_PEER
         if a.flags & F_CONNECTED:
             a.flags |= F_RESET if by_reset else F_GAVE_UP
@@ -374,7 +374,7 @@ cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
             failed_try(sim, i, F_RESET if by_reset else F_GAVE_UP, 0)
 
 
-# --- what it has planned ---------------------------------------------------------------------------------------
+# --- what it has planned --------------------------------------------------------------------------
 
 
 cdef void try_ends(Sim* sim, uint32_t i) noexcept nogil:

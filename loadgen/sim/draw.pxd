@@ -1,9 +1,10 @@
 # Random draws: words of a counter-based generator (SplitMix64) and our own transforms.
 #
-# A stream is a key, a draw a key and a number: no draw depends on how many were made before. log and exp are
-# made of +, -, * and / alone (the extensions are compiled without contraction into fused operations), sqrt is
-# exact by IEEE 754: the same bits on every machine, which a library's functions do not promise.
-# Sources: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014); Wichura, AS 241 (1988).
+# A stream is a key, a draw a key and a number: no draw depends on how many were made before. log and exp
+# are made of +, -, * and / alone (the extensions are compiled without contraction into fused operations),
+# sqrt is exact by IEEE 754: the same bits on every machine, which a library's functions do not promise.
+# Sources: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (2014); Wichura, AS 241
+# (1988).
 from libc.math cimport floor, frexp, ldexp, sqrt
 from libc.stdint cimport int64_t, uint64_t
 
@@ -49,7 +50,8 @@ cdef inline uint64_t word(uint64_t key, uint64_t i) noexcept nogil:
     return z ^ (z >> 31)
 
 
-cdef inline uint64_t stream(uint64_t seed, uint64_t replicate, uint64_t purpose, uint64_t number) noexcept nogil:
+cdef inline uint64_t stream(uint64_t seed, uint64_t replicate, uint64_t purpose,
+                            uint64_t number) noexcept nogil:
     """The key of a stream."""
     return word(word(word(word(0, seed), replicate), purpose), number)
 

@@ -1,5 +1,6 @@
 # Counts of times in log-linear buckets: exact below 2**8 ns, then 128 buckets for each doubling (0.8 %).
-# The smallest and the largest value are kept exactly. HdrHistogram's layout with 2 significant digits and more.
+# The smallest and the largest value are kept exactly. HdrHistogram's layout with 2 significant digits and
+# more.
 from libc.stdint cimport int64_t, uint64_t
 
 cdef enum:

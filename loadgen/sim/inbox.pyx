@@ -1,4 +1,4 @@
-"""The segments on their way to one engine, in the order of (arrival time, order of sending): see inbox.pxd."""
+"""The segments on their way to one engine, in the order of (arrival time, order of sending)."""
 
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc, realloc
@@ -149,7 +149,7 @@ cdef Py_ssize_t inbox_take(Inbox* inbox, int64_t at, uint64_t before_order, Segm
                            const Segment** segs) noexcept nogil:
     """Take the next segments of this instant that were sent before number `before_order`, at most `limit`.
 
-    segs (out): where they are, valid until the next call of inbox_add(): in the ring itself, or one in `copy`.
+    segs (out): where they are, valid until the next inbox_add(): in the ring itself, or one in `copy`.
     Their number; 0 when none is left.
     """
     cdef uint64_t i = inbox.head & inbox.mask

@@ -4,5 +4,6 @@ from libc.stdint cimport int64_t
 from tcpcore cimport Segment
 from loadgen.sim.world cimport Kind, Sim
 
-cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_t now, int answered) noexcept nogil
+cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_t now,
+                    int answered) noexcept nogil
 cdef Kind kind_of(const Segment* seg, int answered) noexcept nogil

@@ -1,8 +1,9 @@
 """The path between the clients and the server: what becomes of a segment that was sent.
 
-Delay, loss (independent, or in bursts by Gilbert and Elliott's two states), a second copy, jitter, reordering and
-a late copy, each drawn for each segment from the stream of its direction whether or not it applies (S5.1 to S5.3),
-so that one impairment does not move another's draws. A perfect link of constant delay draws nothing.
+Delay, loss (independent, or in bursts by Gilbert and Elliott's two states), a second copy, jitter,
+reordering and a late copy, each drawn for each segment from the stream of its direction whether or not it
+applies (S5.1 to S5.3), so that one impairment does not move another's draws. A perfect link of constant
+delay draws nothing.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -112,7 +113,8 @@ cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int 
         deliver(sim, host, seg, now + link.late_after)
 
 
-cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_t now, int answered) noexcept nogil:
+cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_t now,
+                    int answered) noexcept nogil:
     """Send n segments, in order, at this time.
 
     answered: the flags of the one segment that they answer, -1 if there is none or it does not matter.

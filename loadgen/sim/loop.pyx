@@ -1,7 +1,8 @@
 """The event loop: what happens next, until a time (S2.1 to S2.6).
 
-An instant is played in rounds: the timers that are due, the segments that arrive, what the applications hear of
-it, what they and the loads had planned. What a round sends without delay is another round of the same instant.
+An instant is played in rounds: the timers that are due, the segments that arrive, what the applications
+hear of it, what they and the loads had planned. What a round sends without delay is another round of the
+same instant.
 """
 
 from libc.stdint cimport INT64_MAX, uint32_t, uint64_t

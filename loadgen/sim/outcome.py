@@ -70,7 +70,7 @@ class Outcome:
     gauges: Mapping[str, Mapping[str, float]]  # client, server, at the end
     peaks: Mapping[str, int]  # half_open, accept_queue, time_wait.client, ports_in_use ... at series points
     accept_wait: Histogram  # established to accepted, on the server
-    series: Mapping[str, Mapping[str, npt.NDArray[np.int64]]]  # client, server, load; and "time_ms": {"": ...}
+    series: Mapping[str, Mapping[str, npt.NDArray[np.int64]]]  # client, server, load, time
     left: Counts  # blocks still in use at the end, client and server
     engine_bytes: Mapping[str, int]  # memory the engines touched: the simulator's own
     wall_s: float

@@ -1,4 +1,5 @@
-"""What will happen: a priority queue of items in the order of (at, order), with lanes for what comes in order.
+"""What will happen: a priority queue of items in the order of (at, order), with lanes for what comes in
+order.
 
 queue.pxd says how it is built. Nothing here knows what an item means.
 """

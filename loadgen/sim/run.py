@@ -193,8 +193,9 @@ def simulate(
 ) -> Outcome:
     """Play one replicate.
 
-    server, client: the hosts' settings, those of the scenario's profiles and knobs by default. `progress(now, end)`
-    is called now and then, `stop()` as often: True ends the run, and its outcome says `partial`.
+    server, client: the hosts' settings, those of the scenario's profiles and knobs by default.
+    `progress(now, end)` is called now and then, `stop()` as often: True ends the run, and its outcome says
+    `partial`.
     """
     began = time.perf_counter()
     server = server or config_of(scenario.server.profile, dict(scenario.server.knobs))
@@ -218,11 +219,11 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
     counters = {side: summed(engines, "counters") for side, engines in sides.items()}
     causes = {side: summed(engines, "causes") for side, engines in sides.items()}
     for side in sides:
-        if counters[side].get("EventsLost"):
-            raise CapacityReached(f"{counters[side]['EventsLost']} events of the {side} were lost: fewer connections "
-                                  "at one instant are needed")
-        if causes[side].get("BlocksExhausted"):
-            raise CapacityReached(f"the simulator's {side} ran out of blocks {causes[side]['BlocksExhausted']} times")
+        lost, missing = counters[side].get("EventsLost"), causes[side].get("BlocksExhausted")
+        if lost:
+            raise CapacityReached(f"{lost} events of the {side} were lost: too much happens at one instant")
+        if missing:
+            raise CapacityReached(f"the simulator's {side} ran out of blocks {missing} times")
     gauges = {side: gauges_of(engines) for side, engines in sides.items()}
     peaks = dict(replay.series.peaks)
     peaks["server.accept_queue"] = max(peaks.get("server.accept_queue", 0), simulator.queued_most)

@@ -1,7 +1,7 @@
 """The server's application: accept, read, answer, close (S4.1 to S4.5).
 
-There is an accept loop for each listener. Where accepting takes no time the engine does it (`auto_accept`), and
-answers a FIN itself (`auto_close`); else workers take connections off the queue one at a time.
+There is an accept loop for each listener. Where accepting takes no time the engine does it (`auto_accept`),
+and answers a FIN itself (`auto_close`); else workers take connections off the queue one at a time.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -62,7 +62,7 @@ cdef void server_may_close(Sim* sim, uint32_t i) noexcept nogil:
     server_closes(sim, i)
 
 
-# --- requests ----------------------------------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------
 
 
 cdef void answer(Sim* sim, uint32_t i) noexcept nogil:
@@ -115,7 +115,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     server_may_close(sim, i)
 
 
-# --- the accept queue --------------------------------------------------------------------------------------------
+# --- the accept queue -----------------------------------------------------------------------------
 
 
 cdef int64_t stalled_until(const Sim* sim, uint32_t acceptor) noexcept nogil:
@@ -201,7 +201,7 @@ cdef void server_stall_ends(Sim* sim, uint32_t acceptor) noexcept nogil:
     take(sim, acceptor)
 
 
-# --- what it hears -----------------------------------------------------------------------------------------------
+# --- what it hears --------------------------------------------------------------------------------
 
 
 cdef inline uint64_t server_slot(const Sim* sim, uint32_t i, uint32_t host) noexcept nogil:

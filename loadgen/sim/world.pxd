@@ -1,7 +1,7 @@
 # Everything a run consists of: hosts, loads, attempts, accept loops, floods, the link, and what is recorded.
 #
-# Plain structs that `loop`, `clients`, `server` and `link` work on without the GIL; `simulator` owns them. All
-# times are ns. Names are those of docs/simulation.md, whose rules (S1.1 ...) the modules quote.
+# Plain structs that `loop`, `clients`, `server` and `link` work on without the GIL; `simulator` owns them.
+# All times are ns. Names are those of docs/simulation.md, whose rules (S1.1 ...) the modules quote.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport ConnectRow, Event, Segment, tcp_engine
@@ -124,7 +124,8 @@ cdef struct Load:
     int64_t due               # its time, INT64_MAX: no more
     uint64_t closes           # of close_at
     # outcomes
-    uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try, tried, requests_done
+    uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
+    uint64_t tried, requests_done
     uint64_t refused_by[CAUSES]
     int64_t first_refusal     # -1: none
     Histo connect
