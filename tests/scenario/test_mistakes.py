@@ -37,7 +37,8 @@ WRONG = {
         "65535, got (1024, 70000)"),
     # units and numbers
     LOAD + "hold = '3secs'\n": (
-        ":3: load.0.hold: expected a time such as 30ms, or const:TIME, exp:MEAN, lognormal:MEAN,SIGMA, "
+        ":3: load.0.hold: expected a time with its unit such as 30ms, or const:TIME, exp:MEAN, "
+        "lognormal:MEAN,SIGMA, "
         "normal:MEAN,SD, uniform:FROM,TO, trace:FILE.csv, got '3secs'; did you mean '3s'?"),
     "[[load]]\nrate = '3k/sek'\n": (
         ":2: load.0.rate: expected a rate such as 50k, 200/s or 30/min, got '3k/sek'; did you mean '3k/s'?"),
@@ -64,7 +65,8 @@ WRONG = {
     # distributions
     LOAD + "hold = 'exp:0s'\n": ":3: load.0.hold: expected exp:MEAN with a mean above 0, got 0",
     LOAD + "hold = 'expo:3s'\n": (
-        ":3: load.0.hold: expected a time such as 30ms, or const:TIME, exp:MEAN, lognormal:MEAN,SIGMA, "
+        ":3: load.0.hold: expected a time with its unit such as 30ms, or const:TIME, exp:MEAN, "
+        "lognormal:MEAN,SIGMA, "
         "normal:MEAN,SD, uniform:FROM,TO, trace:FILE.csv, got 'expo:3s'; did you mean 'exp'?"),
     LOAD + "hold = 'lognormal:3s'\n": ":3: load.0.hold: expected lognormal:MEAN,SIGMA, got 'lognormal:3s'",
     LOAD + "hold = 'lognormal:3s,big'\n": ":3: load.0.hold: expected SIGMA, a number such as 1.0, got 'big'",

@@ -117,7 +117,7 @@ def test_every_end_that_is_the_end_of_no_other_is_found():
         ({"link.loss.sny": 1}, "link.loss.sny: expected kinds of segment"),
         ({"link.rtt.mean": 1}, "link.rtt.mean: link.rtt: unknown key 'mean'; rtt is one value"),
         ({"server.listen.backlog": -1}, "server.listen.backlog: expected 0 to 2147483647, got -1"),
-        ({"load.hold": -1}, "load.hold: expected a time such as 30ms"),
+        ({"load.hold": -1}, "load.hold: expected a time with its unit such as 30ms"),
         ({"load.rate": "3k/sek"}, "load.rate: expected a rate such as"),
         ({"server.closes": "clent"},
          "server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'clent'; "
