@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import Final
 
-_NUMBER: Final = re.compile(r"\s*([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?\s*([A-Za-z%µ/]*)\s*")
+_NUMBER: Final = re.compile(
+    r"\s*([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?\s*([A-Za-z%µ/]*)\s*"
+)
 
 _MULTIPLES: Final[Mapping[str, int]] = {
     "": 1,
