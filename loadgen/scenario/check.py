@@ -50,8 +50,8 @@ def check(scenario: Scenario) -> None:
 def said(error: Mistake) -> str:
     """The message with its place: `load.browsers.hold: expected ...`."""
     message, place = str(error), error.place
-    if message.startswith(("unknown key", "unknown knob")):
-        place = place[:-1]
+    if place and message.startswith("unknown k") and shown(place[-1]) in message:
+        place = place[:-1]  # the message has it
     return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 
@@ -219,8 +219,12 @@ def _arrivals(load: Load) -> None:
     times = [time for time, _ in load.shape]
     _require(bool(times) and times[0] == 0, "shape", "expected a first point at 0s")
     _require(times == sorted(times), "shape", "expected points whose times rise")
-    for _, rate in load.shape:
-        _between("shape", rate, 0, HIGHEST_RATE)
+    rates = [rate for _, rate in load.shape]
+    if rates == [math.inf]:
+        _require(load.count is not None, "rate", "expected count = N beside inf, which is all at once")
+    else:
+        for rate in rates:
+            _between("shape", rate, 0, HIGHEST_RATE)
     trace = load.arrivals.startswith("trace:")
     _require(trace == bool(load.times_ns), "arrivals", "expected trace:FILE.csv with at least one time")
     _require(
@@ -228,12 +232,8 @@ def _arrivals(load: Load) -> None:
         "arrivals",
         "expected poisson, paced or trace:FILE.csv",
     )
-    peak = max(rate for _, rate in load.shape)
-    if peak == 0 and not trace and not load.concurrency:
-        _require(
-            load.count is not None, "rate", "expected more than 0/s, or count = N for N connections at once"
-        )
-        _require(len(times) == 1, "shape", "expected a rate above 0/s in some point")
+    if max(rates) == 0 and not trace and not load.concurrency:
+        _require(False, "rate", "expected more than 0/s, or inf and count = N for N connections at once")
 
 
 def _tries(tries: Tries) -> None:

@@ -95,7 +95,9 @@ def read_time_float(value: str, expected: str = _TIME) -> float:
 
 
 def read_rate(value: object) -> float:
-    """Events per second, of a text or a number."""
+    """Events per second, of a text or a number; `inf`: all at once."""
+    if value == math.inf or (isinstance(value, str) and value.strip() == "inf"):
+        return math.inf
     rate = float(_text(exact_rate, value) if isinstance(value, str) else _finite(value, _RATE))
     if rate > HIGHEST_RATE:
         raise Mistake(f"expected at most 1G/s, got {shown(value)}")
@@ -178,6 +180,8 @@ def write_time(ns: float) -> str:
 
 def write_rate(rate: float) -> str:
     """Exact, per second."""
+    if rate == math.inf:
+        return "inf"
     for unit, size in (("M", 10**6), ("k", 10**3)):
         if rate >= size and rate % (size / 10) == 0:
             return f"{_plain(Decimal(repr(rate)) / size)}{unit}/s"

@@ -8,6 +8,7 @@ bare knob is the server's. `load.rate` scales all loads so that their total peak
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,28 +44,42 @@ def changed(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
 
 
 def resolve_path(scenario: Scenario, path: str) -> str:
-    """The whole path that a path, an end of one or the name of a knob stands for. Raises Mistake."""
-    words = path.strip().split(".")
-    top = words[0]
-    if top in _SIDES and len(words) == 2 and words[1] not in SCENARIO[top].keys:  # type: ignore[union-attr]
-        if knobs.is_knob(words[1]) or not hint(words[1], SCENARIO[top].keys):  # type: ignore[union-attr]
-            return f"{top}.knobs.{words[1]}"
-        return path.strip()
-    if top in SCENARIO or (top == knobs.BOTH and len(words) == 2):
-        return path.strip()
-    ends = [whole for whole in every_path(scenario) if whole.endswith(f".{path.strip()}")]
+    """The full path that a path, an end of one or the name of a knob stands for. Raises Mistake."""
+    path = path.strip()
+    top, dot, rest = path.partition(".")
+    if top in _SIDES and dot and "." not in rest:
+        return _of_side(scenario, top, rest)
+    if top in SCENARIO or (top == knobs.BOTH and dot):
+        return path
+    ends = [full for full in every_path(scenario) if full.endswith(f".{path}")]
     if len(ends) == 1:
         return ends[0]
-    if len(words) == 1 and knobs.is_knob(top):
-        right = knobs.side_of(top)
+    if knobs.is_knob(path):
+        right = knobs.side_of(path)
         if right == knobs.CLIENT:
-            raise Mistake(f"the knob {top} cannot act on the server: write client.{top}")
-        return f"server.knobs.{top}"
+            raise Mistake(f"the knob {path} cannot act on the server: write client.{path}")
+        return f"server.knobs.{path}"
     if ends:
         raise Mistake(f"{path}: expected one place, could be {', '.join(ends)}")
-    places = {whole.rpartition(".")[2]: None for whole in every_path(scenario)}
+    places = {full.rpartition(".")[2]: None for full in every_path(scenario)}
     near = hint(path, [*every_path(scenario), *places, *knobs.DECLARED])
     raise Mistake(f"{path}: no such place and no such knob{near}")
+
+
+def _of_side(scenario: Scenario, side: str, name: str) -> str:
+    """An entry of the table, one further in (`server.backlog`), or a knob."""
+    node = SCENARIO[side]
+    assert isinstance(node, Table)
+    if name in node.keys:
+        return f"{side}.{name}"
+    if knobs.is_knob(name):
+        return f"{side}.knobs.{name}"
+    inside_it = [full for full in every_path(scenario) if full.startswith(f"{side}.")]
+    ends = [full for full in inside_it if full.endswith(f".{name}")]
+    if len(ends) == 1:
+        return ends[0]
+    near = hint(name, [*(full.rpartition(".")[2] for full in inside_it), *knobs.DECLARED])
+    raise Mistake(f"{side}.{name}: no such place and no such knob{near}")
 
 
 def every_path(scenario: Scenario) -> list[str]:
@@ -179,7 +194,7 @@ def scaled(loads: Sequence[Load], rate: float) -> tuple[Load, ...]:
 def _scaled(load: Load, rate: float, peak: float, loads: int) -> Load:
     if load.times_ns:
         raise Mistake(f"the arrivals of {load.name} are a trace, which has no rate")
-    if peak == 0:
+    if peak in (0, math.inf) or rate == math.inf:
         return dataclasses.replace(load, shape=((0, rate / loads),))
     return dataclasses.replace(load, shape=tuple((time, each * rate / peak) for time, each in load.shape))
 

@@ -15,6 +15,7 @@ They say what such a burst costs, and nothing of a host in steady use; that is c
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -64,7 +65,7 @@ SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
 _RTT: Final = Distribution("const", float(_MS))
 _RESENDS_NS: Final = 130 * SECOND  # a SYN's seven on Linux, and a SYN-ACK's six
-_BURST: Final = Load("burst", "paced", count=10_000, request=0, speaks="nobody")
+_BURST: Final = Load("burst", "paced", rate=math.inf, count=10_000, request=0, speaks="nobody")
 
 #: What each is before any option.
 BASES: Final[Mapping[str, Scenario]] = {
@@ -116,6 +117,9 @@ def preset(kind: str, options: Mapping[str, object]) -> Scenario:
     scenario, given = BASES[kind], set(changes)
     if kind == "flood":
         scenario, changes = _without_nothing(scenario, changes)
+    if changes.get("load.concurrency") and "load.rate" not in changes:
+        load = dataclasses.replace(scenario.load[0], shape=((0, 0.0),))  # users have no rate
+        scenario = dataclasses.replace(scenario, load=[load])
     scenario = changed(scenario, changes)
     if not scenario.load:
         filled = scenario
@@ -181,29 +185,30 @@ def _ports_wanted(load: Load, duration_ns: int, time_wait_ns: int) -> int:
     """Ports that a load uses at once at most."""
     busy = min(duration_ns, load.hold.mean + time_wait_ns) if load.close_at_ns is None else duration_ns
     peak = total_peak([load])
-    by_rate = int(peak * busy / SECOND) + 1
+    by_rate = int(peak * busy / SECOND) + 1 if peak < math.inf else load.count or 1
     if load.concurrency:
         by_rate = load.concurrency * 100  # short lives end in TIME_WAIT
     if load.count is None:
         return by_rate
-    return load.count if peak == 0 else min(load.count, by_rate)
+    return min(load.count, by_rate)
 
 
 def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
     """handshake and close: all limits and moments that follow from the number of connections."""
     load = scenario.load[0]
     peak = total_peak([load])
+    at_once = peak == math.inf
     timed = "run.duration" in given
-    if timed and peak and "load.count" not in given:
+    if timed and not at_once and "load.count" not in given:
         load = dataclasses.replace(load, count=max(1, int(peak * scenario.run.duration_ns / SECOND)))
         timed = False
     count = load.count or 1
-    span = int(count / peak * SECOND) if peak else 0
+    span = int(count / peak * SECOND) if peak else 0  # of inf: none
     settle = _decided_after(scenario, peak, given)
     hold = load.hold.mean
     closing = load.close_at_ns if load.close_at_ns is not None else int(span + settle + hold)
     if closes:
-        rate = load.close_rate if "load.close_rate" in given else peak
+        rate = load.close_rate if "load.close_rate" in given or at_once else peak
         load = dataclasses.replace(load, close_at_ns=closing, close_rate=rate, hold=Distribution())
         end = closing + (int(count / rate * SECOND) if rate else 0) + settle
     else:
@@ -211,7 +216,7 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
         load = dataclasses.replace(load, hold=Distribution("const", float(LONGEST_NS)))  # to the end
     run = scenario.run if timed else dataclasses.replace(scenario.run, duration_ns=max(end, _MS))
     scenario = dataclasses.replace(scenario, load=[load, *scenario.load[1:]], run=run)
-    if not peak:
+    if at_once:
         scenario = _raised(scenario, given, "server", somaxconn=count, tcp_max_syn_backlog=2 * count)
     if closes:
         scenario = _raised(scenario, given, "server", tcp_max_tw_buckets=count)
@@ -221,17 +226,17 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
 
 def _decided_after(scenario: Scenario, peak: float, given: set[str]) -> int:
     """How long after the last arrival all is decided: resends only where something may be lost."""
-    link = scenario.link
+    link, accept = scenario.link, scenario.server.accept
     wide = 1 if link.rtt.law == "const" else 4
     trip = int(4 * wide * link.rtt.mean) + 4 * (link.jitter_ns + link.reorder_after_ns) + 10 * _MS
     server = hosts.config(scenario.server, knobs.SERVER)
     queue = min(server.somaxconn, server.tcp_max_syn_backlog)
-    full = (
-        bool({"server.listen.backlog", "server.knobs.somaxconn"} & given) or peak * trip / SECOND > queue / 2
-    )
-    slow = not scenario.server.accept.time.is_zero or scenario.server.accept.stall_ns
+    limited = {"server.listen.backlog", "server.knobs.somaxconn", "server.knobs.tcp_max_syn_backlog"} & given
+    full = limited or (peak < math.inf and peak * trip / SECOND > queue / 2)
+    slow = accept.stall_ns or not accept.time.is_zero
     lossy = any(link.loss.values()) or link.burst.enter > 0
-    return trip + (_RESENDS_NS if lossy or full or slow else 0)
+    served = int((scenario.load[0].count or 1) * accept.time.mean / accept.workers)
+    return trip + served + (_RESENDS_NS if lossy or full or slow else 0)
 
 
 def _raised(scenario: Scenario, given: set[str], side: str, **least: int) -> Scenario:

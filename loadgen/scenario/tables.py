@@ -62,6 +62,12 @@ _FILE: Final = Key(
 _PROFILE: Final = Key(("profile",), lambda value, folder: (r.profile(value, folder),), _same)
 
 
+def _schema(value: Any) -> int:
+    if value != 1 or isinstance(value, bool):
+        raise Mistake(f"expected 1, the version that this program reads, got {shown(value)}")
+    return 1
+
+
 def _closes(value: Any) -> Closes:
     return Closes(*r.closes(value))
 
@@ -181,7 +187,7 @@ THRESHOLD: Final[Keys] = {
     "text": _key("text", r.text),
 }
 SCENARIO: Final[Keys] = {
-    "schema": _key("schema", count(1, 1), always=True),
+    "schema": _key("schema", _schema, always=True),
     "name": _key("name", r.text),
     "seed": _key("seed", count(0, 2**64 - 1)),
     "server": Table("server", SERVER),

@@ -50,8 +50,8 @@ CONST_ZERO = Distribution()
 
 _MOST_SIGMA: Final = 10.0  # beyond it nothing but the tail is left of the mean
 _EXPECTED: Final = (
-    "a time such as 30ms, or const:TIME, exp:MEAN, lognormal:MEAN,SIGMA, normal:MEAN,SD, uniform:FROM,TO, "
-    "trace:FILE.csv"
+    "a time with its unit such as 30ms, or const:TIME, exp:MEAN, lognormal:MEAN,SIGMA, normal:MEAN,SD, "
+    "uniform:FROM,TO, trace:FILE.csv"
 )
 
 

@@ -19,7 +19,7 @@ from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, l
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.hosts cimport host_timer
 from loadgen.sim.link cimport link_send
-from loadgen.sim.server cimport server_closes, server_may_close
+from loadgen.sim.server cimport server_may_close
 from loadgen.sim.world cimport (
     BATCH, CLIENT, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
     F_GAVE_UP,

@@ -11,7 +11,8 @@ from tcpcore cimport (
     engine_lookup, engine_send,
 )
 from loadgen.sim.attempts cimport (
-    ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt, server_attempt, slot_of,
+    ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt,
+    server_attempt, slot_of,
 )
 from loadgen.sim.draw cimport law_draw, word
 from loadgen.sim.histogram cimport histo_add

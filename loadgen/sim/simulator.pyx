@@ -63,8 +63,9 @@ cdef object histogram(const Histo* histo):
 cdef class Simulator:
     """One replicate of a scenario, ready to be played. All times are in ns.
 
-    servers, clients: the Engines. Their listeners have been opened; listeners: (number of the server's engine,
-    listener id) of each. `facts`: the numbers of the scenario by name, as `loadgen.sim.build` puts them together.
+    servers, clients: the Engines. Their listeners have been opened; listeners: (number of the server's
+    engine, listener id) of each. `facts`: the numbers of the scenario by name, as `loadgen.sim.build` puts
+    them together.
     """
 
     cdef Sim sim
@@ -123,7 +124,8 @@ cdef class Simulator:
             free(sim.floods[i].weights)
         queue_free(&sim.queue)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
-                       <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors, <size_t>sim.floods,
+                       <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors,
+                       <size_t>sim.floods,
                        <size_t>sim.out, <size_t>sim.rows, <size_t>sim.conns,
                        <size_t>sim.who, <size_t>sim.closing, <size_t>sim.accept_wait.counts):
             free(<void*><size_t>memory)
@@ -256,7 +258,7 @@ cdef class Simulator:
             load.first_refusal = -1
             sim.sends_data = sim.sends_data or load.request > 0 or load.response > 0
             if load.concurrency:
-                for k in range(load.concurrency):
+                for _ in range(load.concurrency):
                     ask(sim, load.start, T_ARRIVAL, i, 0, 1, -1)
                 load.due = INT64_MAX
             else:
@@ -367,7 +369,7 @@ cdef class Simulator:
             self.sim.acceptors[i].queued = 0
 
     def abort_all(self):
-        """The server resets every connection that its application or its accept queue has (S9.3). Their number."""
+        """The server resets every connection that its application or its accept queue has (S9.3)."""
         cdef Sim* sim = &self.sim
         cdef uint32_t i
         cdef uint64_t conn

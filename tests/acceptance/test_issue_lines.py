@@ -1,7 +1,7 @@
 """The lines "it is done when" of the issue "One simulator", on the command itself.
 
 The figures are those of closed forms (ports over the time for which a connection blocks one, Erlang B,
-Little's law) and of an engine driven by hand. A replicate takes some seconds; durations are the issue's
+Little's formula) and of an engine driven by hand. A replicate takes some seconds; durations are the issue's
 unless a comment says why not.
 """
 

@@ -20,7 +20,8 @@ def texts():
     for place in PLACES:
         top = ROOT / place
         for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            generated = path.suffix == ".c" and path.is_relative_to(ROOT / "tcpcore")
+            cython = ("tcpcore", "loadgen", "tests/extensions")
+            generated = path.suffix == ".c" and any(path.is_relative_to(ROOT / part) for part in cython)
             if path.is_file() and path.suffix in TEXTS and not generated and "__pycache__" not in path.parts:
                 yield path
 

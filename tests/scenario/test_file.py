@@ -80,7 +80,7 @@ def closes(draw):
 @st.composite
 def shapes(draw):
     points = sorted(draw(st.lists(times, max_size=3)))
-    return tuple((time, draw(rates)) for time in (0, *points))
+    return tuple((time, draw(st.just(0.5) | rates)) for time in (0, *points))
 
 
 @st.composite
@@ -102,7 +102,8 @@ def floods(draw, name, duration):
     start = draw(st.integers(0, duration - 1))
     return Flood(
         name, draw(st.sampled_from(["syn", "ack", "rst", "fin"])), draw(st.floats(1e-9, 1e8)),
-        draw(st.sampled_from(["paced", "poisson"])), start, draw(st.none() | st.integers(start + 1, duration)),  # noqa: E501
+        draw(st.sampled_from(["paced", "poisson"])), start,
+        draw(st.none() | st.integers(start + 1, duration)),
         draw(st.sampled_from(["0.0.0.0/0", "random", "reflect:7", "203.0.113.0/24, 198.51.100.7"])),
     )  # fmt: skip
 
@@ -113,7 +114,8 @@ def events(draw, duration):
     do = draw(st.sampled_from(["reset-all", "unlisten", "listen", "stall", "partition", "knob"]))
     return Event(
         at, do, draw(positive) if do in ("stall", "partition") else 0,
-        draw(st.sampled_from(["tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.mss=900"])) if do == "knob" else "",  # noqa: E501
+        draw(st.sampled_from(["tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.mss=900"]))
+        if do == "knob" else "",
         draw(st.none() | times) if do == "reset-all" else None,
     )  # fmt: skip
 
@@ -125,7 +127,8 @@ def scenarios(draw):
     late = draw(st.sampled_from([(0, 0.0), (10**10, 1e-7)]))
     return Scenario(
         1, draw(texts), draw(st.integers(0, 2**64 - 1)),
-        Server(draw(st.sampled_from(["linux", "freebsd", "strict"])), draw(st.sampled_from([None, "now.txt"])),  # noqa: E501
+        Server(draw(st.sampled_from(["linux", "freebsd", "strict"])),
+               draw(st.sampled_from([None, "now.txt"])),
                draw(server_knobs),
                Listen("192.0.2.1", draw(st.integers(1, 65535)), draw(st.none() | st.integers(0, 2**31 - 1)),
                       draw(st.integers(1, 1024))),
@@ -136,7 +139,8 @@ def scenarios(draw):
         [draw(loads(name, duration)) for name in names],
         [draw(floods(name, duration)) for name in names[:1]],
         draw(st.lists(events(duration), max_size=3)),
-        Link(draw(laws), draw(by_kind), draw(st.builds(Burst, shares, st.floats(1e-9, 1), shares)), draw(by_kind),  # noqa: E501
+        Link(draw(laws), draw(by_kind), draw(st.builds(Burst, shares, st.floats(1e-9, 1), shares)),
+             draw(by_kind),
              draw(times), draw(shares), draw(times), draw(times), *late),
         Run(duration, draw(st.none() | st.integers(0, duration - 1)), draw(st.integers(1, 10_000)),
             draw(st.just(0) | st.integers(max(1, duration // 10**6), LONGEST_NS)), draw(st.booleans()),
@@ -222,13 +226,16 @@ def test_a_trace_is_found_beside_the_file_and_from_the_working_folder(tmp_path, 
 def test_print_config_says_who_set_what(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "now.txt").write_text("net.ipv4.tcp_synack_retries = 2\n")
-    (tmp_path / "web.toml").write_text('[server]\nsysctl = "now.txt"\nprofile = "freebsd"\nlisten = { port = 443 }\n'  # noqa: E501
-                                       '[[load]]\nname = "a"\nrate = "1k/s"\n[link]\nrtt = "40ms"\n')  # fmt: skip  # noqa: E501
+    (tmp_path / "web.toml").write_text(
+        '[server]\nsysctl = "now.txt"\nprofile = "freebsd"\nlisten = { port = 443 }\n'
+        '[[load]]\nname = "a"\nrate = "1k/s"\n[link]\nrtt = "40ms"\n'
+    )
     scenario = Scenario.from_toml("web.toml").replace(
         {"load.hold": "1s", "server.knobs.mss": 900, "link.loss.syn": "1%"}
     )
     text = print_config(scenario, {
-        **origins_of("web.toml"), "load.hold": "flag --hold", "server.knobs.mss": "flag -o", "link.loss": "flag --loss",  # noqa: E501
+        **origins_of("web.toml"), "load.hold": "flag --hold", "server.knobs.mss": "flag -o",
+        "link.loss": "flag --loss",
     })  # fmt: skip
     origins = {}
     for line in text.splitlines():
@@ -251,3 +258,15 @@ def test_the_knobs_that_are_of_one_end_exist():
     both = knobs.SERVER_ONLY | knobs.CLIENT_ONLY
     assert both - {"ip_local_reserved_ports"} <= set(knobs.DECLARED)
     assert not knobs.SERVER_ONLY & knobs.CLIENT_ONLY
+
+
+def test_all_at_once_is_written():
+    scenario = Scenario(load=[Load(rate="inf", count=3)])
+    assert 'rate = "inf"\n' in scenario.to_toml()
+    assert (
+        Scenario.from_toml(scenario.to_toml())
+        == scenario
+        == Scenario.from_toml("[[load]]\nrate = inf\ncount = 3\n")
+    )
+    with pytest.raises(loadgen.ScenarioError, match="load.0.rate: expected count = N beside inf"):
+        check(Scenario(load=[Load(rate="inf")]))
