@@ -227,7 +227,7 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
 def _decided_after(scenario: Scenario, peak: float, given: set[str]) -> int:
     """How long after the last arrival all is decided: resends only where something may be lost."""
     link, accept = scenario.link, scenario.server.accept
-    wide = 1 if link.rtt.law == "const" else 4
+    wide = 1 if link.rtt.family == "const" else 4
     trip = int(4 * wide * link.rtt.mean) + 4 * (link.jitter_ns + link.reorder_after_ns) + 10 * _MS
     server = hosts.config(scenario.server, knobs.SERVER)
     queue = min(server.somaxconn, server.tcp_max_syn_backlog)

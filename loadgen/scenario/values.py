@@ -1,6 +1,6 @@
 """Values of a scenario that are more than a number: distributions of times.
 
-A distribution says its law and its numbers; the draws are made by `loadgen.sim.draw`, from a connection's
+A distribution says its family and its numbers; the draws are made by `loadgen.sim.draw`, from a connection's
 own bits. Texts are read by `parse_distribution` and written by `format_distribution`; the one undoes the
 other exactly. Traces are read by `traces`, single numbers by `numbers`.
 """
@@ -19,13 +19,13 @@ from loadgen.scenario.traces import Folder, read_trace
 
 @dataclass(frozen=True)
 class Distribution:
-    """A law of times in ns.
+    """A family of times in ns.
 
     `const` (a = value), `exp` (a = mean), `lognormal` (a = mean, b = sigma of the logarithm), `normal`
     (a = mean, b = standard deviation, cut at 0), `uniform` (a to b), `trace` (`samples`, in turn).
     """
 
-    law: str = "const"
+    family: str = "const"
     a: float = 0.0
     b: float = 0.0
     samples: tuple[int, ...] = ()
@@ -33,17 +33,17 @@ class Distribution:
 
     @property
     def mean(self) -> float:
-        """Of the law, in ns."""
-        if self.law == "uniform":
+        """Of the family, in ns."""
+        if self.family == "uniform":
             return (self.a + self.b) / 2
-        if self.law == "trace":
+        if self.family == "trace":
             return sum(self.samples) / len(self.samples) if self.samples else 0.0
         return self.a
 
     @property
     def is_zero(self) -> bool:
         """Never anything but 0."""
-        return self.law == "const" and self.a == 0
+        return self.family == "const" and self.a == 0
 
 
 CONST_ZERO = Distribution()
@@ -71,8 +71,8 @@ def _time_and_number(words: Sequence[str]) -> tuple[float, float]:
     return read_time_float(words[0]), sigma
 
 
-#: Law -> its parameters in words, and how they are read.
-LAWS: Final[Mapping[str, tuple[str, Callable[[Sequence[str]], tuple[float, float]]]]] = {
+#: Family -> its parameters in words, and how they are read.
+FAMILIES: Final[Mapping[str, tuple[str, Callable[[Sequence[str]], tuple[float, float]]]]] = {
     "const": ("TIME", _one_time),
     "exp": ("MEAN", _one_time),
     "lognormal": ("MEAN,SIGMA", _time_and_number),
@@ -92,50 +92,56 @@ def parse_distribution(value: object, folder: Folder = "") -> Distribution:
         return checked(Distribution("trace", samples=tuple(read_time(one) for one in value)))
     if not isinstance(value, str):
         return checked(Distribution("const", float(read_time(value, _EXPECTED))))
-    law, colon, rest = value.strip().partition(":")
-    law = law.strip().lower()
+    family, colon, rest = value.strip().partition(":")
+    family = family.strip().lower()
     if not colon:
         return checked(Distribution("const", read_time_float(value, _EXPECTED)))
-    if law == "trace":
+    if family == "trace":
         name = rest.strip()
         return checked(Distribution("trace", samples=read_trace(name, folder), source=name))
-    if law not in LAWS:
-        near = hint(law, [*LAWS, "trace"])
+    if family not in FAMILIES:
+        near = hint(family, [*FAMILIES, "trace"])
         raise Mistake(f"expected {_EXPECTED}, got {shown(value)}{near}")
-    names, read = LAWS[law]
+    names, read = FAMILIES[family]
     words = rest.split(",")
     if len(words) != names.count(",") + 1:
-        raise Mistake(f"expected {law}:{names}, got {shown(value)}")
-    return checked(Distribution(law, *read(words)))
+        raise Mistake(f"expected {family}:{names}, got {shown(value)}")
+    return checked(Distribution(family, *read(words)))
 
 
 def format_distribution(value: Distribution) -> str | list[str]:
     """As `parse_distribution` reads it; a trace without a file is a list of times."""
-    if value.law == "trace":
+    if value.family == "trace":
         return f"trace:{value.source}" if value.source else [write_time(one) for one in value.samples]
     first = write_time(value.a)
-    if value.law == "const":
+    if value.family == "const":
         return first
-    second = {"exp": "", "lognormal": f",{write_number(value.b)}"}.get(value.law, f",{write_time(value.b)}")
-    return f"{value.law}:{first}{second}"
+    second = {"exp": "", "lognormal": f",{write_number(value.b)}"}.get(
+        value.family, f",{write_time(value.b)}"
+    )
+    return f"{value.family}:{first}{second}"
 
 
 def checked(value: Distribution) -> Distribution:
     """The distribution if it can be. Raises Mistake."""
-    law, a, b = value.law, value.a, value.b
-    if law == "trace":
+    family, a, b = value.family, value.a, value.b
+    if family == "trace":
         if not value.samples or min(value.samples) < 0:
             raise Mistake("expected a trace of at least one time, none of them negative")
         return value
-    if law not in LAWS:
-        raise Mistake(f"expected {_EXPECTED}, got the law {shown(law)}{hint(law, [*LAWS, 'trace'])}")
+    if family not in FAMILIES:
+        raise Mistake(
+            f"expected {_EXPECTED}, got the family {shown(family)}{hint(family, [*FAMILIES, 'trace'])}"
+        )
     if not (math.isfinite(a) and math.isfinite(b) and a >= 0 and b >= 0):
-        raise Mistake(f"expected {law}:{LAWS[law][0]} with finite numbers from 0 up, got {a!r} and {b!r}")
-    if law in ("exp", "lognormal") and a == 0:
-        raise Mistake(f"expected {law}:{LAWS[law][0]} with a mean above 0, got 0")
-    if law == "lognormal" and b > _MOST_SIGMA:
+        raise Mistake(
+            f"expected {family}:{FAMILIES[family][0]} with finite numbers from 0 up, got {a!r} and {b!r}"
+        )
+    if family in ("exp", "lognormal") and a == 0:
+        raise Mistake(f"expected {family}:{FAMILIES[family][0]} with a mean above 0, got 0")
+    if family == "lognormal" and b > _MOST_SIGMA:
         raise Mistake(f"expected lognormal:MEAN,SIGMA with SIGMA at most {_MOST_SIGMA:g}, got {b:g}")
-    if law == "uniform" and b < a:
+    if family == "uniform" and b < a:
         raise Mistake(f"expected uniform:FROM,TO with FROM before TO, got {write_time(a)},{write_time(b)}")
     return value
 

@@ -195,7 +195,7 @@ def link_facts(link: Link, has_partition: bool) -> dict[str, Any]:
     loss = [1 - (1 - every) * (1 - share) if every else share for share in own]
     copies = [max(link.duplicate.get("all", 0.0), link.duplicate.get(kind, 0.0)) for kind in KINDS]
     plain = (
-        link.rtt.law == "const"
+        link.rtt.family == "const"
         and not any(loss)
         and not any(copies)
         and not link.burst.enter

@@ -15,7 +15,7 @@ from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
 )
-from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, law_draw, unit, word
+from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.hosts cimport host_timer
 from loadgen.sim.link cimport link_send
@@ -259,7 +259,7 @@ cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
 
 
 cdef int64_t hold_of(const Load* load, uint64_t number) noexcept nogil:
-    return law_draw(&load.hold, word(load.draws, number * DRAWS_OF_CONNECTION), number)
+    return draw_time(&load.hold, word(load.draws, number * DRAWS_OF_CONNECTION), number)
 
 
 cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:

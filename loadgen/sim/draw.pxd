@@ -26,16 +26,16 @@ cdef enum:
     DRAWS_OF_SEGMENT = 8      # delay, loss, duplicate, jitter, reorder, late, burst, loss in a burst
     DRAWS_OF_SPOOFED = 4      # gap, source, port, numbers
 
-cdef enum LawKind:
-    LAW_CONST = 0
-    LAW_EXP = 1
-    LAW_LOGNORMAL = 2
-    LAW_NORMAL = 3
-    LAW_UNIFORM = 4
-    LAW_TRACE = 5
+cdef enum FamilyKind:
+    FAMILY_CONST = 0
+    FAMILY_EXP = 1
+    FAMILY_LOGNORMAL = 2
+    FAMILY_NORMAL = 3
+    FAMILY_UNIFORM = 4
+    FAMILY_TRACE = 5
 
-cdef struct Law:
-    LawKind kind
+cdef struct Family:
+    FamilyKind kind
     double a                  # ns: value, mean or lower end
     double b                  # sigma (of the logarithm), standard deviation or upper end
     const int64_t* samples    # of a trace, ns
@@ -147,21 +147,21 @@ cdef inline double unit_open(uint64_t bits) noexcept nogil:
     return (<double>(bits >> 12) + 0.5) * (1.0 / 4503599627370496.0)
 
 
-cdef inline int64_t law_draw(const Law* law, uint64_t bits, uint64_t i) noexcept nogil:
+cdef inline int64_t draw_time(const Family* family, uint64_t bits, uint64_t i) noexcept nogil:
     """A time in ns, at least 0; `i` numbers the draws, for a trace. At most 2**61."""
     cdef double x
-    if law.kind == LAW_CONST:
-        x = law.a
-    elif law.kind == LAW_EXP:
-        x = -log_of(unit_above_zero(bits)) * law.a
-    elif law.kind == LAW_LOGNORMAL:
-        x = exp_of(log_of(law.a) - law.b * law.b / 2.0 + law.b * normal_of(unit_open(bits)))
-    elif law.kind == LAW_NORMAL:
-        x = law.a + law.b * normal_of(unit_open(bits))
-    elif law.kind == LAW_UNIFORM:
-        x = law.a + (law.b - law.a) * unit(bits)
+    if family.kind == FAMILY_CONST:
+        x = family.a
+    elif family.kind == FAMILY_EXP:
+        x = -log_of(unit_above_zero(bits)) * family.a
+    elif family.kind == FAMILY_LOGNORMAL:
+        x = exp_of(log_of(family.a) - family.b * family.b / 2.0 + family.b * normal_of(unit_open(bits)))
+    elif family.kind == FAMILY_NORMAL:
+        x = family.a + family.b * normal_of(unit_open(bits))
+    elif family.kind == FAMILY_UNIFORM:
+        x = family.a + (family.b - family.a) * unit(bits)
     else:
-        return law.samples[i % <uint64_t>law.n]
+        return family.samples[i % <uint64_t>family.n]
     if x <= 0.0:
         return 0
     if x >= 2305843009213693952.0:

@@ -9,7 +9,7 @@ delay draws nothing.
 from libc.stdint cimport uint32_t, uint64_t
 
 from tcpcore cimport ACK, FIN, RST, SYN
-from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, law_draw, unit, word
+from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
 from loadgen.sim.hosts cimport host_changed
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
@@ -82,7 +82,7 @@ cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int 
     cdef Link* link = &sim.link
     cdef int kind = kind_of(seg, answered)
     cdef uint64_t i = link.sent[end] * DRAWS_OF_SEGMENT, key = link.keys[end]
-    cdef int64_t delay = law_draw(&link.rtt, word(key, i), link.sent[end]) // 2
+    cdef int64_t delay = draw_time(&link.rtt, word(key, i), link.sent[end]) // 2
     cdef uint32_t host = receiver_of(sim, end, seg)
     cdef bint lost = hit(word(key, i + 1), link.loss[kind])
     cdef bint bad = link.bad[end]

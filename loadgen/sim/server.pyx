@@ -14,7 +14,7 @@ from loadgen.sim.attempts cimport (
     ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt,
     server_attempt, slot_of,
 )
-from loadgen.sim.draw cimport law_draw, word
+from loadgen.sim.draw cimport draw_time, word
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.hosts cimport host_timer
 from loadgen.sim.link cimport link_send
@@ -185,7 +185,7 @@ cdef void take(Sim* sim, uint32_t number) noexcept nogil:
         return
     while acceptor.queued > 0 and acceptor.idle > 0 and not sim.failed:
         take_one(sim, number)
-        time = law_draw(&sim.accept_time, word(acceptor.key, acceptor.taken), acceptor.taken)
+        time = draw_time(&sim.accept_time, word(acceptor.key, acceptor.taken), acceptor.taken)
         acceptor.taken += 1
         if time > 0:
             acceptor.idle -= 1

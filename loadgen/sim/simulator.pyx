@@ -17,7 +17,7 @@ from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
 from loadgen.sim.draw cimport (
     FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
-    LAW_CONST, Law, LawKind, stream,
+    FAMILY_CONST, Family, FamilyKind, stream,
 )
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
@@ -30,7 +30,7 @@ from loadgen.sim.world cimport (
     T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim,
 )
 
-LAWS = ("const", "exp", "lognormal", "normal", "uniform", "trace")
+FAMILIES = ("const", "exp", "lognormal", "normal", "uniform", "trace")
 SPEAKS = ("client", "server", "nobody")
 KIND_NAMES = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 
@@ -166,25 +166,25 @@ cdef class Simulator:
         for i in range(n):
             host_timer(sim, i)
 
-    cdef Law law(self, distribution):
-        cdef Law law
+    cdef Family family(self, distribution):
+        cdef Family family
         cdef const int64_t[::1] samples
-        law.kind = <LawKind><int>LAWS.index(distribution.law)
-        law.a, law.b = distribution.a, distribution.b
-        law.samples = NULL
-        law.n = 0
-        if distribution.law == "trace":
+        family.kind = <FamilyKind><int>FAMILIES.index(distribution.family)
+        family.a, family.b = distribution.a, distribution.b
+        family.samples = NULL
+        family.n = 0
+        if distribution.family == "trace":
             array = np.array(distribution.samples, dtype=np.int64)
             self.kept.append(array)
             samples = array
-            law.samples = &samples[0]
-            law.n = len(array)
-        return law
+            family.samples = &samples[0]
+            family.n = len(array)
+        return family
 
     cdef make_link(self, link, seed, replicate):
         cdef Sim* sim = &self.sim
         cdef int end, kind
-        sim.link.rtt = self.law(link["rtt"])
+        sim.link.rtt = self.family(link["rtt"])
         sim.link.half = <int64_t>(link["rtt"].mean + 0.5) // 2
         sim.link.longest = sim.link.half
         sim.link.by_kind = link["by_kind"]
@@ -204,7 +204,7 @@ cdef class Simulator:
         cdef Sim* sim = &self.sim
         cdef Acceptor* acceptor
         cdef uint32_t i = 0
-        sim.accept_time = self.law(facts["accept_time"])
+        sim.accept_time = self.family(facts["accept_time"])
         sim.workers = facts["workers"]
         sim.stall, sim.stall_every = facts["stall"]
         sim.at_once = facts["at_once"]
@@ -243,7 +243,7 @@ cdef class Simulator:
             load.count = one["count"]
             load.concurrency = one["concurrency"]
             load.start, load.stop = one["start"], one["stop"]
-            load.hold = self.law(one["hold"])
+            load.hold = self.family(one["hold"])
             load.close_at, load.close_gap = one["close_at"], one["close_gap"]
             load.requests, load.request, load.response = one["requests"], one["request"], one["response"]
             load.speaks = SPEAKS.index(one["speaks"])
@@ -251,7 +251,7 @@ cdef class Simulator:
             load.tries, load.backoff, load.factor, load.jitter = one["tries"]
             load.by_server, load.by_reset = one["by_server"], one["by_reset"]
             load.hold_lane = -1
-            if load.close_at >= 0 or load.hold.kind == LAW_CONST:
+            if load.close_at >= 0 or load.hold.kind == FAMILY_CONST:
                 if sim.queue.lanes_used < LANES:
                     load.hold_lane = sim.queue.lanes_used
                     sim.queue.lanes_used += 1

@@ -5,7 +5,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport ConnectRow, Event, Segment, tcp_engine
-from loadgen.sim.draw cimport Law
+from loadgen.sim.draw cimport Family
 from loadgen.sim.histogram cimport Histo
 from loadgen.sim.inbox cimport Inbox
 from loadgen.sim.queue cimport Queue
@@ -102,7 +102,7 @@ cdef struct Load:
     uint32_t concurrency
     int64_t start
     int64_t stop              # no arrival at or after it
-    Law hold
+    Family hold
     int64_t close_at          # -1: hold decides
     double close_gap          # ns between two closes from close_at on
     uint32_t requests
@@ -163,7 +163,7 @@ cdef struct Flood:
     double area
 
 cdef struct Link:
-    Law rtt
+    Family rtt
     bint constant             # nothing but a constant delay
     bint by_kind              # what a segment answers must be known
     int64_t half              # of a constant rtt
@@ -208,7 +208,7 @@ cdef struct Sim:
     uint32_t loads_n
     Acceptor* acceptors
     uint32_t acceptors_n
-    Law accept_time
+    Family accept_time
     uint32_t workers
     int64_t stall
     int64_t stall_every

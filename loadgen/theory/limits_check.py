@@ -130,7 +130,7 @@ def of_accept_queue(
     service, waiting = accept.time.mean / NS, accept_places(scenario, server)
     lists = listen.listeners * scenario.client.destinations
     rate, places = total / lists, waiting + accept.workers
-    constant = accept.time.law == "const" and accept.workers == 1
+    constant = accept.time.family == "const" and accept.workers == 1
     if constant:
         name, form = "M/D/1/K", queues.md1k(places, rate, service)
     else:
@@ -139,7 +139,7 @@ def of_accept_queue(
     duration = scenario.run.duration_ns / NS
     shared: tuple[Condition, ...] = (
         conditions.poisson(scenario),
-        ("service times are exponential, or constant with one worker", constant or accept.time.law == "exp"),
+        ("service times are exponential, or constant with one worker", constant or accept.time.family == "exp"),  # noqa: E501
         ("there are no stalls", not (accept.stall_ns and accept.stall_every_ns)),
         ("SYN and third ACK meet the same queue: no round trip, or nobody is refused",
          round_trip(scenario) == 0 or form.refused < conditions.NEVER),

@@ -26,21 +26,21 @@ _NS: Final = 1e9
 class Life:
     """How long something stays: max(S, at_least) + plus, where S has a scenario's distribution (ns)."""
 
-    law: Distribution
+    family: Distribution
     at_least: float = 0.0
     plus: float = 0.0
 
     @property
     def mean(self) -> float:
         """Mean time of stay, a normal distribution's negative part counted as 0."""
-        return self.plus + self.at_least + max(0.0, _mean(self.law) - _first(self.law, self.at_least))
+        return self.plus + self.at_least + max(0.0, _mean(self.family) - _first(self.family, self.at_least))
 
     def first(self, x: float) -> float:
         """Integral of P(stay > y) from 0 to x: the mean of min(stay, x)."""
         if x <= self.plus + self.at_least:
             return max(x, 0.0)
         inner = x - self.plus
-        return self.plus + self.at_least + _first(self.law, inner) - _first(self.law, self.at_least)
+        return self.plus + self.at_least + _first(self.family, inner) - _first(self.family, self.at_least)
 
     def second(self, x: float) -> float:
         """Integral of `first` from 0 to x."""
@@ -48,9 +48,8 @@ class Life:
         if x <= least:
             return max(x, 0.0) ** 2 / 2
         rest = x - least
-        bent = _second(self.law, x - self.plus) - _second(self.law, self.at_least)
-        return least**2 / 2 + rest * (least - _first(self.law, self.at_least)) + bent
-
+        bent = _second(self.family, x - self.plus) - _second(self.family, self.at_least)
+        return least**2 / 2 + rest * (least - _first(self.family, self.at_least)) + bent
 
     def beyond(self, x: float) -> float:
         """P(stay > x), as the slope of `first` over a millionth of the mean."""
@@ -123,57 +122,59 @@ def _parts(shape: Shape, until: float) -> list[tuple[float, float, float, float]
 # -- the distributions: the integral of P(S > y), and its integral ---------------------------------------
 
 
-def _mean(law: Distribution) -> float:
-    if law.law == "normal":
-        a, b = law.a / _NS, law.b / _NS
+def _mean(family: Distribution) -> float:
+    if family.family == "normal":
+        a, b = family.a / _NS, family.b / _NS
         return b * _normal_tail(-a / b) if b else max(0.0, a)
-    return law.mean / _NS
+    return family.mean / _NS
 
 
-def _first(law: Distribution, x: float) -> float:
+def _first(family: Distribution, x: float) -> float:
     """E min(S, x)."""
-    a, b = law.a / _NS, law.b / _NS
+    a, b = family.a / _NS, family.b / _NS
     if x <= 0:
         return 0.0
-    if law.law == "exp":
+    if family.family == "exp":
         return -a * math.expm1(-x / a) if a else 0.0
-    if law.law == "lognormal" and a:
-        z, s = _normed(law, x), law.b
+    if family.family == "lognormal" and a:
+        z, s = _normed(family, x), family.b
         return a * normal_cdf(z - s) + x * normal_cdf(-z) if s else min(a, x)
-    if law.law == "normal" and b:
+    if family.family == "normal" and b:
         return b * (_normal_tail(-a / b) - _normal_tail((x - a) / b))
-    if law.law == "uniform" and b > a:
+    if family.family == "uniform" and b > a:
         if x <= a:
             return x
         return a + ((b - a) ** 2 - max(0.0, b - x) ** 2) / (2 * (b - a))
-    if law.law == "trace":
-        return math.fsum(min(sample / _NS, x) for sample in law.samples) / max(1, len(law.samples))
+    if family.family == "trace":
+        return math.fsum(min(sample / _NS, x) for sample in family.samples) / max(1, len(family.samples))
     return min(max(a, 0.0), x)
 
 
-def _second(law: Distribution, x: float) -> float:
+def _second(family: Distribution, x: float) -> float:
     """Integral of `_first` from 0 to x: E(x**2 / 2 - (x - S)**2 / 2 where S < x)."""
-    a, b = law.a / _NS, law.b / _NS
+    a, b = family.a / _NS, family.b / _NS
     if x <= 0:
         return 0.0
-    if law.law == "exp":
+    if family.family == "exp":
         return a * (x + a * math.expm1(-x / a)) if a else 0.0
-    if law.law == "lognormal" and a and law.b:
-        z, s = _normed(law, x), law.b
+    if family.family == "lognormal" and a and family.b:
+        z, s = _normed(family, x), family.b
         square = a * a * math.exp(s * s) * normal_cdf(z - 2 * s)
         return x * a * normal_cdf(z - s) - square / 2 + x * x / 2 * normal_cdf(-z)
-    if law.law == "normal" and b:
+    if family.family == "normal" and b:
         begin, end = -a / b, (x - a) / b
         return b * x * _normal_tail(begin) - b * b * (_normal_second(begin) - _normal_second(end))
-    if law.law == "uniform" and b > a:
+    if family.family == "uniform" and b > a:
         if x <= a:
             return x * x / 2
         inside = min(x, b)
         cubed = ((b - a) ** 3 - (b - inside) ** 3) / 6
         bent = a * a / 2 + a * (inside - a) + ((b - a) ** 2 / 2 * (inside - a) - cubed) / (b - a)
         return bent + (x - inside) * (a + b) / 2
-    if law.law == "trace":
-        return math.fsum(_of_const(sample / _NS, x) for sample in law.samples) / max(1, len(law.samples))
+    if family.family == "trace":
+        return math.fsum(_of_const(sample / _NS, x) for sample in family.samples) / max(
+            1, len(family.samples)
+        )
     return _of_const(max(a, 0.0), x)
 
 
@@ -181,9 +182,9 @@ def _of_const(a: float, x: float) -> float:
     return x * x / 2 if x <= a else a * a / 2 + a * (x - a)
 
 
-def _normed(law: Distribution, x: float) -> float:
+def _normed(family: Distribution, x: float) -> float:
     """The standard normal number at which a lognormal one is x; a is the mean, b sigma of the logarithm."""
-    return (math.log(x / (law.a / _NS)) + law.b**2 / 2) / law.b
+    return (math.log(x / (family.a / _NS)) + family.b**2 / 2) / family.b
 
 
 def _normal_tail(z: float) -> float:

@@ -49,9 +49,9 @@ def parts(scenario: Scenario) -> Iterator[Part]:
 def _hold(scenario: Scenario, load: Load, closer: str) -> Life:
     """From connected to the first close: S3.10."""
     rtt = round_trip(scenario)
-    law = load.hold
+    family = load.hold
     if load.close_at_ns is not None:
-        law = Distribution("const", max(0.0, load.close_at_ns - load.start_ns - scenario.link.rtt.mean))
+        family = Distribution("const", max(0.0, load.close_at_ns - load.start_ns - scenario.link.rtt.mean))
     exchanges = 0.0
     if load.speaks == "client" and load.request and load.response:
         exchanges = float(load.requests_per_connection)
@@ -59,7 +59,7 @@ def _hold(scenario: Scenario, load: Load, closer: str) -> Life:
         exchanges = float(load.requests_per_connection)
     if closer == SERVER:  # it has the connection half a round trip later, the last request so much earlier
         exchanges = max(0.5, exchanges - 0.5 if load.speaks == "client" else exchanges)
-    return Life(law, at_least=exchanges * rtt)
+    return Life(family, at_least=exchanges * rtt)
 
 
 def round_trip(scenario: Scenario) -> float:

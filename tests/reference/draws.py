@@ -90,18 +90,18 @@ def normal_of(p):
     return -x if q < 0 else x
 
 
-def draw(law, bits, i):
-    """A time in ns, by its law; `i` numbers the draws of a trace."""
-    if law.law == "trace":
-        return law.samples[i % len(law.samples)]
-    if law.law == "const":
-        x = float(law.a)
-    elif law.law == "exp":
-        x = -log_of(unit_above_zero(bits)) * law.a
-    elif law.law == "lognormal":
-        x = exp_of(log_of(law.a) - law.b * law.b / 2.0 + law.b * normal_of(unit_open(bits)))
-    elif law.law == "normal":
-        x = law.a + law.b * normal_of(unit_open(bits))
+def draw(family, bits, i):
+    """A time in ns, by its family; `i` numbers the draws of a trace."""
+    if family.family == "trace":
+        return family.samples[i % len(family.samples)]
+    if family.family == "const":
+        x = float(family.a)
+    elif family.family == "exp":
+        x = -log_of(unit_above_zero(bits)) * family.a
+    elif family.family == "lognormal":
+        x = exp_of(log_of(family.a) - family.b * family.b / 2.0 + family.b * normal_of(unit_open(bits)))
+    elif family.family == "normal":
+        x = family.a + family.b * normal_of(unit_open(bits))
     else:
-        x = law.a + (law.b - law.a) * unit(bits)
+        x = family.a + (family.b - family.a) * unit(bits)
     return min(max(0, int(x + 0.5)), 2**61) if x > 0 else 0

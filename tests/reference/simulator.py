@@ -62,7 +62,7 @@ class World:
         self.port = scenario.server.listen.port
         accept = scenario.server.accept
         stalls = accept.stall_every_ns or any(event.do == "stall" for event in scenario.event)
-        self.at_once = accept.time.law == "const" and accept.time.a == 0 and not stalls
+        self.at_once = accept.time.family == "const" and accept.time.a == 0 and not stalls
         self.attempts = []
         self.plans = []
         self.order, self.plan_order = count(), count()

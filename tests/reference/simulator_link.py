@@ -61,7 +61,7 @@ class Link:
         self.by_kind = {}  # (end, kind): [sent, lost]
         self.duplicated = self.reordered = self.late = self.backscatter = 0
         link = self.facts
-        self.perfect = link.rtt.law == "const" and not (
+        self.perfect = link.rtt.family == "const" and not (
             any(link.loss.values()) or any(link.duplicate.values()) or link.burst.enter or link.reorder
             or link.jitter_ns or link.late_share or any(event.do == "partition" for event in scenario.event)
         )  # fmt: skip

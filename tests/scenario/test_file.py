@@ -40,7 +40,7 @@ rates = st.sampled_from([0.5, 1000.0, 1 / 3, 12_345.6]) | st.floats(1e-9, 1e9)
 ns = st.floats(0, DAY) | times.map(float)
 above = st.floats(1e-3, DAY) | positive.map(float)
 words = st.from_regex(r"[a-z_][a-z0-9_-]{0,8}x", fullmatch=True)
-laws = st.one_of(
+families = st.one_of(
     st.builds(Distribution, st.just("const"), ns),
     st.builds(Distribution, st.just("exp"), above),
     st.builds(Distribution, st.just("lognormal"), above, st.floats(0, 10)),
@@ -89,7 +89,7 @@ def loads(draw, name, duration):
     return Load(
         name, "trace:" if trace else draw(st.sampled_from(["poisson", "paced"])), trace, draw(shapes()),
         draw(st.none() | st.integers(1, 2**40)), draw(st.integers(0, 1000)),
-        start := draw(st.integers(0, duration - 1)), draw(laws),
+        start := draw(st.integers(0, duration - 1)), draw(families),
         draw(st.none() | st.integers(start, LONGEST_NS)), draw(st.just(0.0) | rates),
         draw(st.integers(1, 1 << 20)), draw(st.integers(0, 2**30)), draw(st.integers(0, 2**30)),
         draw(st.sampled_from(["client", "server", "nobody"])), draw(times), draw(times),
@@ -133,13 +133,13 @@ def scenarios(draw):
                Listen("192.0.2.1", draw(st.integers(1, 65535)), draw(st.none() | st.integers(0, 2**31 - 1)),
                       draw(st.integers(1, 1024))),
                draw(stalls().flatmap(lambda stall: st.builds(
-                   Accept, laws, st.integers(1, 1 << 16), st.just(stall[0]), st.just(stall[1])))),
+                   Accept, families, st.integers(1, 1 << 16), st.just(stall[0]), st.just(stall[1])))),
                draw(closes())),
         Client("linux", None, draw(client_knobs), draw(st.integers(1, 1 << 20)), draw(st.integers(1, 250))),
         [draw(loads(name, duration)) for name in names],
         [draw(floods(name, duration)) for name in names[:1]],
         draw(st.lists(events(duration), max_size=3)),
-        Link(draw(laws), draw(by_kind), draw(st.builds(Burst, shares, st.floats(1e-9, 1), shares)),
+        Link(draw(families), draw(by_kind), draw(st.builds(Burst, shares, st.floats(1e-9, 1), shares)),
              draw(by_kind),
              draw(times), draw(shares), draw(times), draw(times), *late),
         Run(duration, draw(st.none() | st.integers(0, duration - 1)), draw(st.integers(1, 10_000)),

@@ -33,15 +33,15 @@ shares = st.sampled_from([0.0, 0.0, 0.02, 0.2, 0.5, 1.0])
 
 
 @st.composite
-def laws(draw, values=times):
-    law = draw(st.sampled_from(["const", "const", "exp", "lognormal", "normal", "uniform", "trace"]))
-    if law == "trace":
+def families(draw, values=times):
+    family = draw(st.sampled_from(["const", "const", "exp", "lognormal", "normal", "uniform", "trace"]))
+    if family == "trace":
         return Distribution("trace", samples=tuple(draw(st.lists(values, min_size=1, max_size=4))))
     a = draw(values)
-    if law == "const":
+    if family == "const":
         return Distribution("const", float(a))
-    b = {"exp": 0.0, "lognormal": 0.7, "normal": a / 3, "uniform": 1.5 * a}[law]
-    return Distribution(law, float(max(a, 1)), float(b))
+    b = {"exp": 0.0, "lognormal": 0.7, "normal": a / 3, "uniform": 1.5 * a}[family]
+    return Distribution(family, float(max(a, 1)), float(b))
 
 
 def by_kind():
@@ -57,7 +57,7 @@ def links(draw):
     if draw(st.booleans()):
         return Link(rtt=Distribution("const", float(rtt)))
     return Link(
-        rtt=draw(laws(st.sampled_from([0, MS, 20 * MS]))),
+        rtt=draw(families(st.sampled_from([0, MS, 20 * MS]))),
         loss=draw(by_kind()),
         burst=draw(st.sampled_from([Burst(), Burst(0.1, 0.5, 0.8), Burst(0.02, 0.2, 1.0)])),
         duplicate=draw(by_kind()),
@@ -86,7 +86,7 @@ def loads(draw, number, end):
         count=count,
         concurrency=draw(st.integers(1, 4)) if kind == "users" else 0,
         start_ns=draw(st.sampled_from([0, 0, 1, 20 * MS])),
-        hold=draw(laws()),
+        hold=draw(families()),
         close_at_ns=closing,
         close_rate=draw(st.sampled_from([0.0, 50.0])),
         requests_per_connection=draw(st.integers(1, 3)),
@@ -111,7 +111,7 @@ def servers(draw):
         profile=profile,
         knobs=draw(acting) if profile == "linux" else {},
         listen=Listen(backlog=draw(st.sampled_from([0, 1, 3, 128])), listeners=draw(st.integers(1, 3))),
-        accept=Accept(draw(st.one_of(st.just(Distribution()), laws())), draw(st.integers(1, 2)), *stall),
+        accept=Accept(draw(st.one_of(st.just(Distribution()), families())), draw(st.integers(1, 2)), *stall),
         closes=draw(
             st.sampled_from(
                 [Closes(), Closes(0.5, 0.0), Closes(1.0, 0.0), Closes(0.0, 0.4), Closes(0.3, 0.3)]
