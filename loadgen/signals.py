@@ -43,6 +43,13 @@ def started() -> None:
     _mode = _NOW
 
 
+@contextmanager
+def starting() -> Iterator[None]:
+    """Within this, a signal ends the process at once, as before `started`: more of the command is imported."""
+    with _in_mode(_STARTING):
+        yield
+
+
 def exit_code() -> int:
     """That of an interrupted command: 130 after SIGINT, 143 after SIGTERM."""
     return 128 + (_received or int(signal.SIGINT))

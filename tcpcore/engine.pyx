@@ -70,9 +70,6 @@ from tcpcore.loops.state cimport KEY_COOKIES, KEY_ISN, KEY_PORTS, state_init, st
 from tcpcore.border cimport (
     apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
 )
-from tcpcore.border cimport (
-    apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
-)
 
 from tcpcore.records.knobs import KNOBS
 from tcpcore.records.tcb import BLOCK

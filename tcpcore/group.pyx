@@ -15,8 +15,6 @@ from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.loops.spread cimport MAX_MEMBERS
 from tcpcore.border cimport integer
 from tcpcore.engine cimport group_engine, read_state
-from tcpcore.border cimport integer
-from tcpcore.engine cimport group_engine, read_state
 
 from tcpcore.config import Config
 from tcpcore.knobs import UNLIMITED

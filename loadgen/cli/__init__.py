@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from loadgen import signals
 from loadgen.cli.hints import hint
 
 #: In the order of the help. Each is the command of that name in the module of that name.
@@ -26,7 +27,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"loadgen.cli.{cmd_name}"), cmd_name)
+        with signals.starting():
+            command: click.Command = getattr(import_module(f"loadgen.cli.{cmd_name}"), cmd_name)
         return command
 
     def resolve_command(
