@@ -33,11 +33,6 @@ class Plan:
     facts: dict[str, Any]
 
 
-def duration_of(scenario: Scenario) -> int:
-    """ns after which nothing begins any more."""
-    return scenario.run.duration_ns
-
-
 def areas(shape: tuple[tuple[int, float], ...]) -> list[tuple[float, float, float]]:
     """(ns, connections per ns, connections until then) of each point."""
     points: list[tuple[float, float, float]] = []
@@ -278,7 +273,7 @@ def flood_facts(flood: Flood, end: int) -> dict[str, Any]:
 
 def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0) -> Plan:
     """Engines and numbers for one replicate of a scenario; `server` and `client` are the hosts' settings."""
-    end = duration_of(scenario)
+    end = scenario.run.duration_ns
     seed = scenario.seed
     servers, listeners = make_servers(scenario, server, seed, replicate, end)
     clients, share = make_clients(scenario, client, seed, replicate, end)
@@ -287,7 +282,6 @@ def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0
         "seed": seed,
         "replicate": replicate,
         "batch": scenario.run.batch,
-        "duration": end,
         "first_rto": client.rto_initial_ms * 10**6,
         "first_addr": int(IPv4Address(scenario.client.first_addr)),
         "addrs": scenario.client.hosts,

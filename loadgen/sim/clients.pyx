@@ -17,11 +17,10 @@ from loadgen.sim.attempts cimport (
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
 from loadgen.sim.histogram cimport histo_add
-from loadgen.sim.hosts cimport host_timer
-from loadgen.sim.link cimport link_send
+from loadgen.sim.link cimport link_emitted
 from loadgen.sim.server cimport server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
+    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
     F_GAVE_UP,
     F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
     T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
@@ -36,21 +35,12 @@ cdef enum:
 # --- what the engine is asked to do ---------------------------------------------------------------
 
 
-cdef void emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
-    """A call on a client's engine wrote n rows."""
-    if n < 0:
-        sim.failed = ENGINE_FAILED
-        return
-    link_send(sim, CLIENT, sim.out, n, sim.now, -1)
-    host_timer(sim, host)
-
-
 cdef void closes_flush(Sim* sim) noexcept nogil:
     """Make the closes that were put together: one call for those of one host."""
     cdef Py_ssize_t n = sim.closing_n
     if n > 0:
         sim.closing_n = 0
-        emitted(sim, sim.closing_host, engine_close(
+        link_emitted(sim, sim.closing_host, engine_close(
             sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
 
 
@@ -84,7 +74,7 @@ cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
     if conn != 0:
         if a.flags & F_CLIENT_RESETS and a.flags & F_DUE:
             closes_flush(sim)
-            emitted(sim, a.client_host, engine_abort(
+            link_emitted(sim, a.client_host, engine_abort(
                 sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
         else:
             close_later(sim, a.client_host, conn)
@@ -100,7 +90,7 @@ cdef void send(Sim* sim, uint32_t i) noexcept nogil:
     a.touched = sim.now
     if conn != 0 and nbytes > 0:
         closes_flush(sim)
-        emitted(sim, a.client_host, engine_send(
+        link_emitted(sim, a.client_host, engine_send(
             sim.hosts[a.client_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
 
 
@@ -144,7 +134,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     closes_flush(sim)
     for i in range(n):
         row_of(sim, &sim.attempts[sim.who[i]], &sim.rows[i])
-    emitted(sim, host, engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH))
+    link_emitted(sim, host, engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH))
     if sim.failed:
         return
     for i in range(n):

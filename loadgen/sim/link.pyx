@@ -10,10 +10,11 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from tcpcore cimport ACK, FIN, RST, SYN
 from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
-from loadgen.sim.hosts cimport host_changed
+from loadgen.sim.hosts cimport host_changed, host_timer
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
-    CLIENT, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link, NO_MEMORY, NOBODY,
+    CLIENT, ENGINE_FAILED, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
+    NO_MEMORY, NOBODY,
 )
 
 
@@ -141,3 +142,17 @@ cdef void link_send(Sim* sim, int end, const Segment* segs, Py_ssize_t n, int64_
             if at < sim.hosts[host].key:
                 host_changed(sim, host)
         first = i
+
+
+cdef void link_emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
+    """A call on a host's engine wrote n rows to sim.out, or gave a code: send them, and look at its timer."""
+    if n < 0:
+        sim.failed = ENGINE_FAILED
+        return
+    link_send(sim, sim.hosts[host].end, sim.out, n, sim.now, -1)
+    host_timer(sim, host)
+
+
+cdef void link_spoofed(Sim* sim, const Segment* seg) noexcept nogil:
+    """A segment of a flood arrives: its rate is that at the server, so no link is in between."""
+    deliver(sim, receiver_of(sim, CLIENT, seg), seg, sim.now)

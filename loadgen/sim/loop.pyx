@@ -11,14 +11,13 @@ from tcpcore cimport Segment, engine_advance, engine_receive
 from loadgen.sim.arrivals cimport flood_next, flood_segment
 from loadgen.sim.attempts cimport ask, collect
 from loadgen.sim.clients cimport client_hears, client_task, closes_flush
-from loadgen.sim.draw cimport word
-from loadgen.sim.hosts cimport host_changed, host_timer, hosts_due, hosts_next
-from loadgen.sim.inbox cimport inbox_add, inbox_take
-from loadgen.sim.link cimport link_send
+from loadgen.sim.hosts cimport host_timer, hosts_due, hosts_next
+from loadgen.sim.inbox cimport inbox_take
+from loadgen.sim.link cimport link_send, link_spoofed
 from loadgen.sim.queue cimport Item, queue_drop, queue_first
 from loadgen.sim.server cimport server_hears, server_stall_ends, server_worker
 from loadgen.sim.world cimport (
-    BATCH, ENGINE_FAILED, Flood, Host, NO_MEMORY, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
+    BATCH, ENGINE_FAILED, Flood, Host, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
 )
 
 
@@ -87,17 +86,10 @@ cdef void flood(Sim* sim, uint32_t number) noexcept nogil:
     """The spoofed segments of this instant; each destination in turn gets one."""
     cdef Flood* one = &sim.floods[number]
     cdef Segment seg
-    cdef uint32_t host = 0
     cdef int64_t at = sim.now
     while at <= sim.now and not sim.failed:
         flood_segment(one, sim.server_addr + <uint32_t>(one.sent % sim.destinations), sim.port, &seg)
-        if sim.servers > 1:
-            host = <uint32_t>(word(word(sim.spread_key, <uint64_t>seg.src << 32 | seg.dst),
-                                   <uint64_t>seg.sport << 16 | seg.dport) % sim.servers)
-        if not inbox_add(&sim.hosts[host].inbox, sim.now, sim.link.order, &seg):
-            sim.failed = NO_MEMORY
-        sim.link.order += 1
-        host_changed(sim, host)
+        link_spoofed(sim, &seg)
         at = flood_next(one)
     if at < INT64_MAX:
         ask(sim, at, T_FLOOD, number, 0, 0, -1)

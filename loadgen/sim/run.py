@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, accepts_at_once, build
+from loadgen.sim.build import Plan, build
 from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
 from loadgen.sim.simulator import Simulator
 from tcpcore import Cause, Config, Engine, State
@@ -169,14 +170,8 @@ class Replay:
                 self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
             self._listeners = []
             self.simulator.emptied()
-        elif event.do == "listen":
-            self.listen_again()
         else:
             raise ValueError(f"the simulator cannot do {event.do!r}")
-
-    def listen_again(self) -> None:
-        """Open the listeners once more."""
-        raise ValueError("the simulator cannot do 'listen'")
 
 
 def histogram(parts: tuple[object, ...]) -> Histogram:
@@ -201,18 +196,12 @@ def simulate(
     `partial`.
     """
     began = time.perf_counter()
-    server = server or config_of(scenario.server.profile, dict(scenario.server.knobs))
-    client = client or config_of(scenario.client.profile, dict(scenario.client.knobs))
+    server = server or hosts.config(scenario.server, "server")
+    client = client or hosts.config(scenario.client, "client")
     plan = build(scenario, server, client, replicate)
     replay = Replay(scenario, plan, progress, stop)
     replay.play()
     return outcome_of(replay, scenario, replicate, time.perf_counter() - began)
-
-
-def config_of(profile: str, knobs: dict[str, object]) -> Config:
-    """Settings of a host by its profile's name and knobs."""
-    config: Config = getattr(Config, profile)(**knobs)
-    return config
 
 
 def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float) -> Outcome:
@@ -274,5 +263,3 @@ def load_outcome(replay: Replay, number: int, name: str) -> LoadOutcome:
         served_after=histogram(figures["served_after"]),
     )
 
-
-__all__ = ["CapacityReached", "accepts_at_once", "simulate"]

@@ -16,26 +16,16 @@ from loadgen.sim.attempts cimport (
 )
 from loadgen.sim.draw cimport draw_time, word
 from loadgen.sim.histogram cimport histo_add
-from loadgen.sim.hosts cimport host_timer
-from loadgen.sim.link cimport link_send
+from loadgen.sim.link cimport link_emitted
 from loadgen.sim.world cimport (
     BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_ACCEPTED, F_CLIENT_DONE, F_DUE, F_LATE, F_SERVED, F_SERVER_CLOSES,
-    F_SERVER_DONE, F_STRANGER, NOBODY, SERVER, SERVER_SPEAKS, T_STALL_ENDS, T_WORKER, Acceptor, Attempt, Host,
+    F_SERVER_DONE, F_STRANGER, NOBODY, SERVER_SPEAKS, T_STALL_ENDS, T_WORKER, Acceptor, Attempt, Host,
     Load,
 )
 
 
-cdef void emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
-    """A call on the server's engine wrote n rows."""
-    if n < 0:
-        sim.failed = ENGINE_FAILED
-        return
-    link_send(sim, SERVER, sim.out, n, sim.now, -1)
-    host_timer(sim, host)
-
-
 cdef void close_conn(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
-    emitted(sim, host, engine_close(sim.hosts[host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+    link_emitted(sim, host, engine_close(sim.hosts[host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
 
 
 cdef void server_closes(Sim* sim, uint32_t i) noexcept nogil:
@@ -74,7 +64,7 @@ cdef void answer(Sim* sim, uint32_t i) noexcept nogil:
     a.said += 1
     a.touched = sim.now
     if nbytes > 0 and not a.flags & F_SERVER_DONE:
-        emitted(sim, a.server_host, engine_send(
+        link_emitted(sim, a.server_host, engine_send(
             sim.hosts[a.server_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
 
 

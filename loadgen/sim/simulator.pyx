@@ -22,11 +22,11 @@ from loadgen.sim.draw cimport (
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
-from loadgen.sim.link cimport link_send
+from loadgen.sim.link cimport link_emitted, link_send
 from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.queue cimport LANES, queue_free, queue_init
 from loadgen.sim.world cimport (
-    BATCH, CAUSES, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
+    BATCH, CAUSES, CLIENT, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
     T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim,
 )
 
@@ -83,7 +83,6 @@ cdef class Simulator:
         self.engines = [*servers, *clients]
         self.kept = []
         sim.batch = min(max(1, facts["batch"]), BATCH)
-        sim.duration = facts["duration"]
         sim.first_rto = facts["first_rto"]
         sim.first_addr = facts["first_addr"]
         sim.addrs = facts["addrs"]
@@ -256,7 +255,6 @@ cdef class Simulator:
                     load.hold_lane = sim.queue.lanes_used
                     sim.queue.lanes_used += 1
             load.first_refusal = -1
-            sim.sends_data = sim.sends_data or load.request > 0 or load.response > 0
             if load.concurrency:
                 for _ in range(load.concurrency):
                     ask(sim, load.start, T_ARRIVAL, i, 0, 1, -1)
@@ -373,7 +371,6 @@ cdef class Simulator:
         cdef Sim* sim = &self.sim
         cdef uint32_t i
         cdef uint64_t conn
-        cdef Py_ssize_t n
         cdef Attempt* a
         for i in range(sim.acceptors_n):              # abort() is for what has been accepted
             while sim.acceptors[i].queued > 0:
@@ -386,12 +383,8 @@ cdef class Simulator:
                 theirs.append((a.server_host, slot_of(a.server), i))
         for _, _, i in sorted(theirs):                # not by places, which depend on what else has begun
             a = &sim.attempts[i]
-            n = engine_abort(sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH)
-            if n < 0:
-                sim.failed = ENGINE_FAILED
-                break
-            link_send(sim, SERVER, sim.out, n, sim.now, -1)
-            host_timer(sim, a.server_host)
+            link_emitted(sim, a.server_host, engine_abort(
+                sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH))
             a.flags |= F_SERVER_DONE
             attempt_over(sim, i)
         return len(theirs)

@@ -97,7 +97,6 @@ cdef struct Load:
     const int64_t* trace
     int64_t trace_n
     uint8_t poisson
-    uint8_t paced
     uint64_t count            # most connections
     uint32_t concurrency
     int64_t start
@@ -213,13 +212,11 @@ cdef struct Sim:
     int64_t stall
     int64_t stall_every
     bint at_once              # the engine accepts and answers a FIN by itself
-    bint sends_data           # any load has requests or responses
     Flood* floods
     uint32_t floods_n
     Link link
     Queue queue
     int64_t now
-    int64_t duration
     int64_t first_rto         # of the clients
     Py_ssize_t batch
     Segment* out              # [2 * BATCH]
