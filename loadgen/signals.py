@@ -45,7 +45,7 @@ def started() -> None:
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Within this, a signal ends the process at once, as before `started`: more of the command is imported."""
+    """Within this, a signal ends the process at once, as before `started`: more is being imported."""
     with _in_mode(_STARTING):
         yield
 

@@ -79,30 +79,37 @@ def parse_count(text: str) -> int:
     return int(count)
 
 
+def is_number(text: str) -> bool:
+    """Whether `int` can be given this: decimal digits of ASCII, and not thousands of them."""
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+_A_RATE: Final = "a rate such as 50k, 200/s or 30/min"
+
+
+def _rate(text: str) -> tuple[Decimal, int, int]:
+    """A number, the multiple it is of, and the ns it is for."""
+    number, unit = _split(text, _A_RATE)
+    multiple, _, per = unit.partition("/")
+    if multiple not in _MULTIPLES or (per or "s") not in _TIMES:
+        raise UnitError(f"expected {_A_RATE}, got {text!r}")
+    return number, _MULTIPLES[multiple], _TIMES[per or "s"]
+
+
 def exact_rate(text: str) -> Decimal:
     """`50k`, `50k/s`, `0.5/s`, `30/min`, `2M/h` in events per second; 0 is legal."""
-    expected = "a rate such as 50k, 200/s or 30/min"
-    number, unit = _split(text, expected)
-    multiple, _, per = unit.partition("/")
-    per = per or "s"
-    if multiple not in _MULTIPLES or per not in _TIMES:
-        raise UnitError(f"expected {expected}, got {text!r}")
+    number, multiple, per = _rate(text)
     with localcontext() as context:
         context.prec = _DIGITS
-        return number * _MULTIPLES[multiple] * 10**9 / _TIMES[per]
+        return number * multiple * 10**9 / per
 
 
 def parse_rate(text: str) -> int:
     """`50k`, `50k/s`, `0.5/s`, `30/min`, `2M/h` in events per 1000 s (so that slow rates stay whole)."""
-    expected = "a rate such as 50k, 200/s or 30/min"
-    number, unit = _split(text, expected)
-    multiple, _, per = unit.partition("/")
-    per = per or "s"
-    if multiple not in _MULTIPLES or per not in _TIMES:
-        raise UnitError(f"expected {expected}, got {text!r}")
-    rate = int(_times(number, _MULTIPLES[multiple] * 10**12)) // _TIMES[per]
+    number, multiple, per = _rate(text)
+    rate = int(_times(number, multiple * 10**12)) // per
     if rate == 0:
-        raise ZeroRate(f"expected {expected} of at least one event in 1000 s, got {text!r}")
+        raise ZeroRate(f"expected {_A_RATE} of at least one event in 1000 s, got {text!r}")
     return rate
 
 

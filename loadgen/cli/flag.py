@@ -14,8 +14,7 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from loadgen.cli import options as opt
-from loadgen.units import UnitError, parse_duration
+from loadgen.units import UnitError, is_number, parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,7 +68,7 @@ TEXT: Final = _Text()
 def ports(text: str) -> dict[str, str]:
     """`1024-65535`."""
     low, dash, high = text.partition("-")
-    if not (dash and opt.is_number(low.strip()) and opt.is_number(high.strip())):
+    if not (dash and is_number(low.strip()) and is_number(high.strip())):
         raise UnitError(f"expected a range of ports such as 1024-65535, got {text!r}")
     return {"": f"{low.strip()},{high.strip()}"}
 
@@ -94,7 +93,7 @@ def tries(text: str) -> dict[str, str]:
     if text == "os":
         return {"": text}
     values = [part.strip() for part in text.split(",")]
-    if len(values) > 3 or not opt.is_number(values[0]):
+    if len(values) > 3 or not is_number(values[0]):
         raise UnitError(f"expected os, or COUNT[,BACKOFF*FACTOR[,JITTER]] such as 3,1s*2,0.5, got {text!r}")
     return {"": text}
 

@@ -17,6 +17,7 @@ import click
 
 from loadgen.cli.hints import hint as hint
 from loadgen.phases.link import KIND_NAMES, Kind, Rates
+from loadgen.scenario.knobs import native
 from loadgen.units import UnitError, parse_count, parse_duration, parse_rate, parse_share
 from tcpcore import Config
 
@@ -269,28 +270,7 @@ def parse_knob(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise click.BadParameter(f"expected knob=value, got {text!r}", param_hint="'-o'")
-    return name.strip(), _knob_value(name.strip(), value.strip())
-
-
-def _knob_value(name: str, text: str) -> Any:
-    if isinstance(getattr(Config, name, None), str):
-        # a choice by name, of which "none" may be one, or by number
-        return int(text) if is_number(text) else text
-    words = text.replace(",", " ").split()
-    if len(words) == 2 and all(map(is_number, words)):
-        return int(words[0]), int(words[1])
-    named = {"none": None, "true": True, "on": True, "false": False, "off": False}
-    if text.lower() in named:
-        return named[text.lower()]
-    try:
-        return parse_count(text)
-    except UnitError:
-        return text
-
-
-def is_number(text: str) -> bool:
-    """Whether `int` can be given this: decimal digits of ASCII, and not thousands of them."""
-    return text.isascii() and text.isdigit() and len(text) <= 20
+    return name.strip(), native(name.strip(), value.strip(), ",")
 
 
 def build_knobs(
@@ -361,5 +341,5 @@ def read_sysctl(path: FilePath, verbose: bool) -> tuple[dict[str, Any], tuple[st
 
 def _native(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        return _knob_value(name, value)
+        return native(name, value, ",")
     return tuple(value) if isinstance(value, list) else value

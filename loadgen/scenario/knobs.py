@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from loadgen.scenario.errors import Mistake, hint, shown
-from loadgen.units import UnitError, parse_count
+from loadgen.units import UnitError, is_number, parse_count
 from tcpcore import Config
 
 SERVER, CLIENT, BOTH = "server", "client", "both"
@@ -63,7 +63,7 @@ def read(name: str, value: Any, side: str) -> Any:
     right = side_of(name)
     if right not in (BOTH, side):
         raise Mistake(f"the knob {name} cannot act on the {side}: write {right}.{name}")
-    given = _native(name, value) if isinstance(value, str) else value
+    given = native(name, value) if isinstance(value, str) else value
     try:
         return DECLARED[name].check(name, tuple(given) if isinstance(given, list) else given)
     except (TypeError, ValueError, OverflowError) as error:
@@ -77,13 +77,13 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _native(name: str, text: str) -> Any:
-    """Whole numbers (also 50k), on and off, `none`, two numbers, or a name."""
+def native(name: str, text: str, between: str = ",-") -> Any:
+    """Whole numbers (also 50k), on and off, `none`, two numbers parted by `between`, or a name."""
     text = text.strip()
     if isinstance(getattr(Config, name, None), str):  # a choice by name, of which "none" may be one
-        return int(text) if _is_number(text) else text
-    words = text.replace(",", " ").replace("-", " ").split()
-    if len(words) == 2 and all(map(_is_number, words)):
+        return int(text) if is_number(text) else text
+    words = text.translate(dict.fromkeys(map(ord, between), " ")).split()
+    if len(words) == 2 and all(map(is_number, words)):
         return int(words[0]), int(words[1])
     named = {"none": None, "true": True, "on": True, "false": False, "off": False}
     if text.lower() in named:
@@ -92,7 +92,3 @@ def _native(name: str, text: str) -> Any:
         return parse_count(text)
     except UnitError:
         return text
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 20

@@ -144,12 +144,7 @@ def of_spread_in_time(times: Numbers, values: Sequence[Numbers], memory: float) 
 
 def at_a_moment(values: Sequence[float], expected: float) -> Evidence:
     """A population at one moment; with few seeds its variance is the mean that theory expects."""
-    if not values:
-        return nothing("no series")
-    if len(values) >= SEEDS:
-        return Evidence(lambda confidence: over_seeds(values, confidence), f"over {len(values)} seeds")
-    mean, spread = sum(values) / len(values), expected / len(values)
-    return Evidence(lambda confidence: of_spread(mean, spread, confidence), _runs(len(values), "Poisson"))
+    return of_moments(values, expected, "no series")
 
 
 # -- shares -----------------------------------------------------------------------------------------------
@@ -179,10 +174,12 @@ def of_share(pairs: Sequence[tuple[float, float]], cluster: float | None = None)
     return Evidence(lambda confidence: of_spread(share, spread, confidence), _runs(len(pairs), "Poisson"))
 
 
-def of_moments(samples: Sequence[float], variance: float) -> Evidence:
+def of_moments(
+    samples: Sequence[float], variance: float, otherwise: str = "it did not happen"
+) -> Evidence:
     """A moment, one sample of each replicate; with few seeds by the variance that theory has."""
     if not samples:
-        return nothing("it did not happen")
+        return nothing(otherwise)
     if len(samples) >= SEEDS:
         return Evidence(lambda confidence: over_seeds(samples, confidence), f"over {len(samples)} seeds")
     mean, spread = sum(samples) / len(samples), variance / len(samples)

@@ -17,6 +17,11 @@ from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Applicat
 from tests.reference.simulator_link import Flood, Link
 
 GAUGES = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
+#: Of a load.
+COUNTS = (
+    "attempted", "served", "ghost", "gave_up", "reset", "pending", "connected",
+    "first_try", "tries", "requests",
+)  # fmt: skip
 HOUR = 3600 * 10**9
 
 
@@ -302,23 +307,11 @@ def figures_of(world, series):
     peaks = dict(series.peaks)
     queued = max((acceptor.queued_most for acceptor in world.acceptors), default=0)
     peaks["server.accept_queue"] = max(peaks["server.accept_queue"], queued)
-    names = (
-        "attempted",
-        "served",
-        "ghost",
-        "gave_up",
-        "reset",
-        "pending",
-        "connected",
-        "first_try",
-        "tries",
-        "requests",
-    )
     return {
         "now": world.now,
         "segments": world.segments,
         "loads": [
-            {name: load.count[name] for name in names}
+            {name: load.count[name] for name in COUNTS}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal}
             | {"connect": load.connect.figures(), "served_after": load.served_after.figures()}
             for load in world.loads

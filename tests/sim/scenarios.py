@@ -22,6 +22,7 @@ from loadgen.scenario.values import Distribution
 from loadgen.sim.build import build
 from loadgen.sim.run import Replay, outcome_of
 from tcpcore import Config
+from tests.reference.simulator import COUNTS
 
 MS = 10**6
 S = 10**9
@@ -188,25 +189,13 @@ def play(scenario, stop=None):
 
 def figures(outcome):
     """As tests.reference.simulator gives them."""
-    names = (
-        "attempted",
-        "served",
-        "ghost",
-        "gave_up",
-        "reset",
-        "pending",
-        "connected",
-        "first_try",
-        "tries",
-        "requests",
-    )
     series = {f"{side}.{name}": column.tolist() for side, columns in outcome.series.items()
               for name, column in columns.items()}  # fmt: skip
     return {
         "now": outcome.virtual_ns,
         "segments": outcome.segments,
         "loads": [
-            {name: getattr(load, name) for name in names}
+            {name: getattr(load, name) for name in COUNTS}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal_ns}
             | {"connect": distribution(load.connect), "served_after": distribution(load.served_after)}
             for load in outcome.loads
