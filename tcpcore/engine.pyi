@@ -9,14 +9,16 @@ from tcpcore.config import Config
 from tcpcore.records.counters import CAUSE_NAMES as CAUSE_NAMES
 from tcpcore.records.counters import MIB_NAMES as MIB_NAMES
 from tcpcore.records.handle import as_handles as as_handles
-from tcpcore.records.info import INFO as INFO
 from tcpcore.records.info import ROOM as ROOM
-from tcpcore.records.knobs import KNOBS as KNOBS
-from tcpcore.records.op import OP as OP
-from tcpcore.records.segment import SEGMENT as SEGMENT
-from tcpcore.records.segment import _Addresses, _Integers, _Segments
+from tcpcore.records.integers import Addresses as _Addresses
+from tcpcore.records.integers import Integers as _Integers
+from tcpcore.records.layouts import BLOCK as BLOCK
+from tcpcore.records.layouts import INFO as INFO
+from tcpcore.records.layouts import KNOBS as KNOBS
+from tcpcore.records.layouts import OP as OP
+from tcpcore.records.layouts import SEGMENT as SEGMENT
+from tcpcore.records.segment import _Segments
 from tcpcore.records.segment import as_vector as as_vector
-from tcpcore.records.tcb import BLOCK as BLOCK
 from tcpcore.snapshot import CHECKSUM_AT as CHECKSUM_AT
 from tcpcore.snapshot import checksum as checksum
 from tcpcore.snapshot import open_snapshot as open_snapshot

@@ -71,15 +71,14 @@ from tcpcore.border cimport (
     apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
 )
 
-from tcpcore.records.knobs import KNOBS
-from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
-from tcpcore.records.info import INFO, ROOM
-from tcpcore.records.op import OP
+from tcpcore.records.info import ROOM
 from tcpcore.components.events import event_mask
-from tcpcore.records.segment import SEGMENT, as_vector, to_address, to_uint
+from tcpcore.records.integers import to_address, to_uint
+from tcpcore.records.segment import as_vector
 from tcpcore.config import Config, engine_value
+from tcpcore.records.layouts import BLOCK, INFO, KNOBS, OP, SEGMENT
 from tcpcore.snapshot import CHECKSUM_AT, checksum, open_snapshot, start_of
 
 cdef enum:

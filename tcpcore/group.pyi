@@ -8,7 +8,9 @@ from typing_extensions import Buffer
 from tcpcore.config import Config
 from tcpcore.engine import _Handles
 from tcpcore.knobs import UNLIMITED as UNLIMITED
-from tcpcore.records.segment import _Addresses, _Integers, _Segments
+from tcpcore.records.integers import Addresses as _Addresses
+from tcpcore.records.integers import Integers as _Integers
+from tcpcore.records.segment import _Segments
 from tcpcore.snapshot import open_snapshot as open_snapshot
 
 def member_config(config: Config, n: int, i: int) -> Config: ...

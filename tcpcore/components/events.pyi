@@ -1,10 +1,6 @@
 from collections.abc import Iterable
 from enum import IntEnum
 
-import numpy as np
-
-EVENT: np.dtype[np.void]
-
 class EventKind(IntEnum):
     OPENED = 1
     ESTABLISHED = 2

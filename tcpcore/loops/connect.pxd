@@ -14,7 +14,7 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.opens cimport open_active
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.events cimport EV_OPENED, events_add
+from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
@@ -25,6 +25,7 @@ from tcpcore.loops.apply cimport refuse, remove_connection
 from tcpcore.loops.reuse cimport note_time_wait, replaceable_at, time_wait_reusable
 from tcpcore.loops.state cimport EngineState, handle_at
 from tcpcore.loops.timers cimport arm
+from tcpcore.records.event cimport EV_OPENED
 
 cdef struct ConnectRequest:
     # the arguments of one connect()

@@ -18,7 +18,7 @@ from tcpcore.records.segment cimport FIN, OPT_TS
 from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.events cimport EV_OPENED, events_add
+from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
@@ -38,6 +38,7 @@ from tcpcore.loops.cookies cimport expect_cookies, send_cookie
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
 from tcpcore.loops.state cimport KEY_RANDOM, handle_at
 from tcpcore.loops.timers cimport arm
+from tcpcore.records.event cimport EV_OPENED
 
 
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:

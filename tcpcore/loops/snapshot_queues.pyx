@@ -17,7 +17,7 @@ from tcpcore.base.stream cimport (
 )
 from tcpcore.records.tcb cimport B_EPHEMERAL, B_PASSIVE, B_QUEUED, CLOSED, SYN_RECEIVED, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
-from tcpcore.components.events cimport Event, events_reserve, events_wanted
+from tcpcore.components.events cimport events_reserve, events_wanted
 from tcpcore.components.listeners cimport (
     LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, accept_queue_push, listener_at,
     listener_link,
@@ -27,6 +27,7 @@ from tcpcore.components.syn_eviction cimport (
     EVICTION_PLACES, EvictionEntry, eviction_bucket, eviction_reserve,
 )
 from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET
+from tcpcore.records.event cimport Event
 
 cdef enum:
     PERTURB = 1 << 16         # numbers in Ports.perturb

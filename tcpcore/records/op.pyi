@@ -1,8 +1,6 @@
 from enum import IntEnum
 
-import numpy as np
-
-from tcpcore.records.segment import SEGMENT as SEGMENT
+from tcpcore.records.layouts import SEGMENT as SEGMENT
 
 class OpKind(IntEnum):
     SEGMENT = 1
@@ -13,5 +11,3 @@ class OpKind(IntEnum):
     SHUTDOWN = 6
     CLOSE = 7
     ABORT = 8
-
-OP: np.dtype[np.void]
