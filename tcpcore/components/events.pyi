@@ -1,6 +1,8 @@
 from collections.abc import Iterable
 from enum import IntEnum
 
+from tcpcore.records.layouts import EVENT as EVENT
+
 class EventKind(IntEnum):
     OPENED = 1
     ESTABLISHED = 2

@@ -1,7 +1,5 @@
 from enum import IntEnum
 
-from tcpcore.records.layouts import SEGMENT as SEGMENT
-
 class OpKind(IntEnum):
     SEGMENT = 1
     CONNECT = 2

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tcpcore.records.integers import Addresses
+from tcpcore.records.layouts import SEGMENT as SEGMENT
 
 _Segments: TypeAlias = npt.NDArray[np.void]
 
