@@ -1151,7 +1151,7 @@ cdef class Engine:
 
     @property
     def _port_looks(self):
-        return self.state().port_looks
+        return first_of(self.state()).port_looks
 
     def check(self):
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""

@@ -267,3 +267,8 @@ cdef class EngineGroup:
     def _member_of(self, raddr, rport, laddr, lport):
         # the member that a 4-tuple belongs to, for tests
         return self.engine()._member_of(raddr, rport, laddr, lport)
+
+    @property
+    def _port_looks(self):
+        # ports that the searches of all members have looked at, for tests
+        return self.engine()._port_looks

@@ -6,7 +6,6 @@ Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_ad
 """
 
 
-from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport (
@@ -183,7 +182,7 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     if seg.payload_len or seg.flags & FIN:
         take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)
-    if unlikely(eng.ports.n) and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+    if ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
         tcb.bits |= B_EPHEMERAL
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_RECEIVED] += 1
