@@ -52,6 +52,7 @@ from tcpcore.components.syn_policy cimport (
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
 from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.advance cimport advance_to
+from tcpcore.loops.change_knobs cimport change_knobs
 from tcpcore.loops.calls cimport (
     CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call, accept_one, call_batch,
     close_listener, connection_info, rows_of_send,
@@ -83,7 +84,7 @@ from tcpcore.records.info import INFO, ROOM
 from tcpcore.records.op import OP
 from tcpcore.components.events import event_mask
 from tcpcore.records.segment import SEGMENT, as_vector, to_address, to_uint
-from tcpcore.config import Config, engine_value
+from tcpcore.config import Config, engine_value, live_values
 from tcpcore.snapshot import CHECKSUM_AT, checksum, open_snapshot, start_of
 
 cdef enum:
@@ -435,13 +436,13 @@ cdef class Engine:
             raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
         port = integer(port, "port", 1, 65535)
         asked = None if backlog is None else integer(backlog, "backlog", 0, 2**63 - 1)
-        limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
         size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
         cdef bint accepts = auto_accept, closes = auto_close
         cdef int id
         cdef Listener* fields
         self.take_now()
         try:
+            limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
             id = listener_open(&self.eng.listeners, address, port, limit,
                                policy_accept_room(limit, &self.eng.knobs))
             if id == 0:
@@ -930,6 +931,46 @@ cdef class Engine:
             raise ValueError(f"{'out' if out is not None else 'at_out'}: expected at least {PLAY_LEAST} rows "
                              f"(to get on), got {room}")
         return room
+
+    # --- settings of a host that runs ----------------------------------------------------------------
+
+    def set_knobs(self, **knobs):
+        """Change knobs of an engine in use, as ``sysctl -w`` does on a host that runs.
+
+        Parameters
+        ----------
+        **knobs
+            New values by name; those left out stay. The knobs that can change are marked in docs/knobs.md:
+            what is read when something happens, but not what sizes memory, makes keys, or is copied into a
+            connection or a table when that begins. `config` then has the new values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            No such knob, a bad value, or a knob that is fixed when the engine is created; also
+            ``tcp_syncookies`` where `synq_policy` keeps half-open entries in order only without cookies
+            ("evict-oldest", "evict-random"), or unless they are always sent ("freebsd"). Nothing has changed.
+
+        Notes
+        -----
+        It acts from the next call on: on the next segment, timer or open, also of connections that exist.
+        Timers that run keep their deadlines. A limit that falls below what there is removes nothing: what
+        comes is refused until there is room. ``somaxconn`` is for listeners opened later. docs/semantics.md 11.
+        """
+        values = live_values(knobs)
+        cdef Knobs changed
+        cdef EngineState* eng = self.look()
+        try:
+            config = self.config.replace(**values)
+            fill_knobs(&changed, config)
+            if not change_knobs(eng, &changed):
+                raise ValueError(
+                    "tcp_syncookies: expected a value that needs the same queues as "
+                    f"{self.config.tcp_syncookies} with synq_policy {config.synq_policy!r}, "
+                    f"got {config.tcp_syncookies}")
+            self.config = config
+        finally:
+            self.leave()
 
     def next_timer(self):
         """A time in absolute ns, never later than the earliest live deadline; None if no timer runs.
