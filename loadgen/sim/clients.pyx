@@ -22,8 +22,8 @@ from loadgen.sim.link cimport link_send
 from loadgen.sim.server cimport server_closes, server_may_close
 from loadgen.sim.world cimport (
     BATCH, CLIENT, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE, F_GAVE_UP,
-    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
-    T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
+    F_RECONNECTS, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, RECONNECTS_FROM,
+    SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
 )
 
 cdef enum:
@@ -62,6 +62,16 @@ cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     sim.closing_n += 1
 
 
+cdef void reconnects(Sim* sim, const Attempt* a) noexcept nogil:
+    """S8.3: the client of a connection that a reset-all has reset begins another, not before its time."""
+    cdef uint64_t draw = word(word(sim.reconnect_key, a.load), a.number)
+    cdef int64_t at = sim.reset_at + <int64_t>(unit(draw) * sim.reconnect_within)
+    if sim.loads[a.load].concurrency:
+        ask(sim, at, T_ARRIVAL, a.load, 0, 1, -1)
+    else:
+        ask(sim, at, T_RECONNECT, a.load, a.addr, a.destination, -1)
+
+
 cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
     """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
     cdef Attempt* a = &sim.attempts[i]
@@ -69,7 +79,9 @@ cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
     if a.flags & F_CLIENT_DONE:
         return
     a.flags |= F_CLIENT_DONE
-    if load.concurrency and load.begun < load.count and sim.now < load.stop:
+    if a.flags & F_RECONNECTS and a.flags & F_RESET:
+        reconnects(sim, a)
+    elif load.concurrency and load.begun < load.count and sim.now < load.stop:
         ask(sim, sim.now, T_ARRIVAL, a.load, 0, 1, -1)
     attempt_over(sim, i)
 
@@ -188,12 +200,11 @@ cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
     return <int64_t>(wait + 0.5)
 
 
-cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
-    """A new attempt of a load, with its host and destination (S3.4). NOBODY without memory."""
+cdef uint32_t begin_as(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
+    """A new attempt of a load, with this number, its host and destination (S3.4). NOBODY without memory."""
     cdef Load* load = &sim.loads[number]
     cdef uint32_t i = attempt_new(sim), host
     cdef Attempt* a
-    cdef uint64_t n = load.begun
     cdef double who
     if i == NOBODY:
         return i
@@ -216,10 +227,16 @@ cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
             a.flags |= F_SERVER_CLOSES
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
-    load.begun += 1
     load.attempted += 1
     if load.patience > 0:
         ask(sim, sim.now + load.patience, T_PATIENCE, i, a.stamp, 0, -1)
+    return i
+
+
+cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
+    """The next arrival of a load. NOBODY without memory."""
+    cdef uint32_t i = begin_as(sim, number, sim.loads[number].begun)
+    sim.loads[number].begun += i != NOBODY
     return i
 
 
@@ -253,6 +270,24 @@ cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
         if i != NOBODY:
             sim.who[0] = i
             connects_flush(sim, sim.attempts[i].client_host, 1)
+
+
+cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
+    """A client whose connection a reset-all has reset begins another: same host, same destination (S8.3)."""
+    cdef Load* load = &sim.loads[item.who]
+    cdef uint32_t i
+    cdef Attempt* a
+    if sim.now >= load.stop:
+        return
+    i = begin_as(sim, item.who, RECONNECTS_FROM + load.reconnects)
+    if i == NOBODY:
+        return
+    load.reconnects += 1
+    a = &sim.attempts[i]
+    a.addr, a.destination = item.stamp, <uint16_t>item.extra
+    a.client_host = sim.servers + (a.addr - sim.first_addr) // sim.addrs_per_host
+    sim.who[0] = i
+    connects_flush(sim, a.client_host, 1)
 
 
 # --- what it hears ---------------------------------------------------------------------------------------------
@@ -402,6 +437,9 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
             next_user(sim, i)
         else:
             clients_arrive(sim, i)
+        return
+    if item.what == T_RECONNECT:
+        reconnect(sim, item)
         return
     a = &sim.attempts[i]
     if a.stamp != item.stamp:

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, accepts_at_once, build
+from loadgen.sim.build import Plan, accepts_at_once, build, knob_of, open_listeners, split
 from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
-from loadgen.sim.simulator import Simulator
+from loadgen.sim.simulator import Simulator, reconnect_key
 from tcpcore import Cause, Config, Engine, State
 
 INSTANTS: Final = 1 << 14  # played before somebody is asked whether to go on
@@ -93,7 +93,9 @@ class Series:
 class Replay:
     """One replicate under way."""
 
-    def __init__(self, scenario: Scenario, plan: Plan, progress: Progress | None, stop: Stop | None) -> None:
+    def __init__(
+        self, scenario: Scenario, plan: Plan, replicate: int, progress: Progress | None, stop: Stop | None
+    ) -> None:
         self.scenario = scenario
         self.plan = plan
         self.simulator = Simulator(plan.servers, plan.clients, plan.listeners, plan.facts)
@@ -101,6 +103,7 @@ class Replay:
         self._progress = progress
         self._stop = stop
         self._listeners = list(plan.listeners)
+        self._replicate = replicate
         self.stopped = False
         self.not_started = [0] * len(scenario.load)
 
@@ -127,9 +130,9 @@ class Replay:
             self.play_until(at)
             if self.stopped:
                 break
-            for _, event in events:
+            for number, event in events:
                 if event.at_ns == at:
-                    self.happen(event)
+                    self.happen(event, number)
             if at in points or at == run.duration_ns:
                 self.series.sample(at, self.simulator)
             if self._progress is not None:
@@ -154,26 +157,46 @@ class Replay:
                 return
             self.series.sample(at, self.simulator)
 
-    def happen(self, event: Event) -> None:
-        """A scenario event (after all else of its instant)."""
+    def happen(self, event: Event, number: int) -> None:
+        """A scenario event (after all else of its instant): S8.1 to S8.8."""
         now = event.at_ns
         if event.do == "reset-all":
-            self.simulator.abort_all()
+            key = reconnect_key(self.scenario.seed, self._replicate, number)
+            self.simulator.abort_all(key, event.reconnect_within_ns)
         elif event.do == "stall":
             self.simulator.stall(now + event.for_ns)
         elif event.do == "partition":
             self.simulator.cut(now + event.for_ns)
         elif event.do == "unlisten":
-            for number, listener in self._listeners:
-                self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
+            self.unlisten(now)
         elif event.do == "listen":
             self.listen_again()
+        elif event.do == "knob":
+            self.turn_knob(event)
         else:
-            raise ValueError(f"the simulator cannot do {event.do!r}")
+            raise ValueError(f"event.do: the simulator cannot do {event.do!r}")
+
+    def unlisten(self, now: int) -> None:
+        """Close all listeners, if they are open."""
+        for number, listener in self._listeners:
+            self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
+        self._listeners = []
+        self.simulator.unlistened()
 
     def listen_again(self) -> None:
-        """Open the listeners once more."""
-        raise ValueError("the simulator cannot do 'listen'")
+        """Open the listeners, if they are closed, in the order in which they were opened at first."""
+        if not self._listeners:
+            at_once = bool(self.plan.facts["at_once"])
+            self._listeners = open_listeners(self.scenario, self.plan.servers, at_once)
+            self.simulator.listens(self._listeners)
+
+    def turn_knob(self, event: Event) -> None:
+        """Change a knob of the server: of each of its engines its share of it."""
+        name, value = knob_of(event)
+        engines = self.plan.servers
+        for i, engine in enumerate(engines):
+            share = split(engine.config.replace(**{name: value}), len(engines), i)
+            engine.set_knobs(**{name: share[name] if name in share else value})
 
 
 def histogram(parts: tuple[object, ...]) -> Histogram:
@@ -200,7 +223,7 @@ def simulate(
     server = server or config_of(scenario.server.profile, dict(scenario.server.knobs))
     client = client or config_of(scenario.client.profile, dict(scenario.client.knobs))
     plan = build(scenario, server, client, replicate)
-    replay = Replay(scenario, plan, progress, stop)
+    replay = Replay(scenario, plan, replicate, progress, stop)
     replay.play()
     return outcome_of(replay, scenario, replicate, time.perf_counter() - began)
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from tcpcore import BLOCK
 
-from tcpcore cimport ConnectRow, Segment, engine_abort, engine_of
+from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport load_next
-from loadgen.sim.attempts cimport ask, attempt_settle
+from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle
 from loadgen.sim.draw cimport (
-    FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
-    LAW_CONST, Law, LawKind, stream,
+    FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_RECONNECT, FOR_SPREAD,
+    FOR_TRIES, LAW_CONST, Law, LawKind, stream,
 )
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
@@ -26,13 +26,18 @@ from loadgen.sim.link cimport link_send
 from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.queue cimport LANES, queue_free, queue_init
 from loadgen.sim.world cimport (
-    BATCH, CAUSES, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim,
+    BATCH, CAUSES, CLIENT, ENGINE_FAILED, F_ACCEPTED, F_CLIENT_DONE, F_RECONNECTS, F_SERVER_DONE, KINDS,
+    NO_MEMORY, SERVER, SOUND, T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim,
 )
 
 LAWS = ("const", "exp", "lognormal", "normal", "uniform", "trace")
 SPEAKS = ("client", "server", "nobody")
 KIND_NAMES = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
+
+
+def reconnect_key(seed, replicate, number):
+    """The key of the draws of event `number` of a replicate, a reset-all."""
+    return stream(seed, replicate, FOR_RECONNECT, number)
 
 
 def engine_seed(seed, replicate, number):
@@ -348,10 +353,12 @@ cdef class Simulator:
 
     # --- scenario events -------------------------------------------------------------------------
 
-    def stall(self, until):
-        """No accept loop accepts before this time."""
+    def stall(self, until, only=None):
+        """No accept loop accepts before this time; or not that with this number."""
         cdef uint32_t i
         for i in range(self.sim.acceptors_n):
+            if only is not None and only != i:
+                continue
             self.sim.acceptors[i].stalled_until = until
             ask(&self.sim, until, T_STALL_ENDS, i, 0, 0, -1)
 
@@ -359,31 +366,75 @@ cdef class Simulator:
         """The link loses everything that is sent before this time."""
         self.sim.link.cut_until = until
 
-    def abort_all(self):
-        """The server resets every connection that its application or its accept queue has. Their number."""
+    def abort_all(self, key, within=None):
+        """The server resets all its connections, those in its accept queues too (S8.2). Their number.
+
+        within: their clients begin others, at most this much later (S8.3), by draws of the stream `key`.
+        """
         cdef Sim* sim = &self.sim
         cdef uint32_t i
         cdef Py_ssize_t n
         cdef Attempt* a
+        cdef Acceptor* acceptor
         cdef int done = 0
+        sim.reset_at, sim.reconnect_key = sim.now, key
+        sim.reconnect_within = within or 0
+        for i in range(sim.acceptors_n):              # what waits for accept(2) cannot be reset before
+            acceptor = &sim.acceptors[i]
+            while acceptor.queued > 0:
+                n = engine_accept(sim.hosts[acceptor.host].engine, acceptor.listener, sim.conns, BATCH)
+                if n <= 0:
+                    raise RuntimeError(f"an accept queue of {acceptor.queued} gave {n}")
+                acceptor.queued -= <uint32_t>n
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
             if a.server == 0 or a.flags & F_SERVER_DONE:
                 continue
+            if within is not None:
+                a.flags |= F_RECONNECTS
             n = engine_abort(sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH)
             if n < 0:
                 sim.failed = ENGINE_FAILED
                 break
             link_send(sim, SERVER, sim.out, n, sim.now, -1)
             host_timer(sim, a.server_host)
+            a.flags |= F_SERVER_DONE
+            attempt_over(sim, i)
             done += 1
         return done
 
+    def unlistened(self):
+        """The listeners were closed, and what waited in their queues was reset (S8.4)."""
+        cdef Sim* sim = &self.sim
+        cdef uint32_t i
+        cdef Attempt* a
+        for i in range(sim.acceptors_n):
+            sim.acceptors[i].queued = 0
+        for i in range(sim.attempts_allocated):
+            a = &sim.attempts[i]
+            if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):
+                a.flags |= F_SERVER_DONE
+                attempt_over(sim, i)
+
+    def listens(self, listeners):
+        """The listeners are open again, under these (number of the server's engine, listener id), as before."""
+        cdef Host* host
+        cdef uint32_t i, most = 1 + max([listener for _, listener in listeners], default=0)
+        cdef uint32_t* numbers
+        for i in range(self.sim.servers):
+            host = &self.sim.hosts[i]
+            numbers = <uint32_t*>zeros(most, sizeof(uint32_t))
+            free(host.listener_of)
+            host.listener_of = numbers
+        for i, (_, listener) in enumerate(listeners):
+            self.sim.acceptors[i].listener = listener
+            self.sim.hosts[self.sim.acceptors[i].host].listener_of[listener] = i
+
     def sent(self, host, segs):
         """Segments that a call from Python made an engine of the server emit at this time."""
-        cdef const uint8_t[:, ::1] rows = segs.view(np.uint8).reshape(len(segs), -1)
+        cdef const uint8_t[::1] rows = segs.view(np.uint8).ravel()
         if len(segs):
-            link_send(&self.sim, SERVER, <const Segment*>&rows[0, 0], len(segs), self.sim.now, -1)
+            link_send(&self.sim, SERVER, <const Segment*>&rows[0], len(segs), self.sim.now, -1)
         host_timer(&self.sim, host)
 
     # --- figures ---------------------------------------------------------------------------------

@@ -58,6 +58,10 @@ cdef enum Flags:
     F_LATE = 1024             # connect() took longer than one initial RTO
     F_DUE = 2048              # connected + hold is over
     F_STRANGER = 4096         # the server's connection of no attempt
+    F_RECONNECTS = 8192       # a reset-all has reset it: its client begins another when it hears of it
+
+cdef enum:
+    RECONNECTS_FROM = 1 << 40 # numbers of the attempts that begin so, in their load
 
 cdef struct Attempt:
     uint64_t client           # handle of the current try, 0: none
@@ -123,6 +127,7 @@ cdef struct Load:
     double area               # where the next arrival is
     int64_t due               # its time, INT64_MAX: no more
     uint64_t closes           # of close_at
+    uint64_t reconnects       # begun after a reset-all
     # outcomes
     uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try, tried, requests_done
     uint64_t refused_by[CAUSES]
@@ -229,6 +234,9 @@ cdef struct Sim:
     Py_ssize_t closing_n
     uint32_t closing_host
     Histo accept_wait
+    int64_t reset_at          # of the last reset-all
+    int64_t reconnect_within
+    uint64_t reconnect_key    # of its draws
     uint64_t segments         # taken by engines
     int failed                # Failure
     # offsets in BLOCK, which is public
@@ -250,3 +258,4 @@ cdef enum Task:
     T_WORKER                  # who: acceptor: one of its workers is free
     T_STALL_ENDS              # who: acceptor
     T_FLOOD                   # who: flood
+    T_RECONNECT               # who: load; stamp: the client's address; extra: destination
