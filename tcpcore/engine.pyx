@@ -955,7 +955,8 @@ cdef class Engine:
         -----
         It acts from the next call on: on the next segment, timer or open, also of connections that exist.
         Timers that run keep their deadlines. A limit that falls below what there is removes nothing: what
-        comes is refused until there is room. ``somaxconn`` is for listeners opened later. docs/semantics.md 11.
+        comes is refused until there is room. ``somaxconn`` is for listeners opened later.
+        docs/semantics.md, section 11.
         """
         values = live_values(knobs)
         cdef Knobs changed

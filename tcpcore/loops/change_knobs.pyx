@@ -2,7 +2,7 @@
 
 The state machine and the loops read most knobs when something happens, so that to write the struct is enough.
 Here is what follows from a knob besides: which eviction queues there are, and from when on the port search
-may look at a TIME-WAIT. Not here: which knobs may change (`live` in knobs.py), and the checks of their values.
+may look at a TIME-WAIT. Not here: which knobs may change (`live` in knobs.py), the checks of their values.
 Invariant: an engine whose knobs were changed answers what comes like one created with them.
 Source: Documentation/networking/ip-sysctl.rst; the kernel reads these knobs where it uses them (READ_ONCE).
 """
