@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, build, knob_of, open_listeners, split
+from loadgen.sim.build import Plan, build, open_listeners, set_knobs
 from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
 from loadgen.sim.simulator import Simulator, reconnect_key
 from tcpcore import Cause, Config, Engine, State
@@ -190,12 +190,10 @@ class Replay:
             self.simulator.listens(self._listeners)
 
     def turn_knob(self, event: Event) -> None:
-        """Change a knob of the server: of each of its engines its share of it."""
-        name, value = knob_of(event)
-        engines = self.plan.servers
-        for i, engine in enumerate(engines):
-            share = split(engine.config.replace(**{name: value}), len(engines), i)
-            engine.set_knobs(**{name: share[name] if name in share else value})
+        """Change a knob of the hosts at one end or both."""
+        for end, values in hosts.changed(event).items():
+            engines = self.plan.servers if end == "server" else self.plan.clients
+            set_knobs(self.scenario, engines, end == "server", values)
 
 
 def histogram(parts: tuple[object, ...]) -> Histogram:

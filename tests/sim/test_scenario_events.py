@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from loadgen.scenario import hosts
+from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.model import Accept, Client, Closes, Event, Link, Listen, Load, Run, Scenario, Server
 from loadgen.scenario.values import Distribution
 from loadgen.sim.build import build
@@ -281,17 +282,116 @@ def test_a_knob_of_several_listeners_is_divided():
     assert sorted(engine.config.tcp_max_tw_buckets for engine in run.plan.servers) == [3, 4, 4]
 
 
+def test_a_limit_of_challenge_acks_of_several_listeners_is_divided():
+    for limit, parts in ((11, [3, 4, 4]), (2, [1, 1, 1]), (0, [0, 0, 0])):
+        run = replay(scenario(knobs={"tcp_challenge_ack_limit": limit}, listeners=3, seconds=0.01))
+        assert sorted(engine.config.tcp_challenge_ack_limit for engine in run.plan.servers) == parts
+
+
+def test_a_knob_of_client_hosts_is_that_of_each():
+    """From 1 s on each of five hosts may have 3 TIME_WAITs; the 33 of each that wait at 1 s stay."""
+    play = scenario(
+        Event(1 * SECOND, "knob", knob="client.tcp_max_tw_buckets=3"),
+        hosts=5,
+        rate=165.0,
+        drain=False,
+        hold=0,
+    )
+    run = replay(play)
+    run.play()
+    assert [engine.config.tcp_max_tw_buckets for engine in run.plan.clients] == [3] * 5
+    assert min(engine.counters["TCPTimeWaitOverflow"] for engine in run.plan.clients) > 20
+    assert max(engine.gauges()["time_wait"] for engine in run.plan.clients) <= 33
+
+
+def test_a_knob_of_both_ends():
+    run = replay(scenario(Event(1 * SECOND, "knob", knob="both.time_wait_ms=1"), seconds=2, drain=False))
+    run.play()
+    assert {engine.config.time_wait_ms for engine in run.plan.servers + run.plan.clients} == {1}
+
+
+def test_a_lower_somaxconn_acts_when_the_server_listens_again():
+    """Nothing is accepted: 21 wait, whatever somaxconn is, until the listener is opened again with 5."""
+    events = [
+        Event(0, "stall", for_ns=30 * SECOND),
+        Event(100 * MS, "knob", knob="somaxconn=5"),
+        Event(1 * SECOND, "unlisten"),
+        Event(1 * SECOND, "listen"),
+    ]
+    out = simulate(scenario(*events, hold=20 * SECOND, drain=False, backlog=20))
+    waiting, at = out.series["server"]["accept_queue"], out.series["time"]["time_ns"]
+    assert set(waiting[(at >= 200 * MS) & (at < 1 * SECOND)].tolist()) == {21}
+    assert waiting[at > 1100 * MS].max() == 6 and sums_up(out.loads[0])
+
+
+def test_a_lower_syn_backlog_acts_at_once():
+    """Without cookies: entries without third segments are refused from the event on (ListenDrops)."""
+    lost = Link(rtt=const(10 * MS), loss={"third-ack": 1.0, "data": 1.0, "fin": 1.0, "ack": 1.0})
+    play = scenario(
+        Event(500 * MS, "knob", knob="tcp_max_syn_backlog=8"),
+        knobs={"tcp_syncookies": 0, "somaxconn": 4096},
+        seconds=1,
+        drain=False,
+        rate=500.0,
+    )
+    out = simulate(replace(play, link=lost))
+    half_open, at = out.series["server"]["half_open"], out.series["time"]["time_ns"]
+    before = half_open[at <= 500 * MS].max()
+    assert before > 200 and half_open[-1] <= before
+    assert out.counters["server"]["ListenDrops"] > 200
+
+
+# --- several at one moment ---
+
+
+def test_events_of_one_moment_happen_in_the_order_of_the_file():
+    """unlisten, listen: SYNs after 1 s are answered. listen, unlisten: they are refused."""
+    close, reopen = Event(1 * SECOND, "unlisten"), Event(1 * SECOND, "listen")
+    assert simulate(scenario(close, reopen)).loads[0].reset == 0
+    assert simulate(scenario(reopen, close)).loads[0].reset == 1004
+    knobs = [Event(1 * SECOND, "knob", knob=f"time_wait_ms={n}") for n in (5, 6)]
+    for events in (knobs, knobs[::-1]):
+        run = replay(scenario(*events, seconds=1.1, drain=False))
+        run.play()
+        wanted = int(events[1].knob.partition("=")[2])
+        assert run.plan.servers[0].config.time_wait_ms == wanted
+
+
+def test_a_client_that_hears_late_of_a_reset_keeps_its_time():
+    """The RSTs of the first reset-all are lost; a second one without reconnect_within changes nothing."""
+    first = Event(1 * SECOND, "reset-all", reconnect_within_ns=10 * SECOND)
+    cut = Event(990 * MS, "partition", for_ns=20 * MS)
+    asks = {"request": 10, "response": 10, "requests_per_connection": 2, "speaks": "client"}
+    one, two = (
+        simulate(scenario(cut, first, *more, hold=4 * SECOND, seconds=12, count=500, drain=False, **asks))
+        for more in ([], [Event(1100 * MS, "reset-all")])
+    )
+    assert one.loads[0].attempted == two.loads[0].attempted == 1000
+    assert one.series["load"]["load.attempted"].tolist() == two.series["load"]["load.attempted"].tolist()
+
+
+# --- what cannot be ---
+
+
 @pytest.mark.parametrize(
-    ("knob", "error", "message"),
+    ("knob", "message"),
     [
-        ("tcp_max_tw_bucket=1", TypeError, "did you mean 'tcp_max_tw_buckets'"),
-        ("capacity=1", ValueError, "capacity: expected a knob that can change while an engine runs"),
-        ("tcp_rfc1337=7", ValueError, "tcp_rfc1337: expected 0 or 1, got 7"),
+        ("tcp_max_tw_bucket=1", "unknown knob 'tcp_max_tw_bucket'; did you mean 'tcp_max_tw_buckets'"),
+        ("capacity=1", "the knob capacity cannot change while a host runs: write server.knobs"),
+        ("both.mss=900", "the knob mss cannot change while a host runs: write server.knobs and client.knobs"),
+        ("tcp_rfc1337=7", "tcp_rfc1337: expected 0 or 1, got 7"),
+        ("tcp_tw_reuse=1", "the knob tcp_tw_reuse cannot act on the server: write client.tcp_tw_reuse"),
+        ("tcp_syncookies=1", "tcp_syncookies: expected a value that needs the same queues as 0"),
     ],
 )
-def test_a_knob_that_cannot_turn_is_said_before_the_run(knob, error, message):
-    with pytest.raises(error, match=message):
-        replay(scenario(Event(1 * SECOND, "knob", knob=knob)))
+def test_a_knob_that_cannot_turn_is_said_before_the_run(knob, message):
+    play = scenario(
+        Event(1 * SECOND, "knob", knob=knob), knobs={"synq_policy": "evict-oldest", "tcp_syncookies": 0}
+    )
+    with pytest.raises(ScenarioError, match=rf"^event.0.do: {message}"):
+        replay(play)
+    with pytest.raises(ScenarioError, match=message):
+        hosts.resolve(play)
 
 
 # --- SO_REUSEPORT ---
