@@ -4,6 +4,7 @@ from typing import Any, Self, SupportsIndex, final
 from typing_extensions import Buffer
 
 from tcpcore.config import Config
+from tcpcore.config import live_values as live_values
 from tcpcore.engine import _Calls
 from tcpcore.knobs import UNLIMITED as UNLIMITED
 from tcpcore.snapshot import open_snapshot as open_snapshot

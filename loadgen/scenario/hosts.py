@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from loadgen.scenario import knobs
-from loadgen.scenario.check import check
+from loadgen.scenario.check import check, read_knob
 from loadgen.scenario.errors import Mistake, ScenarioError
-from loadgen.scenario.model import Client, Scenario, Server
+from loadgen.scenario.model import Client, Event, Scenario, Server
 from loadgen.scenario.traces import read_text
 from tcpcore import Config, Engine
 
@@ -56,6 +56,7 @@ def resolve(scenario: Scenario) -> Resolved:
     client, from_client = _host(scenario.client, "client", not_modelled, warnings)
     limits = [*_queues(scenario, server), *_others(server, client)]
     _require_ports(scenario, client)
+    changes(scenario, server, client)
     return Resolved(
         server, client, limits, not_modelled, warnings, {"server": from_server, "client": from_client}
     )
@@ -88,6 +89,31 @@ def _host(
         return found.replace(**end.knobs), origins
     except (TypeError, ValueError, OverflowError) as error:
         raise ScenarioError(f"{side}.knobs: {error}") from None
+
+
+def changed(event: Event) -> dict[str, dict[str, Any]]:
+    """The knob that an event changes, with its value, by end."""
+    side, name, value = read_knob(event.knob)
+    return {end: {name: value} for end in (knobs.SERVER, knobs.CLIENT) if side in (end, knobs.BOTH)}
+
+
+def changes(scenario: Scenario, server: Config, client: Config) -> dict[str, list[Config]]:
+    """The Configs that each end has, one after the other, by the scenario's events.
+
+    An engine is asked whether a host may make each of these changes. Raises ScenarioError.
+    """
+    found = {knobs.SERVER: [server], knobs.CLIENT: [client]}
+    engines = {end: Engine(configs[0].replace(capacity=1)) for end, configs in found.items()}
+    for number, event in sorted(enumerate(scenario.event), key=lambda one: one[1].at_ns):
+        if event.do != "knob":
+            continue
+        try:
+            for end, values in changed(event).items():
+                engines[end].set_knobs(**values)
+                found[end].append(found[end][-1].replace(**values))
+        except (Mistake, TypeError, ValueError, OverflowError) as error:
+            raise ScenarioError(f"event.{number}.do: {error}") from None
+    return found
 
 
 def profile(name: str, side: str = "profile") -> Config:

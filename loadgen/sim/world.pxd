@@ -82,6 +82,13 @@ cdef struct Attempt:
     uint16_t flags
     uint16_t tries
     uint16_t cause            # of a refusal
+    uint16_t reset_by         # 1 + the Reset after which its client reconnects, 0: none
+
+# A reset-all whose clients reconnect (S9.4).
+cdef struct Reset:
+    int64_t at
+    int64_t within
+    uint64_t key              # of its draws
 
 cdef struct Point:
     double at                 # ns
@@ -122,6 +129,7 @@ cdef struct Load:
     double area               # where the next arrival is
     int64_t due               # its time, INT64_MAX: no more
     uint64_t closes           # of close_at
+    uint64_t reconnects       # begun after a reset-all
     # outcomes
     uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
     uint64_t tried, requests_done
@@ -227,6 +235,8 @@ cdef struct Sim:
     Py_ssize_t closing_n
     uint32_t closing_host
     Histo accept_wait
+    Reset* resets
+    uint32_t resets_n
     uint64_t segments         # taken by engines
     int failed                # Failure
     # offsets in BLOCK, which is public
@@ -248,3 +258,4 @@ cdef enum Task:
     T_WORKER                  # who: acceptor: one of its workers is free
     T_STALL_ENDS              # who: acceptor
     T_FLOOD                   # who: flood
+    T_RECONNECT               # who: load; stamp: the client's address; extra: destination

@@ -12,7 +12,7 @@ import numpy as np
 
 from loadgen.sim.build import build
 from tcpcore import Cause, State
-from tests.reference.draws import ACCEPT, stream
+from tests.reference.draws import ACCEPT, RECONNECT, stream, unit, word
 from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Application, Clients, Load
 from tests.reference.simulator_link import Flood, Link
 
@@ -55,7 +55,7 @@ class Host:
 
 class World:
     def __init__(self, scenario, server, client, replicate):
-        self.scenario = scenario
+        self.scenario, self.replicate = scenario, replicate
         made = build(scenario, server, client, replicate)
         self.servers = [Host(engine, "server") for engine in made.servers]
         self.clients = [Host(engine, "client") for engine in made.clients]
@@ -209,7 +209,7 @@ class World:
 
     # -- events of the scenario (section 9)
 
-    def happen(self, event):
+    def happen(self, event, number):
         if event.do == "partition":
             self.link.cut_until = max(self.link.cut_until, self.now + event.for_ns)
         elif event.do == "stall":
@@ -217,14 +217,38 @@ class World:
                 acceptor.stalled_until = max(acceptor.stalled_until, self.now + event.for_ns)
                 self.plan(self.now + event.for_ns, self.application.stall_ends, acceptor)
         elif event.do == "unlisten":
-            for acceptor in self.acceptors:
-                if acceptor.listener is not None:
-                    self.send(acceptor.host, acceptor.host.engine.unlisten(acceptor.listener, self.now))
-                acceptor.listener, acceptor.queued = None, 0
+            self.unlisten()
+        elif event.do == "listen":
+            self.listen()
         elif event.do == "reset-all":
-            self.reset_all()
+            self.reset_all(event.reconnect_within_ns, number)
+        elif event.do == "knob":
+            self.set_knobs(event.knob)
 
-    def reset_all(self):
+    def listen(self):
+        """S9.6."""
+        listen = self.scenario.server.listen
+        for i, acceptor in enumerate(self.acceptors):
+            if acceptor.listener is None:
+                address = self.first_server + i % self.scenario.client.destinations
+                acceptor.listener = acceptor.host.engine.listen(
+                    address, listen.port, listen.backlog, auto_accept=self.at_once, auto_close=self.at_once
+                )
+                acceptor.host.acceptors[acceptor.listener] = acceptor
+
+    def unlisten(self):
+        """S9.5."""
+        for acceptor in self.acceptors:
+            if acceptor.listener is not None:
+                self.send(acceptor.host, acceptor.host.engine.unlisten(acceptor.listener, self.now))
+            acceptor.listener, acceptor.queued = None, 0
+        for a in list(self.attempts):
+            if a.server and not a.server_done and not a.accepted:
+                a.server_done = True
+                self.perhaps_settle(a)
+
+    def reset_all(self, within, number):
+        """S9.3, S9.4."""
         for acceptor in self.acceptors:
             if acceptor.queued:
                 acceptor.host.engine.accept(acceptor.listener, acceptor.queued)
@@ -232,9 +256,30 @@ class World:
         theirs = [a for a in self.attempts if a.server and not a.server_done]
         theirs.sort(key=lambda a: (self.servers.index(a.server_host), a.server & 0xFFFFFFFF))
         for a in theirs:
+            if within is not None and a.load is not None:
+                key = stream(self.scenario.seed, self.replicate, RECONNECT, number)
+                share = unit(word(word(key, a.load.number), a.number))
+                a.reconnects_at = self.now + int(share * within)
             self.send(a.server_host, a.server_host.engine.abort([a.server], self.now))
             a.server_done = True
             self.perhaps_settle(a)
+
+    def set_knobs(self, text):
+        """S9.7, S1.3."""
+        path, _, value = text.partition("=")
+        side, _, name = path.rpartition(".")
+        n = len(self.servers)
+        for i, host in enumerate(self.servers if side in ("", "server", "both") else ()):
+            part = int(value)
+            if name == "tcp_max_tw_buckets":
+                part = part // n + (i < part % n)
+            elif name == "tcp_challenge_ack_limit" and 0 < part < 2**31 - 1:
+                part = max(1, part // n + (i < part % n))
+            host.engine.set_knobs(**{name: part})
+        shared = len(self.clients) < self.scenario.client.hosts
+        if side in ("client", "both") and not (shared and name == "tcp_max_tw_buckets"):
+            for host in self.clients:
+                host.engine.set_knobs(**{name: int(value)})
 
 
 class Series:
@@ -278,9 +323,9 @@ def simulate(scenario, server, client, replicate=0):
     for at in sorted(points | {event.at_ns for event in scenario.event if event.at_ns <= run.duration_ns}):
         world.play(at)
         world.now = at
-        for event in scenario.event:
+        for number, event in enumerate(scenario.event):
             if event.at_ns == at:
-                world.happen(event)
+                world.happen(event, number)
         if at in points:
             series.sample()
     for load in world.loads:

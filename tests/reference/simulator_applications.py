@@ -49,7 +49,7 @@ class Load:
         self.response = 0 if idle else facts.response
         once = facts.speaks == "server" and not self.request
         self.requests = 1 if once else facts.requests_per_connection
-        self.begun = self.close_number = 0
+        self.begun = self.close_number = self.reconnects = 0
         self.area = 0.0
         self.due = None if facts.concurrency else self.next_arrival()
         self.count = Counter()
@@ -123,6 +123,7 @@ class Attempt:
         self.client_start = self.server_start = 0
         self.sent = self.heard = self.said = self.answered = 0
         self.closes = "client"
+        self.reconnects_at = None  # S9.4
         self.cause = 0
         self.settled = False
         for name in ("was_connected", "served", "client_done", "server_done", "accepted", "refused", "reset",
@@ -138,8 +139,9 @@ class Clients:
 
     # -- opening
 
-    def begin(self, load):
-        world, n = self.world, load.begun
+    def begin(self, load, number=None, address=None, destination=None):
+        """An arrival, or with `number` a client that connects again from an address to a destination."""
+        world, n = self.world, load.begun if number is None else number
         a = Attempt(load, world.now)
         scenario = world.scenario
         hosts, destinations = scenario.client.hosts, scenario.client.destinations
@@ -149,13 +151,15 @@ class Clients:
             a.destination = below(load.draw_word(n, 2), destinations)
         a.number = n
         a.address = world.first_client + host
+        if number is not None:
+            a.address, a.destination = address, destination
         a.client_host = world.client_of(a.address)
         who = unit(load.draw_word(n, 3))
         if who < load.closes.server:
             a.closes = "server"
         elif who < load.closes.server + load.closes.reset:
             a.closes = "reset"
-        load.begun += 1
+        load.begun += number is None
         load.count["attempted"] += 1
         world.attempts.append(a)
         if load.facts.patience_ns:
@@ -201,6 +205,12 @@ class Clients:
         if load.more(self.world.now):
             self.begin(load)
 
+    def reconnect(self, load, address, destination):
+        """S9.4."""
+        if self.world.now < load.stop:
+            load.reconnects += 1
+            self.begin(load, 2**40 + load.reconnects - 1, address, destination)
+
     # -- ending
 
     def let_go(self, a):
@@ -208,7 +218,12 @@ class Clients:
             return
         a.client_done = True
         load = a.load
-        if load.facts.concurrency and load.more(self.world.now):
+        if a.reconnects_at is not None and a.reset:
+            if load.facts.concurrency:
+                self.world.plan(a.reconnects_at, self.next_user, load)
+            else:
+                self.world.plan(a.reconnects_at, self.reconnect, load, a.address, a.destination)
+        elif load.facts.concurrency and load.more(self.world.now):
             self.world.plan(self.world.now, self.next_user, load)
         self.world.perhaps_settle(a)
 
