@@ -11,7 +11,7 @@ from libc.string cimport memset
 from tcpcore cimport Event, engine_events
 from loadgen.sim.world cimport (
     BATCH, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
-    F_SERVER_DONE, F_STRANGER, Load,
+    F_SERVER_DONE, F_STRANGER,
 )
 
 
@@ -76,25 +76,25 @@ cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil:
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
     """Count what the attempt has come to, and give its place back."""
     cdef Attempt* a = &sim.attempts[i]
-    cdef Load* load
+    cdef Tally* tally
     cdef uint32_t* place
     if not a.flags & F_STRANGER:
-        load = &sim.loads[a.load]
+        tally = tally_of(sim, a)
         if a.flags & F_SERVED:
-            load.served += 1
+            tally.served += 1
         elif a.flags & F_REFUSED:
-            load.refused += 1
-            load.refused_by[a.cause] += 1
+            tally.refused += 1
+            tally.refused_by[a.cause] += 1
         elif a.flags & F_RESET:
-            load.reset += 1
+            tally.reset += 1
         elif a.flags & F_GAVE_UP:
-            load.gave_up += 1
+            tally.gave_up += 1
         elif a.flags & F_CONNECTED and (
                 (a.flags & F_CLIENT_DONE and a.flags & F_SERVER_DONE)
                 or sim.now - a.connected >= 2 * sim.link.longest):
-            load.ghost += 1
+            tally.ghost += 1
         else:
-            load.pending += 1
+            tally.pending += 1
     if a.client != 0:
         place = &sim.hosts[a.client_host].attempt_of[slot_of(a.client)]
         if place[0] == i + 1:

@@ -271,7 +271,9 @@ def flood_facts(flood: Flood, end: int) -> dict[str, Any]:
     }
 
 
-def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0) -> Plan:
+def build(
+    scenario: Scenario, server: Config, client: Config, replicate: int = 0, warmup_ns: int = 0
+) -> Plan:
     """Engines and numbers for one replicate of a scenario; `server` and `client` are the hosts' settings."""
     end = scenario.run.duration_ns
     seed = scenario.seed
@@ -282,6 +284,7 @@ def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0
         "seed": seed,
         "replicate": replicate,
         "batch": scenario.run.batch,
+        "warmup": warmup_ns,
         "first_rto": client.rto_initial_ms * 10**6,
         "first_addr": int(IPv4Address(scenario.client.first_addr)),
         "addrs": scenario.client.hosts,

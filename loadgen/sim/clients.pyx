@@ -14,6 +14,7 @@ from tcpcore cimport (
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
+    measured, tally_of,
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
 from loadgen.sim.histogram cimport histo_add
@@ -141,7 +142,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a = &sim.attempts[sim.who[i]]
         load = &sim.loads[a.load]
         a.tries += 1
-        load.tried += 1
+        tally_of(sim, a).tried += 1
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
@@ -209,7 +210,7 @@ cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
     load.begun += 1
-    load.attempted += 1
+    tally_of(sim, a).attempted += 1
     return i
 
 
@@ -260,8 +261,9 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     a.flags |= F_CONNECTED
     a.flags &= ~(F_REFUSED | F_RESET)
     a.connected = sim.now
-    load.connected += 1
-    histo_add(&load.connect, sim.now - a.begun)
+    tally_of(sim, a).connected += 1
+    if measured(sim, a):
+        histo_add(&load.connect, sim.now - a.begun)
     if load.response > 0:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
@@ -325,7 +327,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     a.touched = sim.now
     if responses <= a.answered:
         return
-    load.requests_done += responses - a.answered
+    tally_of(sim, a).requests_done += responses - a.answered
     a.answered = responses
     if load.request > 0:
         if load.speaks == SERVER_SPEAKS:

@@ -44,6 +44,8 @@ class LoadOutcome:
     first_refusal_ns: int | None
     connect: Histogram = field(repr=False)  # begin to connect() returned
     served_after: Histogram = field(repr=False)  # begin to served
+    in_warmup: int = 0  # connections that began in the warm-up: in no other count, time or outcome
+    not_started_exact: bool = True  # False: it is the expected number of a Poisson process
 
 
 @dataclass
@@ -75,3 +77,5 @@ class Outcome:
     engine_bytes: Mapping[str, int]  # memory the engines touched: the simulator's own
     wall_s: float
     segments: int
+    warmup_ns: int = 0  # of which loads, counters, causes, floods, peaks and accept_wait know nothing
+    warmup_counters: Mapping[str, Counts] = field(default_factory=dict)  # client, server: those of it

@@ -13,7 +13,7 @@ import numpy as np
 from tcpcore import BLOCK
 
 from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
-from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
+from loadgen.sim.arrivals cimport flood_next, flood_start, load_left, load_next
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
 from loadgen.sim.draw cimport (
     FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
@@ -27,7 +27,7 @@ from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.queue cimport LANES, queue_free, queue_init
 from loadgen.sim.world cimport (
     BATCH, CAUSES, CLIENT, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim,
+    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim, Tally,
 )
 
 FAMILIES = ("const", "exp", "lognormal", "normal", "uniform", "trace")
@@ -83,6 +83,7 @@ cdef class Simulator:
         self.engines = [*servers, *clients]
         self.kept = []
         sim.batch = min(max(1, facts["batch"]), BATCH)
+        sim.warmup = facts["warmup"]
         sim.first_rto = facts["first_rto"]
         sim.first_addr = facts["first_addr"]
         sim.addrs = facts["addrs"]
@@ -335,17 +336,16 @@ cdef class Simulator:
                 attempt_settle(&self.sim, i)
 
     def not_started(self, number):
-        """Arrivals of an open loop that were due before its end and were not reached."""
+        """Arrivals of an open loop that were due after the warm-up and not reached, and whether that is exact.
+
+        Where they are Poisson and more than a million, it is their expected number.
+        """
         cdef Load* load = &self.sim.loads[number]
-        cdef uint64_t begun = load.begun, n = 0
+        cdef bint exact = True
         if load.concurrency:
-            return 0
-        while load.due < INT64_MAX:
-            load.begun += 1
-            n += 1
-            load_next(load)
-        load.begun = begun
-        return n
+            return 0, True
+        n = load_left(load, max(self.sim.now, self.sim.warmup), 1 << 20, &exact)
+        return n, exact
 
     # --- scenario events -------------------------------------------------------------------------
 
@@ -397,6 +397,12 @@ cdef class Simulator:
             link_send(&self.sim, SERVER, <const Segment*>&rows[0, 0], len(segs), self.sim.now, -1)
         host_timer(&self.sim, host)
 
+    def forget_peaks(self):
+        """The largest of anything is that from now on."""
+        cdef uint32_t i
+        for i in range(self.sim.acceptors_n):
+            self.sim.acceptors[i].queued_most = self.sim.acceptors[i].queued
+
     # --- figures ---------------------------------------------------------------------------------
 
     @property
@@ -411,7 +417,7 @@ cdef class Simulator:
 
     @property
     def queued_most(self):
-        """The longest that any accept queue was."""
+        """The longest that any accept queue was, since `forget_peaks`."""
         return max([self.sim.acceptors[i].queued_most for i in range(self.sim.acceptors_n)], default=0)
 
     @property
@@ -425,21 +431,25 @@ cdef class Simulator:
         return histogram(&self.sim.accept_wait)
 
     def load(self, number):
-        """The figures of a load by name; refusals by cause number."""
+        """The figures of a load by name, without its warm-up; refusals by cause number."""
         cdef Load* load = &self.sim.loads[number]
+        cdef Tally* tally = &load.tally[0]
         return {
-            "attempted": load.attempted, "connected": load.connected, "served": load.served,
-            "ghost": load.ghost, "gave_up": load.gave_up, "reset": load.reset, "pending": load.pending,
-            "first_try": load.first_try, "tries": load.tried, "requests": load.requests_done,
+            "attempted": tally.attempted, "connected": tally.connected, "served": tally.served,
+            "ghost": tally.ghost, "gave_up": tally.gave_up, "reset": tally.reset, "pending": tally.pending,
+            "first_try": tally.first_try, "tries": tally.tried, "requests": tally.requests_done,
+            "in_warmup": load.tally[1].attempted,
             "first_refusal": load.first_refusal if load.first_refusal >= 0 else None,
-            "refused": {i: load.refused_by[i] for i in range(CAUSES) if load.refused_by[i]},
+            "refused": {i: tally.refused_by[i] for i in range(CAUSES) if tally.refused_by[i]},
             "connect": histogram(&load.connect), "served_after": histogram(&load.served_after),
         }
 
     def counts(self, number):
-        """(attempted, connected, served so far) of a load."""
+        """(attempted, connected, served so far) of a load, its warm-up included."""
         cdef Load* load = &self.sim.loads[number]
-        return load.attempted, load.connected, load.served_after.n
+        cdef Tally* tally = load.tally
+        return (tally[0].attempted + tally[1].attempted, tally[0].connected + tally[1].connected,
+                load.served_so_far)
 
     def flood_sent(self, number):
         """Segments of a flood so far."""

@@ -88,6 +88,12 @@ cdef struct Point:
     double rate               # per ns
     double area               # connections until here
 
+# What has become of some of a load's connections.
+cdef struct Tally:
+    uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
+    uint64_t tried, requests_done
+    uint64_t refused_by[CAUSES]
+
 cdef struct Load:
     uint64_t arrivals         # keys of streams
     uint64_t draws
@@ -123,11 +129,10 @@ cdef struct Load:
     int64_t due               # its time, INT64_MAX: no more
     uint64_t closes           # of close_at
     # outcomes
-    uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
-    uint64_t tried, requests_done
-    uint64_t refused_by[CAUSES]
+    Tally tally[2]            # connections that began after the warm-up, and those that began in it
+    uint64_t served_so_far    # of both
     int64_t first_refusal     # -1: none
-    Histo connect
+    Histo connect             # after the warm-up
     Histo served_after
 
 cdef enum Speaks:
@@ -217,6 +222,7 @@ cdef struct Sim:
     Link link
     Queue queue
     int64_t now
+    int64_t warmup            # connections that begin before are counted apart (S7.3)
     int64_t first_rto         # of the clients
     Py_ssize_t batch
     Segment* out              # [2 * BATCH]

@@ -11,6 +11,7 @@ from itertools import count
 import numpy as np
 
 from loadgen.sim.build import build
+from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, State
 from tests.reference.draws import ACCEPT, stream
 from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Application, Clients, Load
@@ -56,6 +57,7 @@ class Host:
 class World:
     def __init__(self, scenario, server, client, replicate):
         self.scenario = scenario
+        self.warmup = warmup_of(scenario, server, client)
         made = build(scenario, server, client, replicate)
         self.servers = [Host(engine, "server") for engine in made.servers]
         self.clients = [Host(engine, "client") for engine in made.clients]
@@ -69,6 +71,7 @@ class World:
         stalls = accept.stall_every_ns or any(event.do == "stall" for event in scenario.event)
         self.at_once = accept.time.family == "const" and accept.time.a == 0 and not stalls
         self.attempts = []
+        self.before = {}  # what the warm-up counted
         self.plans = []
         self.order, self.plan_order = count(), count()
         self.segments = 0
@@ -124,6 +127,10 @@ class World:
         host.attempts[slot] = a
         a.client = conn
 
+    def count_of(self, a):
+        """S7.3."""
+        return a.load.count if a.begun >= self.warmup else a.load.warming
+
     def perhaps_settle(self, a):
         if a.client_done and (a.server_done or (not a.server and (not a.client or not a.was_connected))):
             self.settle(a)
@@ -137,13 +144,14 @@ class World:
         self.attempts.remove(a)
         if a.load is None:
             return
-        figures = a.load.count
+        figures = self.count_of(a)
         ended = a.client_done and a.server_done
         if a.served:
             figures["served"] += 1
         elif a.refused:
             figures["refused"] += 1
-            a.load.refused[Cause(a.cause).name] += 1
+            if a.begun >= self.warmup:
+                a.load.refused[Cause(a.cause).name] += 1
         elif a.reset:
             figures["reset"] += 1
         elif a.gave_up:
@@ -207,6 +215,21 @@ class World:
                 pass
         return at
 
+    def counted(self):
+        """All that only rises."""
+        return {
+            "floods": {i: flood.sent for i, flood in enumerate(self.floods)},
+            "link": self.link.counters(),
+            **{(end, what): total(hosts, what) for end, hosts in (("client", self.clients), ("server", self.servers))
+               for what in ("counters", "causes")},
+        }  # fmt: skip
+
+    def measure(self):
+        """S7.3: the warm-up is over."""
+        self.before = self.counted()
+        for acceptor in self.acceptors:
+            acceptor.queued_most = acceptor.queued
+
     # -- events of the scenario (section 9)
 
     def happen(self, event):
@@ -250,11 +273,12 @@ class Series:
                 row[f"{end}.{state.name}"] = sum(int(host.engine.state_counts()[state]) for host in hosts)
             for name in GAUGES:
                 row[f"{end}.{name}"] = value = sum(host.engine.gauges()[name] for host in hosts)
-                self.peaks[f"{end}.{name}"] = max(self.peaks.get(f"{end}.{name}", 0), value)
+                if world.now >= world.warmup:
+                    self.peaks[f"{end}.{name}"] = max(self.peaks.get(f"{end}.{name}", 0), value)
         for load in world.loads:
-            row[f"load.{load.facts.name}.attempted"] = load.count["attempted"]
-            row[f"load.{load.facts.name}.connected"] = load.count["connected"]
-            row[f"load.{load.facts.name}.served"] = len(load.served_after.values)
+            for what in ("attempted", "connected"):
+                row[f"load.{load.facts.name}.{what}"] = load.count[what] + load.warming[what]
+            row[f"load.{load.facts.name}.served"] = load.served_so_far
         self.rows.append(row)
 
     def columns(self):
@@ -275,12 +299,16 @@ def simulate(scenario, server, client, replicate=0):
     series, run = Series(world), scenario.run
     points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
     points.add(run.duration_ns)
-    for at in sorted(points | {event.at_ns for event in scenario.event if event.at_ns <= run.duration_ns}):
+    over = {world.warmup - 1} if world.warmup else set()
+    happen = {event.at_ns for event in scenario.event if event.at_ns <= run.duration_ns}
+    for at in sorted(points | over | happen):
         world.play(at)
         world.now = at
         for event in scenario.event:
             if event.at_ns == at:
                 world.happen(event)
+        if at in over:
+            world.measure()
         if at in points:
             series.sample()
     for load in world.loads:
@@ -305,21 +333,27 @@ def figures_of(world, series):
         for end, hosts in ends.items()
     }
     peaks = dict(series.peaks)
+    counted = {
+        name: {key: n if key == "CurrEstab" else n - world.before.get(name, {}).get(key, 0)
+               for key, n in counts.items()}
+        for name, counts in world.counted().items()
+    }  # fmt: skip
     queued = max((acceptor.queued_most for acceptor in world.acceptors), default=0)
-    peaks["server.accept_queue"] = max(peaks["server.accept_queue"], queued)
+    peaks["server.accept_queue"] = max(peaks.get("server.accept_queue", 0), queued)
     return {
         "now": world.now,
         "segments": world.segments,
         "loads": [
             {name: load.count[name] for name in COUNTS}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal}
+            | {"in_warmup": load.warming["attempted"]}
             | {"connect": load.connect.figures(), "served_after": load.served_after.figures()}
             for load in world.loads
         ],
-        "floods": [flood.sent for flood in world.floods],
-        "link": world.link.counters(),
-        "counters": {end: total(hosts, "counters") for end, hosts in ends.items()},
-        "causes": {end: total(hosts, "causes") for end, hosts in ends.items()},
+        "floods": list(counted["floods"].values()),
+        "link": counted["link"],
+        "counters": {end: counted[end, "counters"] for end in ends},
+        "causes": {end: counted[end, "causes"] for end in ends},
         "states": {
             end: np.sum([host.engine.state_counts() for host in hosts], axis=0).tolist()
             for end, hosts in ends.items()

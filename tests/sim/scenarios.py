@@ -21,6 +21,7 @@ from loadgen.scenario.model import (
 from loadgen.scenario.values import Distribution
 from loadgen.sim.build import build
 from loadgen.sim.run import Replay, outcome_of
+from loadgen.theory.warmup import warmup_of
 from tcpcore import Config
 from tests.reference.simulator import COUNTS
 
@@ -163,7 +164,10 @@ def scenarios(draw):
         event=tuple(draw(st.lists(event, max_size=2))),
         link=draw(links()),
         run=Run(
-            duration_ns=end, series_ns=draw(st.sampled_from([0, end // 4, S])), drain=draw(st.booleans())
+            duration_ns=end,
+            warmup_ns=draw(st.sampled_from([0, 0, None, 1, 20 * MS, end // 2])),
+            series_ns=draw(st.sampled_from([0, end // 4, S])),
+            drain=draw(st.booleans()),
         ),
     )
 
@@ -180,7 +184,7 @@ def distribution(histogram):
 
 def play(scenario, stop=None):
     """(figures, Outcome, engines) of the compiled loop."""
-    plan = build(scenario, *configs(scenario))
+    plan = build(scenario, *configs(scenario), 0, warmup_of(scenario, *configs(scenario)))
     replay = Replay(scenario, plan, None, stop)
     replay.play()
     outcome = outcome_of(replay, scenario, 0, 0.0)
@@ -197,6 +201,7 @@ def figures(outcome):
         "loads": [
             {name: getattr(load, name) for name in COUNTS}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal_ns}
+            | {"in_warmup": load.in_warmup}
             | {"connect": distribution(load.connect), "served_after": distribution(load.served_after)}
             for load in outcome.loads
         ],
