@@ -90,8 +90,8 @@ def _not_first_try(outcome: Outcome, keys: Keys) -> tuple[int, int]:
 
 def _per_second(field: str) -> Callable[[Outcome, Keys], float | None]:
     def rate(outcome: Outcome, keys: Keys) -> float | None:
-        seconds = outcome.virtual_ns / 1e9
-        return _counted(field)(outcome, keys) / seconds if seconds else None
+        seconds = (outcome.virtual_ns - outcome.warmup_ns) / 1e9
+        return _counted(field)(outcome, keys) / seconds if seconds > 0 else None
 
     return rate
 
@@ -154,6 +154,7 @@ _ALSO: Final[tuple[tuple[str, str, str], ...]] = (
     ("first_try", "higher", "served, and no SYN, SYN-ACK or third ACK was sent twice"),
     ("tries", "none", "calls of connect()"),
     ("requests", "higher", "requests that were answered"),
+    ("in_warmup", "none", "connections that began in the warm-up; no other figure has them"),
 )
 _RATIOS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("success_ratio", "served", "higher", "served / attempted"),
@@ -194,7 +195,7 @@ def _of_loads(prefix: str) -> Iterator[Metric]:
         yield Metric(prefix + name, "ratio", better, meaning, RATIO, _share(field), most=1.0)
     meaning = "1 - first_try_ratio"
     yield Metric(prefix + "first_try_loss", "ratio", "lower", meaning, RATIO, _not_first_try, most=1.0)
-    meaning = "served connections per second of virtual time"
+    meaning = "served connections per second of virtual time after the warm-up"
     yield Metric(prefix + "served_per_s", "1/s", "higher", meaning, MEAN, _per_second("served"))
     for name in ("connect", "served_after"):
         yield from _latency(prefix + name, _LATENCIES[name], _times(name))

@@ -61,13 +61,20 @@ def population(outcome: Outcome, name: str) -> Numbers | None:
     return series(outcome, side or HOME.get(what, "server"), what)
 
 
+def measured(outcome: Outcome, values: Numbers) -> Numbers:
+    """The points of a series that are not in the warm-up."""
+    if not outcome.warmup_ns:
+        return values
+    return values[np.asarray(outcome.series["time"]["time_ns"]) >= outcome.warmup_ns]
+
+
 def peak(outcome: Outcome, name: str) -> int | None:
     """The most there was at once; None where nobody looked."""
     what, _, side = name.partition(".")
     end = side or HOME.get(what, "server")
     known = [outcome.peaks[key] for key in (name, f"{end}.{what}") if key in outcome.peaks]
     values = population(outcome, name)
-    if values is not None and len(values):
+    if values is not None and len(values := measured(outcome, values)):
         known.append(int(values.max()))
     gauge = f"{end}.{_GAUGES.get(what)}"
     if not known and gauge in outcome.peaks:
@@ -81,11 +88,13 @@ def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:
 
 
 def mean_of(name: str) -> Callable[[Outcome, Keys], float | None]:
-    """The mean over the points of the series; None without a series."""
+    """The mean over the points of the series after the warm-up; None without a series."""
 
     def mean(outcome: Outcome, keys: Keys) -> float | None:
         values = population(outcome, name.replace("SIDE", keys.get("SIDE", "")))
-        return float(values.mean()) if values is not None and len(values) else None
+        if values is None or not len(values := measured(outcome, values)):
+            return None
+        return float(values.mean())
 
     return mean
 

@@ -150,15 +150,18 @@ class Replay:
 
     def play_until(self, until: int) -> int | None:
         """Play up to a time. When something happens next, None if nothing will."""
-        while not self.stopped:
+        while not self.asked_to_stop():
             following = self.simulator.run(until, INSTANTS)
             if following is None or following > until:
                 return following
             if self._progress is not None:
                 self._progress(self.simulator.now, self.scenario.run.duration_ns)
-            if self._stop is not None and self._stop():
-                self.stopped = True
         return None
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody wants the run to end here."""
+        self.stopped = self.stopped or (self._stop is not None and self._stop())
+        return self.stopped
 
     def play(self) -> None:
         """All of it."""

@@ -28,8 +28,20 @@ def warmup_of(scenario: Scenario, server: Config, client: Config) -> int:
     run = scenario.run
     if run.warmup_ns is not None:
         return run.warmup_ns
-    seconds = auto(scenario, server, client)
-    return min(math.ceil(seconds * 1000) * 1_000_000, int(run.duration_ns * MOST))
+    return min(_rounded(auto(scenario, server, client)), int(run.duration_ns * MOST))
+
+
+def shortened(scenario: Scenario, server: Config, client: Config) -> list[str]:
+    """A warning where the rule asks for more than half of the run."""
+    taken, asked = warmup_of(scenario, server, client), _rounded(auto(scenario, server, client))
+    if scenario.run.warmup_ns is not None or asked <= taken:
+        return []
+    return [f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: a longer run would tell more"]
+
+
+def _rounded(seconds: float) -> int:
+    """Whole milliseconds, in ns: libraries of other machines differ in the last digits of a double."""
+    return math.ceil(seconds * 1000) * 1_000_000
 
 
 def auto(scenario: Scenario, server: Config, client: Config) -> float:
