@@ -8,9 +8,10 @@ of an attempt changes its stamp when it is given back, so that tasks asked for b
 from libc.stdlib cimport realloc
 from libc.string cimport memset
 
-from tcpcore cimport Event, engine_events
+from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
+from loadgen.sim.fill cimport fill_add, fill_drop
 from loadgen.sim.world cimport (
-    BATCH, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
+    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
     F_SERVER_DONE, F_STRANGER,
 )
 
@@ -111,6 +112,49 @@ cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
     sim.attempts_n -= 1
 
 
+cdef inline Acceptor* half_open_of(Sim* sim, Host* h, Acceptor* acceptor) noexcept nogil:
+    """The listener for which its entries count: a syncache is one for all listeners of an engine."""
+    return &sim.acceptors[(h - sim.hosts) * sim.destinations] if sim.syncache else acceptor
+
+
+cdef void half_open_ends(Sim* sim, Host* h, Acceptor* acceptor, const Event* event) noexcept nogil:
+    """A connection is established or gone: it was a half-open entry, or never was one (a cookie's)."""
+    cdef uint8_t* entry = &h.half_open[slot_of(event.conn)]
+    if entry[0]:
+        entry[0] = 0
+        fill_drop(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
+        fill_drop(&sim.half_open, 1, event.at)
+
+
+cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept nogil:
+    """Count what ports and queues have gained and lost. How many events are left: those to be heard of."""
+    cdef size_t k, kept = 0
+    cdef Event* event
+    cdef Acceptor* acceptor
+    for k in range(n):
+        event = &events[k]
+        if h.end == CLIENT:
+            if event.kind == EV_CLOSED or event.kind == EV_LOST:
+                fill_drop(&sim.ports, 1, event.at)
+        elif event.listener != 0:
+            acceptor = &sim.acceptors[h.listener_of[event.listener]]
+            if event.kind == EV_OPENED:
+                h.half_open[slot_of(event.conn)] = 1
+                fill_add(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
+                fill_add(&sim.half_open, 1, event.at)
+            elif event.kind == EV_ESTABLISHED:
+                half_open_ends(sim, h, acceptor, event)
+                if not sim.at_once:
+                    fill_add(&acceptor.accepting, 1, event.at)
+                    fill_add(&sim.accepting, 1, event.at)
+            elif event.kind == EV_LOST:
+                half_open_ends(sim, h, acceptor, event)
+        if event.kind != EV_OPENED and event.kind != EV_CLOSED:
+            events[kept] = event[0]
+            kept += 1
+    return kept
+
+
 cdef void collect(Sim* sim, uint32_t host) noexcept nogil:
     """Fetch the events of an engine, which keeps only 2^20, for when the applications hear of them."""
     cdef Host* h = &sim.hosts[host]
@@ -128,4 +172,4 @@ cdef void collect(Sim* sim, uint32_t host) noexcept nogil:
         if n < 0:
             sim.failed = ENGINE_FAILED
             return
-        h.heard_n += n
+        h.heard_n += count_events(sim, h, h.heard + h.heard_n, n)

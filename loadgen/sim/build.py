@@ -124,7 +124,7 @@ def make_servers(
 ) -> tuple[list[Engine], list[tuple[int, int]]]:
     """The server's engines, with their listeners open."""
     listen = scenario.server.listen
-    events = events_of(scenario)
+    events = ("opened", *events_of(scenario))
     need = blocks_needed(scenario, config, end)
     backlog = min(listen.backlog if listen.backlog is not None else config.somaxconn, config.somaxconn)
     need += (2 * backlog + 16) * scenario.client.destinations if scenario.flood else 0
@@ -150,6 +150,13 @@ def make_servers(
     return engines, listeners
 
 
+def rooms_of(servers: list[Engine], listeners: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], bool]:
+    """Places of each listener, (half-open, accept), and whether the former are one cache for all listeners."""
+    rooms = [servers[number].room(listener) for number, listener in listeners]
+    shared = any(str(room["half_open_set_by"]) == "syncache" for room in rooms)
+    return [(int(room["half_open_max"]), int(room["accept_max"])) for room in rooms], shared
+
+
 def accepts_at_once(scenario: Scenario) -> bool:
     """S4.1: no worker is ever busy and nothing stalls."""
     accept = scenario.server.accept
@@ -161,7 +168,7 @@ def make_clients(
 ) -> tuple[list[Engine], int]:
     """The clients' engines, and how many hosts share one (S1.6)."""
     hosts = scenario.client.hosts
-    events = (*events_of(scenario), "refused")
+    events = (*events_of(scenario), "refused", "closed")
     alone = limits_act(scenario, config) and hosts > 1
     share = 1 if alone else hosts
     tuples = share * ports_of(config) * scenario.client.destinations

@@ -17,6 +17,7 @@ from loadgen.sim.attempts cimport (
     measured, tally_of,
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
+from loadgen.sim.fill cimport fill_add
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.server cimport server_may_close
@@ -43,6 +44,7 @@ cdef void closes_flush(Sim* sim) noexcept nogil:
         sim.closing_n = 0
         link_emitted(sim, sim.closing_host, engine_close(
             sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
+        collect(sim, sim.closing_host)                # what it has ended is out of its port
 
 
 cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
@@ -77,6 +79,7 @@ cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
             closes_flush(sim)
             link_emitted(sim, a.client_host, engine_abort(
                 sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+            collect(sim, a.client_host)
         else:
             close_later(sim, a.client_host, conn)
     let_go(sim, i)
@@ -127,7 +130,7 @@ cdef void refused(Sim* sim, uint32_t i, uint16_t cause) noexcept nogil:
 cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     """connect() for the n attempts of sim.who, all on one host."""
     cdef Host* h = &sim.hosts[host]
-    cdef Py_ssize_t i, k, first, without = 0
+    cdef Py_ssize_t i, k, first = h.heard_n, without = 0
     cdef Load* load
     cdef Attempt* a
     if n == 0:
@@ -152,10 +155,11 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
             ask(sim, sim.now + load.patience, T_PATIENCE, sim.who[i], a.stamp, 0, -1)
         if load.tries > 0:
             ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
+    collect(sim, host)
+    fill_add(&sim.ports, <uint32_t>(n - without), sim.now)
     if without == 0:
         return
-    first = k = h.heard_n
-    collect(sim, host)
+    k = first
     for i in range(n):            # one `refused` for each connect without a handle, in order
         if sim.conns[i] == 0:
             while k < <Py_ssize_t>h.heard_n and h.heard[k].kind != EV_REFUSED:

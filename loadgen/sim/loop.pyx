@@ -136,6 +136,7 @@ cdef void instant(Sim* sim) noexcept nogil:
             arrive(sim, sim.busy[i], before)
         for i in range(n):
             host_timer(sim, sim.busy[i])
+            collect(sim, sim.busy[i])                 # of all engines, before anything is done about it
         for i in range(n):
             hear(sim, sim.busy[i])
         planned = plans(sim)

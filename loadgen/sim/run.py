@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, build
-from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
+from loadgen.sim.build import Plan, build, rooms_of
+from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outcome
 from loadgen.sim.simulator import Simulator
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Config, Engine, State
@@ -144,6 +144,7 @@ class Replay:
         self._stop = stop
         self._listeners = list(plan.listeners)
         self.stopped = False
+        self.look_at_places()
         self.not_started = [(0, True)] * len(scenario.load)  # and whether that is exact
         self.warmup: int = plan.facts["warmup"]
         self.warmed: Counted | None = None  # what was counted in the warm-up
@@ -157,6 +158,10 @@ class Replay:
             if self._progress is not None:
                 self._progress(self.simulator.now, self.scenario.run.duration_ns)
         return None
+
+    def look_at_places(self) -> None:
+        """How long the queues are now."""
+        self.simulator.places(*rooms_of(self.plan.servers, self._listeners))
 
     def asked_to_stop(self) -> bool:
         """Whether somebody wants the run to end here."""
@@ -178,6 +183,7 @@ class Replay:
             for _, event in events:
                 if event.at_ns == at:
                     self.happen(event)
+                    self.look_at_places()
             if at == self.warmup - 1:
                 self.measure()
             if at in points or at == run.duration_ns:
@@ -274,8 +280,6 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
         if missing:
             raise CapacityReached(f"the simulator's {side} ran out of blocks {missing} times")
     gauges = {side: gauges_of(engines) for side, engines in sides.items()}
-    peaks = dict(replay.series.peaks)
-    peaks["server.accept_queue"] = max(peaks.get("server.accept_queue", 0), simulator.queued_most)
     return Outcome(
         seed=scenario.seed,
         replicate=replicate,
@@ -287,7 +291,8 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
         causes=counted.causes,
         states={side: states_of(engines) for side, engines in sides.items()},
         gauges={side: {name: float(one[name]) for name in GAUGES} for side, one in gauges.items()},
-        peaks=peaks,
+        peaks={**replay.series.peaks, **simulator.peaks},
+        full={queue: Full(*found) for queue, found in simulator.full().items()},
         accept_wait=histogram(simulator.accept_wait),
         series=replay.series.columns(),
         left={side: one["blocks_used"] for side, one in gauges.items()},

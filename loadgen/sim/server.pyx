@@ -15,6 +15,7 @@ from loadgen.sim.attempts cimport (
     server_attempt, slot_of, tally_of,
 )
 from loadgen.sim.draw cimport draw_time, word
+from loadgen.sim.fill cimport fill_drop
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.world cimport (
@@ -155,6 +156,8 @@ cdef void take_one(Sim* sim, uint32_t number) noexcept nogil:
         sim.failed = ENGINE_FAILED
         return
     acceptor.queued -= 1
+    fill_drop(&acceptor.accepting, 1, sim.now)
+    fill_drop(&sim.accepting, 1, sim.now)
     i = server_attempt(sim, acceptor.host, conn)
     state = block_of(host, conn)[sim.at_state]
     if i == NOBODY:
@@ -262,8 +265,6 @@ cdef void established(Sim* sim, uint32_t host, const Event* event) noexcept nogi
         return
     number = sim.hosts[host].listener_of[event.listener]
     sim.acceptors[number].queued += 1
-    if sim.acceptors[number].queued > sim.acceptors[number].queued_most:
-        sim.acceptors[number].queued_most = sim.acceptors[number].queued
     take(sim, number)
 
 

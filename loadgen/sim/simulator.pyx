@@ -14,11 +14,12 @@ from tcpcore import BLOCK
 
 from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport flood_next, flood_start, load_left, load_next
-from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
+from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
 from loadgen.sim.draw cimport (
     FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
     FAMILY_CONST, Family, FamilyKind, stream,
 )
+from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start, fill_time
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
@@ -58,6 +59,14 @@ cdef object histogram(const Histo* histo):
     highest = lowest + (np.int64(1) << shift) - 1
     least, most = (histo.least, histo.most) if histo.n else (None, None)
     return lowest.astype(np.int64), highest.astype(np.int64), counts[used], least, most, histo.sum
+
+
+cdef void restart(Fill* fill, int64_t now) noexcept nogil:
+    fill_start(fill, fill.places, now + 1)
+
+
+cdef object fullness(const Fill* fill, int64_t now):
+    return fill.first, fill_time(fill, now)
 
 
 cdef class Simulator:
@@ -104,6 +113,7 @@ cdef class Simulator:
         self.make_hosts(len(servers))
         self.make_link(facts["link"], facts["seed"], facts["replicate"])
         self.make_acceptors(listeners, facts)
+        self.forget_peaks()
         self.make_loads(facts)
         self.make_floods(facts)
 
@@ -115,6 +125,7 @@ cdef class Simulator:
             free(sim.hosts[i].attempt_of)
             free(sim.hosts[i].heard)
             free(sim.hosts[i].listener_of)
+            free(sim.hosts[i].half_open)
         for i in range(sim.loads_n):
             free(sim.loads[i].shape)
             free(sim.loads[i].connect.counts)
@@ -159,6 +170,8 @@ cdef class Simulator:
             sim.hosts[i].blocks = &blocks[0]
             sim.hosts[i].end = SERVER if i < servers else CLIENT
             sim.hosts[i].attempt_of = <uint32_t*>zeros(len(view) // 64, sizeof(uint32_t))
+            if i < servers:
+                sim.hosts[i].half_open = <uint8_t*>zeros(len(view) // 64, 1)
             if inbox_init(&sim.hosts[i].inbox) < 0:
                 raise MemoryError("no memory for an inbox")
             sim.hosts_n = i + 1
@@ -364,7 +377,13 @@ cdef class Simulator:
         """The listeners were closed: nothing waits in an accept queue any more."""
         cdef uint32_t i
         for i in range(self.sim.acceptors_n):
-            self.sim.acceptors[i].queued = 0
+            self.emptied_queue(&self.sim.acceptors[i])
+
+    cdef emptied_queue(self, Acceptor* acceptor):
+        """Nothing waits in an accept queue any more."""
+        acceptor.queued = 0
+        fill_drop(&self.sim.accepting, acceptor.accepting.now, self.sim.now)
+        fill_drop(&acceptor.accepting, acceptor.accepting.now, self.sim.now)
 
     def abort_all(self):
         """The server resets every connection that its application or its accept queue has (S9.3)."""
@@ -376,6 +395,7 @@ cdef class Simulator:
             while sim.acceptors[i].queued > 0:
                 sim.acceptors[i].queued -= 1
                 engine_accept(sim.hosts[sim.acceptors[i].host].engine, sim.acceptors[i].listener, &conn, 1)
+            self.emptied_queue(&sim.acceptors[i])
         theirs = []
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
@@ -396,12 +416,17 @@ cdef class Simulator:
             rows = segs.view(np.uint8).reshape(len(segs), -1)
             link_send(&self.sim, SERVER, <const Segment*>&rows[0, 0], len(segs), self.sim.now, -1)
         host_timer(&self.sim, host)
+        collect(&self.sim, host)
 
     def forget_peaks(self):
-        """The largest of anything is that from now on."""
+        """The most of anything, and for how long it was full, is that from the next ns on."""
         cdef uint32_t i
         for i in range(self.sim.acceptors_n):
-            self.sim.acceptors[i].queued_most = self.sim.acceptors[i].queued
+            restart(&self.sim.acceptors[i].accepting, self.sim.now)
+            restart(&self.sim.acceptors[i].half_open, self.sim.now)
+        restart(&self.sim.ports, self.sim.now)
+        restart(&self.sim.half_open, self.sim.now)
+        restart(&self.sim.accepting, self.sim.now)
 
     # --- figures ---------------------------------------------------------------------------------
 
@@ -416,9 +441,31 @@ cdef class Simulator:
         return self.sim.segments
 
     @property
-    def queued_most(self):
-        """The longest that any accept queue was, since `forget_peaks`."""
-        return max([self.sim.acceptors[i].queued_most for i in range(self.sim.acceptors_n)], default=0)
+    def peaks(self):
+        """The most at once of ports in use, half-open entries and connections in accept queues; exact."""
+        return {"ports_in_use": self.sim.ports.most, "server.half_open": self.sim.half_open.most,
+                "server.accept_queue": self.sim.accepting.most}
+
+    def places(self, rooms, syncache):
+        """The places of each listener's queues, (half-open, accept), 0: no limit. Also after a change of them."""
+        cdef uint32_t i
+        self.sim.syncache = syncache
+        for i, (half_open, accept) in enumerate(rooms):
+            fill_places(&self.sim.acceptors[i].half_open, half_open, self.sim.now)
+            fill_places(&self.sim.acceptors[i].accepting, accept, self.sim.now)
+
+    def full(self):
+        """Queue -> (when one of the listeners' was full first, None: never; the longest that one was), ns."""
+        cdef uint32_t i
+        cdef Acceptor* acceptor
+        found = {"half_open": [], "accept_queue": []}
+        for i in range(self.sim.acceptors_n):
+            acceptor = &self.sim.acceptors[i]
+            for name, one in (("half_open", fullness(&acceptor.half_open, self.sim.now)),
+                              ("accept_queue", fullness(&acceptor.accepting, self.sim.now))):
+                found[name].append(one)
+        return {name: (min([first for first, _ in all_of if first >= 0], default=None),
+                       max([lasted for _, lasted in all_of], default=0)) for name, all_of in found.items()}
 
     @property
     def queued(self):

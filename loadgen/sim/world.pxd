@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport ConnectRow, Event, Segment, tcp_engine
 from loadgen.sim.draw cimport Family
+from loadgen.sim.fill cimport Fill
 from loadgen.sim.histogram cimport Histo
 from loadgen.sim.inbox cimport Inbox
 from loadgen.sim.queue cimport Queue
@@ -34,6 +35,7 @@ cdef struct Host:
     const uint8_t* blocks     # Engine.blocks, rows of BLOCK
     uint32_t* attempt_of      # [capacity] 1 + the attempt in each slot; pages are touched when used
     uint32_t* listener_of     # [listener id] accept loop (server)
+    uint8_t* half_open        # [capacity] 1: the slot has a half-open entry (server)
     Inbox inbox
     Event* heard              # events of this round that the applications have not heard of yet
     size_t heard_n
@@ -145,7 +147,8 @@ cdef struct Acceptor:
     uint32_t host
     int listener              # id
     uint32_t queued           # unaccepted connections
-    uint32_t queued_most
+    Fill accepting            # the accept queue, as the engine has it
+    Fill half_open            # the half-open entries
     uint32_t idle             # workers that wait for a connection
     uint64_t taken
     uint64_t key              # of its service times
@@ -233,6 +236,10 @@ cdef struct Sim:
     Py_ssize_t closing_n
     uint32_t closing_host
     Histo accept_wait
+    Fill ports                # pairs of port and destination that connections of the clients have
+    Fill half_open            # of all listeners
+    Fill accepting
+    bint syncache             # half-open entries share places: all count for the first listener
     uint64_t segments         # taken by engines
     int failed                # Failure
     # offsets in BLOCK, which is public

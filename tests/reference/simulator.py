@@ -54,6 +54,30 @@ class Host:
         return (int(info["rcv_nxt"]) - int(start)) % 2**32 - (info["state"] in AFTER_FIN)
 
 
+class Level:
+    """How much there is of something, the most there was, and since when and how long it was full."""
+
+    def __init__(self, places=0):
+        self.now, self.places = 0, places
+        self.restart(0)
+
+    def restart(self, at):
+        self.most, self.first, self.since, self.full = 0, None, None, 0
+        self.set(self.now, at)
+
+    def set(self, n, at):
+        self.now, self.most = n, max(self.most, n)
+        if self.places and n >= self.places:
+            self.since = at if self.since is None else self.since
+            self.first = at if self.first is None else self.first
+        elif self.since is not None:
+            self.full += at - self.since
+            self.since = None
+
+    def lasted(self, now):
+        return self.full + (now - self.since if self.since is not None else 0)
+
+
 class World:
     def __init__(self, scenario, server, client, replicate):
         self.scenario = scenario
@@ -82,6 +106,9 @@ class World:
             acceptor = Acceptor(self.servers[number], listener, key, accept.workers)
             self.acceptors.append(acceptor)
             acceptor.host.acceptors[listener] = acceptor
+            room = acceptor.host.engine.room(listener)
+            acceptor.half_open, acceptor.accepting = Level(room["half_open_max"]), Level(room["accept_max"])
+        self.levels = {"ports_in_use": Level(), "server.half_open": Level(), "server.accept_queue": Level()}
         self.link = Link(self, scenario, replicate)
         self.loads = [Load(facts, i, scenario, replicate) for i, facts in enumerate(scenario.load)]
         for load in self.loads:
@@ -106,7 +133,29 @@ class World:
     def plan(self, at, what, *arguments):
         heapq.heappush(self.plans, (max(at, self.now), next(self.plan_order), what, arguments))
 
+    def look(self):
+        """After each call: ask the engines how full everything is (S7.4)."""
+        gauges = [host.engine.gauges() for host in self.clients]
+        ports = sum(one["blocks_used"] - one["held_dead"] for one in gauges)
+        self.levels["ports_in_use"].set(ports, self.now)
+        gauges = [host.engine.gauges() for host in self.servers]
+        for queue in ("half_open", "accept_queue"):
+            self.levels[f"server.{queue}"].set(sum(one[queue] for one in gauges), self.now)
+        for acceptor in self.acceptors:
+            room = None if acceptor.listener is None else acceptor.host.engine.room(acceptor.listener)
+            acceptor.half_open.set(room["half_open"] if room else 0, self.now)
+            acceptor.accepting.set(room["accept"] if room else 0, self.now)
+
+    def full(self):
+        found = {}
+        for queue, of in (("half_open", "half_open"), ("accept_queue", "accepting")):
+            levels = [getattr(acceptor, of) for acceptor in self.acceptors]
+            firsts = [level.first for level in levels if level.first is not None]
+            found[queue] = (min(firsts, default=None), max(level.lasted(self.now) for level in levels))
+        return found
+
     def send(self, host, segs, answered=0):
+        self.look()
         self.link.send(host.end, segs, answered)
 
     def deliver(self, host, seg, at):
@@ -228,7 +277,10 @@ class World:
         """S7.3: the warm-up is over."""
         self.before = self.counted()
         for acceptor in self.acceptors:
-            acceptor.queued_most = acceptor.queued
+            acceptor.half_open.restart(self.now + 1)
+            acceptor.accepting.restart(self.now + 1)
+        for level in self.levels.values():
+            level.restart(self.now + 1)
 
     # -- events of the scenario (section 9)
 
@@ -242,8 +294,9 @@ class World:
         elif event.do == "unlisten":
             for acceptor in self.acceptors:
                 if acceptor.listener is not None:
-                    self.send(acceptor.host, acceptor.host.engine.unlisten(acceptor.listener, self.now))
-                acceptor.listener, acceptor.queued = None, 0
+                    listener, acceptor.listener = acceptor.listener, None
+                    self.send(acceptor.host, acceptor.host.engine.unlisten(listener, self.now))
+                acceptor.queued = 0
         elif event.do == "reset-all":
             self.reset_all()
 
@@ -252,6 +305,7 @@ class World:
             if acceptor.queued:
                 acceptor.host.engine.accept(acceptor.listener, acceptor.queued)
                 acceptor.queued = 0
+                self.look()
         theirs = [a for a in self.attempts if a.server and not a.server_done]
         theirs.sort(key=lambda a: (self.servers.index(a.server_host), a.server & 0xFFFFFFFF))
         for a in theirs:
@@ -338,8 +392,7 @@ def figures_of(world, series):
                for key, n in counts.items()}
         for name, counts in world.counted().items()
     }  # fmt: skip
-    queued = max((acceptor.queued_most for acceptor in world.acceptors), default=0)
-    peaks["server.accept_queue"] = max(peaks.get("server.accept_queue", 0), queued)
+    peaks |= {name: level.most for name, level in world.levels.items()}
     return {
         "now": world.now,
         "segments": world.segments,
@@ -360,6 +413,7 @@ def figures_of(world, series):
         },
         "gauges": gauges,
         "peaks": peaks,
+        "full": world.full(),
         "accept_wait": world.application.accept_wait.figures(),
         "series": series.columns(),
     }

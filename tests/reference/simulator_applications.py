@@ -363,7 +363,7 @@ class Clients:
 class Acceptor:
     def __init__(self, host, listener, key, workers):
         self.host, self.listener, self.key, self.idle = host, listener, key, workers
-        self.queued = self.queued_most = self.taken = 0
+        self.queued = self.taken = 0
         self.stalled_until = 0
         self.waits = False
 
@@ -473,6 +473,7 @@ class Application:
         host = acceptor.host
         (conn,) = host.engine.accept(acceptor.listener, 1).tolist()
         acceptor.queued -= 1
+        self.world.look()
         a = self.attempt_of(host, conn)
         state = host.engine.info([conn])[0]["state"]
         if a is None:
@@ -561,5 +562,4 @@ class Application:
             return
         acceptor = host.acceptors[int(event["listener"])]
         acceptor.queued += 1
-        acceptor.queued_most = max(acceptor.queued_most, acceptor.queued)
         self.take(acceptor)

@@ -212,6 +212,7 @@ def figures(outcome):
         "states": {end: outcome.states[end].tolist() for end in ("client", "server")},
         "gauges": {end: dict(outcome.gauges[end]) for end in ("client", "server")},
         "peaks": dict(outcome.peaks),
+        "full": {queue: (one.first_ns, one.ns) for queue, one in outcome.full.items()},
         "accept_wait": distribution(outcome.accept_wait),
         "series": series,
     }
