@@ -6,6 +6,7 @@ import numpy.typing as npt
 from typing_extensions import Buffer
 
 from tcpcore.config import Config
+from tcpcore.config import live_values as live_values
 from tcpcore.engine import _Handles
 from tcpcore.knobs import UNLIMITED as UNLIMITED
 from tcpcore.records.segment import _Addresses, _Integers, _Segments
@@ -76,6 +77,7 @@ class EngineGroup:
         out: _Segments | None = None,
         at_out: npt.NDArray[np.int64] | None = None,
     ) -> tuple[_Segments, npt.NDArray[np.int64]]: ...
+    def set_knobs(self, **knobs: Any) -> None: ...
     def next_timer(self) -> int | None: ...
     def lookup(
         self, raddr: _Addresses, rport: _Integers, laddr: _Addresses, lport: _Integers

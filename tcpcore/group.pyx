@@ -14,9 +14,9 @@ from tcpcore.base.siphash cimport derive_key
 from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.loops.spread cimport MAX_MEMBERS
 from tcpcore.border cimport integer
-from tcpcore.engine cimport group_engine, read_state
+from tcpcore.engine cimport change_config, group_engine, read_state
 
-from tcpcore.config import Config
+from tcpcore.config import Config, live_values
 from tcpcore.knobs import UNLIMITED
 from tcpcore.snapshot import open_snapshot
 
@@ -197,6 +197,11 @@ cdef class EngineGroup:
         member. ACCEPT takes the oldest of the first member that has one.
         """
         return self.engine().play(ops, until, out=out, at_out=at_out)
+
+    def set_knobs(self, **knobs):
+        """Change knobs of all members, of limits that a host has once their parts; as `Engine.set_knobs`."""
+        change_config(self.engine(), live_values(knobs),
+                      lambda config: [member_config(config, self.members, i) for i in range(self.members)])
 
     def next_timer(self):
         """A time in ns, never later than the earliest deadline of any member; as `Engine.next_timer`."""

@@ -179,6 +179,10 @@ _POPULATIONS: Final = {
     "blocks.SIDE": "connections of any state, TIME_WAIT and half-open ones included",
     "orphans.SIDE": "connections without an application",
 }
+_QUEUES: Final = {
+    "half_open": "a listener's half-open queue (for unknown peers)",
+    "accept_queue": "a listener's accept queue",
+}
 _KERNEL: Final = {
     "half_open": "half-open entries",
     "established": "connections with a socket",
@@ -224,6 +228,12 @@ def _queues() -> Iterator[Metric]:
         peak, mean = observed.peak_of(name), observed.mean_of(name)
         yield Metric(f"{name}.peak", "count", "none", f"{meaning}: most at once", MOST, peak)
         yield Metric(f"{name}.mean", "count", "none", f"{meaning}: mean over the series", MEAN, mean)
+    for name, meaning in _QUEUES.items():
+        first, lasted = observed.full_of(name, "first_ns"), observed.full_of(name, "ns")
+        said = f"when {meaning} was full first; no sample: it never was"
+        yield Metric(f"{name}.full_from", "ns", "higher", said, MEAN, first)
+        said = f"how long {meaning} was full, in all; of several that which was longest"
+        yield Metric(f"{name}.full_for", "ns", "lower", said, MEAN, lasted)
     meaning = "ListenDrops of the server / attempted; above 1 where resent SYNs are dropped, too"
     yield Metric("listen_drop_ratio", "ratio", "lower", meaning, RATIO, _listen_drops)
     meaning = "connections and entries left when the run ended"

@@ -1,7 +1,8 @@
 """What was seen of an outcome's populations and link: peaks, means and series, under one name each.
 
 The names are those of the metrics: `half_open`, `accept_queue` (of the server), `time_wait.client`,
-`established.server`, `ports_in_use`. The peak is what the loop kept, else the largest of the series.
+`established.server`, `ports_in_use`. The peak is what the loop kept, which is exact for EXACT, else the
+largest of the series.
 Everything that depends on how the loop calls its series, peaks and link counters is here.
 """
 
@@ -23,6 +24,8 @@ Numbers = npt.NDArray[np.int64]
 HOME: Final[Mapping[str, str]] = {"half_open": "server", "accept_queue": "server", "ports_in_use": "client"}
 #: What the engine's gauges call it. On a client every block has a port: with TIME_WAIT, too.
 _GAUGES: Final[Mapping[str, str]] = {"blocks": "blocks_used", "ports_in_use": "blocks_used"}
+#: Of which the loop knows the most there was, not only that of the series.
+EXACT: Final = ("half_open", "accept_queue", "ports_in_use")
 #: Gauges that repeat a state's series.
 _REPEATED: Final[Mapping[str, str]] = {"time_wait": "TIME_WAIT"}
 
@@ -73,6 +76,8 @@ def peak(outcome: Outcome, name: str) -> int | None:
     what, _, side = name.partition(".")
     end = side or HOME.get(what, "server")
     known = [outcome.peaks[key] for key in (name, f"{end}.{what}") if key in outcome.peaks]
+    if known and name in EXACT:
+        return int(max(known))
     values = population(outcome, name)
     if values is not None and len(values := measured(outcome, values)):
         known.append(int(values.max()))
@@ -80,6 +85,16 @@ def peak(outcome: Outcome, name: str) -> int | None:
     if not known and gauge in outcome.peaks:
         known.append(outcome.peaks[gauge])
     return int(max(known)) if known else None
+
+
+def full_of(queue: str, what: str) -> Callable[[Outcome, Keys], int | None]:
+    """Of a queue's time at its limit: `first_ns`, None where it never was there, or `ns` in all."""
+
+    def full(outcome: Outcome, keys: Keys) -> int | None:
+        found = outcome.full.get(queue)
+        return None if found is None else getattr(found, what)
+
+    return full
 
 
 def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:

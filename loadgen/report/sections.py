@@ -191,6 +191,10 @@ def _populations(result: Result) -> Iterator[Row]:
                 yield f"{name}.peak", words.number(peak), ""
                 if mean is not None:
                     yield _figure(result, f"{name}.mean")
+    for queue in ("half_open", "accept_queue"):
+        if result[f"{queue}.full_from"] is not None:
+            yield _figure(result, f"{queue}.full_from")
+            yield _figure(result, f"{queue}.full_for")
     for side in names.SIDES:
         if result[f"left.{side}"]:
             yield _figure(result, f"left.{side}")

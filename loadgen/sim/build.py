@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
 
-from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
+from loadgen.scenario.model import KINDS, Event, Flood, Link, Load, Scenario
 from loadgen.sim.simulator import engine_seed
 from tcpcore import Config, Engine, Flag
 
@@ -128,8 +128,7 @@ def make_servers(
     need = blocks_needed(scenario, config, end)
     backlog = min(listen.backlog if listen.backlog is not None else config.somaxconn, config.somaxconn)
     need += (2 * backlog + 16) * scenario.client.destinations if scenario.flood else 0
-    engines, listeners = [], []
-    at_once = accepts_at_once(scenario)
+    engines = []
     for i in range(listen.listeners):
         engine = Engine(
             dataclasses.replace(
@@ -140,14 +139,37 @@ def make_servers(
                 **split(config, listen.listeners, i),
             )
         )
-        for k in range(scenario.client.destinations):
-            address = str(IPv4Address(int(IPv4Address(listen.addr)) + k))
-            number = engine.listen(
-                address, listen.port, listen.backlog, auto_accept=at_once, auto_close=at_once
-            )
-            listeners.append((i, number))
         engines.append(engine)
-    return engines, listeners
+    return engines, open_listeners(scenario, engines, accepts_at_once(scenario))
+
+
+def open_listeners(scenario: Scenario, engines: list[Engine], at_once: bool) -> list[tuple[int, int]]:
+    """Listen on all addresses of the server: (number of the engine, listener id) of each."""
+    listen = scenario.server.listen
+    first = int(IPv4Address(listen.addr))
+    return [
+        (
+            i,
+            engine.listen(first + k, listen.port, listen.backlog, auto_accept=at_once, auto_close=at_once),
+        )
+        for i, engine in enumerate(engines)
+        for k in range(scenario.client.destinations)
+    ]
+
+
+def knob_of(event: Event) -> tuple[str, object]:
+    """Name and value of the knob that an event turns: a number, else text."""
+    name, _, text = event.knob.partition("=")
+    value = text.strip()
+    return name.strip(), int(value) if value.lstrip("-").isdecimal() else value
+
+
+def check_events(scenario: Scenario, server: Config) -> None:
+    """ValueError, before the run, for an event that an engine would refuse."""
+    for event in scenario.event:
+        if event.do == "knob":
+            name, value = knob_of(event)
+            Engine(dataclasses.replace(server, capacity=1)).set_knobs(**{name: value})
 
 
 def rooms_of(servers: list[Engine], listeners: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], bool]:
@@ -284,6 +306,7 @@ def build(
     """Engines and numbers for one replicate of a scenario; `server` and `client` are the hosts' settings."""
     end = scenario.run.duration_ns
     seed = scenario.seed
+    check_events(scenario, server)
     servers, listeners = make_servers(scenario, server, seed, replicate, end)
     clients, share = make_clients(scenario, client, seed, replicate, end)
     accept = scenario.server.accept

@@ -22,10 +22,9 @@ from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.server cimport server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
-    F_GAVE_UP,
-    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
-    T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
+    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE, F_GAVE_UP,
+    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE,
+    T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Reset, Sim,
 )
 
 cdef enum:
@@ -56,6 +55,16 @@ cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     sim.closing_n += 1
 
 
+cdef void reconnects(Sim* sim, const Attempt* a) noexcept nogil:
+    """S9.4: the client of a connection that a reset-all has reset begins another, not before its time."""
+    cdef const Reset* reset = &sim.resets[a.reset_by - 1]
+    cdef int64_t at = reset.at + <int64_t>(unit(word(word(reset.key, a.load), a.number)) * reset.within)
+    if sim.loads[a.load].concurrency:
+        ask(sim, at, T_ARRIVAL, a.load, 0, 1, -1)
+    else:
+        ask(sim, at, T_RECONNECT, a.load, a.addr, a.destination, -1)
+
+
 cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
     """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
     cdef Attempt* a = &sim.attempts[i]
@@ -63,7 +72,9 @@ cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
     if a.flags & F_CLIENT_DONE:
         return
     a.flags |= F_CLIENT_DONE
-    if load.concurrency and load.begun < load.count and sim.now < load.stop:
+    if a.reset_by and a.flags & F_RESET:
+        reconnects(sim, a)
+    elif load.concurrency and load.begun < load.count and sim.now < load.stop:
         ask(sim, sim.now, T_ARRIVAL, a.load, 0, 1, -1)
     attempt_over(sim, i)
 
@@ -185,12 +196,11 @@ cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
     return <int64_t>(wait + 0.5)
 
 
-cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
-    """A new attempt of a load, with its host and destination (S3.4). NOBODY without memory."""
+cdef uint32_t begin_as(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
+    """A new attempt of a load, with this number, its host and destination (S3.4). NOBODY without memory."""
     cdef Load* load = &sim.loads[number]
     cdef uint32_t i = attempt_new(sim), host
     cdef Attempt* a
-    cdef uint64_t n = load.begun
     cdef double who
     if i == NOBODY:
         return i
@@ -213,8 +223,14 @@ cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
             a.flags |= F_SERVER_CLOSES
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
-    load.begun += 1
     tally_of(sim, a).attempted += 1
+    return i
+
+
+cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
+    """The next arrival of a load. NOBODY without memory."""
+    cdef uint32_t i = begin_as(sim, number, sim.loads[number].begun)
+    sim.loads[number].begun += i != NOBODY
     return i
 
 
@@ -248,6 +264,24 @@ cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
         if i != NOBODY:
             sim.who[0] = i
             connects_flush(sim, sim.attempts[i].client_host, 1)
+
+
+cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
+    """A client whose connection a reset-all has reset begins another: same host, same destination (S9.4)."""
+    cdef Load* load = &sim.loads[item.who]
+    cdef uint32_t i
+    cdef Attempt* a
+    if sim.now >= load.stop:
+        return
+    i = begin_as(sim, item.who, (<uint64_t>1 << 40) + load.reconnects)     # apart from those of arrivals
+    if i == NOBODY:
+        return
+    load.reconnects += 1
+    a = &sim.attempts[i]
+    a.addr, a.destination = item.stamp, <uint16_t>item.extra
+    a.client_host = sim.servers + (a.addr - sim.first_addr) // sim.addrs_per_host
+    sim.who[0] = i
+    connects_flush(sim, a.client_host, 1)
 
 
 # --- what it hears --------------------------------------------------------------------------------
@@ -399,6 +433,9 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
             next_user(sim, i)
         else:
             clients_arrive(sim, i)
+        return
+    if item.what == T_RECONNECT:
+        reconnect(sim, item)
         return
     a = &sim.attempts[i]
     if a.stamp != item.stamp:

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, build, rooms_of
+from loadgen.sim.build import Plan, build, knob_of, open_listeners, rooms_of, split
 from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outcome
-from loadgen.sim.simulator import Simulator
+from loadgen.sim.simulator import Simulator, reconnect_key
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Config, Engine, State
 
@@ -180,9 +180,9 @@ class Replay:
             if self.stopped:
                 break
             self.simulator.at(at)
-            for _, event in events:
+            for number, event in events:
                 if event.at_ns == at:
-                    self.happen(event)
+                    self.happen(event, number)
                     self.look_at_places()
             if at == self.warmup - 1:
                 self.measure()
@@ -219,22 +219,46 @@ class Replay:
             self.simulator.at(at)
             self.series.sample(at, self.simulator)
 
-    def happen(self, event: Event) -> None:
-        """A scenario event (after all else of its instant)."""
+    def happen(self, event: Event, number: int) -> None:
+        """A scenario event (after all else of its instant): section 9."""
         now = event.at_ns
         if event.do == "reset-all":
-            self.simulator.abort_all()
+            key = reconnect_key(self.scenario.seed, self.plan.facts["replicate"], number)
+            self.simulator.abort_all(key, event.reconnect_within_ns)
         elif event.do == "stall":
             self.simulator.stall(now + event.for_ns)
         elif event.do == "partition":
             self.simulator.cut(now + event.for_ns)
         elif event.do == "unlisten":
-            for number, listener in self._listeners:
-                self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
-            self._listeners = []
-            self.simulator.emptied()
+            self.unlisten(now)
+        elif event.do == "listen":
+            self.listen_again()
+        elif event.do == "knob":
+            self.turn_knob(event)
         else:
-            raise ValueError(f"the simulator cannot do {event.do!r}")
+            raise ValueError(f"event.do: the simulator cannot do {event.do!r}")
+
+    def unlisten(self, now: int) -> None:
+        """Close all listeners, if they are open."""
+        for number, listener in self._listeners:
+            self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
+        self._listeners = []
+        self.simulator.unlistened()
+
+    def listen_again(self) -> None:
+        """Open the listeners, if they are closed, in the order in which they were opened at first."""
+        if not self._listeners:
+            at_once = bool(self.plan.facts["at_once"])
+            self._listeners = open_listeners(self.scenario, self.plan.servers, at_once)
+            self.simulator.listens(self._listeners)
+
+    def turn_knob(self, event: Event) -> None:
+        """Change a knob of the server: of each of its engines its share of it."""
+        name, value = knob_of(event)
+        engines = self.plan.servers
+        for i, engine in enumerate(engines):
+            share = split(engine.config.replace(**{name: value}), len(engines), i)
+            engine.set_knobs(**{name: share[name] if name in share else value})
 
 
 def histogram(parts: tuple[object, ...]) -> Histogram:

@@ -8,6 +8,7 @@ from tcpcore import Engine
 KIND_NAMES: tuple[str, ...]
 
 def engine_seed(seed: int, replicate: int, number: int) -> int: ...
+def reconnect_key(seed: int, replicate: int, number: int) -> int: ...
 @final
 class Simulator:
     def __init__(

@@ -4,8 +4,8 @@ It takes engines that are ready (`build` makes them) and plain numbers, plays un
 scenario events change. All else is in the modules that work on `Sim`.
 """
 
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 import numpy as np
@@ -16,8 +16,8 @@ from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport flood_next, flood_start, load_left, load_next
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
 from loadgen.sim.draw cimport (
-    FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
-    FAMILY_CONST, Family, FamilyKind, stream,
+    FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_RECONNECT, FOR_SPREAD,
+    FOR_TRIES, FAMILY_CONST, Family, FamilyKind, stream,
 )
 from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start, fill_time
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
@@ -27,13 +27,18 @@ from loadgen.sim.link cimport link_emitted, link_send
 from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.queue cimport LANES, queue_free, queue_init
 from loadgen.sim.world cimport (
-    BATCH, CAUSES, CLIENT, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim, Tally,
+    BATCH, CAUSES, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
+    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Reset, Sim, Tally,
 )
 
 FAMILIES = ("const", "exp", "lognormal", "normal", "uniform", "trace")
 SPEAKS = ("client", "server", "nobody")
 KIND_NAMES = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
+
+
+def reconnect_key(seed, replicate, number):
+    """The key of the draws of event `number` of a replicate, a reset-all."""
+    return stream(seed, replicate, FOR_RECONNECT, number)
 
 
 def engine_seed(seed, replicate, number):
@@ -136,7 +141,7 @@ cdef class Simulator:
         queue_free(&sim.queue)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
                        <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors,
-                       <size_t>sim.floods,
+                       <size_t>sim.floods, <size_t>sim.resets,
                        <size_t>sim.out, <size_t>sim.rows, <size_t>sim.conns,
                        <size_t>sim.who, <size_t>sim.closing, <size_t>sim.accept_wait.counts):
             free(<void*><size_t>memory)
@@ -362,10 +367,12 @@ cdef class Simulator:
 
     # --- scenario events -------------------------------------------------------------------------
 
-    def stall(self, until):
-        """No accept loop accepts before this time."""
+    def stall(self, until, only=None):
+        """No accept loop accepts before this time; or not that with this number."""
         cdef uint32_t i
         for i in range(self.sim.acceptors_n):
+            if only is not None and only != i:
+                continue
             self.sim.acceptors[i].stalled_until = max(until, self.sim.acceptors[i].stalled_until)
             ask(&self.sim, until, T_STALL_ENDS, i, 0, 0, -1)
 
@@ -373,29 +380,33 @@ cdef class Simulator:
         """The link loses everything that is sent before this time."""
         self.sim.link.cut_until = max(until, self.sim.link.cut_until)
 
-    def emptied(self):
-        """The listeners were closed: nothing waits in an accept queue any more."""
-        cdef uint32_t i
-        for i in range(self.sim.acceptors_n):
-            self.emptied_queue(&self.sim.acceptors[i])
-
     cdef emptied_queue(self, Acceptor* acceptor):
         """Nothing waits in an accept queue any more."""
         acceptor.queued = 0
         fill_drop(&self.sim.accepting, acceptor.accepting.now, self.sim.now)
         fill_drop(&acceptor.accepting, acceptor.accepting.now, self.sim.now)
 
-    def abort_all(self):
-        """The server resets every connection that its application or its accept queue has (S9.3)."""
+    def abort_all(self, key, within=None):
+        """The server resets all connections that its application and its accept queues have (S9.3).
+
+        Returns their number.
+
+        within: their clients begin others, at most this much later (S9.4), by draws of the stream `key`.
+        """
         cdef Sim* sim = &self.sim
         cdef uint32_t i
-        cdef uint64_t conn
+        cdef Py_ssize_t n
         cdef Attempt* a
+        cdef Acceptor* acceptor
+        cdef uint16_t reset = 0 if within is None else self.reset(key, within)
         for i in range(sim.acceptors_n):              # abort() is for what has been accepted
-            while sim.acceptors[i].queued > 0:
-                sim.acceptors[i].queued -= 1
-                engine_accept(sim.hosts[sim.acceptors[i].host].engine, sim.acceptors[i].listener, &conn, 1)
-            self.emptied_queue(&sim.acceptors[i])
+            acceptor = &sim.acceptors[i]
+            while acceptor.queued > 0:
+                n = engine_accept(sim.hosts[acceptor.host].engine, acceptor.listener, sim.conns, BATCH)
+                if n <= 0:
+                    raise RuntimeError(f"an accept queue of {acceptor.queued} gave {n}")
+                acceptor.queued -= <uint32_t>n
+            self.emptied_queue(acceptor)
         theirs = []
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
@@ -403,11 +414,54 @@ cdef class Simulator:
                 theirs.append((a.server_host, slot_of(a.server), i))
         for _, _, i in sorted(theirs):                # not by places, which depend on what else has begun
             a = &sim.attempts[i]
+            if reset:
+                a.reset_by = reset
             link_emitted(sim, a.server_host, engine_abort(
                 sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH))
             a.flags |= F_SERVER_DONE
             attempt_over(sim, i)
         return len(theirs)
+
+    cdef uint16_t reset(self, key, within) except 0:
+        """Note a reset-all after which clients reconnect: its number, from 1."""
+        cdef Sim* sim = &self.sim
+        cdef Reset* resets
+        if sim.resets_n == 0xFFFF:
+            raise OverflowError("a run has at most 65,535 reset-all events with reconnect_within")
+        resets = <Reset*>realloc(sim.resets, (sim.resets_n + 1) * sizeof(Reset))
+        if resets == NULL:
+            raise MemoryError("no memory for a reset-all")
+        sim.resets = resets
+        resets[sim.resets_n].at, resets[sim.resets_n].within, resets[sim.resets_n].key = sim.now, within, key
+        sim.resets_n += 1
+        return <uint16_t>sim.resets_n
+
+    def unlistened(self):
+        """The listeners were closed, and what waited in their queues was reset (S9.5)."""
+        cdef Sim* sim = &self.sim
+        cdef uint32_t i
+        cdef Attempt* a
+        for i in range(sim.acceptors_n):
+            self.emptied_queue(&sim.acceptors[i])
+        for i in range(sim.attempts_allocated):
+            a = &sim.attempts[i]
+            if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):
+                a.flags |= F_SERVER_DONE
+                attempt_over(sim, i)
+
+    def listens(self, listeners):
+        """The listeners are open again: (number of the server's engine, listener id) of each, as before."""
+        cdef Host* host
+        cdef uint32_t i, most = 1 + max([listener for _, listener in listeners], default=0)
+        cdef uint32_t* numbers
+        for i in range(self.sim.servers):
+            host = &self.sim.hosts[i]
+            numbers = <uint32_t*>zeros(most, sizeof(uint32_t))
+            free(host.listener_of)
+            host.listener_of = numbers
+        for i, (_, listener) in enumerate(listeners):
+            self.sim.acceptors[i].listener = listener
+            self.sim.hosts[self.sim.acceptors[i].host].listener_of[listener] = i
 
     def sent(self, host, segs):
         """Segments that a call from Python made an engine of the server emit at this time."""

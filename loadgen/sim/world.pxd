@@ -84,6 +84,13 @@ cdef struct Attempt:
     uint16_t flags
     uint16_t tries
     uint16_t cause            # of a refusal
+    uint16_t reset_by         # 1 + the Reset after which its client reconnects, 0: none
+
+# A reset-all whose clients reconnect (S9.4).
+cdef struct Reset:
+    int64_t at
+    int64_t within
+    uint64_t key              # of its draws
 
 cdef struct Point:
     double at                 # ns
@@ -130,6 +137,7 @@ cdef struct Load:
     double area               # where the next arrival is
     int64_t due               # its time, INT64_MAX: no more
     uint64_t closes           # of close_at
+    uint64_t reconnects       # begun after a reset-all
     # outcomes
     Tally tally[2]            # connections that began after the warm-up, and those that began in it
     uint64_t served_so_far    # of both
@@ -240,6 +248,8 @@ cdef struct Sim:
     Fill half_open            # of all listeners
     Fill accepting
     bint syncache             # half-open entries share places: all count for the first listener
+    Reset* resets
+    uint32_t resets_n
     uint64_t segments         # taken by engines
     int failed                # Failure
     # offsets in BLOCK, which is public
@@ -261,3 +271,4 @@ cdef enum Task:
     T_WORKER                  # who: acceptor: one of its workers is free
     T_STALL_ENDS              # who: acceptor
     T_FLOOD                   # who: flood
+    T_RECONNECT               # who: load; stamp: the client's address; extra: destination

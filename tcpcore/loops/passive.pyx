@@ -107,7 +107,7 @@ cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t q
     cdef Pressure pressure = pressure_on(eng, listener)
     cdef Verdict verdict
     if eng.eviction_scope == EVICT_PER_BUCKET:
-        pressure.paused = now < eng.pause.until
+        pressure.paused = eng.knobs.tcp_syncookies and now < eng.pause.until
         pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue,
                                                                      SYNCACHE_BUCKET_LIMIT)
     verdict = policy_admit(&pressure, &eng.knobs)
