@@ -253,6 +253,9 @@ def _counters() -> Iterator[Metric]:
             name = f"{kind.replace('-', '_')}.{part}"
             said, of = f"{kind} segments of that end, {meaning}", _of_direction(name)
             yield Metric(f"counters.link.SIDE.{name}", "count", "none", said, MEAN, of, counts=True)
+    said = "ends of that side that were reset or gave up after both had closed: left in LAST-ACK"
+    of = _of_direction("fin.unanswered")
+    yield Metric("counters.link.SIDE.fin.unanswered", "count", "lower", said, MEAN, of, counts=True)
     for name, meaning in names.CAUSES.items():
         of = _of_side("causes", name)
         yield Metric(f"causes.SIDE.{name}", "count", "lower", f"lost: {meaning}", MEAN, of, counts=True)

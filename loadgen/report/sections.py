@@ -196,6 +196,8 @@ def _populations(result: Result) -> Iterator[Row]:
             yield _figure(result, f"{queue}.full_from")
             yield _figure(result, f"{queue}.full_for")
     for side in names.SIDES:
+        if result[f"counters.link.{side}.fin.unanswered"]:
+            yield _figure(result, f"counters.link.{side}.fin.unanswered")
         if result[f"left.{side}"]:
             yield _figure(result, f"left.{side}")
 

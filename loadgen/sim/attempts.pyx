@@ -12,8 +12,13 @@ from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engin
 from loadgen.sim.fill cimport fill_add, fill_drop
 from loadgen.sim.world cimport (
     Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
-    F_SERVER_DONE, F_STRANGER,
+    F_SERVER_DONE, F_STRANGER, SERVER,
 )
+
+cdef enum:
+    # tcpcore.Cause, whose numbers are public
+    CAUSE_RESET_BY_PEER = 15
+    CAUSE_TIMED_OUT = 16
 
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil:
@@ -126,9 +131,17 @@ cdef void half_open_ends(Sim* sim, Host* h, Acceptor* acceptor, const Event* eve
         fill_drop(&sim.half_open, 1, event.at)
 
 
+cdef bint unanswered(const Sim* sim, const Event* event, uint32_t place, uint16_t done) noexcept nogil:
+    """The connection was reset or timed out though its application had closed it: an answer was missing."""
+    if event.kind != EV_LOST or (event.cause != CAUSE_RESET_BY_PEER and event.cause != CAUSE_TIMED_OUT):
+        return False
+    return place == NOBODY or sim.attempts[place].flags & done != 0
+
+
 cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept nogil:
     """Count what ports and queues have gained and lost. How many events are left: those to be heard of."""
     cdef size_t k, kept = 0
+    cdef uint32_t place
     cdef Event* event
     cdef Acceptor* acceptor
     for k in range(n):
@@ -136,6 +149,8 @@ cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept no
         if h.end == CLIENT:
             if event.kind == EV_CLOSED or event.kind == EV_LOST:
                 fill_drop(&sim.ports, 1, event.at)
+                place = client_attempt(sim, <uint32_t>(h - sim.hosts), event.conn)
+                sim.unanswered[CLIENT] += unanswered(sim, event, place, F_CLIENT_DONE)
         elif event.listener != 0:
             acceptor = &sim.acceptors[h.listener_of[event.listener]]
             if event.kind == EV_OPENED:
@@ -149,6 +164,8 @@ cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept no
                     fill_add(&sim.accepting, 1, event.at)
             elif event.kind == EV_LOST:
                 half_open_ends(sim, h, acceptor, event)
+                place = server_attempt(sim, <uint32_t>(h - sim.hosts), event.conn)
+                sim.unanswered[SERVER] += unanswered(sim, event, place, F_SERVER_DONE)
         if event.kind != EV_OPENED and event.kind != EV_CLOSED:
             events[kept] = event[0]
             kept += 1

@@ -322,7 +322,11 @@ def build(
         "server_addr": int(IPv4Address(scenario.server.listen.addr)),
         "destinations": scenario.client.destinations,
         "port": scenario.server.listen.port,
-        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event)),
+        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event))
+        | {
+            "windows": (server.window(), client.window()),
+            "any_old_ack": tuple(end.ack_range == "rfc793" for end in (server, client)),
+        },
         "accept_time": accept.time,
         "workers": accept.workers,
         "stall": (accept.stall_ns, accept.stall_every_ns),

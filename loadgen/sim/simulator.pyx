@@ -156,6 +156,8 @@ cdef class Simulator:
         sim.at_raddr, sim.at_laddr = fields["raddr"][1], fields["laddr"][1]
         sim.at_rport, sim.at_lport = fields["rport"][1], fields["lport"][1]
         sim.at_iss, sim.at_rcv_nxt = fields["iss"][1], fields["rcv_nxt"][1]
+        sim.at_snd_una, sim.at_snd_nxt = fields["snd_una"][1], fields["snd_nxt"][1]
+        sim.at_snd_wnd = fields["snd_wnd"][1]
         sim.at_state, sim.at_generation = fields["state"][1], fields["generation"][1]
 
     cdef make_hosts(self, uint32_t servers):
@@ -206,6 +208,8 @@ cdef class Simulator:
         sim.link.half = <int64_t>(link["rtt"].mean + 0.5) // 2
         sim.link.longest = sim.link.half
         sim.link.by_kind = link["by_kind"]
+        sim.link.windows[SERVER], sim.link.windows[CLIENT] = link["windows"]
+        sim.link.any_old_ack[SERVER], sim.link.any_old_ack[CLIENT] = link["any_old_ack"]
         sim.link.constant = link["constant"]
         sim.link.duplicate_after = link["duplicate_after"]
         sim.link.burst_enter, sim.link.burst_leave, sim.link.burst_loss = link["burst"]
@@ -561,6 +565,8 @@ cdef class Simulator:
         cdef int end, kind
         counts = {"backscatter": self.sim.link.backscatter}
         for end, name in ((CLIENT, "client"), (SERVER, "server")):
+            counts[f"{name}.fin.unanswered"] = self.sim.unanswered[end]
+        for end, name in ((CLIENT, "client"), (SERVER, "server")):
             counts[f"sent_by_{name}"] = self.sim.link.sent[end]
             if not self.sim.link.constant:
                 counts[f"lost_of_{name}"] = sum([self.sim.link.lost_kind[end][k] for k in range(KINDS)])
@@ -571,5 +577,6 @@ cdef class Simulator:
                         counts[f"{name}.{label}.lost"] = self.sim.link.lost_kind[end][kind]
         if not self.sim.link.constant:
             counts.update(duplicated=self.sim.link.duplicated, reordered=self.sim.link.reordered,
-                          late=self.sim.link.late)
+                          late=self.sim.link.late, old_reached=self.sim.link.old_reached,
+                          old_accepted=self.sim.link.old_accepted)
         return counts

@@ -198,6 +198,10 @@ cdef struct Link:
     uint64_t sent_kind[2][KINDS]
     uint64_t lost_kind[2][KINDS]
     uint64_t duplicated, reordered, late, backscatter
+    uint64_t old_reached      # late text that met another connection of its 4-tuple (S5.5)
+    uint64_t old_accepted     # and that this connection could take for its own
+    int64_t windows[2]        # that the ends offer
+    bint any_old_ack[2]       # they take text whatever old ACK it carries (ack_range "rfc793")
     int64_t longest           # delay so far
     uint64_t order            # of the next segment
 
@@ -247,6 +251,7 @@ cdef struct Sim:
     Fill ports                # pairs of port and destination that connections of the clients have
     Fill half_open            # of all listeners
     Fill accepting
+    uint64_t unanswered[2]    # connections of an end that were reset, or gave up, after both had closed (S3.17)
     bint syncache             # half-open entries share places: all count for the first listener
     Reset* resets
     uint32_t resets_n
@@ -254,6 +259,7 @@ cdef struct Sim:
     int failed                # Failure
     # offsets in BLOCK, which is public
     uint32_t at_raddr, at_rport, at_lport, at_laddr, at_iss, at_rcv_nxt, at_state, at_generation
+    uint32_t at_snd_una, at_snd_nxt, at_snd_wnd
 
 cdef enum Failure:
     SOUND
