@@ -58,6 +58,8 @@ def result_of(
     origins: Mapping[str, str] | None = None,
 ) -> Result:
     """The result of replicates that have been played, with the closed forms beside it if `check`."""
+    from loadgen.theory import warmup
+
     hosts = resolve(scenario)
     theory: Sequence[object] = ()
     if check:
@@ -73,7 +75,7 @@ def result_of(
         command=command,
         limits=hosts.limits,
         not_modelled=hosts.not_modelled,
-        warnings=hosts.warnings,
+        warnings=[*hosts.warnings, *warmup.shortened(scenario, hosts.server, hosts.client)],
     )
     result.origins = dict(origins or {})
     return result

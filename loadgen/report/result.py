@@ -55,6 +55,7 @@ class Result:
     theory: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
     replicates: list[dict[str, Any]] = field(default_factory=list)
+    warmup_ns: int = 0  # of the run's beginning, in no figure but ports.first_refusal and the series
     verdict: dict[str, Any] = field(default_factory=dict)
     limits: list[Any] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
@@ -138,6 +139,7 @@ class Result:
             "command": self.command,
             "seed": self.seed,
             "replicates": self.replicates,
+            "warmup_ns": self.warmup_ns,
             "versions": self.versions,
             "scenario": scenario,
             "hosts": self.hosts,
@@ -223,6 +225,7 @@ def build(
         theory=[making.row(one) for one in theory],
         memory=kernel,
         replicates=making.replicates(outcomes),
+        warmup_ns=max((outcome.warmup_ns for outcome in outcomes), default=0),
         limits=[making.row(one) if not isinstance(one, str) else one for one in limits],
         assumptions=list(assumptions),
         not_modelled=list(not_modelled),
@@ -237,6 +240,7 @@ def build(
     for load in result.loads.values():
         check(load)
     result.thresholds = [thresholds.judge(one, result.figure(one.metric)) for one in scenario.threshold]
+    result.warnings += making.expected_only(outcomes)
     result.warnings += thresholds.cut_off(result.thresholds, result.outcomes, result.loads)
     result.verdict = sentence.verdict(result)
     return result
@@ -280,6 +284,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
             histograms={name: histograms.from_json(one) for name, one in document["histograms"].items()},
             series=Series.from_json(document["series"]),
             memory=document["memory"]["kernel"],
+            warmup_ns=document.get("warmup_ns", 0),
             **same,
         )
     except ResultError:

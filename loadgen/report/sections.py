@@ -52,7 +52,15 @@ def thresholds(result: Result) -> Section:
 
 def outcomes(result: Result) -> Section:
     """What became of the connections, all together and by load."""
-    return Section(f"outcomes, {runs(result)}", list(_outcomes(result)))
+    return Section(f"outcomes, {runs(result)}", list(_outcomes(result)), _left_out(result))
+
+
+def _left_out(result: Result) -> list[str]:
+    """What of the run's beginning is in no figure."""
+    if not result.warmup_ns:
+        return []
+    begun = words.plural(_per_run(result, result.outcomes.get("in_warmup", 0)), "connection")
+    return [f"warm-up left out: the first {words.time(result.warmup_ns)}, in which {begun} began"]
 
 
 def details(result: Result) -> list[Section]:
@@ -98,7 +106,11 @@ def _figure(result: Result, name: str) -> Row:
 
 def _mean(result: Result, total: int) -> str:
     """Of a count that is a sum over the replicates."""
-    return words.number(total / max(len(result.replicates), 1))
+    return words.number(_per_run(result, total))
+
+
+def _per_run(result: Result, total: int) -> float:
+    return total / max(len(result.replicates), 1)
 
 
 def _mean_row(result: Result, name: str, total: int, of: int = 0) -> Row:
@@ -179,7 +191,13 @@ def _populations(result: Result) -> Iterator[Row]:
                 yield f"{name}.peak", words.number(peak), ""
                 if mean is not None:
                     yield _figure(result, f"{name}.mean")
+    for queue in ("half_open", "accept_queue"):
+        if result[f"{queue}.full_from"] is not None:
+            yield _figure(result, f"{queue}.full_from")
+            yield _figure(result, f"{queue}.full_for")
     for side in names.SIDES:
+        if result[f"counters.link.{side}.fin.unanswered"]:
+            yield _figure(result, f"counters.link.{side}.fin.unanswered")
         if result[f"left.{side}"]:
             yield _figure(result, f"left.{side}")
 

@@ -134,7 +134,7 @@ def make_servers(
 ) -> tuple[list[Engine], list[tuple[int, int]]]:
     """The server's engines, with their listeners open. It has the Configs one after the other."""
     listen, config = scenario.server.listen, configs[0]
-    events = events_of(scenario)
+    events = ("opened", *events_of(scenario))
     need = blocks_needed(scenario, configs, end)
     most = max(config.somaxconn for config in configs)
     backlog = min(listen.backlog if listen.backlog is not None else most, most)
@@ -181,6 +181,13 @@ def set_knobs(scenario: Scenario, engines: list[Engine], is_server: bool, values
         engine.set_knobs(**own)
 
 
+def rooms_of(servers: list[Engine], listeners: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], bool]:
+    """Places of each listener, (half-open, accept), and whether the former are one cache for all listeners."""
+    rooms = [servers[number].room(listener) for number, listener in listeners]
+    shared = any(str(room["half_open_set_by"]) == "syncache" for room in rooms)
+    return [(int(room["half_open_max"]), int(room["accept_max"])) for room in rooms], shared
+
+
 def accepts_at_once(scenario: Scenario) -> bool:
     """S4.1: no worker is ever busy and nothing stalls."""
     accept = scenario.server.accept
@@ -192,7 +199,7 @@ def make_clients(
 ) -> tuple[list[Engine], int]:
     """The clients' engines, and how many hosts share one (S1.6). Each has the Configs in turn."""
     count, config = scenario.client.hosts, configs[0]
-    events = (*events_of(scenario), "refused")
+    events = (*events_of(scenario), "refused", "closed")
     alone = limits_act(scenario, configs) and count > 1
     share = 1 if alone else count
     tuples = share * ports_of(config) * scenario.client.destinations
@@ -302,7 +309,9 @@ def flood_facts(flood: Flood, end: int) -> dict[str, Any]:
     }
 
 
-def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0) -> Plan:
+def build(
+    scenario: Scenario, server: Config, client: Config, replicate: int = 0, warmup_ns: int = 0
+) -> Plan:
     """Engines and numbers for one replicate of a scenario; `server` and `client` are the hosts' settings."""
     end = scenario.run.duration_ns
     seed = scenario.seed
@@ -314,6 +323,7 @@ def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0
         "seed": seed,
         "replicate": replicate,
         "batch": scenario.run.batch,
+        "warmup": warmup_ns,
         "first_rto": client.rto_initial_ms * 10**6,
         "first_addr": int(IPv4Address(scenario.client.first_addr)),
         "addrs": scenario.client.hosts,
@@ -321,7 +331,11 @@ def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0
         "server_addr": int(IPv4Address(scenario.server.listen.addr)),
         "destinations": scenario.client.destinations,
         "port": scenario.server.listen.port,
-        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event)),
+        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event))
+        | {
+            "windows": (server.window(), client.window()),
+            "any_old_ack": tuple(end.ack_range == "rfc793" for end in (server, client)),
+        },
         "accept_time": accept.time,
         "workers": accept.workers,
         "stall": (accept.stall_ns, accept.stall_every_ns),

@@ -14,8 +14,10 @@ from tcpcore cimport (
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
+    measured, tally_of,
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
+from loadgen.sim.fill cimport fill_add
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.server cimport server_may_close
@@ -41,6 +43,7 @@ cdef void closes_flush(Sim* sim) noexcept nogil:
         sim.closing_n = 0
         link_emitted(sim, sim.closing_host, engine_close(
             sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
+        collect(sim, sim.closing_host)                # what it has ended is out of its port
 
 
 cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
@@ -87,6 +90,7 @@ cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
             closes_flush(sim)
             link_emitted(sim, a.client_host, engine_abort(
                 sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+            collect(sim, a.client_host)
         else:
             close_later(sim, a.client_host, conn)
     let_go(sim, i)
@@ -137,7 +141,7 @@ cdef void refused(Sim* sim, uint32_t i, uint16_t cause) noexcept nogil:
 cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     """connect() for the n attempts of sim.who, all on one host."""
     cdef Host* h = &sim.hosts[host]
-    cdef Py_ssize_t i, k, first, without = 0
+    cdef Py_ssize_t i, k, first = h.heard_n, without = 0
     cdef Load* load
     cdef Attempt* a
     if n == 0:
@@ -152,7 +156,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a = &sim.attempts[sim.who[i]]
         load = &sim.loads[a.load]
         a.tries += 1
-        load.tried += 1
+        tally_of(sim, a).tried += 1
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
@@ -162,10 +166,11 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
             ask(sim, sim.now + load.patience, T_PATIENCE, sim.who[i], a.stamp, 0, -1)
         if load.tries > 0:
             ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
+    collect(sim, host)
+    fill_add(&sim.ports, <uint32_t>(n - without), sim.now)
     if without == 0:
         return
-    first = k = h.heard_n
-    collect(sim, host)
+    k = first
     for i in range(n):            # one `refused` for each connect without a handle, in order
         if sim.conns[i] == 0:
             while k < <Py_ssize_t>h.heard_n and h.heard[k].kind != EV_REFUSED:
@@ -218,7 +223,7 @@ cdef uint32_t begin_as(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
             a.flags |= F_SERVER_CLOSES
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
-    load.attempted += 1
+    tally_of(sim, a).attempted += 1
     return i
 
 
@@ -294,8 +299,9 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     a.flags |= F_CONNECTED
     a.flags &= ~(F_REFUSED | F_RESET)
     a.connected = sim.now
-    load.connected += 1
-    histo_add(&load.connect, sim.now - a.begun)
+    tally_of(sim, a).connected += 1
+    if measured(sim, a):
+        histo_add(&load.connect, sim.now - a.begun)
     if load.response > 0:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
@@ -359,7 +365,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     a.touched = sim.now
     if responses <= a.answered:
         return
-    load.requests_done += responses - a.answered
+    tally_of(sim, a).requests_done += responses - a.answered
     a.answered = responses
     if load.request > 0:
         if load.speaks == SERVER_SPEAKS:

@@ -13,12 +13,13 @@ import numpy as np
 from tcpcore import BLOCK
 
 from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
-from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
-from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
+from loadgen.sim.arrivals cimport flood_next, flood_start, load_left, load_next
+from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
 from loadgen.sim.draw cimport (
     FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_RECONNECT, FOR_SPREAD,
     FOR_TRIES, FAMILY_CONST, Family, FamilyKind, stream,
 )
+from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start, fill_time
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
@@ -27,7 +28,7 @@ from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.queue cimport LANES, queue_free, queue_init
 from loadgen.sim.world cimport (
     BATCH, CAUSES, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Reset, Sim,
+    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Reset, Sim, Tally,
 )
 
 FAMILIES = ("const", "exp", "lognormal", "normal", "uniform", "trace")
@@ -70,6 +71,14 @@ cdef object histogram(const Histo* histo):
     return lowest.astype(np.int64), highest.astype(np.int64), counts[used], least, most, histo.sum
 
 
+cdef void restart(Fill* fill, int64_t now) noexcept nogil:
+    fill_start(fill, fill.places, now + 1)
+
+
+cdef object fullness(const Fill* fill, int64_t now):
+    return fill.first, fill_time(fill, now)
+
+
 cdef class Simulator:
     """One replicate of a scenario, ready to be played. All times are in ns.
 
@@ -93,6 +102,7 @@ cdef class Simulator:
         self.engines = [*servers, *clients]
         self.kept = []
         sim.batch = min(max(1, facts["batch"]), BATCH)
+        sim.warmup = facts["warmup"]
         sim.first_rto = facts["first_rto"]
         sim.first_addr = facts["first_addr"]
         sim.addrs = facts["addrs"]
@@ -113,6 +123,7 @@ cdef class Simulator:
         self.make_hosts(len(servers))
         self.make_link(facts["link"], facts["seed"], facts["replicate"])
         self.make_acceptors(listeners, facts)
+        self.forget_peaks()
         self.make_loads(facts)
         self.make_floods(facts)
 
@@ -124,6 +135,7 @@ cdef class Simulator:
             free(sim.hosts[i].attempt_of)
             free(sim.hosts[i].heard)
             free(sim.hosts[i].listener_of)
+            free(sim.hosts[i].half_open)
         for i in range(sim.loads_n):
             free(sim.loads[i].shape)
             free(sim.loads[i].connect.counts)
@@ -149,6 +161,8 @@ cdef class Simulator:
         sim.at_raddr, sim.at_laddr = fields["raddr"][1], fields["laddr"][1]
         sim.at_rport, sim.at_lport = fields["rport"][1], fields["lport"][1]
         sim.at_iss, sim.at_rcv_nxt = fields["iss"][1], fields["rcv_nxt"][1]
+        sim.at_snd_una, sim.at_snd_nxt = fields["snd_una"][1], fields["snd_nxt"][1]
+        sim.at_snd_wnd = fields["snd_wnd"][1]
         sim.at_state, sim.at_generation = fields["state"][1], fields["generation"][1]
 
     cdef make_hosts(self, uint32_t servers):
@@ -166,6 +180,8 @@ cdef class Simulator:
             sim.hosts[i].blocks = <const uint8_t*>address(view)
             sim.hosts[i].end = SERVER if i < servers else CLIENT
             sim.hosts[i].attempt_of = <uint32_t*>zeros(len(view) // 64, sizeof(uint32_t))
+            if i < servers:
+                sim.hosts[i].half_open = <uint8_t*>zeros(len(view) // 64, 1)
             if inbox_init(&sim.hosts[i].inbox) < 0:
                 raise MemoryError("no memory for an inbox")
             sim.hosts_n = i + 1
@@ -193,6 +209,8 @@ cdef class Simulator:
         sim.link.half = <int64_t>(link["rtt"].mean + 0.5) // 2
         sim.link.longest = sim.link.half
         sim.link.by_kind = link["by_kind"]
+        sim.link.windows[SERVER], sim.link.windows[CLIENT] = link["windows"]
+        sim.link.any_old_ack[SERVER], sim.link.any_old_ack[CLIENT] = link["any_old_ack"]
         sim.link.constant = link["constant"]
         sim.link.duplicate_after = link["duplicate_after"]
         sim.link.burst_enter, sim.link.burst_leave, sim.link.burst_loss = link["burst"]
@@ -339,17 +357,16 @@ cdef class Simulator:
                 attempt_settle(&self.sim, i)
 
     def not_started(self, number):
-        """Arrivals of an open loop that were due before its end and were not reached."""
+        """Arrivals of an open loop that were due after the warm-up and not reached, and whether that is exact.
+
+        Where they are Poisson and more than a million, it is their expected number.
+        """
         cdef Load* load = &self.sim.loads[number]
-        cdef uint64_t begun = load.begun, n = 0
+        cdef bint exact = True
         if load.concurrency:
-            return 0
-        while load.due < INT64_MAX:
-            load.begun += 1
-            n += 1
-            load_next(load)
-        load.begun = begun
-        return n
+            return 0, True
+        n = load_left(load, max(self.sim.now, self.sim.warmup), 1 << 20, &exact)
+        return n, exact
 
     # --- scenario events -------------------------------------------------------------------------
 
@@ -365,6 +382,12 @@ cdef class Simulator:
     def cut(self, until):
         """The link loses everything that is sent before this time."""
         self.sim.link.cut_until = max(until, self.sim.link.cut_until)
+
+    cdef emptied_queue(self, Acceptor* acceptor):
+        """Nothing waits in an accept queue any more."""
+        acceptor.queued = 0
+        fill_drop(&self.sim.accepting, acceptor.accepting.now, self.sim.now)
+        fill_drop(&acceptor.accepting, acceptor.accepting.now, self.sim.now)
 
     def abort_all(self, key, within=None):
         """The server resets all connections that its application and its accept queues have (S9.3).
@@ -386,6 +409,7 @@ cdef class Simulator:
                 if n <= 0:
                     raise RuntimeError(f"an accept queue of {acceptor.queued} gave {n}")
                 acceptor.queued -= <uint32_t>n
+            self.emptied_queue(acceptor)
         theirs = []
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
@@ -421,7 +445,7 @@ cdef class Simulator:
         cdef uint32_t i
         cdef Attempt* a
         for i in range(sim.acceptors_n):
-            sim.acceptors[i].queued = 0
+            self.emptied_queue(&sim.acceptors[i])
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
             if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):
@@ -447,6 +471,17 @@ cdef class Simulator:
         if len(segs):
             link_send(&self.sim, SERVER, <const Segment*>address(segs), len(segs), self.sim.now, -1)
         host_timer(&self.sim, host)
+        collect(&self.sim, host)
+
+    def forget_peaks(self):
+        """The most of anything, and for how long it was full, is that from the next ns on."""
+        cdef uint32_t i
+        for i in range(self.sim.acceptors_n):
+            restart(&self.sim.acceptors[i].accepting, self.sim.now)
+            restart(&self.sim.acceptors[i].half_open, self.sim.now)
+        restart(&self.sim.ports, self.sim.now)
+        restart(&self.sim.half_open, self.sim.now)
+        restart(&self.sim.accepting, self.sim.now)
 
     # --- figures ---------------------------------------------------------------------------------
 
@@ -461,9 +496,31 @@ cdef class Simulator:
         return self.sim.segments
 
     @property
-    def queued_most(self):
-        """The longest that any accept queue was."""
-        return max([self.sim.acceptors[i].queued_most for i in range(self.sim.acceptors_n)], default=0)
+    def peaks(self):
+        """The most at once of ports in use, half-open entries and connections in accept queues; exact."""
+        return {"ports_in_use": self.sim.ports.most, "server.half_open": self.sim.half_open.most,
+                "server.accept_queue": self.sim.accepting.most}
+
+    def places(self, rooms, syncache):
+        """The places of each listener's queues, (half-open, accept), 0: no limit. Also after a change of them."""
+        cdef uint32_t i
+        self.sim.syncache = syncache
+        for i, (half_open, accept) in enumerate(rooms):
+            fill_places(&self.sim.acceptors[i].half_open, half_open, self.sim.now)
+            fill_places(&self.sim.acceptors[i].accepting, accept, self.sim.now)
+
+    def full(self):
+        """Queue -> (when one of the listeners' was full first, None: never; the longest that one was), ns."""
+        cdef uint32_t i
+        cdef Acceptor* acceptor
+        found = {"half_open": [], "accept_queue": []}
+        for i in range(self.sim.acceptors_n):
+            acceptor = &self.sim.acceptors[i]
+            for name, one in (("half_open", fullness(&acceptor.half_open, self.sim.now)),
+                              ("accept_queue", fullness(&acceptor.accepting, self.sim.now))):
+                found[name].append(one)
+        return {name: (min([first for first, _ in all_of if first >= 0], default=None),
+                       max([lasted for _, lasted in all_of], default=0)) for name, all_of in found.items()}
 
     @property
     def queued(self):
@@ -476,21 +533,25 @@ cdef class Simulator:
         return histogram(&self.sim.accept_wait)
 
     def load(self, number):
-        """The figures of a load by name; refusals by cause number."""
+        """The figures of a load by name, without its warm-up; refusals by cause number."""
         cdef Load* load = &self.sim.loads[number]
+        cdef Tally* tally = &load.tally[0]
         return {
-            "attempted": load.attempted, "connected": load.connected, "served": load.served,
-            "ghost": load.ghost, "gave_up": load.gave_up, "reset": load.reset, "pending": load.pending,
-            "first_try": load.first_try, "tries": load.tried, "requests": load.requests_done,
+            "attempted": tally.attempted, "connected": tally.connected, "served": tally.served,
+            "ghost": tally.ghost, "gave_up": tally.gave_up, "reset": tally.reset, "pending": tally.pending,
+            "first_try": tally.first_try, "tries": tally.tried, "requests": tally.requests_done,
+            "in_warmup": load.tally[1].attempted,
             "first_refusal": load.first_refusal if load.first_refusal >= 0 else None,
-            "refused": {i: load.refused_by[i] for i in range(CAUSES) if load.refused_by[i]},
+            "refused": {i: tally.refused_by[i] for i in range(CAUSES) if tally.refused_by[i]},
             "connect": histogram(&load.connect), "served_after": histogram(&load.served_after),
         }
 
     def counts(self, number):
-        """(attempted, connected, served so far) of a load."""
+        """(attempted, connected, served so far) of a load, its warm-up included."""
         cdef Load* load = &self.sim.loads[number]
-        return load.attempted, load.connected, load.served_after.n
+        cdef Tally* tally = load.tally
+        return (tally[0].attempted + tally[1].attempted, tally[0].connected + tally[1].connected,
+                load.served_so_far)
 
     def flood_sent(self, number):
         """Segments of a flood so far."""
@@ -500,6 +561,8 @@ cdef class Simulator:
         """What the link has done: sent, lost, duplicated, reordered, late, backscatter."""
         cdef int end, kind
         counts = {"backscatter": self.sim.link.backscatter}
+        for end, name in ((CLIENT, "client"), (SERVER, "server")):
+            counts[f"{name}.fin.unanswered"] = self.sim.unanswered[end]
         for end, name in ((CLIENT, "client"), (SERVER, "server")):
             counts[f"sent_by_{name}"] = self.sim.link.sent[end]
             if not self.sim.link.constant:
@@ -511,5 +574,6 @@ cdef class Simulator:
                         counts[f"{name}.{label}.lost"] = self.sim.link.lost_kind[end][kind]
         if not self.sim.link.constant:
             counts.update(duplicated=self.sim.link.duplicated, reordered=self.sim.link.reordered,
-                          late=self.sim.link.late)
+                          late=self.sim.link.late, old_reached=self.sim.link.old_reached,
+                          old_accepted=self.sim.link.old_accepted)
         return counts
