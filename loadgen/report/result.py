@@ -62,6 +62,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, Any] = field(default_factory=dict)
     question: str = ""
+    point: dict[str, Any] = field(default_factory=dict)  # of a study: path -> what it was set to
     command: str = ""  # what gives the same bytes again
     origins: dict[str, str] = field(default_factory=dict)  # dotted path of the scenario -> who set it
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # knobs of either end
@@ -135,6 +136,7 @@ class Result:
             "status": self.status,
             "partial": self.partial,
             "question": self.question,
+            **({"point": self.point} if self.point else {}),
             "command": self.command,
             "seed": self.seed,
             "replicates": self.replicates,
@@ -280,6 +282,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
             histograms={name: histograms.from_json(one) for name, one in document["histograms"].items()},
             series=Series.from_json(document["series"]),
             memory=document["memory"]["kernel"],
+            point=dict(document.get("point", {})),
             **same,
         )
     except ResultError:

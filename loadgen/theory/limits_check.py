@@ -15,11 +15,11 @@ from loadgen.scenario.model import Load, Scenario
 from loadgen.sim.outcome import LoadOutcome, Outcome
 from loadgen.theory import conditions, evidence, handshake, ports, queues, syn_queue
 from loadgen.theory.conditions import Condition
+from loadgen.theory.relaxation import LONG_ENOUGH, accept_places
 from loadgen.theory.rows import Question
 from loadgen.theory.stays import NS, SERVER, parts, round_trip
 from tcpcore import Config
 
-_RELAXED: Final = 100  # relaxation times that a run must last (planner.md 2)
 _UNPRUNED: Final = 2  # SYN-ACK resends up to which Linux prunes no entry
 
 
@@ -112,13 +112,6 @@ def of_time_wait_cap(
 # -- the accept queue -------------------------------------------------------------------------------------
 
 
-def accept_places(scenario: Scenario, server: Config) -> int:
-    """Connections that wait for accept at most, on one listener: R3.3."""
-    backlog = scenario.server.listen.backlog
-    bound = server.somaxconn if backlog is None else min(backlog, server.somaxconn)
-    return max(1, 3 * bound // 2) if server.accept_queue_rule == "half-more" else bound + 1
-
-
 def of_accept_queue(
     scenario: Scenario, outcomes: Sequence[Outcome], client: Config, server: Config
 ) -> Iterator[Question]:
@@ -148,7 +141,7 @@ def of_accept_queue(
         conditions.no_flood(scenario),
         conditions.no_events(scenario),
         conditions.had_ports(outcomes),
-        conditions.long_enough(duration >= _RELAXED * relaxed, f"{_RELAXED} times {relaxed:.3g} s"),
+        conditions.long_enough(duration >= LONG_ENOUGH * relaxed, f"{LONG_ENOUGH} times {relaxed:.3g} s"),
     )  # fmt: skip
     inputs = {"places": places, "rate_per_s": rate, "service_s": service, "busy": form.busy}
     begin = max(10 * relaxed, (scenario.run.warmup_ns or 0) / NS)
