@@ -26,6 +26,7 @@ from loadgen.progress import bar
 from loadgen.report.estimate import FEWEST_SEEDS
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
+from loadgen.report.words import plural
 from loadgen.scenario.errors import Mistake, ScenarioError
 from loadgen.study import costs, table
 from loadgen.study.driver import Driver, claimed, make_session
@@ -273,7 +274,9 @@ def _estimate(spec: Spec, number: int, given: dict[str, Any]) -> str:
     seconds = sum(point.seconds for point in points) * len(values) / len(points) * spec.seeds
     biggest = max(points, key=lambda point: point.nbytes)
     at_once = min(jobs, number * spec.seeds) * biggest.nbytes
-    what = f"{number:,} points" if spec.search is None else f"{number:,} searches, for both ends of each"
+    what = plural(number, "point")
+    if spec.search is not None:
+        what = f"{plural(number, 'search', 'searches')}, both ends of each"
     lines = [
         f"{what}, {spec.seeds} seeds: {len(values) * spec.seeds:,} runs",
         f"wall time about {format_duration(seconds / jobs * 1e9)} with {jobs} jobs (a rough estimate)",

@@ -8,6 +8,7 @@ name is a path of the grid or an end of one. Times are in seconds, rates per sec
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,7 +63,10 @@ class Expression:
             name = f"v{len(self._names)}"
             self._names[name] = _named(part["name"], paths)
             return name
-        return repr(float(quantity(part["number"]).number))
+        number = float(quantity(part["number"]).number)
+        if not math.isfinite(number):
+            raise Mistake(f"expected a finite number, got {shown(part['number'])}")
+        return repr(number)
 
     def holds(self, values: Mapping[str, Value]) -> bool:
         """Whether the condition is true of these values. Raises Mistake where it cannot be computed."""

@@ -125,7 +125,7 @@ class Futures:
         self._numbers = {}
         if self._ours:
             busy = dict(getattr(self._executor, "_processes", None) or {})
-            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor.shutdown(wait=False)
             for process in busy.values():  # of a ProcessPoolExecutor: the interpreter would wait for them
                 process.kill()
         if self._end is not None:

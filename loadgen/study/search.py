@@ -221,8 +221,8 @@ class SearchRun:
             self._end(cell, NO_BRACKET, f"{which} the target, {name}={low.value.text} and {high.value.text}")
         elif {low.state, high.state} != {MET, MISSED}:
             unclear = [end for end in (low, high) if end.state not in (MET, MISSED)]
-            said = " and ".join(f"{name}={end.value.text} is {_why(end)}" for end in unclear)
-            self._end(cell, NO_BRACKET, f"the end {said}")
+            said = " and ".join(f"{name}={end.value.text} ({_why(end)})" for end in unclear)
+            self._end(cell, NO_BRACKET, f"an end is undecided: {said}")
 
     def _check_order(self, cell: Cell) -> None:
         if any(trial.state == FAILED for trial in cell.trials.values()):
@@ -245,7 +245,7 @@ class SearchRun:
         said = f"{which} {cell.span.path} that holds: between {met.value.text} and {missed.value.text}"
         if unclear:
             told = ", ".join(f"{one.value.text} ({_why(one)})" for one in unclear)
-            said += f"; between them {told}"
+            said += f"; undecided: {told}"
         self._end(cell, FOUND, said)
 
     def _fail(self, cell: Cell) -> None:
@@ -268,8 +268,8 @@ def together(states: Sequence[str]) -> str:
 def _why(trial: Trial) -> str:
     if trial.state == TOO_SHORT:
         needed = too_short(trial.point.scenario, trial.point.hosts.server)
-        return f"undecided: too short, 100 relaxation times of the accept queue are {needed:,.0f} s"
-    return f"undecided with {trial.seeds} seeds"
+        return f"too short: the accept queue needs {needed:,.0f} s"
+    return f"with {trial.seeds} seeds"
 
 
 def _duration(scenarios: Sequence[Scenario], end: Point, longest_ns: int) -> int | None:
@@ -282,7 +282,7 @@ def _duration(scenarios: Sequence[Scenario], end: Point, longest_ns: int) -> int
     needed = max(queue.needed_s for queue in known)
     loads = [queue.load for queue in known]
     if min(loads) <= 1 <= max(loads):
-        needed = max(needed, *(queue.needed_at_load_1_s for queue in known))
+        needed = max(needed, *(queue.needed_at_worst_s for queue in known))
     wanted = min(max(longest_ns, has), _nice_ns(needed))
     return wanted if wanted > has else None
 

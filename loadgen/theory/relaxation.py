@@ -6,6 +6,7 @@ how it filled and not how full it is (planner.md 2).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,9 +37,13 @@ class Relaxing:
         return LONG_ENOUGH * queues.relaxation_time(self.places, self.service, self.rate)
 
     @property
-    def needed_at_load_1_s(self) -> float:
-        """The same where the queue is slowest."""
-        return LONG_ENOUGH * queues.relaxation_time(self.places, self.service)
+    def needed_at_worst_s(self) -> float:
+        """The same at the rate at which the queue is slowest, just below load 1.
+
+        There the derivative of the spectral gap by the rate is 0: lambda = mu cos(pi / (K + 1))**2.
+        """
+        slowest = math.cos(math.pi / (self.places + 1)) ** 2 / self.service
+        return LONG_ENOUGH * queues.relaxation_time(self.places, self.service, slowest)
 
 
 def accept_places(scenario: Scenario, server: Config) -> int:
