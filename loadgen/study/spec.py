@@ -174,7 +174,8 @@ def extended(spec: Spec, old: Mapping[str, Any]) -> Spec:
 
 def grows_only(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether a study differs from an older one in what `--extend` may add, and in nothing else."""
-    return all(key.startswith(_GROWS) for key in differences(old, new))
+    same_axes = all(set(old[name]) == set(new[name]) for name in ("grid", "zip"))
+    return same_axes and all(key.startswith(_GROWS) for key in differences(old, new))
 
 
 def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -45,7 +45,10 @@ class Made:
 @pytest.fixture(autouse=True)
 def results(monkeypatch):
     """A result is what its outcomes are."""
-    monkeypatch.setattr(Session, "result", lambda self, point, seeds, outcomes: [o.replicate for o in outcomes])
+    def result(self, point, seeds, outcomes):
+        return [outcome.replicate for outcome in outcomes]
+
+    monkeypatch.setattr(Session, "result", result)
 
 
 def point(backlog, seconds=1.0, nbytes=10):

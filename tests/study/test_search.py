@@ -99,7 +99,7 @@ def test_a_search_by_factors():
     [
         (lambda value, seeds: (1.0, 0.0), "both ends meet the target, server.listen.backlog=0 and 1k"),
         (lambda value, seeds: (0.0, 0.0), "both ends miss the target"),
-        (lambda value, seeds: (0.9, 0.5) if value else (1.0, 0.0), "undecided: server.listen.backlog=1k (with 64"),
+        (lambda value, seeds: (0.9, 0.5) if value else (1.0, 0.0), "undecided: server.listen.backlog=1k (wi"),
     ],
 )
 def test_without_a_bracket_it_says_which_end_fails(of, said):
