@@ -192,10 +192,10 @@ def test_killed_at_ten_moments_and_resumed_it_equals_an_undisturbed_one(here):
         assert process.wait(600) == 0
     moments = random.Random(13)
     for _ in range(10):
-        goal = len(points("study")) + moments.randrange(12) if (here / "study").exists() else 0
+        goal = len(points("study")) + moments.randrange(15)
         with started(*args, "study", cwd=here) as process:
             until(lambda goal=goal: len(points("study")) >= goal, 300)
-            time.sleep(moments.random() * 0.3)
+            time.sleep(moments.random() / 10)
             process.kill()
     assert 0 < len(points("study")) < 200
     with started(*args, "study", cwd=here) as process:
