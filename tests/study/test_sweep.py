@@ -1,6 +1,7 @@
 """`loadgen sweep`: a study that was interrupted, killed, damaged or played elsewhere is the same study."""
 
 import errno
+import importlib.util
 import json
 import os
 import random
@@ -307,6 +308,14 @@ def test_parquet_without_its_library_says_what_to_install(here, capsys, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     assert sweep("--grid", "backlog=1", "--export", "parquet", "-O", "study") == 3
     assert "pip install 'tcpcore[parquet]'" in capsys.readouterr().err and not (here / "study").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow, of the extra parquet")
+def test_a_parquet_file_has_the_table(here):
+    assert sweep(*GRID, "--export", "parquet", "-O", "study") == 0
+    table = importlib.import_module("pyarrow.parquet").read_table("study/table.parquet")
+    lines = (here / "study" / "table.csv").read_text().splitlines()
+    assert table.column_names == lines[0].split(",") and table.num_rows == len(lines) - 1
 
 
 # -- a search --------------------------------------------------------------------------------
