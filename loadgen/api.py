@@ -138,23 +138,27 @@ def sweep(
 
     ``sweep(scenario, {"server.listen.backlog": [511, 1023]})`` plays two points, `seeds` replicates each,
     with the same arrivals at both. All scenarios are made before the first is played, so that a wrong path or
-    value costs nothing. Other arguments are those of `run`.
+    value costs nothing. Other arguments are those of `run`. The command `loadgen sweep` keeps the results in
+    a folder besides, and can look for the value at which a target begins to be missed.
     """
     if seeds < 1:
         raise ValueError(f"seeds: expected at least 1, got {seeds}")
-    points: list[tuple[dict[str, object], Scenario]] = []
-    for chosen in itertools.product(*grid.values()):
-        values = dict(zip(grid, chosen, strict=True))
-        changed = scenario.replace({**values, "run.seeds": seeds})
-        points.append((values, changed))
     from loadgen.progress import bar
+    from loadgen.study.playing import Session
+    from loadgen.study.pools import Futures, Here, Pool, processes
+    from loadgen.study.spec import make_point
 
-    jobs_of_all = [job for _, changed in points for job in replicates_of(changed)]
-    with bar(progress) as tell:
-        outcomes = play(jobs_of_all, workers=jobs, executor=executor, progress=tell).outcomes
-    return Study(
-        [
-            Point(values, result_of(changed, finished(outcomes[n * seeds : (n + 1) * seeds]), check=check))
-            for n, (values, changed) in enumerate(points)
-        ]
-    )
+    chosen = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    points = [make_point(values, scenario.replace(values)) for values in chosen]
+    pool: Pool = Here() if jobs == 1 else processes(jobs)  # which begin when they are given something
+    if executor is not None:
+        pool = Futures(executor, ours=False)
+    try:
+        with bar(progress) as tell:
+            session = Session(pool, progress=tell, check=check)
+            session.play((point, seeds) for point in points)
+    finally:
+        pool.close()
+    for failure in session.failures.values():
+        raise failure.error or RuntimeError(failure.reason)
+    return Study([Point(point.values, session.found[point.key]) for point in points])

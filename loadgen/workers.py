@@ -135,6 +135,57 @@ def _spread(
         _kill(busy.values())
 
 
+class Pool:
+    """Processes that take a job at a time each. One that ends takes the job it had with it and no other.
+
+    `work` is a function of a module. Processes begin when there is work, and are killed in the end.
+    """
+
+    def __init__(self, work: Callable[[Any], Any], workers: int) -> None:
+        self._what = (work, False)
+        self._most = workers
+        self._all: dict[Connection, SpawnProcess] = {}
+        self._doing: dict[Connection, int] = {}
+
+    @property
+    def idle(self) -> int:
+        """How many more jobs it takes now."""
+        return self._most - len(self._doing)
+
+    def submit(self, number: int, job: object) -> None:
+        """Give a job to a process that is idle, or to a new one."""
+        waiting = [pipe for pipe in self._all if pipe not in self._doing]
+        pipe = waiting[0] if waiting else _begin(self._all, self._what)
+        self._doing[pipe] = number
+        with suppress(OSError):  # it has ended: `done` will say so
+            pipe.send(job)
+
+    def done(self, timeout: float) -> list[tuple[int, Any, Exception | None]]:
+        """(number, value, None) of jobs that are done, (number, None, error) of those that failed.
+
+        The error is WorkerLost where the process ended. Empty after so many seconds.
+        """
+        found: list[tuple[int, Any, Exception | None]] = []
+        for pipe in _ready({one: self._all[one] for one in self._doing}, timeout):
+            number = self._doing.pop(pipe)
+            try:
+                kind, value = _message(pipe, self._all[pipe])
+            except WorkerLost as error:
+                pipe.close()
+                _kill([self._all.pop(pipe)])
+                found.append((number, None, error))
+                continue
+            found.append((number, None, value) if kind == _FAILED else (number, value, None))
+        return found
+
+    def close(self) -> None:
+        """Kill the processes."""
+        _kill(self._all.values())
+        for pipe in self._all:
+            pipe.close()
+        self._all, self._doing = {}, {}
+
+
 def _begin(busy: dict[Connection, SpawnProcess], what: object) -> Connection:
     """A worker that waits for its first job, and our end of the pipe to it."""
     import multiprocessing

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,10 @@ from loadgen.units import TooLarge, UnitError
 Make = Callable[[Scenario, Mapping[str, object]], Scenario]
 
 #: Options that change no result.
-_NO_RESULT: Final = ("jobs", "force", "format", "output", "print_config", "verbose")
+_NO_RESULT: Final = (
+    "jobs", "force", "format", "output", "print_config", "verbose", "executor", "memory", "yes", "dry_run",
+    "export", "extend",
+)  # fmt: skip
 _HEAD: Final = "# printed by: "
 _THRESHOLD: Final = re.compile(r"\s*([A-Za-z][\w.-]*?)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
 
@@ -71,12 +74,15 @@ def printed(made: Made) -> str:
         raise ConfigError(str(error)) from None
 
 
-def command_line(ctx: click.Context) -> str:
-    """What gives the same result again: the options that were given, but for those that change no result."""
-    words = ["loadgen", ctx.info_name or ""]
+def command_line(ctx: click.Context, command: str = "", without: Collection[str] = ()) -> str:
+    """What gives the same result again: the options that were given, but for those that change no result.
+
+    `command` may be another one that has these options, and `without` those it does not have.
+    """
+    words = ["loadgen", command or ctx.info_name or ""]
     for param in ctx.command.params:
         value, name = ctx.params.get(param.name or ""), max(param.opts, key=len)
-        if param.name in _NO_RESULT or value in (None, False, ()) or param.name == "config":
+        if param.name in {*_NO_RESULT, *without, "config"} or value in (None, False, ()):
             continue
         if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT:
             continue

@@ -63,6 +63,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, Any] = field(default_factory=dict)
     question: str = ""
+    point: dict[str, Any] = field(default_factory=dict)  # of a study: path -> what it was set to
     command: str = ""  # what gives the same bytes again
     origins: dict[str, str] = field(default_factory=dict)  # dotted path of the scenario -> who set it
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # knobs of either end
@@ -136,6 +137,7 @@ class Result:
             "status": self.status,
             "partial": self.partial,
             "question": self.question,
+            **({"point": self.point} if self.point else {}),
             "command": self.command,
             "seed": self.seed,
             "replicates": self.replicates,
@@ -285,6 +287,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
             series=Series.from_json(document["series"]),
             memory=document["memory"]["kernel"],
             warmup_ns=document.get("warmup_ns", 0),
+            point=dict(document.get("point", {})),
             **same,
         )
     except ResultError:

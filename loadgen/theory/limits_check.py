@@ -15,12 +15,11 @@ from loadgen.scenario.model import Load, Scenario
 from loadgen.sim.outcome import LoadOutcome, Outcome
 from loadgen.theory import conditions, evidence, handshake, ports, queues, syn_queue
 from loadgen.theory.conditions import Condition
+from loadgen.theory.relaxation import LONG_ENOUGH, accept_places
 from loadgen.theory.rows import Question
 from loadgen.theory.stays import NS, SERVER, parts, round_trip
-from loadgen.theory.warmup import accept_places
 from tcpcore import Config
 
-_RELAXED: Final = 100  # relaxation times that a run must last (planner.md 2)
 _LEAVE_TIME_WAIT: Final = ("TCPTimeWaitOverflow", "TW", "TWKilled")
 _UNPRUNED: Final = 2  # SYN-ACK resends up to which Linux prunes no entry
 
@@ -142,7 +141,7 @@ def of_accept_queue(
         conditions.no_flood(scenario),
         conditions.no_events(scenario),
         conditions.had_ports(outcomes),
-        conditions.long_enough(duration >= _RELAXED * relaxed, f"{_RELAXED} times {relaxed:.3g} s"),
+        conditions.long_enough(duration >= LONG_ENOUGH * relaxed, f"{LONG_ENOUGH} times {relaxed:.3g} s"),
     )  # fmt: skip
     inputs = {"places": places, "rate_per_s": rate, "service_s": service, "busy": form.busy}
     begin = max(10 * relaxed, max(one.warmup_ns for one in outcomes) / NS)

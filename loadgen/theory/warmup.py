@@ -15,6 +15,7 @@ from typing import Final
 from loadgen.scenario.model import Load, Scenario
 from loadgen.theory import ports, queues
 from loadgen.theory.populations import forgotten
+from loadgen.theory.relaxation import accept_places
 from loadgen.theory.stays import NS, established, parts, round_trip
 from tcpcore import Config
 
@@ -66,13 +67,6 @@ def _accept_queue(scenario: Scenario, server: Config) -> float:
         relaxed = queues.relaxation_time(places, accept.time.mean / NS / accept.workers, each)
         found = max(found, -math.log(LEFT) * relaxed)
     return found
-
-
-def accept_places(scenario: Scenario, server: Config) -> int:
-    """Connections that wait for accept at most, on one listener: R3.3."""
-    backlog = scenario.server.listen.backlog
-    bound = server.somaxconn if backlog is None else min(backlog, server.somaxconn)
-    return max(1, 3 * bound // 2) if server.accept_queue_rule == "half-more" else bound + 1
 
 
 def _time_wait(scenario: Scenario, server: Config, client: Config) -> float:
