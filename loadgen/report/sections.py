@@ -140,7 +140,8 @@ def _limits(result: Result) -> tuple[list[Row], list[str]]:
             continue
         value, name = limit.get("value"), str(limit.get("name", ""))
         shown = words.number(value) if isinstance(value, (int, float)) else str(value)
-        rows.append((name, shown, f"by {limit['set_by']}" if limit.get("set_by") else ""))
+        origin = f", {limit['from']}" if limit.get("from") not in (None, "", "default", "listen()") else ""
+        rows.append((name, shown, f"by {limit['set_by']}{origin}" if limit.get("set_by") else ""))
         notes += [f"{name}: {text}" for text in limit.get("shadowed") or ()]
     return rows, notes
 
@@ -207,8 +208,8 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
     rows = []
     for side, found in known.items():
         for kind in (*memory.KINDS, "total"):
-            entry = found[kind]
-            if not entry["high"]:
+            entry = found.get(kind, {})
+            if not entry.get("high"):
                 continue
             value = format_bytes(entry["high"])
             if entry["low"] != entry["high"]:
@@ -217,6 +218,8 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
             note = f"{entry['count']:,} x {_span(*each)} B" if each else ""
             rows.append((f"memory.kernel.{side}.{kind}", value, note))
     if rows:
+        origins = dict.fromkeys(f"{side}: {one['origin']}" for side, one in known.items() if one.get("origin"))
+        notes.append(f"bytes of an entry: {'; '.join(origins)}") if origins else None
         notes.append(f"excludes {memory.EXCLUDES}")
     return rows, notes
 
