@@ -305,6 +305,13 @@ HOSTS: Final = (
         "The clients' knobs from one.",
         metavar="FILE",
     ),
+    Flag(
+        "bytes",
+        ("server.bytes",),
+        "Sizes of the server's kernel objects for the figures of its memory: /proc/slabinfo of Linux, "
+        "`vmstat -z` of FreeBSD. Default: those measured on Linux 6.18; none for another profile.",
+        metavar="FILE",
+    ),
 )
 
 #: Every flag, by parameter.
@@ -320,6 +327,14 @@ _RESULT: Final = {
         metavar="NAME=VALUE",
         help="Set a knob of the server by its Linux name, client.KNOB of the clients, both.KNOB of both, or "
         "any place of the scenario (load.hold=1s). Repeatable.",
+    ),
+    "from_host": click.option(
+        "--from-host",
+        "from_host",
+        type=opt.FILE,
+        metavar="DIR",
+        help="Take the server's limits, its load and what it counted from a folder of its own files "
+        "(`loadgen collect` makes one). Every other option, and a scenario file, win over it.",
     ),
     "threshold": click.option(
         "--threshold",

@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from loadgen.cli import sides
+from loadgen.cli import from_host, sides
 from loadgen.cli.flag import Assignment, assignments
 from loadgen.cli.flags import FLAGS
 from loadgen.cli.options import ConfigError
@@ -104,7 +104,7 @@ def origins_in(text: str) -> dict[str, str]:
     lines, origins = text.splitlines(), {}
     for place, number in lines_of(text).items():
         _, mark, origin = lines[number - 1].rpartition(" # ")
-        if mark and origin.split()[0] in ("flag", "environment", "file", "preset"):
+        if mark and origin.split()[0] in ("flag", "environment", "file", "preset", "host"):
             origins[".".join(map(str, place))] = origin
     return origins
 
@@ -113,6 +113,8 @@ def _changed(ctx: click.Context, made: Made, make: Make, given: dict[str, Any]) 
     """What --config, the environment, the command line and -o change, the weakest first."""
     found = [*_of_knobs_table(ctx), *assignments(ctx, FLAGS, given), *_of_o(given["knobs"])]
     scenario, found = _with_flood(ctx, made.scenario, found)
+    said = {_whole(scenario, one): one.value for one in found}
+    found = [*from_host.assignments(given.get("from_host"), scenario, made.origins, said), *found]
     changes: dict[str, object] = {}
     origins = dict(made.origins)
     for one in found:

@@ -49,7 +49,7 @@ def rows(
         span = seconds - lasts if name == "TW" and not scenario.run.drain else seconds
         short = name == "TW" and span < (_LONG - 1) * lasts
         samples = [_count(one, counters) / span for one in outcomes] if span > 0 else []
-        few = max(measured, *samples, 0) * rates.seconds < _FEW
+        few = (measured if name == "PassiveOpens" else max(measured, *samples, 0)) * rates.seconds < _FEW
         found.append(_row(name, "1/s", measured, samples, few or short))
     for name, population in _LEVELS.items():
         levels = [_level(one, population) for one in outcomes]
@@ -58,6 +58,9 @@ def rows(
             short = name == "timewait" and seconds < _LONG * lasts
             few = max(host.sums[name], *samples) < _FEW
             found.append(_row(name, "count", float(host.sums[name]), samples, few or short))
+    if found and found[0]["name"] == "PassiveOpens" and found[0]["state"] != AGREE:
+        for row in found[1:]:  # of another load
+            row["state"] = NOT_JUDGED
     return found
 
 

@@ -54,6 +54,7 @@ class Result:
     thresholds: list[dict[str, Any]] = field(default_factory=list)
     theory: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
+    measured: list[dict[str, Any]] = field(default_factory=list)  # a host's own counts beside the simulated
     replicates: list[dict[str, Any]] = field(default_factory=list)
     verdict: dict[str, Any] = field(default_factory=dict)
     limits: list[Any] = field(default_factory=list)
@@ -159,6 +160,7 @@ class Result:
             "histograms": {name: histograms.to_json(one) for name, one in self.histograms.items()},
             "series": self.series.to_json(),
             "memory": {"kernel": self.memory},
+            "measured": self.measured,
             "theory": self.theory,
             "wall": self.wall,
         }
@@ -280,6 +282,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
             histograms={name: histograms.from_json(one) for name, one in document["histograms"].items()},
             series=Series.from_json(document["series"]),
             memory=document["memory"]["kernel"],
+            measured=document.get("measured", []),
             **same,
         )
     except ResultError:

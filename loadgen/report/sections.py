@@ -73,6 +73,7 @@ def details(result: Result) -> list[Section]:
                          for name, n in _in_order(result.counters.get("link", {}), names.LINK)
                          if n and name in names.LINK]),
         Section("kernel memory at the peak (T: from a table)", *_memory(result)),
+        Section("measured on the host (R) and simulated", list(_measured(result))),
         Section("theory", *_theory(result)),
         Section("assumed", notes=list(result.assumptions)),
         Section("not modelled", notes=list(result.not_modelled)),
@@ -227,6 +228,15 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
 def _span(low: int, high: int) -> str:
     """`256..427`, or one number where they are the same."""
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
+
+
+def _measured(result: Result) -> Iterator[Row]:
+    for row in result.measured:
+        low, high = row["low"], row["high"]
+        inside = "" if low is None else f" ({_plain(low)} .. {_plain(high)})"
+        simulated = "-" if row["simulated"] is None else _plain(row["simulated"])
+        per = "/s" if row["unit"] == "1/s" else ""
+        yield row["name"], f"R {_plain(row['measured'])}{per}", f"S {simulated}{per}{inside}, {row['state']}"
 
 
 def _theory(result: Result) -> tuple[list[Row], list[str]]:
