@@ -386,6 +386,15 @@ _RESULT: Final = {
 
 def result_options(command: F) -> F:
     """Give a command the options that are no part of the scenario."""
-    for option in reversed(_RESULT.values()):
-        command = option(command)
-    return command
+    return some_result_options(*_RESULT)(command)
+
+
+def some_result_options(*names: str) -> Callable[[F], F]:
+    """Give a command these of them, in this order."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            command = _RESULT[name](command)
+        return command
+
+    return decorate
