@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
+from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, KERNEL, LINK, LOAD, SERVER, TIMELINE, result_options
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import churn_scenario
 
@@ -40,6 +40,7 @@ EXAMPLES
 @flags(FLOOD)
 @flags(TIMELINE)
 @flags(HOSTS)
+@flags(KERNEL)
 @result_options
 @click.pass_context
 def churn(ctx: click.Context, /, **given: Any) -> None:

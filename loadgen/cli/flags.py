@@ -305,6 +305,9 @@ HOSTS: Final = (
         "The clients' knobs from one.",
         metavar="FILE",
     ),
+)
+
+KERNEL: Final = (
     Flag(
         "bytes",
         ("server.bytes",),
@@ -315,7 +318,9 @@ HOSTS: Final = (
 )
 
 #: Every flag, by parameter.
-FLAGS: Final = {flag.name: flag for flag in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS)}
+FLAGS: Final = {
+    flag.name: flag for flag in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS, *KERNEL)
+}
 
 
 #: Options that are no part of the scenario.
@@ -401,6 +406,15 @@ _RESULT: Final = {
 
 def result_options(command: F) -> F:
     """Give a command the options that are no part of the scenario."""
-    for option in reversed(_RESULT.values()):
-        command = option(command)
-    return command
+    return some_result_options(*_RESULT)(command)
+
+
+def some_result_options(*names: str) -> Callable[[F], F]:
+    """Give a command these of them, in this order."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            command = _RESULT[name](command)
+        return command
+
+    return decorate

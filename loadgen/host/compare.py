@@ -71,7 +71,7 @@ def _count(outcome: Outcome, counters: Sequence[str]) -> int:
 def _level(outcome: Outcome, population: str) -> float | None:
     """The mean of the last quarter of the series: a host has had its load for long."""
     values = observed.population(outcome, population)
-    return None if values is None or not len(values) else float(values[-(-3 * len(values) // 4) :].mean())
+    return None if values is None or not len(values) else float(values[3 * len(values) // 4 :].mean())
 
 
 def _row(name: str, unit: str, measured: float, samples: Sequence[float], unsure: bool) -> dict[str, Any]:
