@@ -20,6 +20,7 @@ from tcpcore.records.info import INFO, ROOM
 from tcpcore.records.op import OP, OpKind
 from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, join, segments
 from tcpcore.records.tcb import BLOCK, State
+from tcpcore.sysctl import SysctlLine, sysctl_lines
 
 __version__ = "0.1.0"
 
@@ -39,12 +40,14 @@ __all__ = [
     "OpKind",
     "Option",
     "State",
+    "SysctlLine",
     "engine_capsule",
     "format_segments",
     "get_include",
     "join",
     "segments",
     "slots_of",
+    "sysctl_lines",
 ]
 
 

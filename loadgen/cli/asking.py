@@ -51,7 +51,7 @@ HOSTS: Final = tuple(
 )
 PLAN_FLAGS: Final[Mapping[str, Flag]] = {**FLAGS, **{flag.name: flag for flag in HOSTS}}
 #: The planner's own options -> how each is read.
-EXTRAS: Final = {"within": parse_duration, "horizon": parse_duration, "established": parse_count, "bytes": str}
+EXTRAS: Final = {"within": parse_duration, "horizon": parse_duration, "established": parse_count, "bytes": str, "apply": str}
 _SUPERLATIVES: Final = ("best", "optimal", "optimum", "auto")
 
 

@@ -47,6 +47,8 @@ EXAMPLES
     loadgen plan time-wait --profile freebsd --rate 2k --time-wait 10s --loss 1% --late 10s:1e-7 --bytes 30k
     loadgen plan memory --established 2M --rate 50k --hold 200ms --rtt 40ms --closes server
     loadgen plan flood --flood-rate 1k --rate 50 --rtt 20ms --tries 3 --backlog 1024 --vs tcp_syncookies=0
+  What would this sysctl file do here, line by line?
+    loadgen plan host web.toml --sysctl now.txt --apply 99-tuning.conf
   All questions about a scenario file:
     loadgen plan all web.toml
 """
@@ -80,6 +82,13 @@ EXAMPLES
     "established=2520,half_open=341,time_wait=256.",
 )
 @click.option(
+    "--apply",
+    "apply",
+    type=opt.FILE,
+    metavar="FILE",
+    help="host: the sysctl file of which each line is judged.",
+)
+@click.option(
     "--effort",
     type=click.Choice(list(EFFORTS)),
     default="normal",
@@ -96,7 +105,7 @@ EXAMPLES
 @flags(TIMELINE)
 @flags(HOSTS)
 @some_result_options(
-    "knobs", "threshold", "check_", "jobs", "force", "format", "output", "print_config", "config", "verbose"
+    "knobs", "from_host", "threshold", "check_", "jobs", "force", "format", "output", "print_config", "config", "verbose"
 )
 @click.pass_context
 def plan(ctx: click.Context, /, topic: str, file: Path | None, **given: Any) -> None:

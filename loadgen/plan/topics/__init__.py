@@ -19,6 +19,7 @@ NAMES: Final = {
     "time-wait": "time_wait",
     "memory": "memory",
     "flood": "flood",
+    "host": "host",
     "all": "everything",
 }
 
