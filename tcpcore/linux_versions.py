@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 __all__ = [
-    "CHANGES", "INTRODUCED", "NEWEST", "REMOVED", "UNMODELLED", "Change", "Version", "absent", "bound", "older",
+    "CHANGES", "INTRODUCED", "NEWEST", "REMOVED", "UNMODELLED", "Change", "Version", "absent", "bound",
+    "older",
 ]  # fmt: skip
 
 Version = tuple[int, int]

@@ -23,7 +23,8 @@ from tcpcore.knobs import EVENTS, UNLIMITED
 from tcpcore.sysctl_keys import FREEBSD_KEYS, LINUX_KEYS, OVERRULING, matters
 
 __all__ = [
-    "EVENTS", "FREEBSD", "STRICT", "UNLIMITED", "Config", "SysctlLine", "UnknownKnob", "parse", "sysctl_lines",
+    "EVENTS", "FREEBSD", "STRICT", "UNLIMITED", "Config", "SysctlLine", "UnknownKnob", "parse",
+    "sysctl_lines",
 ]  # fmt: skip
 
 _NUMBER: Final = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,22}|[1-9][0-9]{0,19})")
@@ -65,15 +66,15 @@ def sysctl_lines(text: str, release: str = "") -> tuple[SysctlLine, ...]:
     for setting in sorted(_last_of_each(list(_settings(text.removeprefix("\ufeff"))), []), key=_place):
         of_freebsd = setting.key in FREEBSD_KEYS
         checked: dict[str, Any] = {}
-        wrong = ""
+        refused = ""
         try:
             _merge(checked, (_from_freebsd if of_freebsd else _from_linux_alone)(setting) or {}, setting.line)
         except (TypeError, ValueError) as error:
-            checked, wrong = {}, str(error).partition(": ")[2]
+            checked, refused = {}, str(error).partition(": ")[2]
         absent = linux_versions.absent(setting.key, release)
         modelled = setting.key in LINUX_KEYS or of_freebsd
         found.append(SysctlLine(setting.line, setting.key, setting.value, checked,
-                                matters(setting.key) and not modelled, absent, wrong))  # fmt: skip
+                                matters(setting.key) and not modelled, absent, refused))  # fmt: skip
     return tuple(found)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, KERNEL, LINK, LOAD, SERVER, TIMELINE, result_options
+from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
+from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import churn_scenario
 

@@ -32,9 +32,7 @@ EXAMPLES
     metavar="TIME",
     help="Between the two counts whose difference is the load.",
 )
-@click.option(
-    "-O", "--output", type=opt.FILE, metavar="FILE", help="Write it there, whole or not at all."
-)
+@click.option("-O", "--output", type=opt.FILE, metavar="FILE", help="Write it there, whole or not at all.")
 def collect(interval: int, output: Path | None) -> None:
     """Print the shell lines that write a host's own files, for --from-host.
 

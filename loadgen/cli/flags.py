@@ -12,16 +12,12 @@ import click
 
 from loadgen.cli import options as opt
 from loadgen.cli.flag import Flag, late, ports, stall, time_wait, tries
+from loadgen.cli.host_flags import FROM_HOST, KERNEL
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LOAD: Final = (
-    Flag(
-        "rate",
-        ("load.rate",),
-        "Connections per second. Default: 1k/s.",
-        metavar="RATE",
-    ),
+    Flag("rate", ("load.rate",), "Connections per second. Default: 1k/s.", metavar="RATE"),
     Flag(
         "hold",
         ("load.hold",),
@@ -307,20 +303,8 @@ HOSTS: Final = (
     ),
 )
 
-KERNEL: Final = (
-    Flag(
-        "bytes",
-        ("server.bytes",),
-        "Sizes of the server's kernel objects for the figures of its memory: /proc/slabinfo of Linux, "
-        "`vmstat -z` of FreeBSD. Default: those measured on Linux 6.18; none for another profile.",
-        metavar="FILE",
-    ),
-)
-
 #: Every flag, by parameter.
-FLAGS: Final = {
-    flag.name: flag for flag in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS, *KERNEL)
-}
+FLAGS: Final = {one.name: one for one in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS, *KERNEL)}
 
 
 #: Options that are no part of the scenario.
@@ -333,14 +317,7 @@ _RESULT: Final = {
         help="Set a knob of the server by its Linux name, client.KNOB of the clients, both.KNOB of both, or "
         "any place of the scenario (load.hold=1s). Repeatable.",
     ),
-    "from_host": click.option(
-        "--from-host",
-        "from_host",
-        type=opt.FILE,
-        metavar="DIR",
-        help="Take the server's limits, its load and what it counted from a folder of its own files "
-        "(`loadgen collect` makes one). Every other option, and a scenario file, win over it.",
-    ),
+    "from_host": FROM_HOST,
     "threshold": click.option(
         "--threshold",
         "threshold",

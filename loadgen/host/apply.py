@@ -9,6 +9,7 @@ recommended.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,13 +22,15 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.traces import read_text
 from tcpcore import Config, SysctlLine, sysctl_lines
 
-ACTS, CANNOT, ABSENT, REFUSED, NOT_MODELLED = "acts", "cannot act here", "does not exist", "refused", "not modelled"
-KINDS: Final = (ACTS, CANNOT, ABSENT, REFUSED, NOT_MODELLED)
+ACTS, CANNOT, ABSENT, REFUSED = "acts", "cannot act here", "does not exist", "refused"
+NOT_MODELLED, UNDECIDED = "not modelled", "not decided"
+KINDS: Final = (ACTS, CANNOT, ABSENT, REFUSED, NOT_MODELLED, UNDECIDED)
 #: How many lines of a kind, in the last sentence: one, several.
 _SAID: Final = {
     ACTS: ("acts", "act"), CANNOT: ("cannot act here", "cannot act here"),
-    ABSENT: ("does not exist", "do not exist"), REFUSED: ("has a value that is refused", "have values that are refused"),
-    NOT_MODELLED: ("not modelled", "not modelled"),
+    ABSENT: ("does not exist", "do not exist"),
+    REFUSED: ("has a value that is refused", "have values that are refused"),
+    NOT_MODELLED: ("not modelled", "not modelled"), UNDECIDED: ("not decided", "not decided"),
 }  # fmt: skip
 
 Play = Callable[[Sequence[Scenario]], Sequence[Result | None]]
@@ -47,7 +50,9 @@ class Row:
     @property
     def name(self) -> str:
         """The setting without the folder that all of its kind are in."""
-        return self.line.key.removeprefix("net.ipv4.").removeprefix("net.netfilter.").removeprefix("net.inet.")
+        return (
+            self.line.key.removeprefix("net.ipv4.").removeprefix("net.netfilter.").removeprefix("net.inet.")
+        )
 
 
 @dataclass
@@ -113,7 +118,8 @@ def _row(line: SysctlLine, now: Mapping[str, str], scenario: Scenario) -> Row:
         row.kind = ABSENT
         row.text = "not among the settings of this host: `sysctl -p` reports an error on this line"
     elif line.wrong:
-        row.kind, row.text = REFUSED, f"{line.wrong.removeprefix(f'{line.key}: ')}: `sysctl -p` reports an error on this line"
+        why = re.sub(r"^[\w.]+: ", "", line.wrong).partition(", got ")[0]
+        row.kind, row.text = REFUSED, f"{why}: `sysctl -p` reports an error on this line"
     elif not line.knobs:
         row.kind = NOT_MODELLED
         row.text = "not modelled" if line.matters else "not modelled: no part of a TCP connection's states"
@@ -175,15 +181,17 @@ def _simulated(applied: Applied, changes: Mapping[str, Any], play: Play) -> None
         applied.results = (now, now)
         _tell_now(applied, now)
         return
-    variants = [_with(applied.now, {name: value for name, value in changes.items() if name not in row.line.knobs})
-                for row in singles]  # fmt: skip
+    variants = []
+    for row in singles:
+        rest = {name: value for name, value in changes.items() if name not in row.line.knobs}
+        variants.append(_with(applied.now, rest))
     played = list(play([applied.now, applied.then, *variants]))
     now, then = played[:2]
     applied.results = (now, then)
     for row, without in zip(singles, played[2:], strict=True):
         if without is None or then is None:
-            row.kind = row.kind or CANNOT
-            row.text = row.text or "not simulated: no closed form says what it does"
+            row.kind = row.kind or UNDECIDED
+            row.text = row.text or "no closed form says what it does, and nothing was simulated"
             continue
         _compare(row, without, then)
     _tell_now(applied, now)

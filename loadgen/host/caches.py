@@ -1,6 +1,6 @@
 """Bytes of a kernel's objects: /proc/slabinfo of Linux, `vmstat -z` of FreeBSD.
 
-An object's bytes are its share of the pages of a slab: what a cache takes for it, which is more than its size.
+An object's bytes are its share of the pages of a slab: what a cache takes for it, more than its size.
 FreeBSD's zones tell a size only. `costs` sums what a connection is made of.
 Source: Linux mm/slab_common.c, net/ipv4 (tcp_prot, request_sock_ops, twsk_prot); FreeBSD vmstat(8), uma(9).
 """

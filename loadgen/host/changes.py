@@ -58,7 +58,9 @@ def assumptions(host: HostFiles) -> list[str]:
     rates = host.rates
     if rates is None or not rates.counts.get("PassiveOpens"):
         return []
-    said = [f"the host's load is its PassiveOpens over {rates.seconds:g} s: connections that were refused are not in it"]
+    said = [
+        f"the host's load is its PassiveOpens over {rates.seconds:g} s, without connections that were refused"
+    ]
     if _incoming(rates):
         said.append("the host's holding time is CurrEstab / PassiveOpens (Little), exponential")
         said.append("who closes first on the host is TIME_WAIT that ended / PassiveOpens")
@@ -79,7 +81,9 @@ def _listener(found: Changes, host: HostFiles, given: Collection[str], port: int
         return
     if len(ports) > 1:
         there = ", ".join(f"{one} (backlog {_backlog(reachable, one)})" for one in ports[:6])
-        raise Mistake(f"{file}: expected to be told which listener is meant (-o port={ports[0]}), got ports {there}")
+        raise Mistake(
+            f"{file}: expected to be told which listener is meant (-o port={ports[0]}), got ports {there}"
+        )
     chosen = [one for one in reachable if one.port == ports[0]]
     sharing = max(sum(one.address == other.address for other in chosen) for one in chosen)
     found.set("server.listen.port", ports[0], file)
@@ -88,7 +92,9 @@ def _listener(found: Changes, host: HostFiles, given: Collection[str], port: int
         found.set("server.listen.listeners", sharing, file)
     full = [one for one in chosen if one.queued > one.backlog]
     if full:
-        found.notes.append(f"{file}: the accept queue of port {ports[0]} was full: {full[0].queued} waited for accept()")
+        found.notes.append(
+            f"{file}: the accept queue of port {ports[0]} was full: {full[0].queued} waited for accept()"
+        )
 
 
 def _backlog(listeners: Sequence[Listener], port: int) -> int:
@@ -101,19 +107,23 @@ def _load(found: Changes, host: HostFiles) -> None:
     if rates is None:
         if host.moments:
             found.notes.append(
-                f"{host.folder}: no rates: expected counters of two moments, each with its time on a line before "
-                f"them (/proc/uptime, date +%s), got {sum(bool(one.kind) for one in host.moments)}"
+                f"{host.folder}: no rates: expected counters of two moments, each after a line with the "
+                f"time (/proc/uptime, date +%s), got {sum(bool(one.kind) for one in host.moments)}"
             )
         return
     opened = rates.counts.get("PassiveOpens", 0)
     if not opened:
-        found.notes.append(f"{rates.names[1]}: nobody connected in {rates.seconds:g} s (PassiveOpens): no load")
+        found.notes.append(
+            f"{rates.names[1]}: nobody connected in {rates.seconds:g} s (PassiveOpens): no load"
+        )
         return
     file = rates.names[1]
     found.set("load.rate", opened / rates.seconds, file)
     if not _incoming(rates):
-        found.notes.append(f"{file}: ActiveOpens {_rate(rates, 'ActiveOpens')}: TIME_WAIT and CurrEstab are also those "
-                           "of outgoing connections: holding time and who closes first are not taken")  # fmt: skip
+        found.notes.append(
+            f"{file}: ActiveOpens {_rate(rates, 'ActiveOpens')}: TIME_WAIT and CurrEstab are of outgoing "
+            "connections, too: holding time and who closes first are not taken"
+        )
         return
     if opened < _LEAST:
         return

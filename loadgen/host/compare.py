@@ -1,7 +1,7 @@
 """What a host counted beside what the simulation of it came to: the check of the model on that host.
 
-A row has the rate or level that the host's files tell (R: recorded on a kernel) and the simulated one with its
-interval. Nothing is concluded from a few events, nor of TIME_WAIT from a run that is short beside it.
+A row has the rate or level that the host's files tell (R: recorded on a kernel) and the simulated one with
+its interval. Nothing is concluded from a few events, nor of TIME_WAIT from a run that is short beside it.
 """
 
 from __future__ import annotations

@@ -157,7 +157,9 @@ def between(moments: list[Moment]) -> Rates | None:
     """Rates, or None for fewer than two moments with a time. Raises Mistake where a count fell."""
     timed = sorted((one for one in moments if one.kind), key=lambda one: one.time)
     if len({one.kind for one in timed}) > 1:
-        raise Mistake(f"{timed[0].name} and {timed[-1].name}: expected times of one kind, got uptime and date")
+        raise Mistake(
+            f"{timed[0].name} and {timed[-1].name}: expected times of one kind, got uptime and date"
+        )
     if len(timed) < 2:
         return None
     first, last = timed[0], timed[-1]
@@ -168,7 +170,9 @@ def between(moments: list[Moment]) -> Rates | None:
     for name, value in last.counts.items():
         before = first.counts.get(name)
         if before is not None and value < before:
-            raise Mistake(f"{last.name}: {name} fell from {before:,} to {value:,}: the host was restarted between")
+            raise Mistake(
+                f"{last.name}: {name} fell from {before:,} to {value:,}: the host was restarted between"
+            )
         if before is not None:
             counts[name] = value - before
     both = [name for name in last.gauges if name in first.gauges]

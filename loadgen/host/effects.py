@@ -35,7 +35,10 @@ def judge(row: Row, view: View) -> None:
             rule(row, view)
             return
     if all(knobs.side_of(name) == knobs.CLIENT for name in names):
-        row.kind, row.text = CANNOT, "acts on connections that the host opens, of which this scenario has none"
+        row.kind, row.text = (
+            CANNOT,
+            "acts on connections that the host opens, of which this scenario has none",
+        )
 
 
 def _places(row: Row, view: View) -> None:
@@ -45,7 +48,9 @@ def _places(row: Row, view: View) -> None:
     changed = [name for name in _QUEUES if before[name] != after[name]]
     if changed:
         row.kind, row.letters = ACTS, "F"
-        row.text = "; ".join(f"{name.replace('_', '-')} places {before[name]:,} -> {after[name]:,}" for name in changed)
+        row.text = "; ".join(
+            f"{name.replace('_', '-')} places {before[name]:,} -> {after[name]:,}" for name in changed
+        )
         return
     knob = next(iter(row.line.knobs))
     limits = [one for one in view.with_it.limits if one["name"] in _QUEUES]
@@ -74,20 +79,21 @@ def _fin_timeout(row: Row, view: View) -> None:
 
 def _time_wait_cap(row: Row, view: View) -> None:
     """tcp_max_tw_buckets: Erlang B of the closes that keep no entry."""
-    found = [_overflow(view.scenario, one) for one in (view.without, view.with_it)]
-    if found[0] is None or found[1] is None:
-        row.kind = CANNOT
-        row.text = "nothing: the server never closes first, so it has no TIME_WAIT" if not (
-            view.scenario.server.closes.server) else "nothing: the load has no constant rate to reckon with"  # fmt: skip
-        return
-    (wanted, before), (_, after) = found
+    first, second = (_overflow(view.scenario, one) for one in (view.without, view.with_it))
+    if first is None or second is None:
+        if not view.scenario.server.closes.server:
+            row.kind, row.text = CANNOT, "nothing: the server never closes first, so it has no TIME_WAIT"
+        return  # without a constant rate it is simulated
+    (wanted, before), (_, after) = first, second
     row.figures["time_wait_overflow"] = (before, after)
     row.letters = "F"
     if max(before, after) < 1e-9:
         row.kind, row.text = CANNOT, f"nothing: {wanted:,.0f} TIME_WAIT are wanted, below both"
         return
     row.kind = ACTS
-    row.text = f"{wanted:,.0f} TIME_WAIT wanted; closes that keep none {100 * before:.3g} -> {100 * after:.3g} %"
+    row.text = (
+        f"{wanted:,.0f} TIME_WAIT wanted; closes that keep none {100 * before:.3g} -> {100 * after:.3g} %"
+    )
 
 
 def _overflow(scenario: Scenario, resolved: Resolved) -> tuple[float, float] | None:
@@ -120,7 +126,7 @@ def _outgoing(row: Row, view: View) -> None:
 
 
 def _sustained(scenario: Scenario, host: Config) -> float:
-    """Ports are taken over where they may be, and over the TIME_WAIT cap none waits at all: the better of both."""
+    """Ports are taken over where they may be, and over the TIME_WAIT cap none waits: the better of both."""
     others = (host, host.replace(tcp_tw_reuse=0))
     return max(ports.sustainable_rate(scenario, one, one) or 0.0 for one in others)
 

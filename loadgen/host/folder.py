@@ -56,7 +56,9 @@ _FORMS: Final[tuple[tuple[str, Callable[[Text], bool]], ...]] = (
     ("counters", counters.is_counters),
     ("sysctl", _is_sysctl),
 )
-SAID: Final = "sysctl -a, nstat -az, /proc/net/snmp and netstat, ss -ltn, ss -s, /proc/slabinfo, node_exporter"
+SAID: Final = (
+    "sysctl -a, nstat -az, /proc/net/snmp and netstat, ss -ltn, ss -s, /proc/slabinfo, node_exporter"
+)
 
 
 def read(folder: str | Path) -> HostFiles:
@@ -90,7 +92,9 @@ def _put_together(
     if memory is not None:
         caches.costs(caches.read(memory), memory.name)
     system, release = ("linux", "") if sysctl is None else _checked(sysctl)
-    sums = {name: one.gauges[name] for one in moments for name in ("timewait", "orphaned") if name in one.gauges}
+    sums = {
+        name: one.gauges[name] for one in moments for name in ("timewait", "orphaned") if name in one.gauges
+    }
     return HostFiles(
         folder=folder,
         sysctl=None if sysctl is None else sysctl.name,
@@ -123,7 +127,9 @@ def _files(folder: Path) -> list[Path]:
         raise Mistake(f"{folder}: {error}") from None
     files = [path for path in paths if path.is_file()]
     if len(files) > MOST_FILES:
-        raise Mistake(f"{folder}: expected a folder with the files of a host, got one with {len(files):,} files")
+        raise Mistake(
+            f"{folder}: expected a folder with the files of a host, got one with {len(files):,} files"
+        )
     return files
 
 

@@ -42,7 +42,9 @@ def listeners(text: Text) -> tuple[Listener, ...]:
             words = words[1:]
         address, colon, port = words[3].rpartition(":") if len(words) > 4 else ("", "", "")
         if not colon or not port.isdecimal() or not words[1].isdecimal() or not words[2].isdecimal():
-            raise text.wrong(number, "a socket: state, two queues, ADDRESS:PORT (numbers, ss -n) and the peer")
+            raise text.wrong(
+                number, "a socket: state, two queues, ADDRESS:PORT (numbers, ss -n) and the peer"
+            )
         if words[0] == "LISTEN":
             found.append(Listener(address.partition("%")[0], int(port), int(words[1]), int(words[2])))
     return tuple(found)

@@ -142,9 +142,8 @@ def _most(values: Any) -> int:
 
 def _total(counts: Mapping[str, Any], table: Mapping[str, Cost]) -> tuple[int, int] | None:
     """Bytes at the point where all kinds together take most; of the peaks where there is no series."""
-    known = {
-        kind: values for kind, values in counts.items() if kind in table and values is not None and len(values)
-    }
+    there = {kind: values for kind, values in counts.items() if values is not None and len(values)}
+    known = {kind: values for kind, values in there.items() if kind in table}
     if not known:
         return None
     points = {len(values) for values in known.values()}

@@ -219,8 +219,8 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
             note = f"{entry['count']:,} x {_span(*each)} B" if each else ""
             rows.append((f"memory.kernel.{side}.{kind}", value, note))
     if rows:
-        origins = dict.fromkeys(f"{side}: {one['origin']}" for side, one in known.items() if one.get("origin"))
-        notes.append(f"bytes of an entry: {'; '.join(origins)}") if origins else None
+        origins = [f"{side}: {one['origin']}" for side, one in known.items() if one.get("origin")]
+        notes += [f"bytes of an entry: {'; '.join(origins)}"] if origins else []
         notes.append(f"excludes {memory.EXCLUDES}")
     return rows, notes
 

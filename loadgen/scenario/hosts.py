@@ -81,7 +81,7 @@ def measured(scenario: Scenario) -> HostFiles | None:
 
 
 def kernel_bytes(scenario: Scenario) -> dict[str, Cost] | None:
-    """Kind of entry -> bytes by the file of the server's host; None where there is none. Raises ScenarioError."""
+    """Kind of entry -> bytes by the file of the server's host, None without one. Raises ScenarioError."""
     name = scenario.server.bytes
     if name is None:
         return None

@@ -1,6 +1,7 @@
 """`plan host`: what each line of a sysctl file would do on this host, and what it would not.
 
-The rules are `loadgen.host.apply`'s: a line acts, cannot act here, does not exist, is refused or not modelled.
+The rules are `loadgen.host.apply`'s: a line acts, cannot act here, does not exist, is refused or
+not modelled.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def solve(case: Case) -> Answer:
     """Judge the file line by line."""
     name = case.extra.get("apply")
     if name is None:
-        raise Refused("plan host: which file would be applied? give --apply FILE, a sysctl.conf or sysctl.d file")
+        raise Refused(
+            "plan host: which file would be applied? give --apply FILE, a sysctl.conf or sysctl.d file"
+        )
     needed = max(_LEAST_S, _PERIODS * case.scenario.server.accept.stall_every_ns / NS)
     scenario, _ = case.player.timed(case.scenario, needed, _LEAST_S)
 
@@ -61,13 +64,18 @@ def solve(case: Case) -> Answer:
         answer.value = Value(acts, "count", "F, S")
     answer = settle(answer, case)
     others = len(case.hosts.not_modelled)
-    answer.not_modelled = [*NOT_MODELLED, *([f"{others} other settings of the host that matter"] if others else [])]
+    answer.not_modelled = [
+        *NOT_MODELLED,
+        *([f"{others} other settings of the host that matter"] if others else []),
+    ]
     return answer
 
 
 def _table(applied: Applied) -> Table:
     rows = [(row.name, row.before, "->", _short(row.line.value), row.text) for row in applied.rows]
-    return Table(("setting", "now", "", "then", "what it does here"), rows, [row.letters for row in applied.rows])
+    return Table(
+        ("setting", "now", "", "then", "what it does here"), rows, [row.letters for row in applied.rows]
+    )
 
 
 def _short(text: str) -> str:
