@@ -6,7 +6,8 @@ not taken for that reason is told on standard error, as are notes about the file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,29 +19,30 @@ from loadgen.host import folder
 from loadgen.host.changes import changes
 from loadgen.scenario.errors import Mistake
 from loadgen.scenario.model import Scenario
+from loadgen.scenario.traces import read_text
 
 #: Places with which a rate of the host makes no sense.
 _LOADS: Final = ("load.concurrency", "load.shape", "load.arrivals", "load.rate")
 
 
 def assignments(
-    directory: Path | None, scenario: Scenario, origins: Mapping[str, str], found: Mapping[str, Any]
+    directory: Path | None, scenario: Scenario, file: Path | None, found: Mapping[str, Any]
 ) -> list[Assignment]:
-    """What the files in the folder set; `origins` are the paths that a scenario file sets, `found` path ->
-    value those of options."""
+    """What the files in the folder set; `file` is the scenario file, `found` path -> value of options."""
     if directory is None:
         return []
-    taken = {*origins, *found}
+    written = set() if file is None else set(_leaves(tomllib.loads(read_text(str(file))), ""))
+    taken = {*written, *found}
     try:
         host = folder.read(directory)
-        made = changes(host, _with_tables(taken), _port(scenario, origins, found))
+        made = changes(host, taken, _port(scenario, written, found))
     except Mistake as error:
         raise ConfigError(f"--from-host: {error}") from None
     for note in made.notes:
         click.echo(note, err=True)
     kept = []
     for path, value in made.values.items():
-        if _is_set(path, taken, bool(origins) and bool(scenario.load)):
+        if _is_set(path, taken, file is not None and bool(scenario.load)):
             if path not in found:
                 click.echo(f"{path} = {value} of the host is not taken: the scenario says its own", err=True)
             continue
@@ -48,9 +50,13 @@ def assignments(
     return kept
 
 
-def _with_tables(paths: Collection[str]) -> set[str]:
-    """A table that is given on one line has all its keys."""
-    return {*paths, *({"server.listen.backlog"} if "server.listen" in paths else ())}
+def _leaves(table: Mapping[str, Any], before: str) -> Iterator[str]:
+    """The paths of what a scenario file sets; [[load]] and the like by their name alone."""
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
 
 
 def _is_set(path: str, taken: Collection[str], has_load: bool) -> bool:
@@ -59,10 +65,9 @@ def _is_set(path: str, taken: Collection[str], has_load: bool) -> bool:
     return path in taken or any(one.startswith(f"{path}.") for one in taken)
 
 
-def _port(scenario: Scenario, origins: Mapping[str, str], found: Mapping[str, Any]) -> int | None:
+def _port(scenario: Scenario, written: Collection[str], found: Mapping[str, Any]) -> int | None:
     """The port that somebody else sets."""
     if "server.listen.port" in found:
         text = str(found["server.listen.port"])
         return int(text) if text.isdecimal() else None
-    said = "server.listen.port" in origins or "server.listen" in origins
-    return scenario.server.listen.port if said else None
+    return scenario.server.listen.port if "server.listen.port" in written else None

@@ -125,7 +125,7 @@ def _changed(
     found = [*_of_knobs_table(ctx), *assignments(ctx, known, given), *_of_o(given["knobs"])]
     scenario, found = _with_flood(ctx, made.scenario, found)
     said = {_whole(scenario, one): one.value for one in found}
-    found = [*from_host.assignments(given.get("from_host"), scenario, made.origins, said), *found]
+    found = [*from_host.assignments(given.get("from_host"), scenario, ctx.params.get("file"), said), *found]
     changes: dict[str, object] = {}
     origins = dict(made.origins)
     for one in found:

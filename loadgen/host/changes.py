@@ -17,8 +17,8 @@ from loadgen.host.folder import HostFiles
 from loadgen.host.sockets import Listener
 from loadgen.scenario.errors import Mistake
 
-#: TIME_WAIT entries that ended, and connections that closed first and kept none.
-CLOSED_FIRST: Final = ("TW", "TWRecycled", "TWKilled", "TCPTimeWaitOverflow")
+#: Who closed first: entries into TIME_WAIT (Linux counts them when they begin), and closes that kept none.
+CLOSED_FIRST: Final = ("TW", "TWKilled", "TCPTimeWaitOverflow")
 #: Share of outgoing connections up to which a host's counts are taken for those of its listeners.
 _FEW: Final = 0.05
 _LEAST: Final = 30  # connections of which a share or a mean is told
@@ -63,7 +63,7 @@ def assumptions(host: HostFiles) -> list[str]:
     ]
     if _incoming(rates):
         said.append("the host's holding time is CurrEstab / PassiveOpens (Little), exponential")
-        said.append("who closes first on the host is TIME_WAIT that ended / PassiveOpens")
+        said.append("the share that the host closes first is its entries into TIME_WAIT / PassiveOpens")
     return said
 
 

@@ -41,16 +41,13 @@ def rows(
     seconds = scenario.run.duration_ns / 1e9
     lasts = server.time_wait_ms / 1e3
     found = []
-    rates = host.rates
-    for name, counters in _RATES.items() if rates is not None else ():
-        measured = rates.per_second(*counters) if rates is not None else None
-        if rates is None or measured is None:
+    for name, counters in _RATES.items():
+        measured = None if host.rates is None else host.rates.per_second(*counters)
+        if host.rates is None or measured is None:
             continue
-        span = seconds - lasts if name == "TW" and not scenario.run.drain else seconds
-        short = name == "TW" and span < (_LONG - 1) * lasts
-        samples = [_count(one, counters) / span for one in outcomes] if span > 0 else []
-        few = (measured if name == "PassiveOpens" else max(measured, *samples, 0)) * rates.seconds < _FEW
-        found.append(_row(name, "1/s", measured, samples, few or short))
+        samples = [_count(one, counters) / seconds for one in outcomes]
+        most = measured if name == "PassiveOpens" else max(measured, *samples, 0)
+        found.append(_row(name, "1/s", measured, samples, most * host.rates.seconds < _FEW))
     for name, population in _LEVELS.items():
         levels = [_level(one, population) for one in outcomes]
         samples = [level for level in levels if level is not None]
