@@ -22,6 +22,7 @@ from tcpcore.records.op import OpKind
 from tcpcore.records.printing import format_segments
 from tcpcore.records.segment import Flag, Option, join, segments
 from tcpcore.records.tcb import State
+from tcpcore.sysctl import SysctlLine, sysctl_lines
 
 __version__ = "0.1.0"
 
@@ -41,12 +42,14 @@ __all__ = [
     "OpKind",
     "Option",
     "State",
+    "SysctlLine",
     "engine_capsule",
     "format_segments",
     "get_include",
     "join",
     "segments",
     "slots_of",
+    "sysctl_lines",
 ]
 
 

@@ -187,6 +187,7 @@ _KERNEL: Final = {
     "half_open": "half-open entries",
     "established": "connections with a socket",
     "time_wait": "TIME_WAIT entries",
+    "orphan": "connections that no application has any more",
     "total": "all of these at the moment when they take most",
 }
 

@@ -54,6 +54,7 @@ class Result:
     thresholds: list[dict[str, Any]] = field(default_factory=list)
     theory: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
+    measured: list[dict[str, Any]] = field(default_factory=list)  # a host's own counts beside the simulated
     replicates: list[dict[str, Any]] = field(default_factory=list)
     warmup_ns: int = 0  # of the run's beginning, in no figure but ports.first_refusal and the series
     verdict: dict[str, Any] = field(default_factory=dict)
@@ -163,6 +164,7 @@ class Result:
             "histograms": {name: histograms.to_json(one) for name, one in self.histograms.items()},
             "series": self.series.to_json(),
             "memory": {"kernel": self.memory},
+            "measured": self.measured,
             "theory": self.theory,
             "wall": self.wall,
         }
@@ -288,6 +290,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
             memory=document["memory"]["kernel"],
             warmup_ns=document.get("warmup_ns", 0),
             point=dict(document.get("point", {})),
+            measured=document.get("measured", []),
             **same,
         )
     except ResultError:
