@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from loadgen.cli import options as opt
-from loadgen.cli.asking import case_of, player_of, topic_of
+from loadgen.cli.asking import HOSTS, case_of, player_of, topic_of
 from loadgen.cli.flag import TEXT, flags
 from loadgen.cli.flags import (
     CLIENT,
@@ -23,7 +23,6 @@ from loadgen.cli.flags import (
     TIMELINE,
     some_result_options,
 )
-from loadgen.cli.asking import HOSTS
 from loadgen.cli.telling import present_answer
 from loadgen.plan.play import EFFORTS
 from loadgen.plan.topics import NAMES
