@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from loadgen.report import words
 from loadgen.report.estimate import Figure
 from loadgen.report.result import Result
@@ -64,3 +66,11 @@ def runs(result: Result) -> str:
     """How many seeds a simulated figure is of."""
     n = len(result.replicates)
     return "one run" if n == 1 else f"{n} seeds"
+
+
+def least(seconds: float) -> str:
+    """A time that is still enough: three digits, not rounded up."""
+    if seconds <= 0:
+        return "0 s"
+    scale = 10.0 ** (math.floor(math.log10(seconds)) - 2)
+    return short(math.floor(seconds / scale + 1e-9) * scale)

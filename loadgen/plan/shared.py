@@ -92,7 +92,8 @@ def settle(answer: Answer, case: Case) -> Answer:
     if answer.state == UNEXPLAINED:
         answer.sentence = f"no answer: formula and simulation differ, please report. {answer.sentence}"
     answer.not_modelled += [*case.topic.NOT_MODELLED, *case.hosts.not_modelled]
-    answer.warnings += case.hosts.warnings
+    for text in case.hosts.warnings:
+        answer.warn(text)
     return answer
 
 

@@ -32,8 +32,7 @@ def _verdict(answer: Answer) -> Line:
 
 
 def _said(answer: Answer) -> Iterator[Part]:
-    for text in answer.warnings:
-        yield Line("!", text)
+    yield from answer.warnings
     if answer.assumed:
         yield Line("assumed", "; ".join(answer.assumed), "A")
     if answer.not_modelled:
