@@ -46,7 +46,9 @@ def present_answer(ctx: click.Context, case: Case, given: Mapping[str, Any]) -> 
 def _judge(ctx: click.Context, answer: Answer) -> None:
     if answer.state == UNEXPLAINED:
         rows = [str(row["row"]) for row in answer.theory if row["state"] == UNEXPLAINED]
-        click.echo(f"formula and simulation differ, please report: {', '.join(rows) or answer.topic}", err=True)
+        click.echo(
+            f"formula and simulation differ, please report: {', '.join(rows) or answer.topic}", err=True
+        )
         ctx.exit(EXIT_FAILED)
     if answer.unmet:
         click.echo("no value that was tried meets the target", err=True)

@@ -38,7 +38,8 @@ class Effort:
 
 
 EFFORTS: Final = {
-    one.name: one for one in (Effort("quick", 1e6, 4, 1), Effort("normal", 1e7, 8, 4), Effort("long", 1e8, 8, 8))
+    one.name: one
+    for one in (Effort("quick", 1e6, 4, 1), Effort("normal", 1e7, 8, 4), Effort("long", 1e8, 8, 8))
 }
 
 

@@ -105,7 +105,7 @@ def _verdict(
     rate = case.scenario.load[0].shape[0][1]
     backlog = say.num(places - 1)
     answer.sentence = {
-        "accept_time": f"accept() may take {say.sec(asked.service)} on average with backlog {backlog}, {share}",
+        "accept_time": f"accept() may take {say.sec(asked.service)} on average, backlog {backlog}, {share}",
         "rate": f"up to {say.rate(rate)} with backlog {backlog}, {share}",
         "backlog": f"a backlog of {backlog}, {share}",
     }.get(solved, f"{say.pct(form.refused)} refused with backlog {backlog}")
@@ -136,7 +136,9 @@ def _steady(answer: Answer, asked: Demand, places: int) -> None:
     name = f"M/M/{workers}/{places + workers}"
     people = "one worker" if workers == 1 else f"{workers} workers"
     more = _service_for(workers, places, MORE * asked.rate, asked.loss)
-    text = f"mean {say.sec(asked.service)}, {people}, exponential ({name}): busy {say.pct(form.busy)}; at +10 % "
+    text = (
+        f"mean {say.sec(asked.service)}, {people}, exponential ({name}): busy {say.pct(form.busy)}; at +10 % "
+    )
     answer.say("steady", f"{text}load {say.sec(more)}. Other laws: --accept-time, --accept-workers", "F")
     relaxed = queues.relaxation_time(places, asked.service)
     if asked.busy > 0.9:
@@ -159,9 +161,11 @@ def _stalls(answer: Answer, case: Case, asked: Demand) -> None:
     text = f"{' | '.join(said)} for backlog {' | '.join(backlogs)}, P(drop) < {RARELY:g} per stall"
     answer.say("one stall", text, "F")
     if len(every) > 1:
-        answer.say("mean accept()", f"{' | '.join(services)} for these backlogs, {say.pct(asked.loss)} refused", "F")
-    capped = [text for one in every for limit in one.hosts.limits
-              if limit["name"] == "accept_queue" for text in limit["shadowed"] if "caps it" in text]  # fmt: skip
+        answer.say(
+            "mean accept()", f"{' | '.join(services)} for these backlogs, {say.pct(asked.loss)} refused", "F"
+        )
+    queues_of = [limit for one in every for limit in one.hosts.limits if limit["name"] == "accept_queue"]
+    capped = [text for limit in queues_of for text in limit["shadowed"] if "caps it" in text]
     for text in dict.fromkeys(capped):
         answer.warn(text, "R")
 

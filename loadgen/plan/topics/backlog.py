@@ -157,15 +157,11 @@ def _timed(case: Case, asked: Demand) -> tuple[Case, bool]:
         places = limits_check.accept_places(case.scenario, case.hosts.server)
         relaxed = queues.relaxation_time(places, service, asked.rate)
     needed = max(100 * relaxed, _FEWEST * asked.every, 5 * asked.rtt)
-    scenario, short = case.player.timed(
-        case.scenario, needed, max(_PERIODS * asked.every, 10.0), asked.every
-    )
+    scenario, short = case.player.timed(case.scenario, needed, max(_PERIODS * asked.every, 10.0), asked.every)
     return dataclasses.replace(case, base=scenario, changes={}, targets=()), short
 
 
-def _look(
-    case: Case, asked: Demand, first: int, short: bool
-) -> tuple[int, Result | None]:
+def _look(case: Case, asked: Demand, first: int, short: bool) -> tuple[int, Result | None]:
     """The smallest backlog tried, from the formula's upward, whose interval meets the target."""
     backlog, result = first, None
     for _ in range(_LOOKS if not short else 0):
@@ -245,9 +241,11 @@ def _need(answer: Answer, asked: Demand, need: int, result: Result | None, first
     more = asked.needs(MORE)
     if not need:
         answer.unmet = True
-        answer.say("need", f"none up to {say.num(first * _STEP ** _LOOKS)} meets the target", "S")
+        answer.say("need", f"none up to {say.num(first * _STEP**_LOOKS)} meets the target", "S")
         return
-    text = f"{say.num(places)} places: listen({say.num(need)}), or the next power of 2, {say.num(listen)}, and "
+    text = (
+        f"{say.num(places)} places: listen({say.num(need)}), or the next power of 2, {say.num(listen)}, and "
+    )
     text += f"somaxconn >= that; at +10 % load {say.num(more)} places"
     if result is not None:
         figure = result.figure(result.thresholds[0]["metric"])
@@ -270,7 +268,9 @@ def _beside(answer: Answer, asked: Demand, case: Case, places: int) -> None:
     left = half_open - asked.rate * asked.rtt
     if left > 0:
         least, most = (left / life for life in _LIVES)
-        text = f"{least:.0f} to {most:.0f} never-answered SYN/s (scanners) fill the rest of the half-open queue "
+        text = (
+            f"{least:.0f} to {most:.0f} never-answered SYN/s (scanners) fill the rest of the half-open queue "
+        )
         answer.say("also possible", text + "(63 s .. 7 s holding time, age pruning)", "F")
     for variant in case.variants:
         there, short = _timed(case.varied(variant), demand(case.varied(variant)))

@@ -18,7 +18,7 @@ from loadgen.plan.ask import Case, Quantity, Refused
 from loadgen.plan.play import lasting
 from loadgen.plan.shared import NS, limits, settle
 from loadgen.report.result import Result
-from loadgen.scenario.model import Client, Link, Load, Run, Scenario
+from loadgen.scenario.model import Link, Load, Run, Scenario
 from loadgen.scenario.numbers import LONGEST_NS
 from loadgen.scenario.values import Distribution
 from loadgen.theory import limits_check
@@ -26,7 +26,10 @@ from loadgen.theory import limits_check
 NAME: Final = "herd"
 SUMMARY: Final = "all clients come back at once: who is served when, who is a ghost, what helps"
 BASE: Final = Scenario(
-    name="herd", load=[Load("clients", "paced", rate=1000.0)], link=Link(Distribution("const", 1e6)), run=Run()
+    name="herd",
+    load=[Load("clients", "paced", rate=1000.0)],
+    link=Link(Distribution("const", 1e6)),
+    run=Run(),
 )
 OPEN: Final = (Quantity("clients", ("client.hosts",)),)
 EXTRAS: Final = ("within", "horizon")
@@ -44,7 +47,7 @@ def solve(case: Case) -> Answer:
     cases = [case, *map(case.varied, case.variants)]
     results = case.player.play([scenario_of(one) for one in cases], whole=True)
     answer = Answer(NAME, "", "success_ratio", Value(None, "ratio", "F"), "")
-    answer.limits = [*limits(case, "accept_queue", "half_open")]
+    answer.limits = [*limits(case, "accept_queue", shadowed=False)]
     rows, letters = [], []
     for one, label, result in zip(
         cases, ["now", *(variant.label for variant in case.variants)], results, strict=True
@@ -135,7 +138,9 @@ def _verdict(answer: Answer, case: Case, now: Result | None) -> None:
     fits = waiting <= places
     form = f"{say.num(max(0.0, waiting))} wait at once, {say.num(places)} fit"
     if now is None:
-        answer.sentence = f"{'all' if fits else 'not all'} of {say.num(n)} are served at the first try: {form}"
+        answer.sentence = (
+            f"{'all' if fits else 'not all'} of {say.num(n)} are served at the first try: {form}"
+        )
         answer.value = Value(min(1.0, places / waiting) if waiting > 0 else 1.0, "ratio", "F")
         return
     figure = now.figure("success_ratio")
@@ -182,7 +187,11 @@ def _remark(answer: Answer, case: Case, now: Result) -> None:
     ghosts, p99 = now.outcomes["ghost"] / n, now["connect.p99"]
     if ghosts and p99 is not None:
         text = f"connect() p99 is {say.sec(p99 / NS)} in row 1 and says nothing"
-        text += f": {say.num(cookies)} cookies promised places that the accept queue did not have" if cookies else ""
+        text += (
+            f": {say.num(cookies)} cookies promised places that the accept queue did not have"
+            if cookies
+            else ""
+        )
         answer.warn(text, "S")
     idle = horizon - now.outcomes["served"] / n * accept.time.mean / NS / accept.workers
     if ghosts and accept.time.mean and idle > horizon / 10:

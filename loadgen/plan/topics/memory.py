@@ -12,13 +12,13 @@ from typing import Final
 
 from loadgen import memory as simulators
 from loadgen.plan import say
-from loadgen.plan.answers import Answer, Table, Value
+from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value
 from loadgen.plan.ask import Case, Quantity, Refused
 from loadgen.plan.shared import limits, settle
 from loadgen.report.memory import EXCLUDES, FIGURES, Entry
 from loadgen.scenario.errors import Mistake, hint
 from loadgen.scenario.model import Client, Load, Run, Scenario
-from loadgen.scenario.numbers import read_count
+from loadgen.scenario.numbers import count
 from loadgen.theory import ports, queues, stays
 
 NAME: Final = "memory"
@@ -58,7 +58,7 @@ def solve(case: Case) -> Answer:
             f"plan memory: no figure is known for {case.scenario.server.profile}: give its own with --bytes "
             "established=B,half_open=B,time_wait=B (`vmstat -z` on FreeBSD, /proc/slabinfo on Linux)"
         )
-    answer = Answer(NAME, "", "memory.kernel.server.total", Value(None, "bytes", "T"), "")
+    answer = Answer(NAME, "", "memory.kernel.server.total", Value(None, "bytes", "T"), NOT_PLAYED)
     answer.limits = [*limits(case, "time_wait.server", "half_open", shadowed=False)]
     low, high = _total(counts, table)
     told = f"{say.size(low)} to {say.size(high)}" if say.size(low) != say.size(high) else say.size(high)
@@ -106,7 +106,7 @@ def _table(case: Case) -> Bytes | None:
             raise Refused(f"--bytes: expected KIND=BYTES with one of {', '.join(_WORDS)}, got {part!r}"
                           f"{hint(name, _WORDS)}")  # fmt: skip
         try:
-            each = read_count(value)
+            each = count(1, 1 << 30)(value)
         except Mistake as error:
             raise Refused(f"--bytes {name}: {error}") from None
         found[name] = Entry(each, each)
@@ -185,4 +185,4 @@ def _simulator(answer: Answer, case: Case, counts: _Counts) -> None:
     )
     each = simulators.of_a_connection()
     text = f"{blocks / 1e6:.2g} M blocks, both ends, {say.size(empty + blocks * each)}"
-    answer.say("to simulate it", text, "T")
+    answer.say("to simulate", text, "T")

@@ -1,4 +1,4 @@
-"""`plan ports`: do the clients' ports last, at what rate, with how many hosts, and which remedy is worth what.
+"""`plan ports`: do the clients' ports last, at what rate, with how many hosts; what is each remedy worth.
 
 Formulas: Little's law and Erlang B with the ports as places (`theory.ports`). Sources: reference.md G15,
 RFC 6056, ip-sysctl.rst (ip_local_port_range, tcp_tw_reuse).
@@ -34,7 +34,7 @@ _FEWEST: Final = 2  # ... and at least, for a result
 _ROWS: Final = ("Erlang B, connects refused", "first connect without a port")
 
 #: Remedy -> what differs, and its cost or risk.
-_REMEDIES: Final = (
+_REMEDIES: Final[tuple[tuple[str, dict[str, object], str], ...]] = (
     ("ip_local_port_range=1024 65535", {"client.knobs.ip_local_port_range": (1024, 65535)},
      "collides with listeners above 1024: ip_local_reserved_ports"),
     ("2 upstream addresses", {}, "none"),
@@ -166,7 +166,9 @@ def _verdict(
             answer.value = Value(now.refused, "ratio", "F, S", seen.low, seen.high)
         elif short:
             answer.state = UNDECIDED
-            text += ", S " + state_text(UNDECIDED, needed=f"{say.sec(_FEWEST * now.stay)} of virtual time needed")
+            text += ", S " + state_text(
+                UNDECIDED, needed=f"{say.sec(_FEWEST * now.stay)} of virtual time needed"
+            )
     answer.sentence = text
     if result is not None:
         answer.played.append(("now", result))
