@@ -19,6 +19,8 @@ def num(value: float) -> str:
 
 def pct(value: float) -> str:
     """A share; `99.98 %`, never rounded to all or nothing."""
+    if 0 < value < 1e-50:
+        return "< 1e-50"
     if 0 < value < 1e-6:
         return f"{100 * value:.0e} %"
     return words.percent(value)
@@ -30,9 +32,9 @@ def rate(value: float) -> str:
 
 
 def sec(seconds: float) -> str:
-    """A time: seconds up to an hour, four digits; smaller ones in the unit that reads best, three digits."""
+    """A time: seconds up to an hour, five digits; smaller ones in the unit that reads best, three digits."""
     if 1 <= seconds < 3600:
-        return f"{seconds:.4g} s" if seconds >= 10 else f"{seconds:.3g} s"
+        return f"{seconds:.5g} s" if seconds >= 10 else f"{seconds:.3g} s"
     return words.time(seconds * _NS) if seconds else "0 s"
 
 
