@@ -30,7 +30,7 @@ def document(answer: Answer, case: Case) -> dict[str, Any]:
         "theory": answer.theory,
         "assumptions": answer.assumed,
         "not_modelled": answer.not_modelled,
-        "warnings": answer.warnings,
+        "warnings": [one.text for one in answer.warnings],
         "verdict": {
             "metric": answer.metric,
             "answer": value.value,
