@@ -15,7 +15,7 @@ from loadgen import signals
 from loadgen.cli.hints import hint
 
 #: In the order of the help. Each is the command of that name in the module of that name.
-COMMANDS: Final = ("churn", "run", "handshake", "close", "flood", "compare", "profiles", "metrics")
+COMMANDS: Final = ("churn", "run", "handshake", "close", "flood", "compare", "report", "profiles", "metrics")
 
 
 class Commands(click.Group):

@@ -89,8 +89,8 @@ def compare(
     """Set two results, or two studies, against each other: what differs, what moved, whether one is worse.
 
     OLD and NEW are result files (--format json) or the directories of two studies, whose points are matched
-    by their settings. Runs with the same seeds are compared pair by pair, others as two samples; one run a side
-    gives no verdict. What is judged are the targets of the results and each --threshold.
+    by their settings. Runs with the same seeds are compared pair by pair, others as two samples; one run a
+    side gives no verdict. What is judged are the targets of the results and each --threshold.
     """
     chosen = format_of(format_, output, _FORMATS)
     before, after = read_input(old), read_input(new)

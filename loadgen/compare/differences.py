@@ -51,7 +51,7 @@ class Difference:
         return None if self.half is None else self.value + self.half
 
     def p_of(self, value: float = 0.0) -> float | None:
-        """How likely a difference so far from `value` is if that is the true one, both ways; None: unknown."""
+        """How likely one so far from `value` is if that is the true one, both ways; None: unknown."""
         if self.error is None:
             return None
         apart = abs(self.value - value)

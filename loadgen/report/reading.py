@@ -1,13 +1,14 @@
 """Results from where they were written: a result file, or a study, which is a directory of them.
 
 A study is `points/*/KEY.json`, an ordinary result a file, `failed/` for the points that have none, and
-`study.toml`, of which only the schema, the command and the question are read. What sets a point apart is
-found in its own settings: the paths whose values differ within the study. Nothing is read that does not add
-up.
+`study.toml`, of which the schema is checked. What sets a point apart is found in its own settings: the paths
+whose values differ within the study. What a search came to is in `search.json`. Nothing is read that does not
+add up.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Points:
 
     path: Path
     about: Mapping[str, Any]  # study.toml
+    searches: tuple[str, ...]  # a sentence each: what was looked for and found
     points: tuple[Point, ...]
     failed: tuple[tuple[str, str], ...]  # key, why
 
@@ -64,11 +66,12 @@ def _study(folder: Path) -> Points:
     files = sorted(folder.glob("points/**/*.json"))
     failed = sorted(one for one in folder.glob("failed/**/*") if one.is_file())
     if not files and not failed:
-        raise ResultError(f"{folder}: no study: expected points/*/*.json, one result a file")
+        raise ResultError(f"{folder}: no point of this study has been played (points/*/*.json)")
     results = [(file, load(file)) for file in files]
     return Points(
         folder,
         about,
+        _searches(folder),
         tuple(_points(results)),
         tuple((one.stem, _reason(one)) for one in failed),
     )
@@ -88,8 +91,27 @@ def _about(folder: Path) -> Mapping[str, Any]:
     return about
 
 
+def _searches(folder: Path) -> tuple[str, ...]:
+    """The sentences of `search.json`; none in a study that is no search."""
+    file = folder / "search.json"
+    try:
+        cells = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{file}: not JSON: {error}") from None
+    cells = cells.get("searches", []) if isinstance(cells, Mapping) else cells
+    known = [cell for cell in cells if isinstance(cell, Mapping)] if isinstance(cells, list) else []
+    return tuple(str(cell["sentence"]) for cell in known if cell.get("sentence"))
+
+
 def _reason(file: Path) -> str:
-    """The first line of what was written about a failed point."""
+    """What was written about a failed point, in one line."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return " ".join(str(document["reason"]).split())[:200]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
     lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[0][:200] if lines else "no reason given"
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.report import chart, html, svg, tabular, words
+from loadgen.report import chart, html, tabular, words
 from loadgen.report.estimate import Figure
 from loadgen.report.result import build
 from loadgen.report.series import Series
