@@ -110,14 +110,14 @@ def drawn(
         text = io.StringIO()
         undated = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(text, format="svg", metadata=undated)
-    return _inline(text.getvalue(), title)
+    return _inline(text.getvalue(), title, name)
 
 
 _REFERENCED: Final = re.compile(r'(?:xlink:href="|url\()#([^")]+)')
 _LONG: Final = re.compile(r"(\d+\.\d)\d+")
 
 
-def _inline(text: str, title: str) -> str:
+def _inline(text: str, title: str, name: str) -> str:
     """What a page takes: no prolog, no metadata, no style sheet, colours as variables, short numbers."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
@@ -126,12 +126,15 @@ def _inline(text: str, title: str) -> str:
     used = set(_REFERENCED.findall(text))
     text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
     text = text.replace("xlink:href=", "href=")
+    for one in sorted(used):  # names of a page's drawings must not be the same
+        text = re.sub(rf'(id="|#){re.escape(one)}(?=[")])', rf"\1{name}-{one}", text)
     box = re.search(r'viewBox="([^"]*)"', text)
     assert box is not None
     head = f'<svg class="chart" role="img" viewBox="{box[1]}" xmlns="http://www.w3.org/2000/svg">'
     text = head + f"<title>{escape(title)}</title>" + text[text.index(">") + 1 :]
     text = re.sub(r' (d|points)="[^"]*"', lambda found: _LONG.sub(r"\1", found[0]), text)
     text = re.sub(r"font: ?(?:\d+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r" ?font-family:[^;\"]*;?", "", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(f'fill="{colour}"', f'style="fill: {variable}"').replace(colour, variable)
     return re.sub(r"\n\s*", "\n", text).strip()

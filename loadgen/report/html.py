@@ -107,7 +107,7 @@ def _first(result: Result) -> list[str]:
 
 def _main_chart(result: Result) -> Drawing:
     chart = pictures.clients(result)
-    return chart if chart.svg else pictures.queues(result)
+    return chart if chart.svg else pictures.queues(result, "first")
 
 
 def targets(rows: Sequence[tuple[str, str]]) -> str:

@@ -115,22 +115,23 @@ def _cause(name: str) -> str:
     return ends.get(name) or f"{cause}, {names.CAUSES.get(cause, 'refused')}"
 
 
-def queues(result: Result) -> Drawing:
-    """Half-open entries and the accept queue, each against its limit."""
-    title = "2 Half-open and accept queue against their limits"
+def queues(result: Result, name: str = "queues") -> Drawing:
+    """Half-open entries and the accept queue, each against its limit; `name` as `drawn` has it."""
+    number = "2 " if name == "queues" else ""
+    title = f"{number}Half-open and accept queue against their limits"
     times = seconds(result)
     wanted = [("half_open", "half-open"), ("accept_queue", "accept queue")]
-    known = [(name, said) for name, said in wanted if f"server.{name}" in result.series]
+    known = [(key, said) for key, said in wanted if f"server.{key}" in result.series]
     if len(times) < 2 or not known:
         return Drawing(title, notes=[NO_SERIES, *_peaks(result, ("half_open.peak", "accept_queue.peak"))])
-    series = {name: result.series[f"server.{name}"] for name, _ in known}
-    limits = {name: _limit(result, name, _sockets(result)) for name, _ in known}
+    series = {key: result.series[f"server.{key}"] for key, _ in known}
+    limits = {key: _limit(result, key, _sockets(result)) for key, _ in known}
     top = max(max(int(one.max()) for one in series.values()), 1)
     inside = {one for one in limits.values() if one is not None and one <= FAR * top}
 
     def draw(axes: Any) -> None:
-        for style, (name, _) in enumerate(known):
-            curve(axes, times, series[name], style)
+        for style, (key, _) in enumerate(known):
+            curve(axes, times, series[key], style)
         for one in inside:
             limit(axes, one)
         axes.set_ylim(0, 1.08 * max([top, *inside]))
@@ -139,13 +140,13 @@ def queues(result: Result) -> Drawing:
         time_axis(axes, times)
 
     keys = []
-    for style, (name, said) in enumerate(known):
-        peak = result[f"{name}.peak"]
+    for style, (key, said) in enumerate(known):
+        peak = result[f"{key}.peak"]
         keys.append(Key(style, f"{said}: peak {words.number(peak) if peak is not None else '-'}"))
-    keys += limit_keys({said: limits[name] for name, said in known}, inside)
-    missed = [said for name, said in known if (result[f"{name}.peak"] or 0) > 1.05 * int(series[name].max())]
+    keys += limit_keys({said: limits[key] for key, said in known}, inside)
+    missed = [said for key, said in known if (result[f"{key}.peak"] or 0) > 1.05 * int(series[key].max())]
     between = [f"The peak of {' and '.join(missed)} fell between two points of the series."] if missed else []
-    return Drawing(title, drawn("queues", draw, title=title), keys, between + first_run(result))
+    return Drawing(title, drawn(name, draw, title=title), keys, between + first_run(result))
 
 
 def latency(result: Result) -> Drawing:

@@ -255,8 +255,7 @@ def load(path: str | Path) -> Result:
     try:
         document = json.loads(text.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        cut = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip()) - 1
-        why = "cut short, it ends in the middle" if cut else f"not JSON: {error}"
+        why = "cut short, it ends in the middle" if _is_cut(error) else f"not JSON: {error}"
         raise ResultError(f"{path}: {why}") from None
     try:
         return read_document(document)
@@ -303,6 +302,12 @@ _SAME: Final = (
 )  # fmt: skip
 
 
+_OBJECTS: Final = (
+    "scenario", "outcomes", "loads", "floods", "counters", "causes", "states", "verdict", "versions", "hosts",
+    "config", "metrics", "histograms", "series", "memory", "wall",
+)  # fmt: skip
+_TEXTS: Final = ("kind", "status", "question", "command")
+_LISTS: Final = ("assumptions", "not_modelled", "warnings")
 #: Lists of objects, and the keys that each object must have.
 _ROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "replicates": ("replicate", "seed", "virtual_ns", "partial", "left"),
@@ -314,9 +319,16 @@ _ROWS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def _check_shape(document: Mapping[str, Any]) -> None:
     """Raise ResultError where a part is of another type than `schema.json` has it."""
-    for name in ("outcomes", "loads", "counters", "causes", "states", "verdict", "versions", "hosts", "wall"):
-        if not isinstance(document[name], Mapping):
-            raise ResultError(f"not a result: {name} is no object")
+    for names, kind, said in ((_OBJECTS, Mapping, "object"), (_TEXTS, str, "text"), (_LISTS, list, "list")):
+        for name in names:
+            if not isinstance(document[name], kind):
+                raise ResultError(f"not a result: {name} is no {said}")
+    texts = [one for name in _LISTS for one in document[name]]
+    texts += [one for one in document["limits"] if not isinstance(one, Mapping)]
+    if not all(isinstance(one, str) for one in texts):
+        raise ResultError("not a result: expected texts in limits, assumptions, not_modelled, warnings")
+    if isinstance(document["seed"], bool) or not isinstance(document["seed"], int):
+        raise ResultError("not a result: seed is no whole number")
     for name, keys in _ROWS.items():
         rows = document[name]
         if not isinstance(rows, list):
@@ -327,6 +339,14 @@ def _check_shape(document: Mapping[str, Any]) -> None:
     for key, where in (("sentence", "verdict"), ("tcpcore", "versions"), ("seconds", "wall")):
         if key not in document[where]:
             raise ResultError(f"not a result: {where} has no {key}")
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether the text is the beginning of an object, or nothing."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    text = error.doc.strip()
+    return text[:1] in ("", "{") and (not text.endswith("}") or error.pos >= len(error.doc.rstrip()) - 1)
 
 
 def _no_number(text: str) -> None:
