@@ -15,7 +15,20 @@ from loadgen import signals
 from loadgen.cli.hints import hint
 
 #: In the order of the help. Each is the command of that name in the module of that name.
-COMMANDS: Final = ("churn", "run", "sweep", "plan", "handshake", "close", "flood", "profiles", "metrics", "collect")
+COMMANDS: Final = (
+    "churn",
+    "run",
+    "sweep",
+    "plan",
+    "handshake",
+    "close",
+    "flood",
+    "compare",
+    "report",
+    "profiles",
+    "metrics",
+    "collect",
+)
 
 
 class Commands(click.Group):

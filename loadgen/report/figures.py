@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -224,7 +227,24 @@ def wall(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "segments": segments,
         "segments_per_s": segments / seconds if seconds > 0 else None,
         "simulator_bytes": most,
+        "host": host(),
     }
+
+
+@cache
+def host() -> str:
+    """The machine by what its speed depends on: wall times of two are not comparable."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{platform.machine()}, {_processor()}, {os.cpu_count()} processors, {platform.system()}, {python}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            lines = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        lines = []
+    return (lines[0] if lines else platform.processor()) or "unknown processor"
 
 
 #: Of the engine and not of a host; `seed` may have been drawn.
