@@ -15,7 +15,8 @@ from loadgen.plan.shared import MORE, NS, RARELY, limits, of_theory, settle, sta
 from loadgen.plan.topics.backlog import Demand, demand
 from loadgen.report.result import Result
 from loadgen.scenario.model import Client, Load, Run, Scenario, Tries
-from loadgen.theory import limits_check, queues
+from loadgen.theory import queues
+from loadgen.theory.relaxation import accept_places
 
 NAME: Final = "accept"
 SUMMARY: Final = "how slow accept() may be, and how long one stall"
@@ -39,7 +40,7 @@ def solve(case: Case) -> Answer:
     """Solve for the accept time, the rate or the backlog; with all given, judge them."""
     left = case.open
     case, solved = _solved(case, left)
-    asked, places = demand(case, _LOSS), limits_check.accept_places(case.scenario, case.hosts.server)
+    asked, places = demand(case, _LOSS), accept_places(case.scenario, case.hosts.server)
     answer = Answer(NAME, "", "accept_time", Value(asked.service * NS, "ns", "F"), "")
     answer.limits = [*limits(case, "accept_queue")]
     result, needed = _played(case, asked, places)
@@ -59,7 +60,7 @@ def solve(case: Case) -> Answer:
 def _solved(case: Case, left: str | None) -> tuple[Case, str]:
     """The case with what was left open in place, and what that is in words."""
     loss = case.loss(_LOSS)
-    places = limits_check.accept_places(case.scenario, case.hosts.server)
+    places = accept_places(case.scenario, case.hosts.server)
     accept, listen = case.scenario.server.accept, case.scenario.server.listen
     lists = listen.listeners * case.scenario.client.destinations
     if left == "accept_time":
@@ -152,7 +153,7 @@ def _stalls(answer: Answer, case: Case, asked: Demand) -> None:
     every = [case.varied(one) for one in case.columns] or [case]
     said, backlogs, services = [], [], []
     for one in every:
-        places = limits_check.accept_places(one.scenario, one.hosts.server)
+        places = accept_places(one.scenario, one.hosts.server)
         longest = queues.stall_for(places, asked.rate, RARELY)
         said.append(say.least(longest))
         backlogs.append(say.num(places - 1))
@@ -183,7 +184,7 @@ def _others(answer: Answer, case: Case) -> None:
     for variant in case.variants:
         there = case.varied(variant)
         wants = demand(there, _LOSS)
-        places = limits_check.accept_places(there.scenario, there.hosts.server)
+        places = accept_places(there.scenario, there.hosts.server)
         service = _service_for(wants.workers, places, wants.rate, wants.loss)
         answer.say(variant.label[:14], f"mean {say.sec(service)}, one stall "
                    f"{say.least(queues.stall_for(places, wants.rate, RARELY))}", "F")  # fmt: skip

@@ -18,7 +18,8 @@ from loadgen.plan.shared import MORE, NS, RARELY, limits, settle, value_of
 from loadgen.report.result import Result
 from loadgen.report.thresholds import MET
 from loadgen.scenario.model import Client, Load, Run, Scenario, Threshold
-from loadgen.theory import limits_check, ports, queues
+from loadgen.theory import ports, queues
+from loadgen.theory.relaxation import accept_places
 from loadgen.theory.special import poisson_tail
 
 NAME: Final = "backlog"
@@ -110,7 +111,7 @@ def solve(case: Case) -> Answer:
         case = dataclasses.replace(case, targets=(_TARGET,))
     if left == "rate":
         case = case.other({"load.rate": _rate_for(case)})
-    asked, places = demand(case), limits_check.accept_places(case.scenario, case.hosts.server)
+    asked, places = demand(case), accept_places(case.scenario, case.hosts.server)
     answer = Answer(NAME, "", case.targets[0].metric, Value(None, "ratio", "F"), "")
     answer.limits = [*limits(case, "accept_queue", "half_open")]
     first = max(1, asked.needs() - 1)
@@ -132,7 +133,7 @@ def solve(case: Case) -> Answer:
 
 def _rate_for(case: Case) -> float:
     """The largest rate for which the backlog is enough."""
-    places = limits_check.accept_places(case.scenario, case.hosts.server)
+    places = accept_places(case.scenario, case.hosts.server)
     asked = demand(case.other({"load.rate": 1e-3}))
     if not asked.stall and not asked.service:
         raise Refused(
@@ -154,7 +155,7 @@ def _timed(case: Case, asked: Demand) -> tuple[Case, bool]:
     service = asked.service / asked.workers
     relaxed = queues.relaxation_time(8, service, asked.rate) if service else 0.0
     if asked.busy > 0.5 and service:
-        places = limits_check.accept_places(case.scenario, case.hosts.server)
+        places = accept_places(case.scenario, case.hosts.server)
         relaxed = queues.relaxation_time(places, service, asked.rate)
     needed = max(100 * relaxed, _FEWEST * asked.every, 5 * asked.rtt)
     scenario, short = case.player.timed(case.scenario, needed, max(_PERIODS * asked.every, 10.0), asked.every)

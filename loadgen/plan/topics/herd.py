@@ -21,7 +21,7 @@ from loadgen.report.result import Result
 from loadgen.scenario.model import Link, Load, Run, Scenario
 from loadgen.scenario.numbers import LONGEST_NS
 from loadgen.scenario.values import Distribution
-from loadgen.theory import limits_check
+from loadgen.theory.relaxation import accept_places
 
 NAME: Final = "herd"
 SUMMARY: Final = "all clients come back at once: who is served when, who is a ghost, what helps"
@@ -134,7 +134,7 @@ def _served_by(result: Result, seconds: float) -> float:
 
 def _verdict(answer: Answer, case: Case, now: Result | None) -> None:
     n, horizon = case.scenario.client.hosts, horizon_of(case) / NS
-    places, waiting = limits_check.accept_places(case.scenario, case.hosts.server), _waiting(case)
+    places, waiting = accept_places(case.scenario, case.hosts.server), _waiting(case)
     fits = waiting <= places
     form = f"{say.num(max(0.0, waiting))} wait at once, {say.num(places)} fit"
     if now is None:
@@ -169,7 +169,7 @@ def _fluid(answer: Answer, case: Case) -> None:
     if not service:
         return
     lists = case.scenario.server.listen.listeners * case.scenario.client.destinations
-    places = limits_check.accept_places(case.scenario, case.hosts.server) * lists
+    places = accept_places(case.scenario, case.hosts.server) * lists
     if n > places:
         spread = (n - places) * service / lists
         backlog = max(0, math.ceil(_waiting(case)) - 1)

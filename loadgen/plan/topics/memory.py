@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadgen import memory as simulators
+from loadgen.host import caches, folder
+from loadgen.host.caches import Cost
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value
 from loadgen.plan.ask import Case, Quantity, Refused
 from loadgen.plan.shared import limits, settle
-from loadgen.report.memory import EXCLUDES, FIGURES, Entry
+from loadgen.report.memory import EXCLUDES, FIGURES
 from loadgen.scenario.errors import Mistake, hint
 from loadgen.scenario.model import Client, Load, Run, Scenario
 from loadgen.scenario.numbers import count
@@ -32,7 +34,7 @@ NOT_MODELLED: Final = tuple(EXCLUDES.split(", "))
 _KINDS: Final = ("established", "churning", "half-open", "TIME_WAIT")
 _WORDS: Final = {"established": "established", "half_open": "half_open", "time_wait": "time_wait"}
 
-Bytes = Mapping[str, Entry]
+Bytes = Mapping[str, Cost]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,9 +100,16 @@ def _counts(case: Case) -> _Counts:
 
 def _table(case: Case) -> Bytes | None:
     """Bytes each: the user's, else those of the profile; None where neither is known."""
-    profile = case.scenario.server.profile
-    found: dict[str, Entry] = dict(FIGURES.get(profile, {}))
-    for part in filter(None, (one.strip() for one in str(case.extra.get("bytes", "")).split(","))):
+    known = FIGURES.get(case.scenario.server.profile)
+    found: dict[str, Cost] = dict(known.entries) if known else {}
+    given = str(case.extra.get("bytes", ""))
+    name = given if given and "=" not in given else case.scenario.server.bytes
+    if name is not None:
+        try:
+            found |= caches.costs(folder.caches_of(name), name)
+        except Mistake as error:
+            raise Refused(f"--bytes: {error}") from None
+    for part in filter(None, (one.strip() for one in given.split(",") if "=" in given)):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name not in _WORDS:
             raise Refused(f"--bytes: expected KIND=BYTES with one of {', '.join(_WORDS)}, got {part!r}"
@@ -109,15 +118,15 @@ def _table(case: Case) -> Bytes | None:
             each = count(1, 1 << 30)(value)
         except Mistake as error:
             raise Refused(f"--bytes {name}: {error}") from None
-        found[name] = Entry(each, each)
-    return found if len(found) == len(_WORDS) else None
+        found[name] = Cost(each, each, "as given")
+    return found if found.keys() >= set(_WORDS) else None
 
 
-def _lines(counts: _Counts, table: Bytes) -> list[tuple[str, float, Entry]]:
+def _lines(counts: _Counts, table: Bytes) -> list[tuple[str, float, Cost]]:
     sockets = table["established"]
     return [
         ("established", counts.established, sockets),
-        ("churning", counts.churning, Entry(sockets.high, sockets.high)),
+        ("churning", counts.churning, Cost(sockets.high, sockets.high, sockets.objects)),
         ("half-open", counts.half_open, table["half_open"]),
         ("TIME_WAIT", counts.kept, table["time_wait"]),
     ]
@@ -152,11 +161,11 @@ def _rows(answer: Answer, case: Case, counts: _Counts, table: Bytes) -> None:
             answer.warn(f"{variant.label}: no figure known: give --bytes from that host's `vmstat -z` output")
 
 
-def _span(each: Entry) -> str:
+def _span(each: Cost) -> str:
     return say.num(each.low) if each.low == each.high else f"{say.num(each.low)}..{say.num(each.high)}"
 
 
-def _sizes(n: float, each: Entry) -> str:
+def _sizes(n: float, each: Cost) -> str:
     low, high = say.size(n * each.low), say.size(n * each.high)
     return low if low == high else f"{low} .. {high}"
 
