@@ -2,10 +2,15 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport CLOSED
+from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_time, unit, word
 from loadgen.sim.queue cimport Item, queue_add
-from loadgen.sim.world cimport Attempt, Host, NO_MEMORY, NOBODY, Sim, Tally, Task
+from loadgen.sim.world cimport (
+    CLIENT_SPEAKS, NO_MEMORY, NOBODY, SERVER_SPEAKS, Attempt, Host, Load, Sim, Tally, Task,
+)
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
+cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogil
+cdef uint32_t attempt_arrives(Sim* sim, uint32_t number) noexcept nogil
 cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
 cdef void collect(Sim* sim, uint32_t host) noexcept nogil
@@ -71,3 +76,30 @@ cdef inline void ask(Sim* sim, int64_t at, Task what, uint32_t who, uint32_t sta
     item.extra = extra
     if not queue_add(&sim.queue, &item, lane):
         sim.failed = NO_MEMORY
+
+
+# --- what its load wants of it --------------------------------------------------------------------
+
+
+cdef inline int64_t hold_of(const Load* load, uint64_t number) noexcept nogil:
+    """The holding time of the connection with this number (S3.10)."""
+    return draw_time(&load.hold, word(load.draws, number * DRAWS_OF_CONNECTION), number)
+
+
+cdef inline int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
+    """How long the application waits for the try that it has just begun (S3.13)."""
+    cdef double wait = load.backoff
+    for _ in range(1, a.tries):
+        wait *= load.factor
+    wait *= 1.0 - load.jitter * unit(word(load.tries_key, a.number * TRIES_OF_CONNECTION + a.tries))
+    return <int64_t>(wait + 0.5)
+
+
+cdef inline bint complete(const Load* load, const Attempt* a) noexcept nogil:
+    """The client has asked for and read all that it wanted."""
+    if load.speaks == CLIENT_SPEAKS:
+        return (load.request == 0 or a.sent >= load.requests) and (
+            load.response == 0 or load.request == 0 or a.answered >= load.requests)
+    if load.speaks == SERVER_SPEAKS:
+        return load.response == 0 or a.answered >= load.requests
+    return True

@@ -1,4 +1,4 @@
-"""The attempts of a run: taken, found by the handle of either end, counted and given back.
+"""The attempts of a run: begun, found by the handle of either end, counted and given back.
 
 An attempt has a place in an array from its arrival until both applications have let go of it, or until the
 client's engine gives its slot to another connection; then its outcome is counted (S6.2 to S6.5). The place
@@ -9,10 +9,11 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
+from loadgen.sim.draw cimport below
 from loadgen.sim.fill cimport fill_add, fill_drop
 from loadgen.sim.world cimport (
-    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
-    F_SERVER_DONE, F_STRANGER, SERVER,
+    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_GAVE_UP, F_REFUSED,
+    F_RESET, F_SERVED, F_SERVER_CLOSES, F_SERVER_DONE, F_STRANGER, SERVER,
 )
 
 cdef enum:
@@ -51,6 +52,44 @@ cdef uint32_t attempt_new(Sim* sim) noexcept nogil:
     sim.attempts[i].connected = -1
     sim.attempts[i].established = -1
     sim.attempts_n += 1
+    return i
+
+
+cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
+    """A new attempt of a load, with this number, its host and destination (S3.4). NOBODY without memory."""
+    cdef Load* load = &sim.loads[number]
+    cdef uint32_t i = attempt_new(sim), host
+    cdef Attempt* a
+    cdef double who
+    if i == NOBODY:
+        return i
+    a = &sim.attempts[i]
+    a.load = <uint16_t>number
+    a.number = n
+    a.begun = sim.now
+    a.touched = sim.now
+    if load.poisson:
+        host = <uint32_t>below(word(load.draws, n * DRAWS_OF_CONNECTION + 1), sim.addrs)
+        a.destination = <uint16_t>below(word(load.draws, n * DRAWS_OF_CONNECTION + 2), sim.destinations)
+    else:
+        host = <uint32_t>(n % sim.addrs)
+        a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
+    a.addr = sim.first_addr + host
+    a.client_host = sim.servers + host // sim.addrs_per_host
+    if load.by_server > 0.0 or load.by_reset > 0.0:
+        who = unit(word(load.draws, n * DRAWS_OF_CONNECTION + 3))
+        if who < load.by_server:
+            a.flags |= F_SERVER_CLOSES
+        elif who < load.by_server + load.by_reset:
+            a.flags |= F_CLIENT_RESETS
+    tally_of(sim, a).attempted += 1
+    return i
+
+
+cdef uint32_t attempt_arrives(Sim* sim, uint32_t number) noexcept nogil:
+    """The next arrival of a load. NOBODY without memory."""
+    cdef uint32_t i = attempt_begin(sim, number, sim.loads[number].begun)
+    sim.loads[number].begun += i != NOBODY
     return i
 
 

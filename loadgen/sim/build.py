@@ -98,6 +98,19 @@ def blocks_needed(scenario: Scenario, configs: list[Config], end: int) -> int:
     return int(min(total * (1 + again), MAX_CAPACITY)) + 64
 
 
+def flood_blocks(scenario: Scenario, configs: list[Config], end: int) -> int:
+    """Places that spoofed segments may take at once: those of the queues, as an engine has them, at most."""
+    listen, sent, rooms = scenario.server.listen, 0.0, 0
+    for flood in scenario.flood:
+        during = min(end, flood.stop_ns if flood.stop_ns is not None else end) - flood.start_ns
+        sent += flood.rate * max(0, during) / 1e9
+    for config in configs if scenario.flood else ():
+        engine = Engine(config.replace(capacity=1))
+        room = engine.room(engine.listen(listen.addr, listen.port, listen.backlog))
+        rooms = max(rooms, int(room["half_open_max"]) + int(room["accept_max"]))
+    return int(min(sent * 1.05 + 6 * sent**0.5 + 16, (rooms + 16) * scenario.client.destinations))
+
+
 def ports_of(config: Config) -> int:
     """Ports that connect() may choose from."""
     low, high = config.ip_local_port_range
@@ -135,10 +148,7 @@ def make_servers(
     """The server's engines, with their listeners open. It has the Configs one after the other."""
     listen, config = scenario.server.listen, configs[0]
     events = ("opened", *events_of(scenario))
-    need = blocks_needed(scenario, configs, end)
-    most = max(config.somaxconn for config in configs)
-    backlog = min(listen.backlog if listen.backlog is not None else most, most)
-    need += (2 * backlog + 16) * scenario.client.destinations if scenario.flood else 0
+    need = blocks_needed(scenario, configs, end) + flood_blocks(scenario, configs, end)
     engines = []
     for i in range(listen.listeners):
         engine = Engine(

@@ -13,10 +13,10 @@ from tcpcore cimport (
 )
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
-    ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
-    measured, tally_of,
+    ask, attempt_arrives, attempt_begin, attempt_bind, attempt_over, block_lives, block_of, block_u4,
+    client_attempt, collect, complete, hold_of, measured, tally_of, try_time,
 )
-from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
+from loadgen.sim.draw cimport unit, word
 from loadgen.sim.fill cimport fill_add
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
@@ -187,60 +187,13 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     h.heard_n = first
 
 
-cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
-    """How long the application waits for the try that it has just begun (S3.13)."""
-    cdef double wait = load.backoff
-    for _ in range(1, a.tries):
-        wait *= load.factor
-    wait *= 1.0 - load.jitter * unit(word(load.tries_key, a.number * TRIES_OF_CONNECTION + a.tries))
-    return <int64_t>(wait + 0.5)
-
-
-cdef uint32_t begin_as(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
-    """A new attempt of a load, with this number, its host and destination (S3.4). NOBODY without memory."""
-    cdef Load* load = &sim.loads[number]
-    cdef uint32_t i = attempt_new(sim), host
-    cdef Attempt* a
-    cdef double who
-    if i == NOBODY:
-        return i
-    a = &sim.attempts[i]
-    a.load = <uint16_t>number
-    a.number = n
-    a.begun = sim.now
-    a.touched = sim.now
-    if load.poisson:
-        host = <uint32_t>below(word(load.draws, n * DRAWS_OF_CONNECTION + 1), sim.addrs)
-        a.destination = <uint16_t>below(word(load.draws, n * DRAWS_OF_CONNECTION + 2), sim.destinations)
-    else:
-        host = <uint32_t>(n % sim.addrs)
-        a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
-    a.addr = sim.first_addr + host
-    a.client_host = sim.servers + host // sim.addrs_per_host
-    if load.by_server > 0.0 or load.by_reset > 0.0:
-        who = unit(word(load.draws, n * DRAWS_OF_CONNECTION + 3))
-        if who < load.by_server:
-            a.flags |= F_SERVER_CLOSES
-        elif who < load.by_server + load.by_reset:
-            a.flags |= F_CLIENT_RESETS
-    tally_of(sim, a).attempted += 1
-    return i
-
-
-cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
-    """The next arrival of a load. NOBODY without memory."""
-    cdef uint32_t i = begin_as(sim, number, sim.loads[number].begun)
-    sim.loads[number].begun += i != NOBODY
-    return i
-
-
 cdef void clients_arrive(Sim* sim, uint32_t number) noexcept nogil:
     """All connections of a load that begin at this instant (S3.2)."""
     cdef Load* load = &sim.loads[number]
     cdef Py_ssize_t n = 0
     cdef uint32_t i, host = 0
     while load.due <= sim.now and not sim.failed:
-        i = begin(sim, number)
+        i = attempt_arrives(sim, number)
         if i == NOBODY:
             return
         if n > 0 and (n == sim.batch or sim.attempts[i].client_host != host):
@@ -260,7 +213,7 @@ cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
     cdef Load* load = &sim.loads[number]
     cdef uint32_t i
     if load.begun < load.count and sim.now < load.stop:
-        i = begin(sim, number)
+        i = attempt_arrives(sim, number)
         if i != NOBODY:
             sim.who[0] = i
             connects_flush(sim, sim.attempts[i].client_host, 1)
@@ -273,7 +226,7 @@ cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
     cdef Attempt* a
     if sim.now >= load.stop:
         return
-    i = begin_as(sim, item.who, (<uint64_t>1 << 40) + load.reconnects)     # apart from those of arrivals
+    i = attempt_begin(sim, item.who, (<uint64_t>1 << 40) + load.reconnects)     # apart from those of arrivals
     if i == NOBODY:
         return
     load.reconnects += 1
@@ -285,10 +238,6 @@ cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
 
 
 # --- what it hears --------------------------------------------------------------------------------
-
-
-cdef int64_t hold_of(const Load* load, uint64_t number) noexcept nogil:
-    return draw_time(&load.hold, word(load.draws, number * DRAWS_OF_CONNECTION), number)
 
 
 cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
@@ -327,16 +276,6 @@ cdef void ask_request(Sim* sim, uint32_t i) noexcept nogil:
     if a.sent < load.requests:
         ask(sim, a.connected + <int64_t>(<double>hold_of(load, a.number) * a.sent / load.requests),
             T_REQUEST, i, a.stamp, 0, -1)
-
-
-cdef bint complete(const Load* load, const Attempt* a) noexcept nogil:
-    """The client has asked for and read all that it wanted."""
-    if load.speaks == CLIENT_SPEAKS:
-        return (load.request == 0 or a.sent >= load.requests) and (
-            load.response == 0 or load.request == 0 or a.answered >= load.requests)
-    if load.speaks == SERVER_SPEAKS:
-        return load.response == 0 or a.answered >= load.requests
-    return True
 
 
 cdef void may_close(Sim* sim, uint32_t i) noexcept nogil:

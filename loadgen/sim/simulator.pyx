@@ -5,7 +5,7 @@ scenario events change. All else is in the modules that work on `Sim`.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 import numpy as np
@@ -13,26 +13,22 @@ import numpy as np
 from tcpcore import BLOCK
 
 from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
-from loadgen.sim.arrivals cimport flood_next, flood_start, load_left, load_next
+from loadgen.sim.arrivals cimport load_left
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
-from loadgen.sim.draw cimport (
-    FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_RECONNECT, FOR_SPREAD,
-    FOR_TRIES, FAMILY_CONST, Family, FamilyKind, stream,
-)
+from loadgen.sim.draw cimport FOR_ACCEPT, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream
 from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start, fill_time
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
 from loadgen.sim.link cimport link_emitted, link_send
 from loadgen.sim.loop cimport loop_next, loop_run
-from loadgen.sim.queue cimport LANES, queue_free, queue_init
+from loadgen.sim.making cimport family_of, make_floods, make_link, make_loads, zeros
+from loadgen.sim.queue cimport queue_free, queue_init
 from loadgen.sim.world cimport (
     BATCH, CAUSES, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Reset, Sim, Tally,
+    T_STALL_ENDS, Acceptor, Attempt, Host, Load, Reset, Sim, Tally,
 )
 
-FAMILIES = ("const", "exp", "lognormal", "normal", "uniform", "trace")
-SPEAKS = ("client", "server", "nobody")
 KIND_NAMES = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 
 
@@ -44,14 +40,6 @@ def reconnect_key(seed, replicate, number):
 def engine_seed(seed, replicate, number):
     """The seed of engine `number` of a replicate."""
     return stream(seed, replicate, FOR_ENGINES, number)
-
-
-cdef void* zeros(size_t n, size_t size) except NULL:
-    """calloc(), of at least one item. Pages are the system's zero pages until they are written to."""
-    cdef void* memory = calloc(n if n > 0 else 1, size)
-    if memory == NULL:
-        raise MemoryError(f"no memory for {n} x {size} bytes")
-    return memory
 
 
 cdef void* address(array) except? NULL:
@@ -121,11 +109,11 @@ cdef class Simulator:
         if queue_init(&sim.queue) < 0:
             raise MemoryError("no memory for the queue")
         self.make_hosts(len(servers))
-        self.make_link(facts["link"], facts["seed"], facts["replicate"])
+        make_link(sim, facts["link"], facts["seed"], facts["replicate"], self.kept)
         self.make_acceptors(listeners, facts)
         self.forget_peaks()
-        self.make_loads(facts)
-        self.make_floods(facts)
+        make_loads(sim, facts, self.kept)
+        make_floods(sim, facts)
 
     def __dealloc__(self):
         cdef Sim* sim = &self.sim
@@ -189,45 +177,11 @@ cdef class Simulator:
         for i in range(n):
             host_timer(sim, i)
 
-    cdef Family family(self, distribution):
-        cdef Family family
-        family.kind = <FamilyKind><int>FAMILIES.index(distribution.family)
-        family.a, family.b = distribution.a, distribution.b
-        family.samples = NULL
-        family.n = 0
-        if distribution.family == "trace":
-            array = np.array(distribution.samples, dtype=np.int64)
-            self.kept.append(array)
-            family.samples = <const int64_t*>address(array)
-            family.n = len(array)
-        return family
-
-    cdef make_link(self, link, seed, replicate):
-        cdef Sim* sim = &self.sim
-        cdef int end, kind
-        sim.link.rtt = self.family(link["rtt"])
-        sim.link.half = <int64_t>(link["rtt"].mean + 0.5) // 2
-        sim.link.longest = sim.link.half
-        sim.link.by_kind = link["by_kind"]
-        sim.link.windows[SERVER], sim.link.windows[CLIENT] = link["windows"]
-        sim.link.any_old_ack[SERVER], sim.link.any_old_ack[CLIENT] = link["any_old_ack"]
-        sim.link.constant = link["constant"]
-        sim.link.duplicate_after = link["duplicate_after"]
-        sim.link.burst_enter, sim.link.burst_leave, sim.link.burst_loss = link["burst"]
-        sim.link.reorder, sim.link.reorder_after = link["reorder"]
-        sim.link.jitter = link["jitter"]
-        sim.link.late_share, sim.link.late_after = link["late"]
-        for kind in range(KINDS):
-            sim.link.loss[kind] = link["loss"][kind]
-            sim.link.duplicate[kind] = link["duplicate"][kind]
-        for end in range(2):
-            sim.link.keys[end] = stream(seed, replicate, FOR_LINK, end)
-
     cdef make_acceptors(self, listeners, facts):
         cdef Sim* sim = &self.sim
         cdef Acceptor* acceptor
         cdef uint32_t i = 0
-        sim.accept_time = self.family(facts["accept_time"])
+        sim.accept_time = family_of(facts["accept_time"], self.kept)
         sim.workers = facts["workers"]
         sim.stall, sim.stall_every = facts["stall"]
         sim.at_once = facts["at_once"]
@@ -243,80 +197,6 @@ cdef class Simulator:
             acceptor.idle = sim.workers
             acceptor.key = stream(facts["seed"], facts["replicate"], FOR_ACCEPT, i)
             sim.hosts[acceptor.host].listener_of[listener] = i
-
-    cdef make_loads(self, facts):
-        cdef Sim* sim = &self.sim
-        cdef Load* load
-        cdef uint32_t i, k
-        sim.loads = <Load*>zeros(len(facts["loads"]), sizeof(Load))
-        for i, one in enumerate(facts["loads"]):
-            sim.loads_n = i + 1
-            load = &sim.loads[i]
-            load.connect.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
-            load.served_after.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
-            load.arrivals = stream(facts["seed"], facts["replicate"], FOR_ARRIVALS, i)
-            load.draws = stream(facts["seed"], facts["replicate"], FOR_CONNECTIONS, i)
-            load.tries_key = stream(facts["seed"], facts["replicate"], FOR_TRIES, i)
-            load.poisson = one["poisson"]
-            load.points = len(one["shape"])
-            load.shape = <Point*>zeros(load.points, sizeof(Point))
-            for k, (at, rate, area) in enumerate(one["shape"]):
-                load.shape[k].at, load.shape[k].rate, load.shape[k].area = at, rate, area
-            self.set_trace(load, one["trace"])
-            load.count = one["count"]
-            load.concurrency = one["concurrency"]
-            load.start, load.stop = one["start"], one["stop"]
-            load.hold = self.family(one["hold"])
-            load.close_at, load.close_gap = one["close_at"], one["close_gap"]
-            load.requests, load.request, load.response = one["requests"], one["request"], one["response"]
-            load.speaks = SPEAKS.index(one["speaks"])
-            load.idle, load.patience = one["idle"], one["patience"]
-            load.tries, load.backoff, load.factor, load.jitter = one["tries"]
-            load.by_server, load.by_reset = one["by_server"], one["by_reset"]
-            load.hold_lane = -1
-            if load.close_at >= 0 or load.hold.kind == FAMILY_CONST:
-                if sim.queue.lanes_used < LANES:
-                    load.hold_lane = sim.queue.lanes_used
-                    sim.queue.lanes_used += 1
-            load.first_refusal = -1
-            if load.concurrency:
-                for _ in range(load.concurrency):
-                    ask(sim, load.start, T_ARRIVAL, i, 0, 1, -1)
-                load.due = INT64_MAX
-            else:
-                load_next(load)
-                if load.due < INT64_MAX:
-                    ask(sim, load.due, T_ARRIVAL, i, 0, 0, -1)
-
-    cdef set_trace(self, Load* load, times):
-        if len(times):
-            array = np.array(times, dtype=np.int64)
-            self.kept.append(array)
-            load.trace = <const int64_t*>address(array)
-            load.trace_n = len(array)
-
-    cdef make_floods(self, facts):
-        cdef Sim* sim = &self.sim
-        cdef Flood* flood
-        cdef uint32_t i, k
-        sim.floods = <Flood*>zeros(len(facts["floods"]), sizeof(Flood))
-        for i, one in enumerate(facts["floods"]):
-            sim.floods_n = i + 1
-            flood = &sim.floods[i]
-            flood.key = stream(facts["seed"], facts["replicate"], FOR_FLOOD, i)
-            flood.flags = one["flags"]
-            flood.poisson = one["poisson"]
-            flood.gap = one["gap"]
-            flood.start, flood.stop = one["start"], one["stop"]
-            flood.reflect = one["reflect"]
-            flood.nets_n = len(one["nets"])
-            flood.nets = <uint32_t*>zeros(2 * flood.nets_n, sizeof(uint32_t))
-            flood.weights = <double*>zeros(flood.nets_n, sizeof(double))
-            for k, (first, extra, weight) in enumerate(one["nets"]):
-                flood.nets[2 * k], flood.nets[2 * k + 1], flood.weights[k] = first, extra, weight
-            flood_start(flood)
-            if flood.gap > 0 and flood_next(flood) < INT64_MAX:
-                ask(sim, flood_next(flood), T_FLOOD, i, 0, 0, -1)
 
     # --- playing ---------------------------------------------------------------------------------
 

@@ -157,3 +157,16 @@ def test_a_pause_of_the_syncache_ends_with_the_cookies():
     eng.set_knobs(tcp_syncookies=0)
     eng.receive(segments(10, src=CLIENT, dst=SERVER, sport=range(50_000, 50_010), dport=80, flags=S), 2 * MS)
     assert eng.gauges()["half_open"] == 10 and eng.check() == []
+
+
+def test_a_lower_syn_backlog_acts_at_once_as_in_linux():
+    """Twenty SYNs under each limit; Linux 6.18 had 20, 31, 31 and 51 entries in SYN_RECV."""
+    eng = Engine(Config.linux(capacity=500, tcp_syncookies=0))
+    eng.listen(SERVER, 80, 1000)
+    seen = []
+    for i, limit in enumerate((4096, 40, 8, 4096)):
+        eng.set_knobs(tcp_max_syn_backlog=limit)
+        ports = range(1000 + 20 * i, 1020 + 20 * i)
+        eng.receive(segments(20, src=CLIENT, dst=SERVER, sport=ports, dport=80, flags=S, wnd=1000), 0)
+        seen.append(eng.gauges()["half_open"])
+    assert seen == [20, 31, 31, 51] and eng.check() == []

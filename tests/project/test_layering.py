@@ -31,6 +31,9 @@ SOURCES = {".pxd", ".pyx", ".py", ".pyi"}
 TCPCORE = sorted(path for path in (ROOT / "tcpcore").rglob("*") if path.suffix in SOURCES)
 CYTHON = [path for path in TCPCORE if path.suffix in (".pxd", ".pyx")]
 LOADGEN = sorted((ROOT / "loadgen").rglob("*.py"))
+LOADGEN_CYTHON = sorted(path for path in (ROOT / "loadgen").rglob("*") if path.suffix in (".pxd", ".pyx"))
+#: What Cython files of loadgen may name besides; not loadgen's own Python modules.
+FOREIGN = r"(libc|cpython)\.\w+|cython|numpy|array"
 OTHERS = LOADGEN + sorted(path for top in ("tests", "benchmarks") for path in (ROOT / top).rglob("*.py"))
 
 IMPORT = re.compile(r"^\s*from\s+([\w.]+)\s+c?import\s+(\([^)]*\)|.+)|^\s*c?import\s+([\w., ]+)", re.M)
@@ -173,6 +176,41 @@ def test_loadgen_uses_public_names_only():
     assert not offenders, listed(offenders)
 
 
+def cimported(text):
+    """The module of each import of a Cython text, at any depth."""
+    for source, _, plain in IMPORT.findall(text):
+        for module in [source] if source else plain.split(","):
+            yield module.split(" as ")[0].strip()
+
+
+def test_compiled_modules_of_loadgen_use_public_names_only():
+    """They cimport from tcpcore's own .pxd and from each other's, and import no Python module of loadgen."""
+    own = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in LOADGEN_CYTHON}
+    offenders = []
+    for path in LOADGEN_CYTHON:
+        text = path.read_text()
+        offenders += [
+            f"{name_of(path)}: {module} is not public" for module in cimported(text)
+            if module not in own and module != "tcpcore" and not re.fullmatch(FOREIGN, module)]  # fmt: skip
+        offenders += [
+            f"{name_of(path)}: {line.strip()}" for line in text.splitlines()
+            if re.search(r"\bc?import\s+\*|from\s+tcpcore\s+c?import\s.*\b_\w", line)]  # fmt: skip
+    assert own and not offenders, listed(offenders)
+
+
+def test_the_reader_of_compiled_modules_reads_every_form():
+    text = """\
+from tcpcore.records.tcb cimport (
+    Tcb)
+    import numpy as np, loadgen.units
+cimport tcpcore.base.seq as s
+from . cimport x
+from tcpcore cimport Segment
+"""
+    assert list(cimported(text)) == [
+        "tcpcore.records.tcb", "numpy", "loadgen.units", "tcpcore.base.seq", ".", "tcpcore"]  # fmt: skip
+
+
 def test_nobody_imports_the_command_line_or_what_stands_above():
     above = {"tcpcore": "loadgen|benchmarks|tests", "loadgen": "benchmarks|tests", "benchmarks": "(?!)"}
     offenders = []
@@ -202,8 +240,8 @@ def test_the_limits_are_those_of_adr_4():
 
 def test_files_stay_small():
     offenders = []
-    for path in TCPCORE:
-        limit = OUTLINE if is_outline(path) else FILE
+    for path in TCPCORE + LOADGEN_CYTHON:
+        limit = OUTLINE if path in TCPCORE and is_outline(path) else FILE
         if lines_of(path) > limit and name_of(path) not in LONGER:
             offenders.append(f"{name_of(path)}: {lines_of(path)} lines, {limit} allowed")
     offenders += [f"{name_of(path)}: {lines_of(path)} lines, {ELSEWHERE} allowed" for path in OTHERS
@@ -216,7 +254,8 @@ def test_what_may_be_longer_is():
 
 
 def test_functions_stay_small():
-    offenders = [f"{name_of(path)}: {name} has {lines} lines, {FUNCTION} allowed" for path in TCPCORE
+    offenders = [f"{name_of(path)}: {name} has {lines} lines, {FUNCTION} allowed"
+                 for path in TCPCORE + LOADGEN_CYTHON
                  for name, lines in functions(path.read_text()) if lines > FUNCTION]  # fmt: skip
     assert not offenders, listed(offenders)
 

@@ -16,7 +16,10 @@ def limits(server, **knobs):
 
 def test_each_wins_over_the_one_before(tmp_path):
     now = tmp_path / "now.txt"
-    now.write_text("net.core.somaxconn = 8192\nnet.ipv4.tcp_synack_retries = 2\nnet.ipv4.tcp_fastopen = 1\n")
+    now.write_text(
+        "net.core.somaxconn = 8192\nnet.ipv4.tcp_synack_retries = 2\nnet.ipv4.tcp_fastopen = 1\n"
+        "net.ipv4.tcp_max_orphans = 16384\n"
+    )
     found = resolve(
         Scenario(server=Server("freebsd", str(now), {"tcp_synack_retries": 9}), client=Client("strict"))
     )
@@ -26,7 +29,7 @@ def test_each_wins_over_the_one_before(tmp_path):
     assert origins["somaxconn"] == f"sysctl {now}" and origins["tcp_synack_retries"] == "knobs"
     assert origins["accept_queue_rule"] == "profile freebsd" and origins["mss"] == "default"
     assert found.origins["client"]["isn_tick_ns"] == "profile strict"
-    assert found.not_modelled == ["server: net.ipv4.tcp_fastopen"]
+    assert found.not_modelled == ["server: net.ipv4.tcp_fastopen", "server: net.ipv4.tcp_max_orphans"]
 
 
 def test_a_profile_is_a_file(tmp_path):

@@ -113,6 +113,17 @@ WRONG = {
     LOAD + "name = 'hold'\n": ":3: load.0.name: expected a name that is no key of [[load]], got 'hold'",
     LOAD + "name = 'a.b'\n": ":3: load.0.name: expected a name of letters, digits, _ and -, got 'a.b'",
     LOAD + "start = '60s'\n": ":3: load.0.start: expected a time before the end of the run, 60s",
+    "[[event]]\ndo = 'knob:mss=900'\n": (
+        ":2: event.0.do: the knob mss cannot change while a host runs: write server.knobs"),
+    "[[event]]\ndo = 'knob:both.mss=900'\n": (
+        ":2: event.0.do: the knob mss cannot change while a host runs: write server.knobs and client.knobs"),
+    "[[event]]\ndo = 'knob:tcp_tw_reuse=1'\n": (
+        ":2: event.0.do: the knob tcp_tw_reuse cannot act on the server: write client.tcp_tw_reuse"),
+    "[[event]]\ndo = 'knob:tcp_rfc1337=2'\n": ":2: event.0.do: tcp_rfc1337: expected 0 or 1, got 2",
+    "[[event]]\ndo = 'knob:tcp_rfc1337'\n": ":2: event.0.do: expected knob:NAME=VALUE, got 'tcp_rfc1337'",
+    "[[event]]\ndo = 'listen:5s'\n": ":2: event.0.do: expected listen alone, got 'listen:5s'",
+    "[[event]]\ndo = 'partition:0s'\n": (
+        ":2: event.0.do: expected partition:TIME with a time above 0"),
     "[[event]]\nat = '-1s'\n": ":2: event.0.at: expected nothing negative, got '-1s'",
     "[[event]]\nat = '90s'\n": ":2: event.0.at: expected 0s to the end of the run, 60s, got 90s",
     "[[event]]\ndo = 'listen'\nreconnect_within = '1s'\n": (

@@ -156,3 +156,12 @@ def test_a_drain_ends_after_an_hour():
     times = outcome.series["time"]["time_ns"].tolist()
     assert times == sorted(times)
     assert outcome.left["client"] == 3
+
+
+@pytest.mark.parametrize("backlog", [0, 2])
+def test_an_engine_has_places_for_all_that_a_syncache_holds(backlog):
+    """FreeBSD's cache of half-open entries has thousands of places, whatever the backlog is."""
+    flood = Flood(name="flood", kind="syn", rate=2000.0, sources="203.0.113.0/24")
+    server = Server(profile="freebsd", listen=Listen(backlog=backlog))
+    outcome = agree(Scenario(server=server, load=(paced(5.0),), flood=(flood,), run=QUICK))
+    assert outcome.gauges["server"]["half_open"] > 1000
