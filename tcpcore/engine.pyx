@@ -25,7 +25,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from tcpcore.base.arena cimport arena_map
+from tcpcore.base.arena cimport arena_map, arena_part
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.base.span cimport Span, overlap
 from tcpcore.records.connect_args cimport ConnectArgs
@@ -1277,6 +1277,8 @@ cdef EngineState* new_group(config, list parts, list buckets, int threads) excep
             raise MemoryError(f"capacity: no address space for {config.capacity} blocks")
         spread_init(group, config.seed, threads)
         for part, n in zip(parts, buckets):
+            arena_part(front.pool.blocks, <size_t>config.capacity * sizeof(Tcb),
+                       group.first_slot[group.n] * sizeof(Tcb))
             group.members[group.n] = new_state(part, front.pool.blocks + group.first_slot[group.n], n)
             group.n += 1
             group.first_slot[group.n] = group.first_slot[group.n - 1] + <uint32_t>part.capacity

@@ -193,8 +193,10 @@ cdef class EngineGroup:
     def play(self, ops, until, *, out=None, at_out=None):
         """Do a timed batch, timers of all members in the order of their deadlines; as `Engine.play`.
 
-        Without threads, as each row may depend on all members. At one deadline timers fire member after
-        member. ACCEPT takes the oldest of the first member that has one.
+        Without threads. A batch stops before the row for which `out` may have no space, and how many rows
+        the timers up to it write is known only when those of all members have fired, by deadline: a member
+        cannot run ahead, as what it did cannot be taken back. CONNECT and ACCEPT ask all members besides. At
+        one deadline timers fire member after member. ACCEPT takes the oldest of the first that has one.
         """
         return self.engine().play(ops, until, out=out, at_out=at_out)
 

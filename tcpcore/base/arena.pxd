@@ -7,6 +7,7 @@ cdef enum:
 
 cdef void* arena_map(size_t nbytes) noexcept nogil
 cdef void* arena_map_sparse(size_t nbytes) noexcept nogil
+cdef void arena_part(void* base, size_t nbytes, size_t first) noexcept nogil
 cdef void arena_head_huge(void* base, size_t nbytes) noexcept nogil
 cdef void arena_unmap(void* base, size_t nbytes) noexcept nogil
 cdef void arena_release(void* base, size_t first, size_t end) noexcept nogil

@@ -56,6 +56,14 @@ cdef void* arena_map(size_t nbytes) noexcept nogil:
     return base
 
 
+cdef void arena_part(void* base, size_t nbytes, size_t first) noexcept nogil:
+    """Small pages for the 2 MiB of arena_map(nbytes) from byte `first` on, where a part begins."""
+    cdef size_t start = first - first % HUGE, end = rounded(first + HUGE, HUGE)
+    if nbytes >= HUGE_FROM:
+        end = end if end < mapped(nbytes) else mapped(nbytes)
+        madvise(<char*>base + start, end - start, MADV_NOHUGEPAGE)
+
+
 cdef void arena_head_huge(void* base, size_t nbytes) noexcept nogil:
     """Make the first 2 MiB of arena_map(nbytes), now that they are in use, a huge page like the rest."""
     if nbytes >= HUGE_FROM:

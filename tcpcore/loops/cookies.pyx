@@ -7,18 +7,19 @@ Source: Linux cookie_v4_init_sequence and cookie_v4_check, FreeBSD syncookie_gen
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
+from tcpcore.base.prefetch cimport unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
 from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
-from tcpcore.records.tcb cimport B_EPHEMERAL, B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
+from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
 from tcpcore.tcp.opens cimport open_cookie, open_passive
 from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.tcp.rto cimport clock_ms
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.listeners cimport accept_queue_full, listener_at
-from tcpcore.components.ports cimport ports_bound
+from tcpcore.components.ports cimport in_port_range
 from tcpcore.components.syncookie cimport (
     CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
 )
@@ -27,7 +28,7 @@ from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, drop_unwanted, enqueue, refuse, save_state,
 )
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
-from tcpcore.loops.passive cimport buffer_for, fill_passive_tuple, own_buffer
+from tcpcore.loops.passive cimport buffer_for, count_passive, fill_passive_tuple, own_buffer
 
 cdef enum:
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
@@ -134,8 +135,8 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
     save_state(&prior, tcb)
     eng.counts[ESTABLISHED] += 1
     flow_insert(&eng.flows, hash, slot + 1)
-    if ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
-        tcb.bits |= B_EPHEMERAL
+    if unlikely(in_port_range(&eng.ports, tcb.lport)):
+        count_passive(eng, tcb)
     open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
                 cookie_buffer(eng, listener, told), &act)
     enqueue(eng, slot, now)

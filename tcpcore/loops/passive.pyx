@@ -6,6 +6,7 @@ Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_ad
 """
 
 
+from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport (
@@ -21,7 +22,7 @@ from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
-from tcpcore.components.ports cimport ports_bound
+from tcpcore.components.ports cimport in_port_range, ports_bound
 from tcpcore.components.syn_eviction cimport (
     SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest, eviction_random,
 )
@@ -148,6 +149,12 @@ cdef inline uint32_t choose_iss(EngineState* eng, const Segment* seg, Py_ssize_t
     return isn_make(&eng.isn, seg.dst, seg.dport, seg.src, seg.sport, now)
 
 
+cdef void count_passive(EngineState* eng, Tcb* tcb) noexcept nogil:
+    """Count a port of ip_local_port_range that a peer came to. A call of its own: servers seldom have one."""
+    if ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+        tcb.bits |= B_EPHEMERAL
+
+
 cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
                         int64_t now, Segment* rows) noexcept nogil:
     """SYN-RECEIVED from LISTEN (RFC 9293 3.10.7.2, third), if the queue admits it; the rows written, 0 or 1.
@@ -182,8 +189,8 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     if seg.payload_len or seg.flags & FIN:
         take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)
-    if ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
-        tcb.bits |= B_EPHEMERAL
+    if unlikely(in_port_range(&eng.ports, tcb.lport)):
+        count_passive(eng, tcb)
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_RECEIVED] += 1
     eng.half_open += 1

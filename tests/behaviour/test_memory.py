@@ -27,7 +27,7 @@ PAGE = os.sysconf("SC_PAGESIZE")
 PROLOGUE = """
     import gc
     import numpy as np
-    from tcpcore import Config, Engine, State, segments
+    from tcpcore import Config, Engine, EngineGroup, State, segments
 
     CLIENT, SERVER, MS = "10.1.0.1", "10.0.0.1", 10**6
 
@@ -36,8 +36,8 @@ PROLOGUE = """
         with open("/proc/self/smaps_rollup") as file:       # statm is off by some hundred pages
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Rss:"))
 
-    def engine_of(config, n):
-        engine = Engine(config)
+    def engine_of(config, n, members=0):
+        engine = EngineGroup(members, config) if members else Engine(config)
         listener = engine.listen(SERVER, 80)
         sport = np.arange(1000, 1000 + n, dtype=np.uint16)
         fields = dict(src=CLIENT, dst=SERVER, sport=sport, dport=80, wnd=65535)
@@ -97,6 +97,33 @@ def test_a_thousand_hosts_of_ten_connections_fit_in_200_mb(profile, capacity):
         print(resident() - before)
     """)
     assert grown < 100 * 10**6
+
+
+@pytest.mark.parametrize("members", [1, 2, 5])
+@pytest.mark.parametrize("capacity", [64, 1 << 20, 1 << 24])
+def test_each_member_of_a_group_touches_less_than_100_kib_whatever_the_capacity(members, capacity):
+    """With ten connections: whichever members have them, and wherever in the array of all a member begins."""
+    grown, told = run(f"""
+        config = Config(capacity={capacity})
+        warm = [engine_of(config, 10, {members}) for _ in range(8)]
+        before = resident()
+        groups = [engine_of(config, 10, {members}) for _ in range(32)]
+        print((resident() - before) // 32, sum(group.gauges()["bytes_total"] for group in groups) // 32)
+    """)
+    assert told < 100 * KIB * members and grown < 100 * KIB * members
+    assert abs(grown - told) <= 3 * PAGE * (members + 1)
+
+
+@pytest.mark.parametrize("capacity", [64, 65536])
+def test_a_thousand_groups_of_two_with_ten_connections_fit_in_200_mb(capacity):
+    (grown,) = run(f"""
+        config = Config(capacity={capacity})
+        warm = engine_of(config, 10, 2)
+        before = resident()
+        groups = [engine_of(config, 10, 2) for _ in range(1000)]
+        print(resident() - before)
+    """)
+    assert grown < 200 * 10**6
 
 
 @pytest.mark.parametrize("profile", ["linux", "freebsd", "strict"])
