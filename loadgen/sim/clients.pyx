@@ -114,9 +114,7 @@ cdef void send(Sim* sim, uint32_t i) noexcept nogil:
 
 cdef void row_of(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
     memset(row, 0, sizeof(ConnectRow))
-    row.src = a.addr
-    row.dst = sim.server_addr + a.destination
-    row.dport = sim.port
+    row.src, row.dst, row.dport = a.addr, sim.server_addr + a.destination, sim.port
 
 
 cdef void failed_try(Sim* sim, uint32_t i, uint16_t why, uint16_t cause) noexcept nogil:

@@ -6,7 +6,7 @@ scenario events change. All else is in the modules that work on `Sim`.
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport load_left
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
 from loadgen.sim.draw cimport FOR_ACCEPT, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream
-from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start, fill_time
-from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
+from loadgen.sim.figures cimport address, fullness, histogram, link_figures, load_figures
+from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start
+from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
 from loadgen.sim.link cimport link_emitted, link_send
@@ -25,11 +26,9 @@ from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.making cimport family_of, make_floods, make_link, make_loads, zeros
 from loadgen.sim.queue cimport queue_free, queue_init
 from loadgen.sim.world cimport (
-    BATCH, CAUSES, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_STALL_ENDS, Acceptor, Attempt, Host, Load, Reset, Sim, Tally,
+    BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS, Acceptor,
+    Attempt, Host, Load, Reset, Sim, Tally,
 )
-
-KIND_NAMES = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 
 
 def reconnect_key(seed, replicate, number):
@@ -42,29 +41,8 @@ def engine_seed(seed, replicate, number):
     return stream(seed, replicate, FOR_ENGINES, number)
 
 
-cdef void* address(array) except? NULL:
-    """Where a contiguous array's data are. A typed memoryview would say it, too, with 75 kB of code."""
-    return <void*><size_t>array.__array_interface__["data"][0]
-
-
-cdef object histogram(const Histo* histo):
-    """The buckets in use: (lowest, highest, counts, min, max, sum)."""
-    counts = np.empty(BUCKETS, np.int64)
-    memcpy(address(counts), histo.counts, BUCKETS * sizeof(uint64_t))
-    used = np.flatnonzero(counts)
-    shift = np.maximum((used >> SUB_BITS) - 1, 0)
-    lowest = np.where(used < 1 << (SUB_BITS + 1), used, (used - (shift << SUB_BITS)) << shift)
-    highest = lowest + (np.int64(1) << shift) - 1
-    least, most = (histo.least, histo.most) if histo.n else (None, None)
-    return lowest.astype(np.int64), highest.astype(np.int64), counts[used], least, most, histo.sum
-
-
 cdef void restart(Fill* fill, int64_t now) noexcept nogil:
     fill_start(fill, fill.places, now + 1)
-
-
-cdef object fullness(const Fill* fill, int64_t now):
-    return fill.first, fill_time(fill, now)
 
 
 cdef class Simulator:
@@ -237,10 +215,7 @@ cdef class Simulator:
                 attempt_settle(&self.sim, i)
 
     def not_started(self, number):
-        """Arrivals of an open loop that were due after the warm-up and not reached, and whether that is exact.
-
-        Where they are Poisson and more than a million, it is their expected number.
-        """
+        """Arrivals of an open loop that were due after the warm-up and not reached; False: expected ones."""
         cdef Load* load = &self.sim.loads[number]
         cdef bint exact = True
         if load.concurrency:
@@ -382,7 +357,7 @@ cdef class Simulator:
                 "server.accept_queue": self.sim.accepting.most}
 
     def places(self, rooms, syncache):
-        """The places of each listener's queues, (half-open, accept), 0: no limit. Also after a change of them."""
+        """The places of each listener's queues, (half-open, accept), 0: no limit; also when they change."""
         cdef uint32_t i
         self.sim.syncache = syncache
         for i, (half_open, accept) in enumerate(rooms):
@@ -391,16 +366,7 @@ cdef class Simulator:
 
     def full(self):
         """Queue -> (when one of the listeners' was full first, None: never; the longest that one was), ns."""
-        cdef uint32_t i
-        cdef Acceptor* acceptor
-        found = {"half_open": [], "accept_queue": []}
-        for i in range(self.sim.acceptors_n):
-            acceptor = &self.sim.acceptors[i]
-            for name, one in (("half_open", fullness(&acceptor.half_open, self.sim.now)),
-                              ("accept_queue", fullness(&acceptor.accepting, self.sim.now))):
-                found[name].append(one)
-        return {name: (min([first for first, _ in all_of if first >= 0], default=None),
-                       max([lasted for _, lasted in all_of], default=0)) for name, all_of in found.items()}
+        return fullness(&self.sim)
 
     @property
     def queued(self):
@@ -414,17 +380,7 @@ cdef class Simulator:
 
     def load(self, number):
         """The figures of a load by name, without its warm-up; refusals by cause number."""
-        cdef Load* load = &self.sim.loads[number]
-        cdef Tally* tally = &load.tally[0]
-        return {
-            "attempted": tally.attempted, "connected": tally.connected, "served": tally.served,
-            "ghost": tally.ghost, "gave_up": tally.gave_up, "reset": tally.reset, "pending": tally.pending,
-            "first_try": tally.first_try, "tries": tally.tried, "requests": tally.requests_done,
-            "in_warmup": load.tally[1].attempted,
-            "first_refusal": load.first_refusal if load.first_refusal >= 0 else None,
-            "refused": {i: tally.refused_by[i] for i in range(CAUSES) if tally.refused_by[i]},
-            "connect": histogram(&load.connect), "served_after": histogram(&load.served_after),
-        }
+        return load_figures(&self.sim.loads[number])
 
     def counts(self, number):
         """(attempted, connected, served so far) of a load, its warm-up included."""
@@ -439,21 +395,4 @@ cdef class Simulator:
 
     def link(self):
         """What the link has done: sent, lost, duplicated, reordered, late, backscatter."""
-        cdef int end, kind
-        counts = {"backscatter": self.sim.link.backscatter}
-        for end, name in ((CLIENT, "client"), (SERVER, "server")):
-            counts[f"{name}.fin.unanswered"] = self.sim.unanswered[end]
-        for end, name in ((CLIENT, "client"), (SERVER, "server")):
-            counts[f"sent_by_{name}"] = self.sim.link.sent[end]
-            if not self.sim.link.constant:
-                counts[f"lost_of_{name}"] = sum([self.sim.link.lost_kind[end][k] for k in range(KINDS)])
-                for kind in range(KINDS):
-                    if self.sim.link.sent_kind[end][kind]:
-                        label = KIND_NAMES[kind].replace("-", "_")
-                        counts[f"{name}.{label}.sent"] = self.sim.link.sent_kind[end][kind]
-                        counts[f"{name}.{label}.lost"] = self.sim.link.lost_kind[end][kind]
-        if not self.sim.link.constant:
-            counts.update(duplicated=self.sim.link.duplicated, reordered=self.sim.link.reordered,
-                          late=self.sim.link.late, old_reached=self.sim.link.old_reached,
-                          old_accepted=self.sim.link.old_accepted)
-        return counts
+        return link_figures(&self.sim)

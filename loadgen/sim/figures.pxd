@@ -1,0 +1,77 @@
+# A run's figures out of its structs, as dicts of numbers by name: what `simulator` hands to Python.
+#
+# Inline functions with the GIL, called once or a few times in a run.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from loadgen.sim.fill cimport Fill, fill_time
+from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
+from loadgen.sim.world cimport CAUSES, CLIENT, KINDS, SERVER, Acceptor, Load, Sim, Tally
+
+
+cdef inline void* address(array) except? NULL:
+    """Where a contiguous array's data are. A typed memoryview would say it, too, with 75 kB of code."""
+    return <void*><size_t>array.__array_interface__["data"][0]
+
+
+cdef inline object histogram(const Histo* histo):
+    """The buckets in use: (lowest, highest, counts, min, max, sum)."""
+    import numpy as np
+    counts = np.empty(BUCKETS, np.int64)
+    memcpy(address(counts), histo.counts, BUCKETS * sizeof(uint64_t))
+    used = np.flatnonzero(counts)
+    shift = np.maximum((used >> SUB_BITS) - 1, 0)
+    lowest = np.where(used < 1 << (SUB_BITS + 1), used, (used - (shift << SUB_BITS)) << shift)
+    highest = lowest + (np.int64(1) << shift) - 1
+    least, most = (histo.least, histo.most) if histo.n else (None, None)
+    return lowest.astype(np.int64), highest.astype(np.int64), counts[used], least, most, histo.sum
+
+
+cdef inline dict fullness(const Sim* sim):
+    """Queue -> (when one of the listeners' was full first, None: never; the longest that one was), ns."""
+    cdef uint32_t i
+    cdef const Acceptor* acceptor
+    found = {"half_open": [], "accept_queue": []}
+    for i in range(sim.acceptors_n):
+        acceptor = &sim.acceptors[i]
+        found["half_open"].append((acceptor.half_open.first, fill_time(&acceptor.half_open, sim.now)))
+        found["accept_queue"].append((acceptor.accepting.first, fill_time(&acceptor.accepting, sim.now)))
+    return {name: (min([first for first, _ in all_of if first >= 0], default=None),
+                   max([lasted for _, lasted in all_of], default=0)) for name, all_of in found.items()}
+
+
+cdef inline dict load_figures(const Load* load):
+    """The figures of a load by name, without its warm-up; refusals by cause number."""
+    cdef const Tally* tally = &load.tally[0]
+    return {
+        "attempted": tally.attempted, "connected": tally.connected, "served": tally.served,
+        "ghost": tally.ghost, "gave_up": tally.gave_up, "reset": tally.reset, "pending": tally.pending,
+        "first_try": tally.first_try, "tries": tally.tried, "requests": tally.requests_done,
+        "in_warmup": load.tally[1].attempted,
+        "first_refusal": load.first_refusal if load.first_refusal >= 0 else None,
+        "refused": {i: tally.refused_by[i] for i in range(CAUSES) if tally.refused_by[i]},
+        "connect": histogram(&load.connect), "served_after": histogram(&load.served_after),
+    }
+
+
+cdef inline dict link_figures(const Sim* sim):
+    """What the link has done, by name."""
+    kinds = ("syn", "syn_ack", "third_ack", "data", "ack", "fin", "last_ack", "rst")
+    cdef int end, kind
+    counts = {"backscatter": sim.link.backscatter}
+    for end, name in ((CLIENT, "client"), (SERVER, "server")):
+        counts[f"{name}.fin.unanswered"] = sim.unanswered[end]
+    for end, name in ((CLIENT, "client"), (SERVER, "server")):
+        counts[f"sent_by_{name}"] = sim.link.sent[end]
+        if not sim.link.constant:
+            counts[f"lost_of_{name}"] = sum([sim.link.lost_kind[end][k] for k in range(KINDS)])
+            for kind in range(KINDS):
+                if sim.link.sent_kind[end][kind]:
+                    label = kinds[kind]
+                    counts[f"{name}.{label}.sent"] = sim.link.sent_kind[end][kind]
+                    counts[f"{name}.{label}.lost"] = sim.link.lost_kind[end][kind]
+    if not sim.link.constant:
+        counts.update(duplicated=sim.link.duplicated, reordered=sim.link.reordered,
+                      late=sim.link.late, old_reached=sim.link.old_reached,
+                      old_accepted=sim.link.old_accepted)
+    return counts
