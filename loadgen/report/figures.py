@@ -9,11 +9,11 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from loadgen.report import estimate, histograms, memory, metrics, names, observed
+from loadgen.report import batches, estimate, histograms, memory, metrics, names, observed
 from loadgen.report.estimate import Figure
 from loadgen.report.metrics import Metric
 from loadgen.scenario.model import Scenario
@@ -65,6 +65,7 @@ def figures(
             found[name] = given[name]
             continue
         figure = _figure(metric, [metric.of(outcome, keys) for outcome in outcomes])
+        figure = _with_batches(metric, keys, figure, outcomes)
         if not (metric.counts and not any(figure.seeds)):
             found[name] = figure
     return found
@@ -90,6 +91,23 @@ def _figure(metric: Metric, samples: Sequence[Any]) -> Figure:
     if unit == "ns" and value is not None:
         value = round(value)
     return Figure(value, unit, better, low=low, high=high, n=n, seeds=seeds)
+
+
+def _with_batches(metric: Metric, keys: Mapping[str, str], figure: Figure, outcomes: Sequence[Outcome]) -> Figure:
+    """The figure with an interval from within the runs, where there are too few of them and it can be had."""
+    if metric.points is None or figure.value is None or not 0 < len(outcomes) < estimate.FEWEST_SEEDS:
+        return figure
+    if any(outcome.partial for outcome in outcomes):
+        return figure
+    runs = [metric.points(outcome, keys) for outcome in outcomes]
+    if metric.kind == metrics.RATIO:
+        found = batches.of_ratio(runs, figure.value)
+    else:
+        found = batches.of_mean(runs)
+    if found is None:
+        return figure
+    low, high = estimate.clipped(figure.value - found[0], figure.value + found[0], 0.0, metric.most)
+    return replace(figure, low=low, high=high, batches=found[1])
 
 
 def _of_times(metric: Metric, samples: Sequence[Histogram]) -> Figure:
