@@ -36,7 +36,9 @@ def shortened(scenario: Scenario, server: Config, client: Config) -> list[str]:
     taken, asked = warmup_of(scenario, server, client), _rounded(auto(scenario, server, client))
     if scenario.run.warmup_ns is not None or asked <= taken:
         return []
-    return [f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: a longer run would tell more"]
+    return [
+        f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: a longer run would tell more"
+    ]
 
 
 def _rounded(seconds: float) -> int:
