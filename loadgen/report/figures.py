@@ -93,7 +93,9 @@ def _figure(metric: Metric, samples: Sequence[Any]) -> Figure:
     return Figure(value, unit, better, low=low, high=high, n=n, seeds=seeds)
 
 
-def _with_batches(metric: Metric, keys: Mapping[str, str], figure: Figure, outcomes: Sequence[Outcome]) -> Figure:
+def _with_batches(
+    metric: Metric, keys: Mapping[str, str], figure: Figure, outcomes: Sequence[Outcome]
+) -> Figure:
     """The figure with an interval from within the runs, where there are too few of them and it can be had."""
     if metric.points is None or figure.value is None or not 0 < len(outcomes) < estimate.FEWEST_SEEDS:
         return figure
@@ -157,7 +159,8 @@ def ends(outcomes: Mapping[str, Any]) -> dict[str, int]:
 def expected_only(replicates: Sequence[Outcome]) -> list[str]:
     """A warning for each load of which a number that was expected stands for one that was counted."""
     guessed = {load.name for outcome in replicates for load in outcome.loads if not load.not_started_exact}
-    return [f"not_started of load {name} is the expected number of a Poisson process" for name in sorted(guessed)]
+    said = "is the expected number of a Poisson process"
+    return [f"not_started of load {name} {said}" for name in sorted(guessed)]
 
 
 def floods(replicates: Sequence[Outcome]) -> dict[str, dict[str, int]]:

@@ -213,11 +213,13 @@ def _of_loads(prefix: str) -> Iterator[Metric]:
     for name, better, meaning in (*_OUTCOMES, *_ALSO):
         yield Metric(prefix + name, "count", better, meaning, MEAN, _counted(name))
     for name, field, better, meaning in _RATIOS:
-        yield Metric(prefix + name, "ratio", better, meaning, RATIO, _share(field), most=1.0, points=_so_far(field))
+        of, points = _share(field), _so_far(field)
+        yield Metric(prefix + name, "ratio", better, meaning, RATIO, of, most=1.0, points=points)
     meaning = "1 - first_try_ratio"
     yield Metric(prefix + "first_try_loss", "ratio", "lower", meaning, RATIO, _not_first_try, most=1.0)
     meaning = "served connections per second of virtual time after the warm-up"
-    yield Metric(prefix + "served_per_s", "1/s", "higher", meaning, MEAN, _per_second("served"), points=_rate_points)
+    served = _per_second("served")
+    yield Metric(prefix + "served_per_s", "1/s", "higher", meaning, MEAN, served, points=_rate_points)
     for name in ("connect", "served_after"):
         yield from _latency(prefix + name, _LATENCIES[name], _times(name))
 
@@ -244,7 +246,8 @@ def _queues() -> Iterator[Metric]:
     for name, meaning in _POPULATIONS.items():
         peak, mean = observed.peak_of(name), observed.mean_of(name)
         yield Metric(f"{name}.peak", "count", "none", f"{meaning}: most at once", MOST, peak)
-        yield Metric(f"{name}.mean", "count", "none", f"{meaning}: mean over the series", MEAN, mean, points=observed.points_of(name))
+        said, points = f"{meaning}: mean over the series", observed.points_of(name)
+        yield Metric(f"{name}.mean", "count", "none", said, MEAN, mean, points=points)
     for name, meaning in _QUEUES.items():
         first, lasted = observed.full_of(name, "first_ns"), observed.full_of(name, "ns")
         said = f"when {meaning} was full first; no sample: it never was"

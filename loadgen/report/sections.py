@@ -38,7 +38,9 @@ def runs(result: Result) -> str:
     n = len(result.replicates)
     if n == 1:
         return "one run" + _batches(result)
-    return f"means of {n} seeds" + ("; 95 % intervals" if n >= FEWEST_SEEDS else ", too few for intervals over seeds" + _batches(result))
+    if n >= FEWEST_SEEDS:
+        return f"means of {n} seeds; 95 % intervals"
+    return f"means of {n} seeds, too few for intervals over seeds{_batches(result)}"
 
 
 def _batches(result: Result) -> str:

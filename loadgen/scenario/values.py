@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadgen.scenario.errors import Mistake, ScenarioError, hint, shown
-from loadgen.scenario.numbers import read_rate, read_share, read_time, read_time_float, write_number, write_time
+from loadgen.scenario.numbers import (
+    read_rate,
+    read_share,
+    read_time,
+    read_time_float,
+    write_number,
+    write_time,
+)
 from loadgen.scenario.traces import Folder, read_trace
 
 
@@ -163,7 +170,7 @@ def as_time(value: str | float) -> int:
 
 
 def as_shares(value: Mapping[str, str | float] | str | float) -> dict[str, float]:
-    """Shares by kind of segment; one share is that of all. For who calls from Python: raises ScenarioError."""
+    """Shares by kind of segment, one alone that of all, for who calls from Python: raises ScenarioError."""
     given = value if isinstance(value, Mapping) else {"all": value}
     try:
         return {kind: read_share(share) if isinstance(share, str) else share for kind, share in given.items()}

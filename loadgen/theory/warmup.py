@@ -24,7 +24,7 @@ MOST: Final = 0.5  # of the run
 
 
 def warmup_of(scenario: Scenario, server: Config, client: Config) -> int:
-    """The warm-up in ns: the scenario's, or where that is "auto" what the module says, at most half the run."""
+    """The warm-up in ns: the scenario's, or for "auto" what the module says, at most half the run."""
     run = scenario.run
     if run.warmup_ns is not None:
         return run.warmup_ns
@@ -37,7 +37,8 @@ def shortened(scenario: Scenario, server: Config, client: Config) -> list[str]:
     if scenario.run.warmup_ns is not None or asked <= taken:
         return []
     return [
-        f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: a longer run would tell more"
+        f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: "
+        "a longer run would tell more"
     ]
 
 

@@ -1,4 +1,4 @@
-"""A short TIME_WAIT in numbers, with parameters so exaggerated that what is rare happens: simulator and theory.
+"""A short TIME_WAIT in numbers, simulator and theory; parameters so exaggerated that what is rare happens.
 
 Late text that a new connection could take: with windows of a quarter of all sequence numbers and random ISNs.
 """
