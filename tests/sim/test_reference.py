@@ -2,12 +2,16 @@
 
 import dataclasses
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
+from loadgen.scenario.model import Client, Closes, Link, Load, Run, Scenario, Server
+from loadgen.scenario.values import Distribution
 from tests.reference.simulator import simulate
-from tests.sim.scenarios import configs, differences, play, scenarios
+from tests.sim.scenarios import MS, S, configs, differences, play, scenarios
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+THOROUGH = settings(suppress_health_check=SLOW, deadline=None, derandomize=False)
 
 
 @settings(max_examples=60, suppress_health_check=SLOW)
@@ -27,3 +31,23 @@ def test_the_loop_does_what_the_reference_does(scenario):
 def test_the_batch_changes_nothing(scenario):
     one = dataclasses.replace(scenario, run=dataclasses.replace(scenario.run, batch=1))
     assert differences(play(scenario)[0], play(one)[0]) == []
+
+
+@pytest.mark.parametrize("closes", [Closes(), Closes(server=1.0), Closes(reset=0.5), Closes(server=0.4)])
+@pytest.mark.parametrize("loss", [{}, {"all": 0.05}])
+def test_a_drained_run_leaves_nothing(closes, loss):
+    """Every connection has ended, TIME_WAIT too: no block is in use, and the engines are sound."""
+    load = Load(
+        arrivals="poisson", shape=((0, 200.0),), hold=Distribution("exp", 50.0 * MS), request=10, response=10
+    )
+    scenario = Scenario(
+        load=(load,),
+        client=Client(hosts=3),
+        server=Server(closes=closes),
+        link=Link(rtt=Distribution("const", 20.0 * MS), loss=loss),
+        run=Run(4 * S, series_ns=0, drain=True),
+    )
+    _, outcome, engines = play(scenario)
+    assert outcome.left == {"client": 0, "server": 0}
+    assert [engine.check() for engine in engines] == [[]] * len(engines)
+    assert outcome.loads[0].pending == 0
