@@ -11,7 +11,8 @@ from libc.string cimport memset
 from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
 from loadgen.sim.fill cimport fill_add, fill_drop
 from loadgen.sim.world cimport (
-    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
+    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET,
+    F_SERVED,
     F_SERVER_DONE, F_STRANGER, SERVER,
 )
 

@@ -358,7 +358,7 @@ cdef class Simulator:
                 attempt_settle(&self.sim, i)
 
     def not_started(self, number):
-        """Arrivals of an open loop that were due after the warm-up and not reached, and whether that is exact.
+        """Arrivals of an open loop, due after the warm-up and not reached, and whether that is exact.
 
         Where they are Poisson and more than a million, it is their expected number.
         """
@@ -505,7 +505,7 @@ cdef class Simulator:
                 "server.accept_queue": self.sim.accepting.most}
 
     def places(self, rooms, syncache):
-        """The places of each listener's queues, (half-open, accept), 0: no limit. Also after a change of them."""
+        """Set the places of each listener's queues, (half-open, accept), 0: no limit."""
         cdef uint32_t i
         self.sim.syncache = syncache
         for i, (half_open, accept) in enumerate(rooms):
