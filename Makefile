@@ -38,7 +38,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types
-.PHONY: check
+.PHONY: check simulations
 .PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
 .PHONY: test-lowest lock
 
@@ -150,6 +150,11 @@ live: build  ## compare the engine with this host's kernel for SECONDS (root)
 
 theory: build  ## compare the simulation with closed forms: all points, about two minutes
 	$(PY) -m tests.theory
+
+# EXAMPLES=500: a tenth of it.
+EXAMPLES ?= 5000
+simulations: build  ## the simulator against its reference over EXAMPLES random scenarios: an hour
+	$(PY) -m tests.sim $(EXAMPLES)
 
 bounds: build  ## all profile pairs, states and forged segments; all pairs of knobs at their ends: a quarter of an hour
 	$(PY) -m tests.properties.exchange

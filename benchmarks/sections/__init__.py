@@ -21,6 +21,7 @@ SECTIONS = {
     "threads": ("threads", "threads"),
     "simpy": ("adapters", "balancer"),
     "loadgen": ("workloads", "workloads"),
+    "simulator": ("simulator", "simulator"),
     "references": ("references", "references"),
     "peers": ("references", "peers"),
     "floor": ("run", "floor_curve"),

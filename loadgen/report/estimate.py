@@ -3,7 +3,7 @@
 A mean has the interval of Student's t. A ratio is that of the sums over all seeds, and its interval that of
 the ratio estimator (Cochran, Sampling Techniques, 6.4). A percentile is that of all samples together, its
 interval the spread of the seeds' own. A largest or smallest value has none. Below four seeds there is none
-either: with two or three, t is so wide that it says nothing.
+over seeds: with two or three, t is so wide that it says nothing (`batches` may have one then).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Figure:
     numerator: int | None = None
     denominator: int | None = None
     seeds: tuple[Number | None, ...] = ()  # one a replicate
+    batches: int = 0  # that the interval is of; 0: it is over seeds, or there is none
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; a figure that is no ratio has neither numerator nor denominator."""
@@ -48,6 +49,8 @@ class Figure:
             "source": self.source,
             "seeds": list(self.seeds),
         }
+        if self.batches:
+            document["batches"] = self.batches
         if self.denominator is not None:
             document |= {"numerator": self.numerator, "denominator": self.denominator}
         return document
@@ -107,7 +110,7 @@ def spread(
         return None, None
     average = math.fsum(known) / n
     half = _half_width([value - average for value in known])
-    return _clipped(middle - half, middle + half, least, None)
+    return clipped(middle - half, middle + half, least, None)
 
 
 def ratio(parts: Sequence[tuple[int, int]], *, most: float | None = 1.0) -> tuple[Any, ...]:
@@ -120,7 +123,7 @@ def ratio(parts: Sequence[tuple[int, int]], *, most: float | None = 1.0) -> tupl
     low = high = None
     if len(some) >= FEWEST_SEEDS:
         half = _half_width([part - value * whole for part, whole in some]) * len(some) / denominator
-        low, high = _clipped(value - half, value + half, 0.0, most)
+        low, high = clipped(value - half, value + half, 0.0, most)
     return value, low, high, len(some), numerator, denominator
 
 
@@ -151,7 +154,8 @@ def _half_width(residuals: Sequence[float]) -> float:
     return student_t(n - 1) * math.sqrt(variance / n)
 
 
-def _clipped(low: float, high: float, least: float | None, most: float | None) -> tuple[float, float]:
+def clipped(low: float, high: float, least: float | None, most: float | None) -> tuple[float, float]:
+    """The ends, not beyond what can be, to ten digits."""
     if least is not None:
         low = max(low, least)
     if most is not None:

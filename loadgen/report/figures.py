@@ -11,12 +11,12 @@ import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from loadgen.report import estimate, histograms, memory, metrics, names, observed
+from loadgen.report import batches, estimate, histograms, memory, metrics, names, observed
 from loadgen.report.estimate import Figure
 from loadgen.report.metrics import Metric
 from loadgen.scenario.model import Scenario
@@ -68,6 +68,7 @@ def figures(
             found[name] = given[name]
             continue
         figure = _figure(metric, [metric.of(outcome, keys) for outcome in outcomes])
+        figure = _with_batches(metric, keys, figure, outcomes)
         if not (metric.counts and not any(figure.seeds)):
             found[name] = figure
     return found
@@ -93,6 +94,25 @@ def _figure(metric: Metric, samples: Sequence[Any]) -> Figure:
     if unit == "ns" and value is not None:
         value = round(value)
     return Figure(value, unit, better, low=low, high=high, n=n, seeds=seeds)
+
+
+def _with_batches(
+    metric: Metric, keys: Mapping[str, str], figure: Figure, outcomes: Sequence[Outcome]
+) -> Figure:
+    """The figure with an interval from within the runs, where there are too few of them and it can be had."""
+    if metric.points is None or figure.value is None or not 0 < len(outcomes) < estimate.FEWEST_SEEDS:
+        return figure
+    if any(outcome.partial for outcome in outcomes):
+        return figure
+    runs = [metric.points(outcome, keys) for outcome in outcomes]
+    if metric.kind == metrics.RATIO:
+        found = batches.of_ratio(runs, figure.value)
+    else:
+        found = batches.of_mean(runs)
+    if found is None:
+        return figure
+    low, high = estimate.clipped(figure.value - found[0], figure.value + found[0], 0.0, metric.most)
+    return replace(figure, low=low, high=high, batches=found[1])
 
 
 def _of_times(metric: Metric, samples: Sequence[Histogram]) -> Figure:
@@ -142,7 +162,8 @@ def ends(outcomes: Mapping[str, Any]) -> dict[str, int]:
 def expected_only(replicates: Sequence[Outcome]) -> list[str]:
     """A warning for each load of which a number that was expected stands for one that was counted."""
     guessed = {load.name for outcome in replicates for load in outcome.loads if not load.not_started_exact}
-    return [f"not_started of load {name} is the expected number of a Poisson process" for name in sorted(guessed)]
+    said = "is the expected number of a Poisson process"
+    return [f"not_started of load {name} {said}" for name in sorted(guessed)]
 
 
 def floods(replicates: Sequence[Outcome]) -> dict[str, dict[str, int]]:

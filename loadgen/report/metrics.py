@@ -51,6 +51,7 @@ class Metric:
     part: str = ""  # of TIMES: which figure of the distribution
     counts: bool = False  # one of many counters: 0 in all seeds is not listed in a result
     most: float | None = None  # of RATIO: what it cannot exceed
+    points: Callable[[Outcome, Keys], Any] | None = None  # of MEAN or RATIO: what batches are made of
 
     @property
     def pattern(self) -> re.Pattern[str]:
@@ -94,6 +95,22 @@ def _per_second(field: str) -> Callable[[Outcome, Keys], float | None]:
         return _counted(field)(outcome, keys) / seconds if seconds > 0 else None
 
     return rate
+
+
+def _so_far(field: str) -> Callable[[Outcome, Keys], Any] | None:
+    """(part, attempted) up to each point after the warm-up, where the series tells the part."""
+    if field not in ("served", "connected"):
+        return None
+
+    def points(outcome: Outcome, keys: Keys) -> Any:
+        names_of = [load.name for load in _loads(outcome, keys)]
+        return tuple(observed.of_loads(outcome, names_of, what) for what in (field, "attempted"))
+
+    return points
+
+
+def _rate_points(outcome: Outcome, keys: Keys) -> Any:
+    return observed.rates(outcome, [load.name for load in _loads(outcome, keys)], "served")
 
 
 def _times(field: str) -> Callable[[Outcome, Keys], Histogram]:
@@ -197,11 +214,13 @@ def _of_loads(prefix: str) -> Iterator[Metric]:
     for name, better, meaning in (*_OUTCOMES, *_ALSO):
         yield Metric(prefix + name, "count", better, meaning, MEAN, _counted(name))
     for name, field, better, meaning in _RATIOS:
-        yield Metric(prefix + name, "ratio", better, meaning, RATIO, _share(field), most=1.0)
+        of, points = _share(field), _so_far(field)
+        yield Metric(prefix + name, "ratio", better, meaning, RATIO, of, most=1.0, points=points)
     meaning = "1 - first_try_ratio"
     yield Metric(prefix + "first_try_loss", "ratio", "lower", meaning, RATIO, _not_first_try, most=1.0)
     meaning = "served connections per second of virtual time after the warm-up"
-    yield Metric(prefix + "served_per_s", "1/s", "higher", meaning, MEAN, _per_second("served"))
+    served = _per_second("served")
+    yield Metric(prefix + "served_per_s", "1/s", "higher", meaning, MEAN, served, points=_rate_points)
     for name in ("connect", "served_after"):
         yield from _latency(prefix + name, _LATENCIES[name], _times(name))
 
@@ -228,7 +247,8 @@ def _queues() -> Iterator[Metric]:
     for name, meaning in _POPULATIONS.items():
         peak, mean = observed.peak_of(name), observed.mean_of(name)
         yield Metric(f"{name}.peak", "count", "none", f"{meaning}: most at once", MOST, peak)
-        yield Metric(f"{name}.mean", "count", "none", f"{meaning}: mean over the series", MEAN, mean)
+        said, points = f"{meaning}: mean over the series", observed.points_of(name)
+        yield Metric(f"{name}.mean", "count", "none", said, MEAN, mean, points=points)
     for name, meaning in _QUEUES.items():
         first, lasted = observed.full_of(name, "first_ns"), observed.full_of(name, "ns")
         said = f"when {meaning} was full first; no sample: it never was"

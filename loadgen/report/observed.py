@@ -102,6 +102,39 @@ def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:
     return lambda outcome, keys: peak(outcome, name.replace("SIDE", keys.get("SIDE", "")))
 
 
+def points_of(name: str) -> Callable[[Outcome, Keys], Numbers]:
+    """The series behind a name with SIDE in it, after the warm-up; empty without one."""
+
+    def points(outcome: Outcome, keys: Keys) -> Numbers:
+        values = population(outcome, name.replace("SIDE", keys.get("SIDE", "")))
+        return np.zeros(0, np.int64) if values is None else before_the_end(outcome, measured(outcome, values))
+
+    return points
+
+
+def before_the_end(outcome: Outcome, values: Numbers) -> Numbers:
+    """Without the last point, which need not be one step after the one before it."""
+    return values[:-1]
+
+
+def of_loads(outcome: Outcome, loads: list[str], what: str) -> Numbers:
+    """Attempted, connected or served of these loads up to each point after the warm-up; empty without."""
+    inner = outcome.series.get("load", {})
+    if not loads or any(f"{name}.{what}" not in inner for name in loads):
+        return np.zeros(0, np.int64)
+    total: Numbers = np.sum([inner[f"{name}.{what}"] for name in loads], axis=0)
+    return before_the_end(outcome, measured(outcome, total))
+
+
+def rates(outcome: Outcome, loads: list[str], what: str) -> npt.NDArray[np.float64]:
+    """Per second between the points; empty without a series of equal steps."""
+    so_far = of_loads(outcome, loads, what)
+    if len(so_far) < 2:
+        return np.zeros(0)
+    times = before_the_end(outcome, measured(outcome, np.asarray(outcome.series["time"]["time_ns"])))
+    return np.diff(so_far) / (np.diff(times) / 1e9)
+
+
 def mean_of(name: str) -> Callable[[Outcome, Keys], float | None]:
     """The mean over the points of the series after the warm-up; None without a series."""
 

@@ -37,8 +37,16 @@ def runs(result: Result) -> str:
     """How many runs the figures are of, and whether there are intervals."""
     n = len(result.replicates)
     if n == 1:
-        return "one run"
-    return f"means of {n} seeds" + ("; 95 % intervals" if n >= FEWEST_SEEDS else ", too few for intervals")
+        return "one run" + _batches(result)
+    if n >= FEWEST_SEEDS:
+        return f"means of {n} seeds; 95 % intervals"
+    return f"means of {n} seeds, too few for intervals over seeds{_batches(result)}"
+
+
+def _batches(result: Result) -> str:
+    """Of how many batches intervals are, where they are of batches."""
+    most = max((figure.batches for figure in result.figures.values()), default=0)
+    return f"; 95 % intervals over {most} batches" if most else ""
 
 
 def thresholds(result: Result) -> Section:

@@ -11,8 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
+from types import MappingProxyType
 
-from loadgen.scenario.values import CONST_ZERO, Distribution, as_distribution, as_rate
+from loadgen.scenario.values import (
+    CONST_ZERO,
+    Distribution,
+    as_distribution,
+    as_rate,
+    as_shares,
+    as_time,
+)
 
 Knobs = Mapping[str, object]
 
@@ -20,6 +28,15 @@ Knobs = Mapping[str, object]
 def _tuples(knobs: Knobs) -> dict[str, object]:
     """Knobs that are lists, as tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
+
+
+def _times(given: dict[str, object]) -> dict[str, object]:
+    """Arguments with X_ns made of X, a text or seconds, where X is given."""
+    for name in [name for name in given if f"{name}_ns" in given]:
+        value = given[name]
+        if isinstance(value, (str, int, float)):
+            given[f"{name}_ns"] = as_time(value)
+    return given
 
 
 SERVER_ADDRESS = "10.0.0.1"
@@ -182,7 +199,11 @@ KINDS = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 
 @dataclass(frozen=True)
 class Link:
-    """The path between clients and server, the same both ways."""
+    """The path between clients and the server, the same both ways.
+
+    `rtt` takes a text, too ("40ms", "normal:40ms,5ms"), loss and duplicate a share of all ("0.1%"); a time
+    without _ns is a text, or seconds.
+    """
 
     rtt: Distribution = CONST_ZERO  # each segment takes half of a draw
     loss: Mapping[str, float] = field(default_factory=dict)  # by kind; "all" adds to each
@@ -195,15 +216,61 @@ class Link:
     late_after_ns: int = 0  # a copy of `late_share` of the segments arrives this much later
     late_share: float = 0.0
 
+    def __init__(
+        self,
+        rtt: Distribution | str | float = CONST_ZERO,
+        loss: Mapping[str, str | float] | str | float = MappingProxyType({}),
+        burst: Burst = Burst(),
+        duplicate: Mapping[str, str | float] | str | float = MappingProxyType({}),
+        duplicate_after_ns: int = 0,
+        reorder: float = 0.0,
+        reorder_after_ns: int = 0,
+        jitter_ns: int = 0,
+        late_after_ns: int = 0,
+        late_share: float = 0.0,
+        *,
+        duplicate_after: str | float | None = None,
+        reorder_after: str | float | None = None,
+        jitter: str | float | None = None,
+        late_after: str | float | None = None,
+    ) -> None:
+        given = _times(dict(locals()))
+        given["rtt"] = as_distribution(rtt)
+        given["loss"], given["duplicate"] = as_shares(loss), as_shares(duplicate)
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, given[entry.name])
+
 
 @dataclass(frozen=True)
 class Run:
+    """How long is played, and how. `duration`, `warmup` ("auto", too) and `series` take texts, or seconds."""
+
     duration_ns: int = 60_000_000_000
     warmup_ns: int | None = 0  # None: auto
     seeds: int = 1
     series_ns: int = 1_000_000_000  # 0: no series
     drain: bool = False
     batch: int = 4096  # rows an engine call; changes the speed, never the result
+
+    def __init__(
+        self,
+        duration_ns: int = 60_000_000_000,
+        warmup_ns: int | None = 0,
+        seeds: int = 1,
+        series_ns: int = 1_000_000_000,
+        drain: bool = False,
+        batch: int = 4096,
+        *,
+        duration: str | float | None = None,
+        warmup: str | float | None = None,
+        series: str | float | None = None,
+    ) -> None:
+        given = dict(locals())
+        if warmup == "auto":
+            given["warmup"] = given["warmup_ns"] = None
+        given = _times(given)
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, given[entry.name])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadgen.scenario.errors import Mistake, ScenarioError, hint, shown
-from loadgen.scenario.numbers import read_rate, read_time, read_time_float, write_number, write_time
+from loadgen.scenario.numbers import (
+    read_rate,
+    read_share,
+    read_time,
+    read_time_float,
+    write_number,
+    write_time,
+)
 from loadgen.scenario.traces import Folder, read_trace
 
 
@@ -150,6 +157,23 @@ def as_distribution(value: Distribution | str | float) -> Distribution:
     """`parse_distribution` for who calls from Python: raises ScenarioError."""
     try:
         return value if isinstance(value, Distribution) else parse_distribution(value)
+    except Mistake as error:
+        raise ScenarioError(str(error)) from None
+
+
+def as_time(value: str | float) -> int:
+    """`read_time` for who calls from Python, ns: raises ScenarioError."""
+    try:
+        return read_time(value)
+    except Mistake as error:
+        raise ScenarioError(str(error)) from None
+
+
+def as_shares(value: Mapping[str, str | float] | str | float) -> dict[str, float]:
+    """Shares by kind of segment, one alone that of all, for who calls from Python: raises ScenarioError."""
+    given = value if isinstance(value, Mapping) else {"all": value}
+    try:
+        return {kind: read_share(share) if isinstance(share, str) else share for kind, share in given.items()}
     except Mistake as error:
         raise ScenarioError(str(error)) from None
 

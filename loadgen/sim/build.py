@@ -192,7 +192,7 @@ def set_knobs(scenario: Scenario, engines: list[Engine], is_server: bool, values
 
 
 def rooms_of(servers: list[Engine], listeners: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], bool]:
-    """Places of each listener, (half-open, accept), and whether the former are one cache for all listeners."""
+    """Places of each listener, (half-open, accept), and whether the former are one cache for all."""
     rooms = [servers[number].room(listener) for number, listener in listeners]
     shared = any(str(room["half_open_set_by"]) == "syncache" for room in rooms)
     return [(int(room["half_open_max"]), int(room["accept_max"])) for room in rooms], shared

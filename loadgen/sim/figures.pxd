@@ -4,7 +4,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from loadgen.sim.fill cimport Fill, fill_time
+from loadgen.sim.fill cimport Fill, fill_start, fill_time
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.world cimport CAUSES, CLIENT, KINDS, SERVER, Acceptor, Load, Sim, Tally
 
@@ -25,6 +25,21 @@ cdef inline object histogram(const Histo* histo):
     highest = lowest + (np.int64(1) << shift) - 1
     least, most = (histo.least, histo.most) if histo.n else (None, None)
     return lowest.astype(np.int64), highest.astype(np.int64), counts[used], least, most, histo.sum
+
+
+cdef inline void restart(Fill* fill, int64_t now) noexcept nogil:
+    fill_start(fill, fill.places, now + 1)
+
+
+cdef inline void levels_restart(Sim* sim) noexcept nogil:
+    """The most of anything, and for how long it was full, is that from the next ns on."""
+    cdef uint32_t i
+    for i in range(sim.acceptors_n):
+        restart(&sim.acceptors[i].accepting, sim.now)
+        restart(&sim.acceptors[i].half_open, sim.now)
+    restart(&sim.ports, sim.now)
+    restart(&sim.half_open, sim.now)
+    restart(&sim.accepting, sim.now)
 
 
 cdef inline dict fullness(const Sim* sim):

@@ -157,7 +157,7 @@ cdef void link_emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
 
 
 cdef void link_old(Sim* sim, uint32_t number, const Segment* seg) noexcept nogil:
-    """Text is about to reach a host: if it is of an older connection than the one that is there now, count it.
+    """Text is about to reach a host: count it if it is of an older connection than the one that is there.
 
     It is the present one's if it lies in what that one's peer has sent. By its numbers it can be taken if it
     is in the window and its ACK is acceptable (RFC 5961 5); with timestamps PAWS drops it (RFC 7323 5).
@@ -168,7 +168,7 @@ cdef void link_old(Sim* sim, uint32_t number, const Segment* seg) noexcept nogil
     cdef uint64_t mine = 0, theirs = 0
     cdef const uint8_t* block
     cdef const uint8_t* peer
-    cdef uint32_t other, first, una, reach
+    cdef uint32_t other, first, una, reach, ack
     back.src, back.dst, back.sport, back.dport = seg.dst, seg.src, seg.dport, seg.sport
     other = receiver_of(sim, host.end, &back)
     if other == NOBODY:
@@ -191,10 +191,11 @@ cdef void link_old(Sim* sim, uint32_t number, const Segment* seg) noexcept nogil
     reach = min(reach, block_u4(block, sim.at_snd_wnd))
     if sim.link.any_old_ack[host.end]:
         reach = 1 << 31
+    ack = seg.ack - una + reach
     if (not seg.opts & OPT_TS
             and <uint32_t>(seg.seq + seg.payload_len - 1 - block_u4(block, sim.at_rcv_nxt))
             < <uint64_t>sim.link.windows[host.end]
-            and <uint32_t>(seg.ack - una + reach) <= <uint32_t>(block_u4(block, sim.at_snd_nxt) - una + reach)):
+            and ack <= <uint32_t>(block_u4(block, sim.at_snd_nxt) - una + reach)):
         sim.link.old_accepted += 1
 
 

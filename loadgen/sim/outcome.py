@@ -78,7 +78,7 @@ class Outcome:
     causes: Mapping[str, Counts]  # client, server
     states: Mapping[str, npt.NDArray[np.uint64]]  # client, server: [11], at the end
     gauges: Mapping[str, Mapping[str, float]]  # client, server, at the end
-    peaks: Mapping[str, int]  # ports_in_use, server.half_open and server.accept_queue exact, others of the series
+    peaks: Mapping[str, int]  # exact: ports_in_use, server.half_open, server.accept_queue; else of the series
     accept_wait: Histogram  # established to accepted, on the server
     series: Mapping[str, Mapping[str, npt.NDArray[np.int64]]]  # client, server, load, time
     left: Counts  # blocks still in use at the end, client and server

@@ -16,8 +16,8 @@ from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport load_left
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
 from loadgen.sim.draw cimport FOR_ACCEPT, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream
-from loadgen.sim.figures cimport address, fullness, histogram, link_figures, load_figures
-from loadgen.sim.fill cimport Fill, fill_drop, fill_places, fill_start
+from loadgen.sim.figures cimport address, fullness, histogram, levels_restart, link_figures, load_figures
+from loadgen.sim.fill cimport fill_drop, fill_places
 from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
@@ -39,10 +39,6 @@ def reconnect_key(seed, replicate, number):
 def engine_seed(seed, replicate, number):
     """The seed of engine `number` of a replicate."""
     return stream(seed, replicate, FOR_ENGINES, number)
-
-
-cdef void restart(Fill* fill, int64_t now) noexcept nogil:
-    fill_start(fill, fill.places, now + 1)
 
 
 cdef class Simulator:
@@ -330,13 +326,7 @@ cdef class Simulator:
 
     def forget_peaks(self):
         """The most of anything, and for how long it was full, is that from the next ns on."""
-        cdef uint32_t i
-        for i in range(self.sim.acceptors_n):
-            restart(&self.sim.acceptors[i].accepting, self.sim.now)
-            restart(&self.sim.acceptors[i].half_open, self.sim.now)
-        restart(&self.sim.ports, self.sim.now)
-        restart(&self.sim.half_open, self.sim.now)
-        restart(&self.sim.accepting, self.sim.now)
+        levels_restart(&self.sim)
 
     # --- figures ---------------------------------------------------------------------------------
 

@@ -251,7 +251,7 @@ cdef struct Sim:
     Fill ports                # pairs of port and destination that connections of the clients have
     Fill half_open            # of all listeners
     Fill accepting
-    uint64_t unanswered[2]    # connections of an end that were reset, or gave up, after both had closed (S3.17)
+    uint64_t unanswered[2]    # ends of a side that were reset, or gave up, after their close (S3.17)
     bint syncache             # half-open entries share places: all count for the first listener
     Reset* resets
     uint32_t resets_n

@@ -110,7 +110,7 @@ def closers(scenario: Scenario) -> list[str]:
 
 def long_enough(holds: bool, what: str) -> Condition:
     """The run shows more than its beginning."""
-    return f"the run is longer than {what}", holds
+    return f"the run is longer than {what}", bool(holds)
 
 
 def complete(outcomes: Sequence[Outcome]) -> Condition:

@@ -25,7 +25,7 @@ MOST: Final = 0.5  # of the run
 
 
 def warmup_of(scenario: Scenario, server: Config, client: Config) -> int:
-    """The warm-up in ns: the scenario's, or where that is "auto" what the module says, at most half the run."""
+    """The warm-up in ns: the scenario's, or for "auto" what the module says, at most half the run."""
     run = scenario.run
     if run.warmup_ns is not None:
         return run.warmup_ns
@@ -37,7 +37,10 @@ def shortened(scenario: Scenario, server: Config, client: Config) -> list[str]:
     taken, asked = warmup_of(scenario, server, client), _rounded(auto(scenario, server, client))
     if scenario.run.warmup_ns is not None or asked <= taken:
         return []
-    return [f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: a longer run would tell more"]
+    return [
+        f"warm-up: {asked / NS:g} s would be right, half of the run is {taken / NS:g} s: "
+        "a longer run would tell more"
+    ]
 
 
 def _rounded(seconds: float) -> int:

@@ -266,12 +266,12 @@ class World:
 
     def counted(self):
         """All that only rises."""
+        ends = (("client", self.clients), ("server", self.servers))
         return {
             "floods": {i: flood.sent for i, flood in enumerate(self.floods)},
             "link": self.link.counters(),
-            **{(end, what): total(hosts, what) for end, hosts in (("client", self.clients), ("server", self.servers))
-               for what in ("counters", "causes")},
-        }  # fmt: skip
+            **{(end, what): total(hosts, what) for end, hosts in ends for what in ("counters", "causes")},
+        }
 
     def measure(self):
         """S7.3: the warm-up is over."""

@@ -19,8 +19,10 @@ result's JSON, and `result["..."]` in Python.
   `count`.
 * Of several seeds a figure is the mean, unless its row says otherwise, and from four seeds on it has a 95 %
   interval (Student's t). A ratio is sum / sum, with numerator and denominator; a percentile is that of all
-  samples together and has the seeds' spread; a largest value has no interval. One seed: no interval, and the
-  table says "one run".
+  samples together and has the seeds' spread; a largest value has no interval.
+* With fewer seeds, means over the series, rates and some ratios have the interval of batch means: ten batches
+  a run, where twice as many are long enough and do not go together. Else there is none, and the table says
+  "one run".
 * `p99.9` is told of 10,000 samples or more. A metric without samples has no value, and a threshold on it is
   missed.
 * Counters have the names of the Linux MIB (`nstat`) where Linux has them. Those that are 0 are not listed in

@@ -1,4 +1,4 @@
-"""A short TIME_WAIT in numbers, with parameters so exaggerated that what is rare happens: simulator and theory.
+"""A short TIME_WAIT in numbers, simulator and theory; parameters so exaggerated that what is rare happens.
 
 Late text that a new connection could take: with windows of a quarter of all sequence numbers and random ISNs.
 """
@@ -26,7 +26,11 @@ PROFILES = {"linux": Config.linux, "freebsd": Config.freebsd}
 def reused(time_wait_ms, profile="freebsd", **knobs):
     """One port towards one destination, and a late copy of one in ten segments."""
     load = Load(
-        arrivals="poisson", shape=((0, 400.0),), hold=Distribution("const", 20.0 * MS), request=100, response=100
+        arrivals="poisson",
+        shape=((0, 400.0),),
+        hold=Distribution("const", 20.0 * MS),
+        request=100,
+        response=100,
     )
     both = {**KNOBS, **knobs}
     of_client = {"time_wait_ms": time_wait_ms, "ip_local_port_range": (40000, 40000)}

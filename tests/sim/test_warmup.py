@@ -166,7 +166,9 @@ def test_a_run_that_is_its_beginning_has_none():
 
 
 def test_auto_is_what_the_run_uses():
-    outcome = simulate(warmed(lasting(4, load=of_hold(HOLD)), None), server=Config.linux(), client=Config.linux())
+    outcome = simulate(
+        warmed(lasting(4, load=of_hold(HOLD)), None), server=Config.linux(), client=Config.linux()
+    )
     assert outcome.warmup_ns == auto(lasting(4, load=of_hold(HOLD))) * S
     assert outcome.loads[0].in_warmup > 0
 
