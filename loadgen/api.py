@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from loadgen.replicates import Job, play
 from loadgen.report.result import Result, build
@@ -58,12 +58,21 @@ def result_of(
     origins: Mapping[str, str] | None = None,
 ) -> Result:
     """The result of replicates that have been played, with the closed forms beside it if `check`."""
+    from loadgen.theory import warmup
+
     hosts = resolve(scenario)
     theory: Sequence[object] = ()
     if check:
         from loadgen.theory import checks
 
         theory = checks.rows(scenario, outcomes, hosts.client, hosts.server)
+    beside: list[dict[str, Any]] = []
+    assumptions: list[str] = []
+    if hosts.measured is not None:
+        from loadgen.host import changes, compare
+
+        beside = compare.rows(hosts.measured, scenario, outcomes, hosts.server)
+        assumptions = changes.assumptions(hosts.measured)
     result = build(
         scenario,
         outcomes,
@@ -72,10 +81,12 @@ def result_of(
         kind=kind,
         command=command,
         limits=hosts.limits,
+        assumptions=assumptions,
         not_modelled=hosts.not_modelled,
-        warnings=hosts.warnings,
+        warnings=[*hosts.warnings, *warmup.shortened(scenario, hosts.server, hosts.client)],
     )
     result.origins = dict(origins or {})
+    result.measured = beside
     return result
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG: Final = 1
 _LOOK_S: Final = 0.05  # how often a job is asked about, and looks whether it is to end
-_LAST_WORDS_S: Final = 0.6  # what a job has to end in when it is told to
+_LAST_WORDS_S: Final = 10.0  # what a job has to end in when it is told to
 _DONE, _FAILED, _HEARD = range(3)  # what a worker's message is
 
 Job = TypeVar("Job")
@@ -89,7 +89,7 @@ def spread_stoppable(
     """`work` of each job and its line, with the job's number, in the order in which they are done.
 
     `hear` is told the number of a job and how much of it is done. Once `stop()` is true no job begins, and
-    those at work have 0.6 s to end with what they have.
+    those at work have 10 s to end with what they have.
     """
     return _spread(work, True, enumerate(jobs), workers, stop, hear)
 

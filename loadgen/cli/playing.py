@@ -17,6 +17,7 @@ from loadgen.api import finished, replicates_of, result_of
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
 from loadgen.cli.origins import of_fields
+from loadgen.cli.report import require_charts
 from loadgen.cli.scenes import Made, origins_in, printed
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
@@ -45,6 +46,8 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
         return
     scenario = made.scenario
     chosen = format_of(given["format"], given["output"], FORMATS)
+    if chosen == "html":
+        require_charts()
     _require_metrics(scenario)
     hosts = _hosts(scenario)
     _tell_of_sysctl(scenario, given["verbose"])

@@ -18,7 +18,7 @@ from loadgen import signals
 from loadgen.cli import options as opt
 from loadgen.cli.common import EXIT_FAILED
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import TIMELINE, result_options_named
+from loadgen.cli.flags import TIMELINE, some_result_options
 from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import command_line, file_scenario
 from loadgen.output import OutputError, write_stdout
@@ -160,7 +160,7 @@ EXAMPLES
 @click.argument("file", type=opt.FILE)
 @_options
 @flags(TIMELINE)
-@result_options_named("knobs", "threshold", "check_", "config", "verbose")
+@some_result_options("knobs", "threshold", "check_", "config", "verbose")
 @click.pass_context
 def sweep(ctx: click.Context, /, file: Path, **given: Any) -> None:
     """Play a scenario file at many points, or look for the point where a target begins to be missed.

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -28,7 +31,7 @@ END_NAMES: Final = tuple(
     for name in ([f"refused.{cause}" for cause in names.CAUSES] if end == "refused" else [end])
 )
 #: What is told of connections besides.
-ALSO: Final = ("connected", "first_try", "tries", "requests")
+ALSO: Final = ("connected", "first_try", "tries", "requests", "in_warmup")
 
 
 def given(scenario: Scenario, resolved: Any, kernel: Mapping[str, Any]) -> dict[str, Figure]:
@@ -136,6 +139,12 @@ def ends(outcomes: Mapping[str, Any]) -> dict[str, int]:
     return found | {f"refused.{cause}": int(n) for cause, n in outcomes["refused"].items()}
 
 
+def expected_only(replicates: Sequence[Outcome]) -> list[str]:
+    """A warning for each load of which a number that was expected stands for one that was counted."""
+    guessed = {load.name for outcome in replicates for load in outcome.loads if not load.not_started_exact}
+    return [f"not_started of load {name} is the expected number of a Poisson process" for name in sorted(guessed)]
+
+
 def floods(replicates: Sequence[Outcome]) -> dict[str, dict[str, int]]:
     """Name of a flood -> what it sent."""
     found: dict[str, dict[str, int]] = {}
@@ -218,7 +227,24 @@ def wall(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "segments": segments,
         "segments_per_s": segments / seconds if seconds > 0 else None,
         "simulator_bytes": most,
+        "host": host(),
     }
+
+
+@cache
+def host() -> str:
+    """The machine by what its speed depends on: wall times of two are not comparable."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{platform.machine()}, {_processor()}, {os.cpu_count()} processors, {platform.system()}, {python}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            lines = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        lines = []
+    return (lines[0] if lines else platform.processor()) or "unknown processor"
 
 
 #: Of the engine and not of a host; `seed` may have been drawn.

@@ -1,112 +1,233 @@
-"""The result as one page: no network, no script, light and dark, readable on a phone and on paper.
+"""A result as one page: no network, no script, light and dark, readable on a phone, two sheets of paper.
 
-What the table says, in its order, with the chart as SVG. The whole result is in the page as a link to save
-it. `fragment` is the short form that a notebook shows.
+The first screen answers: the question, the sentence with its interval, targets, one chart, the limits and who
+set them, what is assumed and not modelled, how to have it again. Eleven sections of evidence follow, and the
+data are in the page as a link to save them. `fragment` is the short form that a notebook shows.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from loadgen.report import chart, sections, svg, table
+from loadgen.report import assumed, nstat, pictures, pictures_theory, sections, table, words
+from loadgen.report.drawing import HINT, Drawing, NoLibrary, library, swatch
 from loadgen.report.sections import Row, Section
+from loadgen.report.style import CSS, PAGE
 
 if TYPE_CHECKING:
     from loadgen.report.result import Result
 
-_MOST_BYTES: Final = 600_000  # of the data in the page
+_MOST_BYTES: Final = 990_000  # of a page
 _BAD: Final = ("MISSED", "UNDECIDED")
-CSS: Final = """\
-.lg{--ink:#1a1a1a;--paper:#fff;--line:#d0d0d0;--bad:#b00020;
---c0:#0060a8;--c1:#b34700;--c2:#2a7a2a;--c3:#8a2d8a;--c4:#7a5a00;--c5:#444;
-color:var(--ink);background:var(--paper);font:15px/1.45 system-ui,sans-serif}
-@media (prefers-color-scheme:dark){
-.lg{--ink:#e6e6e6;--paper:#16181b;--line:#3a3d42;--bad:#ff7b86;
---c0:#6cb6ff;--c1:#ff9e5e;--c2:#7ed07e;--c3:#e08ae0;--c4:#e0c060;--c5:#bbb}}
-.lg h1{font-size:1.25em;margin:0 0 .6em}
-.lg h2{font-size:1em;margin:1.4em 0 .3em}
-.lg table{border-collapse:collapse}
-.lg td,.lg th{padding:.1em .9em .1em 0;text-align:left;border-bottom:1px solid var(--line);
-background:none;color:inherit;overflow-wrap:anywhere}
-.lg td.in{padding-left:1em}
-.lg td.n,.lg th.n{text-align:right;font-variant-numeric:tabular-nums}
-.lg .bad{color:var(--bad);font-weight:bold}
-.lg code{overflow-wrap:anywhere}
-.lg a{color:var(--c0)}
-.lg svg.chart{width:100%;max-width:720px;height:auto;display:block;margin-top:1em}
-.lg svg text{fill:var(--ink);font-size:12px}
-@media (max-width:520px){.lg svg text{font-size:18px}}
-.lg svg .grid{stroke:var(--line);fill:none}
-.lg svg .c0{stroke:var(--c0)}
-.lg svg .c1{stroke:var(--c1)}
-.lg svg .c2{stroke:var(--c2)}
-.lg svg .c3{stroke:var(--c3)}
-.lg svg .c4{stroke:var(--c4)}
-.lg svg .c5{stroke:var(--c5)}
-"""
-_PAGE: Final = """\
-html,body{margin:0}body.lg{padding:1em;max-width:60em;margin:auto}
-@media (prefers-color-scheme:dark){html{background:#16181b}}
-@media print{body.lg{--ink:#000;--paper:#fff;font-size:10pt}h2{break-after:avoid}tr{break-inside:avoid}}
-"""
+_FEW_TARGETS: Final = 3
+_SIGNS: Final = {"met": "\N{CHECK MARK}", "missed": "\N{BALLOT X}", "undecided": "?"}
 
 
 def page(result: Result) -> str:
-    """A whole HTML document."""
-    title = escape(result.scenario.name or f"loadgen {result.kind}")
-    parts = [
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width,initial-scale=1">',
-        f'<title>{title}</title>\n<style>\n{CSS}{_PAGE}</style></head>\n<body class="lg">',
-        *_first(result),
-        *(_section(section) for section in sections.details(result)),
-        f"<h2>run</h2>\n<p>{escape(' | '.join(table.run_parts(result)))}</p>",
-        f"<p>reproduce: <code>{escape(result.command)}</code></p>" if result.command else "",
-        _download(result),
-        "</body></html>",
-    ]
-    return "\n".join(part for part in parts if part) + "\n"
+    """A whole HTML document, under 1 MB. Raises NoLibrary where there is no matplotlib."""
+    library()
+    body = [*_first(result), '<main class="charts">', *evidence(result), "</main>", *lists(result)]
+    title = result.scenario.name or f"loadgen {result.kind}"
+    return document(title, body, lambda room: download(result, room))
+
+
+def document(title: str, body: Sequence[str], download: Callable[[int], str]) -> str:
+    """The frame of a page around its parts; `download(bytes)` is the data in at most so many bytes."""
+    head = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{CSS}{PAGE}</style></head>\n"
+        '<body class="lg">\n'
+    )
+    text = head + "\n".join(part for part in body if part)
+    return text + "\n" + download(_MOST_BYTES - len(text.encode())) + "\n</body></html>\n"
 
 
 def fragment(result: Result) -> str:
-    """The sentence, the outcomes and the chart, for a notebook."""
-    body = "\n".join(part for part in _first(result) if part)
+    """The sentence, the outcomes and the chart, for a notebook; without matplotlib a line instead of it."""
+    try:
+        chart = drawing(_main_chart(result))
+    except NoLibrary:
+        chart = f"<p>{escape(HINT)}</p>"
+    tables = [section(sections.thresholds(result)), section(sections.outcomes(result))]
+    parts = [*_answer(result), *tables, chart]
+    body = "\n".join(part for part in parts if part)
     return f'<style>{CSS}</style><div class="lg">{body}</div>'
 
 
-def _first(result: Result) -> list[str]:
-    """What stands on the first screen."""
+# -- the first screen ---------------------------------------------------------------------------------------
+
+
+def _answer(result: Result) -> list[str]:
     said = str(result.verdict["sentence"])
     return [
-        f"<p>{escape(result.question)}</p>" if result.question else "",
+        f'<p class="ask">{escape(assumed.question(result))}</p>',
         f"<h1>{escape(said[:1].upper() + said[1:])}</h1>",
-        *(f'<p class="bad">{escape(text)}</p>' for text in result.warnings),
-        _section(sections.thresholds(result)),
-        _section(sections.outcomes(result)),
-        _chart(result),
+        f'<p class="answer">{escape(_interval(result))}</p>',
+        *(f'<p class="bad">! {escape(text)}</p>' for text in result.warnings),
     ]
 
 
-def _chart(result: Result) -> str:
-    drawing = svg.population(result.series)
-    scale = ", log scale" if drawing and chart.is_log(chart.curves(result.series)) else ""
-    return f"<h2>connections over virtual time{scale}</h2>\n{drawing}" if drawing else ""
+def _interval(result: Result) -> str:
+    """The verdict's figure, its interval, and of how many runs."""
+    name = str(result.verdict["metric"])
+    figure = result.figure(name)
+    n = len(result.replicates)
+    known = words.interval(figure)
+    few = f"{words.plural(n, 'run')}, too few for an interval"
+    how = f"95 % interval {known}, {n} seeds" if known else few
+    return f"{name} {words.figure(figure)} ({figure.source}; {how})"
 
 
-def _section(section: Section) -> str:
-    """Rows as a table, notes as paragraphs; nothing where there is neither."""
-    if not (section.rows or section.notes):
+def _first(result: Result) -> list[str]:
+    return [
+        *_answer(result),
+        targets([(row["state"], _target(result, row)) for row in result.thresholds]),
+        '<div class="first"><div>',
+        drawing(_main_chart(result)),
+        "</div><div>",
+        section(sections.thresholds(result)),
+        section(sections.outcomes(result)),
+        "</div></div>",
+        '<div class="first small"><div>',
+        limits(result),
+        "</div><div>",
+        listed("Assumed (A)", assumed.shortened(assumed.assumptions(result))),
+        listed("Not modelled", assumed.shortened(assumed.not_modelled(result))),
+        "</div></div>",
+        reproduce(result.command),
+    ]
+
+
+def _main_chart(result: Result) -> Drawing:
+    chart = pictures.clients(result)
+    return chart if chart.svg else pictures.queues(result, "first")
+
+
+def targets(rows: Sequence[tuple[str, str]]) -> str:
+    """(state, text) of each: what is not met in full, how many are met."""
+    if not rows:
+        return '<p class="targets"><span>no target was set</span></p>'
+    parts = []
+    for state, style in (("missed", "bad"), ("undecided", "bad"), ("met", "good")):
+        texts = [text for one, text in rows if one == state]
+        mark = f' class="{style}"' if texts else ' class="quiet"'
+        word = "target" if len(texts) == 1 else "targets"
+        which = f": {', '.join(texts)}" if 0 < len(texts) <= _FEW_TARGETS else ""
+        parts.append(f"<span{mark}>{_SIGNS[state]} {len(texts)} {word} {state}{escape(which)}</span>")
+    return f'<p class="targets">{"".join(parts)}</p>'
+
+
+def _target(result: Result, row: Mapping[str, Any]) -> str:
+    """`first_try_ratio>=0.999 (95.85 %)`."""
+    return f"{row['text']} ({words.figure(result.figure(row['metric']))})"
+
+
+def limits(result: Result) -> str:
+    """Each limit, who set it, and what does not act because of it."""
+    body = []
+    for one in result.limits:
+        if isinstance(one, str):
+            body.append(f'<tr><td colspan="3">{escape(one)}</td></tr>')
+            continue
+        value = one.get("value")
+        shown = words.number(value) if isinstance(value, (int, float)) else str(value)
+        by = f"by {one['set_by']}" if one.get("set_by") else ""
+        name = escape(str(one.get("name", "")))
+        body.append(f'<tr><td>{name}</td><td class="n">{escape(shown)}</td><td>{escape(by)}</td></tr>')
+        beside = "; ".join(map(str, one.get("shadowed") or ()))
+        if beside:
+            said = f"does not act: {beside}"
+            body.append(f'<tr><td colspan="3" class="in quiet">{escape(said)}</td></tr>')
+    if not body:
         return ""
-    parts = [f"<h2>{escape(section.title)}</h2>"]
-    if section.rows:
+    rows = "\n".join(body)
+    return f'<h2>Limits in force, and who set them</h2>\n<div class="cells"><table>{rows}</table></div>'
+
+
+def reproduce(command: str) -> str:
+    """The line that gives it again."""
+    return f"<p>reproduce: <code>{escape(command)}</code></p>" if command else ""
+
+
+def listed(title: str, texts: Iterable[str]) -> str:
+    """A heading and a list; nothing without texts."""
+    body = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f'<h2>{escape(title)}</h2>\n<ul class="plain">{body}</ul>' if body else ""
+
+
+# -- the eleven sections ------------------------------------------------------------------------------------
+
+
+def evidence(result: Result) -> list[str]:
+    """Sections 1 to 7: a chart, its legend, and the figures behind it."""
+    found = {one.title: one for one in sections.details(result)}
+
+    def figures(*titles: str) -> str:
+        text = "".join(section(one, "h3") for title, one in found.items() if title.startswith(titles))
+        return f"<details><summary>figures</summary>{text}</details>" if text else ""
+
+    memory = Drawing("7 Kernel memory of the hosts")
+    if not any(title.startswith("kernel memory") for title in found):
+        memory.notes = ["No connection held any."]
+    return [
+        _charted(pictures.losses(result), figures("causes", "link", "floods")),
+        _charted(pictures.queues(result), ""),
+        _charted(pictures.latency(result), figures("latency")),
+        _charted(pictures.states(result), figures("states", "populations")),
+        _charted(pictures_theory.time_wait(result), figures("ports")),
+        _charted(pictures_theory.formulas(result), _theory(found.get("theory"))),
+        _charted(memory, _shown(found, "kernel memory")),
+        _charted(Drawing("8 Response curve", notes=["One point: `loadgen sweep` plays several."]), ""),
+    ]
+
+
+def _shown(found: Mapping[str, Section], title: str) -> str:
+    return "".join(section(one, "h3") for name, one in found.items() if name.startswith(title))
+
+
+def _theory(found: Section | None) -> str:
+    """The rows with the numbers that they have in the chart."""
+    if found is None:
+        return ""
+    rows = [(f"{number} {name}", value, note) for number, (name, value, note) in enumerate(found.rows, 1)]
+    text = section(Section(found.title, rows), "h3")
+    why = "".join(f"<p>{escape(note)}</p>" for note in found.notes)
+    summary = "<summary>preconditions that do not hold</summary>"
+    return text + (f"<details>{summary}{why}</details>" if why else "")
+
+
+def _charted(chart: Drawing, figures: str) -> str:
+    return f'<section class="chart">{drawing(chart)}{figures}</section>'
+
+
+def drawing(chart: Drawing) -> str:
+    """The chart with its legend as a list, which wraps where the drawing could not."""
+    keys = "".join(f"<li>{swatch(key)}{escape(key.text)}</li>" for key in chart.keys)
+    notes = "".join(f'<p class="quiet">{escape(note)}</p>' for note in chart.notes)
+    legend = f'<ul class="keys">{keys}</ul>' if keys else ""
+    return f"<h2>{escape(chart.title)}</h2>\n<figure>{chart.svg}{legend}{notes}</figure>"
+
+
+def section(one: Section, level: str = "h2") -> str:
+    """Rows as a table, notes as paragraphs; nothing where there is neither."""
+    if not (one.rows or one.notes):
+        return ""
+    title = escape(one.title)
+    parts = [f"<h2>{title}</h2>" if level == "h2" else f'<p class="quiet">{title}</p>']
+    if one.rows:
         head = ""
-        if section.sides:
-            head = f'<tr><th>{section.sides}</th><th class="n">client</th><th class="n">server</th></tr>'
-        body = "\n".join(_row(row, bool(section.sides)) for row in section.rows)
-        parts.append(f'<table>{head}\n{body}\n</table>')
-    parts += [f"<p>{escape(note)}</p>" for note in section.notes]
+        if one.sides:
+            head = f'<tr><th>{one.sides}</th><th class="n">client</th><th class="n">server</th></tr>'
+        body = "\n".join(_row(row, bool(one.sides)) for row in one.rows)
+        parts.append(f'<div class="cells"><table>{head}\n{body}\n</table></div>')
+    parts += [f"<p>{escape(note)}</p>" for note in one.notes]
     return "\n".join(parts)
 
 
@@ -118,10 +239,62 @@ def _row(row: Row, sides: bool) -> str:
     return "<tr>" + "".join(f"<td{style}>{escape(text)}</td>" for style, text in cells) + "</tr>"
 
 
-def _download(result: Result) -> str:
-    data = result.to_text_json().encode()
-    if len(data) > _MOST_BYTES:
-        return "<p>The data are too large to be in this page: write them with --format json.</p>"
-    text = base64.b64encode(data).decode("ascii")
-    link = f"data:application/json;base64,{text}"
-    return f'<p><a download="result.json" href="{link}">all of it as JSON</a></p>'
+def lists(result: Result) -> list[str]:
+    """Sections 9 to 11: counters, settings with their origins, wall time."""
+    counters = next((one for one in sections.details(result) if one.title.startswith("counters")), None)
+    parts = ["<h2>9 Counters</h2>"]
+    for side in ("server", "client"):
+        if text := nstat.listing(result, side):
+            parts.append(f'<p class="quiet">{side}, as nstat prints them</p>')
+            parts.append(f'<pre class="nstat">{escape(text)}</pre>')
+    if counters is not None:
+        both = section(counters, "p")
+        parts.append(f"<details><summary>both ends side by side</summary>{both}</details>")
+    given, defaults = nstat.settings(result)
+    parts.append("<h2>10 Settings and who set them</h2>")
+    parts.append(_settings(given))
+    parts.append(f"<details><summary>{len(defaults)} more are the defaults</summary>"
+                 f"{_settings(defaults)}</details>")  # fmt: skip
+    parts.append(f"<h2>11 Wall time</h2>\n<p>{escape(' | '.join(table.run_parts(result)))}</p>")
+    return parts
+
+
+def _settings(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "<p>none</p>"
+    body = "".join(
+        f"<li>{escape(name)} <b>{escape(value)}</b>"
+        + (f' <span class="quiet">{escape(by)}</span>' if by not in ("", "default") else "")
+        + "</li>"
+        for name, value, by in rows
+    )
+    return f'<ul class="many small">{body}</ul>'
+
+
+# -- the data -----------------------------------------------------------------------------------------------
+
+
+def download(result: Result, room: int) -> str:
+    """The document as a link: as it is, else compressed, else without series, in at most `room` bytes."""
+    whole = result.to_text_json().encode()
+    short = result.to_dict() | {"series": {}}
+    without = json.dumps(short, indent=1, sort_keys=True, allow_nan=False, default=str).encode()
+    return link([
+        ("result.json", "application/json", whole, "all of it as JSON"),
+        ("result.json.gz", "application/gzip", packed(whole), "all of it as JSON, compressed"),
+        ("result.json.gz", "application/gzip", packed(without), "all but the series as JSON, compressed"),
+    ], room)  # fmt: skip
+
+
+def packed(data: bytes) -> bytes:
+    """Compressed, without a date."""
+    return gzip.compress(data, 9, mtime=0)
+
+
+def link(choices: Sequence[tuple[str, str, bytes, str]], room: int) -> str:
+    """The first of (file name, type, data, text) that there is room for."""
+    for name, kind, data, said in choices:
+        if len(data) * 4 / 3 + 300 <= room:
+            text = base64.b64encode(data).decode("ascii")
+            return f'<p class="screen"><a download="{name}" href="data:{kind};base64,{text}">{said}</a></p>'
+    return "<p>The data are too large to be in this page: write them with --format json.</p>"

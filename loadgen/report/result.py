@@ -54,7 +54,9 @@ class Result:
     thresholds: list[dict[str, Any]] = field(default_factory=list)
     theory: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
+    measured: list[dict[str, Any]] = field(default_factory=list)  # a host's own counts beside the simulated
     replicates: list[dict[str, Any]] = field(default_factory=list)
+    warmup_ns: int = 0  # of the run's beginning, in no figure but ports.first_refusal and the series
     verdict: dict[str, Any] = field(default_factory=dict)
     limits: list[Any] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
@@ -140,6 +142,7 @@ class Result:
             "command": self.command,
             "seed": self.seed,
             "replicates": self.replicates,
+            "warmup_ns": self.warmup_ns,
             "versions": self.versions,
             "scenario": scenario,
             "hosts": self.hosts,
@@ -161,6 +164,7 @@ class Result:
             "histograms": {name: histograms.to_json(one) for name, one in self.histograms.items()},
             "series": self.series.to_json(),
             "memory": {"kernel": self.memory},
+            "measured": self.measured,
             "theory": self.theory,
             "wall": self.wall,
         }
@@ -225,6 +229,7 @@ def build(
         theory=[making.row(one) for one in theory],
         memory=kernel,
         replicates=making.replicates(outcomes),
+        warmup_ns=max((outcome.warmup_ns for outcome in outcomes), default=0),
         limits=[making.row(one) if not isinstance(one, str) else one for one in limits],
         assumptions=list(assumptions),
         not_modelled=list(not_modelled),
@@ -239,6 +244,7 @@ def build(
     for load in result.loads.values():
         check(load)
     result.thresholds = [thresholds.judge(one, result.figure(one.metric)) for one in scenario.threshold]
+    result.warnings += making.expected_only(outcomes)
     result.warnings += thresholds.cut_off(result.thresholds, result.outcomes, result.loads)
     result.verdict = sentence.verdict(result)
     return result
@@ -253,10 +259,12 @@ def check(outcomes: Mapping[str, Any]) -> None:
 
 def load(path: str | Path) -> Result:
     """The result in a file. Raises ResultError, OSError."""
+    text = Path(path).read_bytes()
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ResultError(f"{path}: not JSON: {error}") from None
+        document = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        why = "cut short, it ends in the middle" if _is_cut(error) else f"not JSON: {error}"
+        raise ResultError(f"{path}: {why}") from None
     try:
         return read_document(document)
     except ResultError as error:
@@ -265,9 +273,13 @@ def load(path: str | Path) -> Result:
 
 def read_document(document: Mapping[str, Any]) -> Result:
     """The result of a document; see `Result.from_dict`."""
-    if not isinstance(document, Mapping) or document.get("schema") != SCHEMA or "outcomes" not in document:
+    if not isinstance(document, Mapping) or "outcomes" not in document:
         raise ResultError(f"expected a result of schema {SCHEMA}")
+    if document.get("schema") != SCHEMA:
+        found = document.get("schema")
+        raise ResultError(f"a result of schema {found!r}; this version reads schema {SCHEMA}")
     try:
+        _check_shape(document)
         check(document["outcomes"])
         for one in document["loads"].values():
             check(one)
@@ -282,7 +294,9 @@ def read_document(document: Mapping[str, Any]) -> Result:
             histograms={name: histograms.from_json(one) for name, one in document["histograms"].items()},
             series=Series.from_json(document["series"]),
             memory=document["memory"]["kernel"],
+            warmup_ns=document.get("warmup_ns", 0),
             point=dict(document.get("point", {})),
+            measured=document.get("measured", []),
             **same,
         )
     except ResultError:
@@ -297,6 +311,57 @@ _SAME: Final = (
     "theory", "replicates", "verdict", "limits", "assumptions", "not_modelled", "warnings", "versions",
     "question", "command", "config", "wall", "hosts",
 )  # fmt: skip
+
+
+_OBJECTS: Final = (
+    "scenario", "outcomes", "loads", "floods", "counters", "causes", "states", "verdict", "versions", "hosts",
+    "config", "metrics", "histograms", "series", "memory", "wall",
+)  # fmt: skip
+_TEXTS: Final = ("kind", "status", "question", "command")
+_LISTS: Final = ("assumptions", "not_modelled", "warnings")
+#: Lists of objects, and the keys that each object must have.
+_ROWS: Final[Mapping[str, tuple[str, ...]]] = {
+    "replicates": ("replicate", "seed", "virtual_ns", "partial", "left"),
+    "thresholds": ("metric", "is", "text", "seen", "low", "high", "unit", "margin", "state"),
+    "theory": ("row",),
+    "limits": (),
+}
+
+
+def _check_shape(document: Mapping[str, Any]) -> None:
+    """Raise ResultError where a part is of another type than `schema.json` has it."""
+    for names, kind, said in ((_OBJECTS, Mapping, "object"), (_TEXTS, str, "text"), (_LISTS, list, "list")):
+        for name in names:
+            if not isinstance(document[name], kind):
+                raise ResultError(f"not a result: {name} is no {said}")
+    texts = [one for name in _LISTS for one in document[name]]
+    texts += [one for one in document["limits"] if not isinstance(one, Mapping)]
+    if not all(isinstance(one, str) for one in texts):
+        raise ResultError("not a result: expected texts in limits, assumptions, not_modelled, warnings")
+    if isinstance(document["seed"], bool) or not isinstance(document["seed"], int):
+        raise ResultError("not a result: seed is no whole number")
+    for name, keys in _ROWS.items():
+        rows = document[name]
+        if not isinstance(rows, list):
+            raise ResultError(f"not a result: {name} is no list")
+        for row in rows:
+            if keys and not (isinstance(row, Mapping) and all(key in row for key in keys)):
+                raise ResultError(f"not a result: {name}: expected objects with {', '.join(keys)}")
+    for key, where in (("sentence", "verdict"), ("tcpcore", "versions"), ("seconds", "wall")):
+        if key not in document[where]:
+            raise ResultError(f"not a result: {where} has no {key}")
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether the text is the beginning of an object, or nothing."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    text = error.doc.strip()
+    return text[:1] in ("", "{") and (not text.endswith("}") or error.pos >= len(error.doc.rstrip()) - 1)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
 
 
 def _status(scenario: Scenario, outcomes: Sequence[Outcome]) -> str:

@@ -50,7 +50,7 @@ def chi_squared(below: float, dof: int) -> float:
     return found / (1 - found) if found < 1 else math.inf
 
 
-def student_t(confidence: float, dof: int) -> float:
+def student_t(confidence: float, dof: float) -> float:
     """t with P(|t'| <= t) = confidence for so many degrees of freedom."""
     # P(|t'| > t) is the incomplete beta function at x = dof / (dof + t**2)
     x = root(lambda x: beta_i(dof / 2, 0.5, x), 1 - confidence)

@@ -1,0 +1,1 @@
+"""Two results, or two studies, set against each other: what differs, what moved, whether one is worse."""
