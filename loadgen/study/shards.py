@@ -23,15 +23,16 @@ from loadgen.report import histograms
 from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Client, Load, Scenario
-from loadgen.sim.outcome import FloodOutcome, LoadOutcome, Outcome
+from loadgen.sim.build import UNLIMITED
+from loadgen.sim.outcome import FloodOutcome, Full, LoadOutcome, Outcome
 from tcpcore import Config
 
-_CAP: Final = "tcp_max_tw_buckets"
-#: A peak of one queue, not of a population: the largest of all shards.
-_OF_ONE: Final = ("server.accept_queue",)
+_CAPS: Final = "tcp_max_tw_buckets and tcp_challenge_ack_limit"
+#: Peaks that are kept between the points of the series: no less than the largest of a shard.
+_EXACT: Final = ("server.accept_queue", "server.half_open")
 _SUMMED: Final = (
     "attempted", "served", "ghost", "gave_up", "reset", "pending", "not_started", "connected", "first_try",
-    "tries", "requests",
+    "tries", "requests", "in_warmup",
 )  # fmt: skip
 
 Series = Mapping[str, Mapping[str, npt.NDArray[np.int64]]]
@@ -85,17 +86,17 @@ def not_modelled(scenario: Scenario, n: int) -> list[str]:
     """What the shards of a host do not see of each other."""
     said = [
         f"{n} shards: each listener has an equal part of the connections; a kernel's hash is not so even",
-        f"{n} shards: {_CAP} of the server is divided evenly and not shared",
+        f"{n} shards: {_CAPS} of the server are divided evenly and not shared",
     ]
     if scenario.client.hosts < n:
-        said.append(f"{n} shards: ports and {_CAP} of a client host are divided evenly and not shared")
+        said.append(f"{n} shards: ports and {_CAPS} of a client host are divided evenly and not shared")
     return said
 
 
 def _shard(scenario: Scenario, server: Config, client: Config, share: Share, own_hosts: bool) -> Scenario:
     old = scenario.server
     listen = dataclasses.replace(old.listen, listeners=share.last - share.first)
-    knobs = {**old.knobs, _CAP: share.part(server.tcp_max_tw_buckets)}
+    knobs = {**old.knobs, **_limits(server, share)}
     floods = [dataclasses.replace(flood, rate=flood.rate * share.value) for flood in scenario.flood]
     return dataclasses.replace(
         scenario,
@@ -117,8 +118,17 @@ def _clients(client: Client, config: Config, share: Share, own_hosts: bool) -> C
     begin, size = low + (high - low + 1) * share.first // share.of, share.part(high - low + 1)
     if not size:
         raise ScenarioError(f"shards: {high - low + 1:,} ports of a client host are too few for so many")
-    knobs = {"ip_local_port_range": (begin, begin + size - 1), _CAP: share.part(config.tcp_max_tw_buckets)}
+    knobs = {"ip_local_port_range": (begin, begin + size - 1), **_limits(config, share)}
     return dataclasses.replace(client, knobs={**client.knobs, **knobs})
+
+
+def _limits(config: Config, share: Share) -> dict[str, int]:
+    """Its part of what a host has once; 0 challenge ACKs would be no limit (S1.3)."""
+    acks = config.tcp_challenge_ack_limit
+    return {
+        "tcp_max_tw_buckets": share.part(config.tcp_max_tw_buckets),
+        "tcp_challenge_ack_limit": max(1, share.part(acks)) if 0 < acks < UNLIMITED else acks,
+    }
 
 
 def _load(load: Load, share: Share) -> Load:
@@ -178,7 +188,20 @@ def merge(parts: Sequence[Outcome], replicate: int, whole: bool = True) -> Outco
         },
         wall_s=sum(part.wall_s for part in parts),
         segments=sum(part.segments for part in parts),
+        warmup_ns=max(part.warmup_ns for part in parts),
+        full=_full(parts),
+        warmup_counters=_summed_sides([part.warmup_counters for part in parts]),
     )
+
+
+def _full(parts: Sequence[Outcome]) -> dict[str, Full]:
+    """The first to be full, and the one that was longest: as of several listeners."""
+    found = {}
+    for name in parts[0].full:
+        first = [part.full[name].first_ns for part in parts]
+        known = [one for one in first if one is not None]
+        found[name] = Full(min(known, default=None), max(part.full[name].ns for part in parts))
+    return found
 
 
 def _summed(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
@@ -204,6 +227,7 @@ def _merged_load(parts: Sequence[LoadOutcome]) -> LoadOutcome:
         name=parts[0].name,
         refused=dict(refused),
         first_refusal_ns=min(first, default=None),
+        not_started_exact=all(part.not_started_exact for part in parts),
         connect=histograms.merge(part.connect for part in parts),
         served_after=histograms.merge(part.served_after for part in parts),
         **{name: sum(getattr(part, name) for part in parts) for name in _SUMMED},
@@ -237,13 +261,13 @@ def _added(
 
 
 def _peaks(parts: Sequence[Outcome], series: Series) -> dict[str, int]:
-    """Of the series together; of one queue the largest."""
+    """Of the series together; what is in no series is the sum of the shards' own, which is a bound."""
     found: dict[str, int] = {}
     for name in dict.fromkeys(name for part in parts for name in part.peaks):
         side, _, what = name.partition(".")
         values = series.get(side, {}).get(what)
         known = [part.peaks[name] for part in parts if name in part.peaks]
         found[name] = int(values.max()) if values is not None and len(values) else sum(known)
-        if name in _OF_ONE:
+        if name in _EXACT:
             found[name] = max(found[name], *known)
     return found
