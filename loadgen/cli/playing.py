@@ -6,7 +6,8 @@ missed, 130 interrupted, 143 by SIGTERM; what was played so far is still reporte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -20,7 +21,7 @@ from loadgen.cli.report import require_charts
 from loadgen.cli.scenes import Made, origins_in, printed
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
-from loadgen.replicates import Played, play
+from loadgen.replicates import Job, Played, play
 from loadgen.report.html import page
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.result import Result
@@ -28,8 +29,9 @@ from loadgen.report.tabular import as_csv
 from loadgen.report.thresholds import check_thresholds
 from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.hosts import Resolved, resolve, sysctl
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import Run, Scenario
 from loadgen.sim.run import CapacityReached
+from loadgen.study import shards
 from loadgen.units import format_bytes
 from loadgen.workers import WorkerLost
 
@@ -49,9 +51,10 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     _require_metrics(scenario)
     hosts = _hosts(scenario)
     _tell_of_sysctl(scenario, given["verbose"])
-    _require_memory(scenario, hosts, given)
-    played = _play(scenario, given["jobs"])
-    outcomes = finished(played.outcomes)
+    jobs, n = _jobs(scenario, given.get("shards"))
+    _require_memory(dataclasses.replace(jobs[0].scenario, run=_of(scenario, len(jobs))), hosts, given)
+    played = _play(jobs, given["jobs"])
+    outcomes = finished(played.outcomes if n is None else shards.merged(played.outcomes, n))
     if not outcomes:
         ctx.exit(signals.exit_code())
     with signals.later():
@@ -63,6 +66,7 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
             command=made.command,
             origins=of_fields(scenario, origins_in(printed(made))),
         )
+        result.not_modelled += [] if n is None else shards.not_modelled(scenario, n)
         present(
             {"json": result.to_text_json, "csv": lambda: as_csv(result), "html": lambda: page(result)},
             lambda colour, width: result.to_text(colour=colour, width=width),
@@ -94,12 +98,27 @@ def _judge(ctx: click.Context, result: Result) -> None:
         ctx.exit(EXIT_THRESHOLD)
 
 
-def _play(scenario: Scenario, jobs: int) -> Played:
+def _jobs(scenario: Scenario, wanted: int | None) -> tuple[list[Job], int | None]:
+    """What is to be played, and how many shards a replicate has (0: as many as listeners), if any."""
+    if wanted is None:
+        return replicates_of(scenario), None
+    n = wanted or scenario.server.listen.listeners
+    try:
+        return shards.jobs_of(scenario, n), n
+    except ScenarioError as error:
+        raise ConfigError(f"--shards: {error}") from None
+
+
+def _of(scenario: Scenario, runs: int) -> Run:
+    return dataclasses.replace(scenario.run, seeds=runs)
+
+
+def _play(jobs: Sequence[Job], workers: int) -> Played:
     """Every replicate, or what there is when a signal comes."""
     played = Played([], True)
     try:
         with signals.at_checks(), bar(what="playing") as tell:
-            played = play(replicates_of(scenario), workers=jobs, progress=tell, stop=signals.pending)
+            played = play(jobs, workers=workers, progress=tell, stop=signals.pending)
             if signals.pending():
                 played.interrupted = True
                 signals.honoured()

@@ -30,6 +30,15 @@ EXAMPLES
 """
 )
 @click.argument("file", type=opt.FILE)
+@click.option(
+    "--shards",
+    type=click.IntRange(0, 1 << 16),
+    is_flag=False,
+    flag_value="0",
+    metavar="[N]",
+    help="Play its listeners, which share nothing (SO_REUSEPORT), as N simulations and add them up, so that "
+    "more connections fit: only --jobs of them take memory at once. Without N, or 0: as many as listeners.",
+)
 @flags(TIMELINE)
 @result_options
 @click.pass_context

@@ -8,6 +8,7 @@ hash only and is not read back.
 from __future__ import annotations
 
 import hashlib
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.values import Distribution
 
 _LONGEST: Final = 1000  # entries of a list that is written out
+_INF: Final = "inf"
 
 
 def to_json(scenario: Scenario, origins: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -71,6 +73,8 @@ def _value(value: Any) -> Any:
             text = ",".join(map(str, value))
             return {"entries": len(value), "sha256": hashlib.sha256(text.encode()).hexdigest()}
         return [_value(inner) for inner in value]
+    if value == math.inf:  # all at once; JSON has no word for it
+        return _INF
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
@@ -104,11 +108,13 @@ def _leaf(hint: Any, value: Any) -> Any:
         return Distribution(**value | {"samples": () if isinstance(samples, dict) else _tuples(samples)})
     if isinstance(value, Mapping):
         return {key: _tuples(inner) for key, inner in value.items()}
-    return _tuples(value)
+    return _tuples(value) if hint is not str else value
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(map(_tuples, value))
+    return math.inf if value == _INF else value
 
 
 def _flat(document: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@
     pools, executors, playing                            tasks on processes or executors, by memory
     search                                               where a target begins to be missed
     table                                                table.csv and what the command prints
+    shards                                               one scenario as simulations that share nothing
 
 Knows scenario, sim, theory and report; nothing of the command line.
 """

@@ -84,7 +84,8 @@ HOSTILE_FOR = {
              "backlog > 9999"),
     "search": ("load.rate=9..1", "load.rate=1..9:log", "load.rate=0..1:log", "backlog=1..1", "load.rate=1"),
     "executor": ("dask", "dask:", "nobody:at", "os:nothing", "os:getcwd", "a:b:c", "..:x", "tests:"),
-    "memory": ("1", "1E", "-5"), "tolerance": ("0", "200%", "1e-99"), "longest": ("9999d",),
+    "memory": ("1", "1E", "-5"), "tolerance": ("0", "200%", "1e-99"), "shards": ("2", "65537"),
+    "longest": ("9999d",),
     "duration": ("0", "9999d"), "series": ("1ns",), "listeners": ("0", "1G"), "destinations": ("0", "1G"),
 }  # fmt: skip
 
@@ -116,7 +117,8 @@ GOOD = {
     "pattern": ("served", "ports.*"), "grid": ("backlog=1,5", "load.rate=100..300/3:log"),
     "zip_": ("rtt=1ms,2ms",),
     "only": ("backlog > 1", "backlog*2 < 100"), "search": ("load.rate=100..200",), "tolerance": ("50%",),
-    "max_seeds": ("8",), "longest": ("1s",), "executor": ("processes",), "memory": ("8G",),
+    "max_seeds": ("8",), "shards": ("0", "1"), "longest": ("1s",),
+    "executor": ("processes",), "memory": ("8G",),
 }
 
 #: Where an option of one command takes other values than of the others.

@@ -94,6 +94,13 @@ def test_the_python_function_gives_the_same_figures(here):
         assert same.figures == point.result.figures
 
 
+def test_a_herd_that_begins_at_once_is_kept_and_read_again(here):
+    written(here, TOML.replace('"300/s"', '"inf"\ncount = 20'))
+    assert sweep("--grid", "backlog=1,9", "--seeds", "2", "-O", "study") == 0
+    for result in store.read(here / "study").results.values():
+        assert result.scenario.load[0].shape == ((0, float("inf")),) and result["attempted"] == 20
+
+
 def test_series_are_kept_on_demand(here):
     assert sweep(*GRID, "-O", "without") == 0 and sweep(*GRID, "--keep-series", "-O", "with") == 0
     assert not len(load(points("without")[0]).series) and len(load(points("with")[0]).series)
