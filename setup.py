@@ -42,6 +42,27 @@ DIRECTIVES = {
     "autotestdict": False,
     "embedsignature": True,
     "embedsignature.format": "python",
+    # Engine has its own; of the rest nothing is pickled.
+    "auto_pickle": False,
+}
+
+# Modules without a loop over segments, which -O3 makes larger and not faster: what runs at import or once
+# in a run is compiled for size, what runs once in a call with -O2.
+OPTIMIZE = {
+    "loadgen.sim.simulator": "-Os",
+    "tcpcore.records.counters": "-Os",
+    "tcpcore.records.info": "-Os",
+    "tcpcore.records.knobs": "-Os",
+    "tcpcore.records.layouts": "-Os",
+    "tcpcore.records.op": "-Os",
+    "tcpcore.records.tcb": "-Os",
+    "tcpcore.border": "-O2",
+    "tcpcore.components.events": "-O2",
+    "tcpcore.engine": "-O2",
+    "tcpcore.group": "-O2",
+    "tcpcore.loops.host": "-O2",
+    "tcpcore.loops.invariants": "-O2",
+    "tcpcore.records.segment": "-O2",
 }
 
 if DEBUG:
@@ -83,11 +104,15 @@ sources = (
 )
 if TESTS:
     sources += sorted(Path("tests/extensions").glob("*.pyx"))
+names = {path: ".".join(path.with_suffix("").parts) for path in sources}
 extensions = [
     Extension(
-        ".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=CFLAGS, extra_link_args=LDFLAGS
+        name,
+        [str(path)],
+        extra_compile_args=[OPTIMIZE.get(name, flag) if flag == "-O3" else flag for flag in CFLAGS],
+        extra_link_args=LDFLAGS,
     )
-    for path in sources
+    for path, name in names.items()
 ]
 
 

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from loadgen.replicates import Job, play
 from loadgen.report.result import Result, build
@@ -58,12 +58,21 @@ def result_of(
     origins: Mapping[str, str] | None = None,
 ) -> Result:
     """The result of replicates that have been played, with the closed forms beside it if `check`."""
+    from loadgen.theory import warmup
+
     hosts = resolve(scenario)
     theory: Sequence[object] = ()
     if check:
         from loadgen.theory import checks
 
         theory = checks.rows(scenario, outcomes, hosts.client, hosts.server)
+    beside: list[dict[str, Any]] = []
+    assumptions: list[str] = []
+    if hosts.measured is not None:
+        from loadgen.host import changes, compare
+
+        beside = compare.rows(hosts.measured, scenario, outcomes, hosts.server)
+        assumptions = changes.assumptions(hosts.measured)
     result = build(
         scenario,
         outcomes,
@@ -72,10 +81,12 @@ def result_of(
         kind=kind,
         command=command,
         limits=hosts.limits,
+        assumptions=assumptions,
         not_modelled=hosts.not_modelled,
-        warnings=hosts.warnings,
+        warnings=[*hosts.warnings, *warmup.shortened(scenario, hosts.server, hosts.client)],
     )
     result.origins = dict(origins or {})
+    result.measured = beside
     return result
 
 
@@ -136,23 +147,27 @@ def sweep(
 
     ``sweep(scenario, {"server.listen.backlog": [511, 1023]})`` plays two points, `seeds` replicates each,
     with the same arrivals at both. All scenarios are made before the first is played, so that a wrong path or
-    value costs nothing. Other arguments are those of `run`.
+    value costs nothing. Other arguments are those of `run`. The command `loadgen sweep` keeps the results in
+    a folder besides, and can look for the value at which a target begins to be missed.
     """
     if seeds < 1:
         raise ValueError(f"seeds: expected at least 1, got {seeds}")
-    points: list[tuple[dict[str, object], Scenario]] = []
-    for chosen in itertools.product(*grid.values()):
-        values = dict(zip(grid, chosen, strict=True))
-        changed = scenario.replace({**values, "run.seeds": seeds})
-        points.append((values, changed))
     from loadgen.progress import bar
+    from loadgen.study.playing import Session
+    from loadgen.study.pools import Futures, Here, Pool, processes
+    from loadgen.study.spec import make_point
 
-    jobs_of_all = [job for _, changed in points for job in replicates_of(changed)]
-    with bar(progress) as tell:
-        outcomes = play(jobs_of_all, workers=jobs, executor=executor, progress=tell).outcomes
-    return Study(
-        [
-            Point(values, result_of(changed, finished(outcomes[n * seeds : (n + 1) * seeds]), check=check))
-            for n, (values, changed) in enumerate(points)
-        ]
-    )
+    chosen = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    points = [make_point(values, scenario.replace(values)) for values in chosen]
+    pool: Pool = Here() if jobs == 1 else processes(jobs)  # which begin when they are given something
+    if executor is not None:
+        pool = Futures(executor, ours=False)
+    try:
+        with bar(progress) as tell:
+            session = Session(pool, progress=tell, check=check)
+            session.play((point, seeds) for point in points)
+    finally:
+        pool.close()
+    for failure in session.failures.values():
+        raise failure.error or RuntimeError(failure.reason)
+    return Study([Point(point.values, session.found[point.key]) for point in points])

@@ -119,8 +119,11 @@ def _on_processes(jobs: Sequence[Job], workers: int, run: Played, tell: Progress
     stopped = False
 
     def ask() -> bool:
+        """Whether to stop. Then what the workers have is waited for; a second signal ends that, too."""
         nonlocal stopped
-        stopped = stopped or (stop is not None and stop())
+        if not stopped and stop is not None and stop():
+            stopped = True
+            signals.honoured()
         return stopped
 
     for number, outcome in spread_stoppable(_work, jobs, workers, ask, hear):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG: Final = 1
 _LOOK_S: Final = 0.05  # how often a job is asked about, and looks whether it is to end
-_LAST_WORDS_S: Final = 0.6  # what a job has to end in when it is told to
+_LAST_WORDS_S: Final = 10.0  # what a job has to end in when it is told to
 _DONE, _FAILED, _HEARD = range(3)  # what a worker's message is
 
 Job = TypeVar("Job")
@@ -89,7 +89,7 @@ def spread_stoppable(
     """`work` of each job and its line, with the job's number, in the order in which they are done.
 
     `hear` is told the number of a job and how much of it is done. Once `stop()` is true no job begins, and
-    those at work have 0.6 s to end with what they have.
+    those at work have 10 s to end with what they have.
     """
     return _spread(work, True, enumerate(jobs), workers, stop, hear)
 
@@ -133,6 +133,57 @@ def _spread(
                 yield number, value
     finally:
         _kill(busy.values())
+
+
+class Pool:
+    """Processes that take a job at a time each. One that ends takes the job it had with it and no other.
+
+    `work` is a function of a module. Processes begin when there is work, and are killed in the end.
+    """
+
+    def __init__(self, work: Callable[[Any], Any], workers: int) -> None:
+        self._what = (work, False)
+        self._most = workers
+        self._all: dict[Connection, SpawnProcess] = {}
+        self._doing: dict[Connection, int] = {}
+
+    @property
+    def idle(self) -> int:
+        """How many more jobs it takes now."""
+        return self._most - len(self._doing)
+
+    def submit(self, number: int, job: object) -> None:
+        """Give a job to a process that is idle, or to a new one."""
+        waiting = [pipe for pipe in self._all if pipe not in self._doing]
+        pipe = waiting[0] if waiting else _begin(self._all, self._what)
+        self._doing[pipe] = number
+        with suppress(OSError):  # it has ended: `done` will say so
+            pipe.send(job)
+
+    def done(self, timeout: float) -> list[tuple[int, Any, Exception | None]]:
+        """(number, value, None) of jobs that are done, (number, None, error) of those that failed.
+
+        The error is WorkerLost where the process ended. Empty after so many seconds.
+        """
+        found: list[tuple[int, Any, Exception | None]] = []
+        for pipe in _ready({one: self._all[one] for one in self._doing}, timeout):
+            number = self._doing.pop(pipe)
+            try:
+                kind, value = _message(pipe, self._all[pipe])
+            except WorkerLost as error:
+                pipe.close()
+                _kill([self._all.pop(pipe)])
+                found.append((number, None, error))
+                continue
+            found.append((number, None, value) if kind == _FAILED else (number, value, None))
+        return found
+
+    def close(self) -> None:
+        """Kill the processes."""
+        _kill(self._all.values())
+        for pipe in self._all:
+            pipe.close()
+        self._all, self._doing = {}, {}
 
 
 def _begin(busy: dict[Connection, SpawnProcess], what: object) -> Connection:

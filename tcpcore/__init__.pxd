@@ -12,13 +12,13 @@ from tcpcore.records.tcb cimport (
     CLOSED, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED,
     SYN_SENT, TIME_WAIT,
 )
-from tcpcore.components.events cimport (
-    EV_ACCEPTED, EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, EV_REFUSED, EV_TIME_WAIT,
-    EV_WRITABLE, Event,
-)
 from tcpcore.c_api cimport (
     TCPCORE_ABI, TCPCORE_BAD_ARGUMENT, TCPCORE_BUSY, TCPCORE_NO_MEMORY, TCPCORE_TIME_BACK, FourTuple,
     engine_abort, engine_accept, engine_advance, engine_close, engine_connect, engine_events,
     engine_info, engine_lookup, engine_next_timer, engine_of, engine_play, engine_receive, engine_recv,
     engine_send, engine_shutdown, tcp_engine,
+)
+from tcpcore.records.event cimport (
+    EV_ACCEPTED, EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, EV_REFUSED,
+    EV_TIME_WAIT, EV_WRITABLE, Event,
 )

@@ -10,16 +10,19 @@ from pathlib import Path
 
 from tcpcore.c_api import _C_API as _C_API
 from tcpcore.c_api import engine_capsule
-from tcpcore.components.events import EVENT, EventKind
+from tcpcore.components.events import EventKind
 from tcpcore.config import Config
 from tcpcore.engine import Engine
 from tcpcore.group import EngineGroup
 from tcpcore.records.counters import Cause
 from tcpcore.records.handle import slots_of
-from tcpcore.records.info import INFO, ROOM
-from tcpcore.records.op import OP, OpKind
-from tcpcore.records.segment import SEGMENT, Flag, Option, format_segments, join, segments
-from tcpcore.records.tcb import BLOCK, State
+from tcpcore.records.info import ROOM
+from tcpcore.records.layouts import BLOCK, EVENT, INFO, OP, SEGMENT
+from tcpcore.records.op import OpKind
+from tcpcore.records.printing import format_segments
+from tcpcore.records.segment import Flag, Option, join, segments
+from tcpcore.records.tcb import State
+from tcpcore.sysctl import SysctlLine, sysctl_lines
 
 __version__ = "0.1.0"
 
@@ -39,12 +42,14 @@ __all__ = [
     "OpKind",
     "Option",
     "State",
+    "SysctlLine",
     "engine_capsule",
     "format_segments",
     "get_include",
     "join",
     "segments",
     "slots_of",
+    "sysctl_lines",
 ]
 
 

@@ -1,1 +1,1 @@
-from tcpcore.records.segment import SEGMENT as SEGMENT
+from tcpcore.records.layouts import SEGMENT as SEGMENT

@@ -16,7 +16,8 @@ from tcpcore.loops.guard cimport TIME_BITS
 
 import numpy as np
 
-from tcpcore.records.segment import SEGMENT, as_segments
+from tcpcore.records.layouts import SEGMENT
+from tcpcore.records.segment import as_segments
 
 cdef object _ndarray = np.ndarray, _segment = SEGMENT      # C variables: looked up in every call
 cdef object _uint64 = np.dtype(np.uint64)
@@ -148,7 +149,7 @@ cdef broadcast(n, dict fields, bint scalars_too=True):
     try:
         shape = np.broadcast_shapes(*shapes.values(), () if n is None else (n,))
     except ValueError:
-        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        got = ", ".join([f"{name} {shape}" for name, shape in shapes.items()])
         raise ValueError(f"{'n, ' if n is not None else ''}{', '.join(fields)}: "
                          f"expected shapes that broadcast, got {got}"
                          + (f", n {n}" if n is not None else "")) from None

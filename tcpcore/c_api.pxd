@@ -6,10 +6,10 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.connect_args cimport ConnectRow
+from tcpcore.records.event cimport Event
 from tcpcore.records.info cimport Info
 from tcpcore.records.op cimport Op
 from tcpcore.records.segment cimport Segment
-from tcpcore.components.events cimport Event
 
 cdef extern from *:
     """

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, Self
 from tcpcore.knob_types import AS_LINUX, Knob, UnknownKnob, hint, wrong
 from tcpcore.knobs import MAX_WINDOW, Knobs
 
-__all__ = ["DECLARED", "DERIVED", "FREEBSD", "STRICT", "Config", "Provenance", "engine_value"]
+__all__ = ["DECLARED", "DERIVED", "FREEBSD", "STRICT", "Config", "Provenance", "engine_value", "live_values"]
 
 #: The declaration of each knob by its name, in the order of `Config`.
 DECLARED: Final[Mapping[str, Knob]] = {knob.name: knob.metadata["knob"] for knob in dataclasses.fields(Knobs)}
@@ -253,3 +253,17 @@ def engine_value(config: Config, field: str) -> int:
     if field in DERIVED:
         return DERIVED[field](config)
     return DECLARED[field].number(getattr(config, field))
+
+
+def live_values(knobs: Mapping[str, object]) -> dict[str, object]:
+    """Knobs for an engine that exists, checked and normalised; `Engine.set_knobs` says what is an error."""
+    values = {}
+    for name, value in knobs.items():
+        if name not in DECLARED:
+            raise UnknownKnob(f"unknown knob {name!r}{hint(name, DECLARED)}")
+        knob = DECLARED[name]
+        if not knob.live:
+            raise ValueError(f"{name}: expected a knob that can change while an engine runs, "
+                             "got one that is fixed when it is created")  # fmt: skip
+        values[name] = knob.check(name, value)
+    return values

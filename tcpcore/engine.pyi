@@ -9,14 +9,16 @@ from tcpcore.config import Config
 from tcpcore.records.counters import CAUSE_NAMES as CAUSE_NAMES
 from tcpcore.records.counters import MIB_NAMES as MIB_NAMES
 from tcpcore.records.handle import as_handles as as_handles
-from tcpcore.records.info import INFO as INFO
 from tcpcore.records.info import ROOM as ROOM
-from tcpcore.records.knobs import KNOBS as KNOBS
-from tcpcore.records.op import OP as OP
-from tcpcore.records.segment import SEGMENT as SEGMENT
-from tcpcore.records.segment import _Addresses, _Integers, _Segments
+from tcpcore.records.integers import Addresses as _Addresses
+from tcpcore.records.integers import Integers as _Integers
+from tcpcore.records.layouts import BLOCK as BLOCK
+from tcpcore.records.layouts import INFO as INFO
+from tcpcore.records.layouts import KNOBS as KNOBS
+from tcpcore.records.layouts import OP as OP
+from tcpcore.records.layouts import SEGMENT as SEGMENT
+from tcpcore.records.segment import _Segments
 from tcpcore.records.segment import as_vector as as_vector
-from tcpcore.records.tcb import BLOCK as BLOCK
 from tcpcore.snapshot import CHECKSUM_AT as CHECKSUM_AT
 from tcpcore.snapshot import checksum as checksum
 from tcpcore.snapshot import open_snapshot as open_snapshot
@@ -24,9 +26,7 @@ from tcpcore.snapshot import start_of as start_of
 
 _Handles: TypeAlias = npt.NDArray[np.uint64]
 
-@final
-class Engine:
-    def __new__(cls, config: Config | None = None, **knobs: Any) -> Self: ...
+class _Calls:  # what Engine and EngineGroup have in common; in the stubs only
     @property
     def config(self) -> Config: ...
     @property
@@ -77,6 +77,7 @@ class Engine:
         out: _Segments | None = None,
         at_out: npt.NDArray[np.int64] | None = None,
     ) -> tuple[_Segments, npt.NDArray[np.int64]]: ...
+    def set_knobs(self, **knobs: Any) -> None: ...
     def next_timer(self) -> int | None: ...
     def lookup(
         self, raddr: _Addresses, rport: _Integers, laddr: _Addresses, lport: _Integers
@@ -90,14 +91,18 @@ class Engine:
     @property
     def causes(self) -> dict[str, int]: ...
     def events(self) -> npt.NDArray[np.void]: ...
-    _predicting: bool
-    @property
-    def _predicted(self) -> int: ...
     def _member_of(self, raddr: int, rport: int, laddr: int, lport: int) -> int: ...
     @property
     def _port_looks(self) -> int: ...
     def check(self) -> list[str]: ...
     def snapshot(self) -> bytes: ...
+
+@final
+class Engine(_Calls):
+    def __new__(cls, config: Config | None = None, **knobs: Any) -> Self: ...
+    _predicting: bool
+    @property
+    def _predicted(self) -> int: ...
     @staticmethod
     def restore(blob: Buffer) -> Engine: ...
     def __reduce__(self) -> tuple[Callable[[Buffer], Engine], tuple[bytes]]: ...

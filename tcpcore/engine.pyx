@@ -51,6 +51,7 @@ from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_i
 from tcpcore.loops.calls cimport (
     CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call,
 )
+from tcpcore.loops.change_knobs cimport change_knobs
 from tcpcore.loops.guard cimport (
     ENTERED, ENTRY_BUSY, ENTRY_TIME_BACK, Entry, guard_enter, guard_enter_now, guard_leave, is_busy,
 )
@@ -71,15 +72,14 @@ from tcpcore.border cimport (
     apart, broadcast, integer, is_handle, rows_given, rows_read, span_of, time_of, unicast,
 )
 
-from tcpcore.records.knobs import KNOBS
-from tcpcore.records.tcb import BLOCK
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
-from tcpcore.records.info import INFO, ROOM
-from tcpcore.records.op import OP
+from tcpcore.records.info import ROOM
 from tcpcore.components.events import event_mask
-from tcpcore.records.segment import SEGMENT, as_vector, to_address, to_uint
-from tcpcore.config import Config, engine_value
+from tcpcore.records.integers import to_address, to_uint
+from tcpcore.records.segment import as_vector
+from tcpcore.config import Config, engine_value, live_values
+from tcpcore.records.layouts import BLOCK, INFO, KNOBS, OP, SEGMENT
 from tcpcore.snapshot import CHECKSUM_AT, checksum, open_snapshot, start_of
 
 cdef enum:
@@ -445,19 +445,21 @@ cdef class Engine:
             raise TypeError(f"addr: expected one address, got shape {np.shape(address)}")
         port = integer(port, "port", 1, 65535)
         asked = None if backlog is None else integer(backlog, "backlog", 0, 2**63 - 1)
-        limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
         size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
         cdef Listener fields
         memset(&fields, 0, sizeof(Listener))
         fields.addr, fields.port = address, port
         fields.auto_accept, fields.auto_close = bool(auto_accept), bool(auto_close)
-        fields.backlog, fields.backlog_capped = limit, limit != asked
         fields.rcv_buf = size
         cdef int id
         self.take_now()
-        fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
-        id = host_listen(self.eng, &fields)
-        self.leave()
+        try:
+            limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
+            fields.backlog, fields.backlog_capped = limit, limit != asked
+            fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
+            id = host_listen(self.eng, &fields)
+        finally:
+            self.leave()
         if id == 0:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         if id < 0:
@@ -941,6 +943,34 @@ cdef class Engine:
                              f"(to get on), got {room}")
         return room
 
+    # --- settings of a host that runs ----------------------------------------------------------------
+
+    def set_knobs(self, **knobs):
+        """Change knobs of an engine in use, as ``sysctl -w`` does on a host that runs.
+
+        Parameters
+        ----------
+        **knobs
+            New values by name; those left out stay. The knobs that can change are marked in docs/knobs.md:
+            what is read when something happens, but not what sizes memory, makes keys, or is copied into a
+            connection or a table when that begins. `config` then has the new values.
+
+        Raises
+        ------
+        TypeError, ValueError
+            No such knob, a bad value, or a knob that is fixed when the engine is created; also
+            ``tcp_syncookies`` where `synq_policy` keeps half-open entries in order only without cookies
+            ("evict-oldest", "evict-random"), or unless they are always sent ("freebsd"). Nothing has changed.
+
+        Notes
+        -----
+        It acts from the next call on: on the next segment, timer or open, also of connections that exist.
+        Timers that run keep their deadlines. A limit that falls below what there is removes nothing: what
+        comes is refused until there is room. ``somaxconn`` is for listeners opened later.
+        docs/semantics.md, section 11.
+        """
+        change_config(self, live_values(knobs), None)
+
     def next_timer(self):
         """A time in absolute ns, never later than the earliest live deadline; None if no timer runs.
 
@@ -1152,7 +1182,7 @@ cdef class Engine:
 
     @property
     def _port_looks(self):
-        return self.state().port_looks
+        return first_of(self.state()).port_looks
 
     def check(self):
         """Check every invariant of the engine's memory: a list of what is wrong. Slow and complete."""
@@ -1263,6 +1293,30 @@ cdef object group_engine(config, list parts, list buckets, int threads):
     engine.config = config
     engine.eng = eng
     return engine
+
+
+cdef change_config(object engine, dict values, parts_of):
+    """Set checked knobs; of a group, each member gets the Config that parts_of(config) lists for it.
+
+    All members have the same eviction queues, so that the first refuses for all."""
+    cdef Engine one = engine
+    cdef EngineState* eng = one.look()
+    cdef Knobs changed
+    cdef uint32_t m
+    try:
+        config = one.config.replace(**values)
+        for m, part in enumerate([config] if parts_of is None else parts_of(config)):
+            fill_knobs(&changed, part)
+            if not change_knobs(eng if eng.group == NULL else group_of(eng).members[m], &changed):
+                raise ValueError(
+                    "tcp_syncookies: expected a value that needs the same queues as "
+                    f"{one.config.tcp_syncookies} with synq_policy {config.synq_policy!r}, "
+                    f"got {config.tcp_syncookies}")
+        if eng.group != NULL:
+            fill_knobs(&eng.knobs, config)
+        one.config = config
+    finally:
+        one.leave()
 
 
 cdef object read_state(object engine, bytes blob, Py_ssize_t first):

@@ -14,9 +14,9 @@ from tcpcore.base.siphash cimport derive_key
 from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.loops.spread cimport MAX_MEMBERS
 from tcpcore.border cimport integer
-from tcpcore.engine cimport group_engine, read_state
+from tcpcore.engine cimport change_config, group_engine, read_state
 
-from tcpcore.config import Config
+from tcpcore.config import Config, live_values
 from tcpcore.knobs import UNLIMITED
 from tcpcore.snapshot import open_snapshot
 
@@ -198,6 +198,11 @@ cdef class EngineGroup:
         """
         return self.engine().play(ops, until, out=out, at_out=at_out)
 
+    def set_knobs(self, **knobs):
+        """Change knobs of all members, of limits that a host has once their parts; as `Engine.set_knobs`."""
+        change_config(self.engine(), live_values(knobs),
+                      lambda config: [member_config(config, self.members, i) for i in range(self.members)])
+
     def next_timer(self):
         """A time in ns, never later than the earliest deadline of any member; as `Engine.next_timer`."""
         return self.engine().next_timer()
@@ -267,3 +272,8 @@ cdef class EngineGroup:
     def _member_of(self, raddr, rport, laddr, lport):
         # the member that a 4-tuple belongs to, for tests
         return self.engine()._member_of(raddr, rport, laddr, lport)
+
+    @property
+    def _port_looks(self):
+        # ports that the searches of all members have looked at, for tests
+        return self.engine()._port_looks

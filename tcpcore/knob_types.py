@@ -48,6 +48,7 @@ class Knob:
     freebsd: Any = AS_LINUX
     strict: Any = AS_LINUX
     rfc: str = ""  # what the RFCs say, and thereby why strict has its value
+    live: bool = False  # a host changes it while it runs, and connections that exist obey: `Engine.set_knobs`
 
     def number(self, value: Any) -> int:
         """A checked value as the engine's struct holds it; None is 0."""
@@ -63,6 +64,7 @@ class Said(TypedDict, total=False):
     freebsd: Any
     strict: Any
     rfc: str
+    live: bool
 
 
 def wrong(error: type[Exception], name: str, expected: str, value: object, end: str = "") -> Exception:

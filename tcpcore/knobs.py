@@ -47,9 +47,11 @@ class Knobs:
 
     # -- queues of a listener
 
-    somaxconn: int = number(4096, 0, UNLIMITED, "cap of a listener's backlog", freebsd=128, rfc="open")
+    somaxconn: int = number(
+        4096, 0, UNLIMITED, "cap of a listener's backlog", freebsd=128, rfc="open", live=True
+    )
     tcp_max_syn_backlog: int = number(
-        4096, 0, UNLIMITED, "policy linux without cookies: half-open entries of a listener"
+        4096, 0, UNLIMITED, "policy linux without cookies: half-open entries of a listener", live=True
     )
     synq_policy: str = choice(
         "linux", _POLICIES, "who goes when the SYN queue is full",
@@ -57,7 +59,7 @@ class Knobs:
     )  # fmt: skip
     tcp_syncookies: int = number(
         1, 0, 2, "SYN cookies: 0 off, 1 on overflow, 2 always",
-        strict=0, rfc="SYN-RECEIVED is a state with options, a cookie keeps neither",
+        strict=0, rfc="SYN-RECEIVED is a state with options, a cookie keeps neither", live=True,
     )  # fmt: skip
     dup_syn_restarts: int = switch(
         0, "a half-open entry's SYN again: the resends of its SYN-ACK start over", freebsd=1, rfc="open"
@@ -76,23 +78,23 @@ class Knobs:
     )  # fmt: skip
     tcp_abort_on_overflow: int = switch(
         0, "a third segment that meets a full accept queue: 1 answers RST",
-        freebsd=1, rfc="open",  # syncache.rst_on_sock_fail
+        freebsd=1, rfc="open", live=True,  # syncache.rst_on_sock_fail
     )  # fmt: skip
 
     # -- resending
 
     tcp_synack_retries: int = number(
         5, 0, 255, "resends of a SYN-ACK", freebsd=3, strict=7,
-        rfc="R2 of a SYN at least 3 minutes (MUST-23): 1 + 2 + ... + 32 + 60 + 60 = 183 s",
+        rfc="R2 of a SYN at least 3 minutes (MUST-23): 1 + 2 + ... + 32 + 60 + 60 = 183 s", live=True,
     )  # fmt: skip
     tcp_syn_retries: int = number(
         # keepinit_ms ends FreeBSD's long before; Linux does not take 0, here it is one SYN and its interval
         6, 0, 127, "resends of a SYN", freebsd=12, strict=7,
-        rfc="R2 of a SYN at least 3 minutes (MUST-23)",
+        rfc="R2 of a SYN at least 3 minutes (MUST-23)", live=True,
     )  # fmt: skip
     tcp_syn_linear_timeouts: int = number(
         4, 0, 127, "resends of a SYN at a constant interval, before it doubles",
-        freebsd=0, strict=0, rfc="RFC 6298 5.5: each resend doubles",
+        freebsd=0, strict=0, rfc="RFC 6298 5.5: each resend doubles", live=True,
     )  # fmt: skip
     rto_initial_ms: int = number(1000, 1, _MAX_MS, "RTO before there is a sample", unit="ms")
     rto_slop_ms: int = number(
@@ -117,54 +119,62 @@ class Knobs:
     )  # fmt: skip
     tcp_retries2: int = number(
         15, 0, 255, "resends, as `retries_rule` counts, before a connection is given up",
-        freebsd=12, rfc="MUST-20: R2, in resends or in time",
+        freebsd=12, rfc="MUST-20: R2, in resends or in time", live=True,
     )  # fmt: skip
     tcp_orphan_retries: int = number(
         0, 0, 255, "`tcp_retries2` once the application is gone; 0 acts as 8",
-        freebsd=12, strict=15, rfc="3.8.3 knows one R2, whoever holds the connection",
+        freebsd=12, strict=15, rfc="3.8.3 knows one R2, whoever holds the connection", live=True,
     )  # fmt: skip
 
     # -- closing
 
-    tcp_fin_timeout: int = number(60, 0, _MAX_MS // 1000, "FIN-WAIT-2 without an application", unit="s")
-    time_wait_ms: int = number(
-        60_000, 0, _MAX_MS, "2 MSL", unit="ms", strict=240_000, rfc="MUST-13: 2 MSL, MSL 2 minutes (3.4.2)"
+    tcp_fin_timeout: int = number(
+        60, 0, _MAX_MS // 1000, "FIN-WAIT-2 without an application", unit="s", live=True
     )
+    time_wait_ms: int = number(
+        60_000, 0, _MAX_MS, "2 MSL", unit="ms", strict=240_000, rfc="MUST-13: 2 MSL, MSL 2 minutes (3.4.2)",
+        live=True,
+    )  # fmt: skip
     tcp_max_tw_buckets: int = number(
         262_144, 0, UNLIMITED, "connections in TIME-WAIT", none="no limit", none_is=UNLIMITED,
-        freebsd=UNLIMITED, strict=UNLIMITED, rfc="MUST-13 knows no cap",
+        freebsd=UNLIMITED, strict=UNLIMITED, rfc="MUST-13 knows no cap", live=True,
     )  # fmt: skip
     tcp_tw_reuse: int = number(
         2, 0, 2, "`connect` over TIME-WAIT: 0 no, 1 yes, 2 on loopback only",
         freebsd=0, strict=0, rfc="MUST-13: the closer lingers; RFC 6191 speaks of SYNs that arrive",
+        live=True,
     )  # fmt: skip
-    tcp_tw_reuse_delay: int = number(1000, 0, _MAX_MS, "age from which `connect` reuses TIME-WAIT", unit="ms")
-    tcp_rfc1337: int = switch(
-        0, "1: a RST does not end TIME-WAIT", freebsd=1, rfc="3.10.7.4, second: it does; RFC 1337 is advice"
+    tcp_tw_reuse_delay: int = number(
+        1000, 0, _MAX_MS, "age from which `connect` reuses TIME-WAIT", unit="ms", live=True
     )
+    tcp_rfc1337: int = switch(
+        0, "1: a RST does not end TIME-WAIT", freebsd=1, rfc="3.10.7.4, second: it does; RFC 1337 is advice",
+        live=True,
+    )  # fmt: skip
 
     # -- doubtful segments
 
     tcp_challenge_ack_limit: int = number(
         UNLIMITED, 0, UNLIMITED, "challenge ACKs of the whole engine", none="no limit", none_is=UNLIMITED,
-        unit="per s", strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s",
+        unit="per s", strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s", live=True,
     )  # fmt: skip
     tcp_invalid_ratelimit: int = number(
         500, 0, _MAX_MS, "between a connection's ACKs that answer bad segments; 0: all are answered",
         unit="ms", freebsd=0, strict=0, rfc="3.10.7.4, first: each unacceptable segment is answered",
+        live=True,
     )  # fmt: skip
     ack_war_cnt: int = number(
         0, 0, 255, "a connection's ACKs that answer bad segments in `ack_war_timewindow_ms`; 0: no limit",
-        freebsd=5, strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s",
+        freebsd=5, strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s", live=True,
     )  # fmt: skip
     ack_war_timewindow_ms: int = number(
         0, 0, _MAX_MS, "window of `ack_war_cnt`, from its first ACK; 0: no limit",
-        unit="ms", freebsd=1000, strict=5000, rfc="RFC 5961 7: its example 10 in 5 s",
+        unit="ms", freebsd=1000, strict=5000, rfc="RFC 5961 7: its example 10 in 5 s", live=True,
     )  # fmt: skip
-    insecure_rst: int = switch(0, "RFC 793's acceptance of RST: any in the window resets")
-    insecure_syn: int = switch(0, "RFC 793's treatment of a SYN in the window: it resets")
-    drop_synfin: int = switch(0, "SYN+FIN is dropped in every state")
-    blackhole: int = number(0, 0, 2, "a closed port is silent: 1 to SYNs, 2 to every segment")
+    insecure_rst: int = switch(0, "RFC 793's acceptance of RST: any in the window resets", live=True)
+    insecure_syn: int = switch(0, "RFC 793's treatment of a SYN in the window: it resets", live=True)
+    drop_synfin: int = switch(0, "SYN+FIN is dropped in every state", live=True)
+    blackhole: int = number(0, 0, 2, "a closed port is silent: 1 to SYNs, 2 to every segment", live=True)
 
     # -- where the stacks and the RFCs part
 

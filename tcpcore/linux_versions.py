@@ -14,7 +14,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["CHANGES", "INTRODUCED", "NEWEST", "REMOVED", "UNMODELLED", "Change", "Version", "bound", "older"]
+__all__ = [
+    "CHANGES", "INTRODUCED", "NEWEST", "REMOVED", "UNMODELLED", "Change", "Version", "absent", "bound",
+    "older",
+]  # fmt: skip
 
 Version = tuple[int, int]
 
@@ -84,6 +87,16 @@ def bound(keys: Collection[str]) -> Version | None:
     bounds = [version for key, version in INTRODUCED.items() if key not in keys]
     bounds += [version for key, version in REMOVED.items() if key in keys]
     return min(bounds, default=None)
+
+
+def absent(key: str, release: str) -> str:
+    """Why a Linux of that release ("" for the newest) does not have a setting; "" where it may have it."""
+    version = version_of(release) or NEWEST
+    if key in REMOVED and version >= REMOVED[key]:
+        return f"removed in Linux {REMOVED[key][0]}.{REMOVED[key][1]}"
+    if key in INTRODUCED and version < INTRODUCED[key]:
+        return f"since Linux {INTRODUCED[key][0]}.{INTRODUCED[key][1]}"
+    return ""
 
 
 def older(version: Version) -> dict[str, Change]:

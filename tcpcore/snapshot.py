@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tcpcore.components.events import EVENT
 from tcpcore.config import DECLARED, Config
 from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
-from tcpcore.records.tcb import BLOCK, COLD, State
+from tcpcore.records.layouts import BLOCK, COLD, EVENT
+from tcpcore.records.tcb import State
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -22,7 +22,10 @@ from tcpcore.knob_types import UnknownKnob, wrong
 from tcpcore.knobs import EVENTS, UNLIMITED
 from tcpcore.sysctl_keys import FREEBSD_KEYS, LINUX_KEYS, OVERRULING, matters
 
-__all__ = ["EVENTS", "FREEBSD", "STRICT", "UNLIMITED", "Config", "UnknownKnob", "parse"]
+__all__ = [
+    "EVENTS", "FREEBSD", "STRICT", "UNLIMITED", "Config", "SysctlLine", "UnknownKnob", "parse",
+    "sysctl_lines",
+]  # fmt: skip
 
 _NUMBER: Final = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,16}|0[0-7]{0,22}|[1-9][0-9]{0,19})")
 _KEY: Final = re.compile(r"[\w*-]+(?:[./:][\w*-]+)+")
@@ -36,6 +39,51 @@ class Setting:
     line: int
     key: str
     value: str
+
+
+@dataclass(frozen=True)
+class SysctlLine:
+    """A setting of a sysctl file and what it is to a host: knobs, something not modelled, or nothing."""
+
+    line: int
+    key: str  # with dots
+    value: str
+    knobs: dict[str, Any]  # that it sets; empty for what is no knob
+    matters: bool  # it changes what connections do, and is no knob
+    absent: str  # why a kernel of that release does not have it, else ""
+    wrong: str  # why it cannot have that value, else ""
+
+
+def sysctl_lines(text: str, release: str = "") -> tuple[SysctlLine, ...]:
+    """The settings of a text one by one, in their order, the last of each name.
+
+    `release` is the kernel's (`kernel.osrelease`), "" for the newest known Linux. A value that cannot be is
+    told in its line, since sysctl(8) goes on behind one.
+    """
+    if not isinstance(text, str):
+        raise wrong(TypeError, "text", "the lines of a sysctl file", text)
+    found = []
+    for setting in sorted(_last_of_each(list(_settings(text.removeprefix("\ufeff"))), []), key=_place):
+        of_freebsd = setting.key in FREEBSD_KEYS
+        checked: dict[str, Any] = {}
+        refused = ""
+        try:
+            _merge(checked, (_from_freebsd if of_freebsd else _from_linux_alone)(setting) or {}, setting.line)
+        except (TypeError, ValueError) as error:
+            checked, refused = {}, str(error).partition(": ")[2]
+        absent = linux_versions.absent(setting.key, release)
+        modelled = setting.key in LINUX_KEYS or of_freebsd
+        found.append(SysctlLine(setting.line, setting.key, setting.value, checked,
+                                matters(setting.key) and not modelled, absent, refused))  # fmt: skip
+    return tuple(found)
+
+
+def _from_linux_alone(setting: Setting) -> dict[str, Any] | None:
+    return _from_linux(setting, [])
+
+
+def _place(setting: Setting) -> int:
+    return setting.line
 
 
 def parse(text: str) -> tuple[dict[str, Any], Provenance]:

@@ -15,7 +15,20 @@ from loadgen import signals
 from loadgen.cli.hints import hint
 
 #: In the order of the help. Each is the command of that name in the module of that name.
-COMMANDS: Final = ("churn", "run", "handshake", "close", "flood", "compare", "report", "profiles", "metrics")
+COMMANDS: Final = (
+    "churn",
+    "run",
+    "sweep",
+    "plan",
+    "handshake",
+    "close",
+    "flood",
+    "compare",
+    "report",
+    "profiles",
+    "metrics",
+    "collect",
+)
 
 
 class Commands(click.Group):
@@ -117,6 +130,8 @@ def main(debug: bool) -> None:
     \b
     EXAMPLES  loadgen churn --rate 500 --clients 1 --hold 30ms --duration 10m --check
               loadgen churn --rate 3k --rtt 80ms --backlog 511 --accept-stall 250ms/2s
+              loadgen plan backlog --rate 3k --rtt 80ms --backlog 511 --accept-stall 250ms/2s
+              loadgen plan ports --rate 500 --clients 1 --hold 30ms --rtt 0 --remedies
               loadgen run web.toml --seeds 8 --threshold 'success_ratio>=0.999'
               loadgen handshake --connections 200k --rate 50k --rtt 40ms --loss 1%
               loadgen close --connections 100k --by client

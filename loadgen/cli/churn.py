@@ -8,6 +8,7 @@ import click
 
 from loadgen.cli.flag import flags
 from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
+from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import churn_scenario
 
@@ -40,6 +41,7 @@ EXAMPLES
 @flags(FLOOD)
 @flags(TIMELINE)
 @flags(HOSTS)
+@flags(KERNEL)
 @result_options
 @click.pass_context
 def churn(ctx: click.Context, /, **given: Any) -> None:

@@ -12,16 +12,12 @@ import click
 
 from loadgen.cli import options as opt
 from loadgen.cli.flag import Flag, late, ports, stall, time_wait, tries
+from loadgen.cli.host_flags import FROM_HOST, KERNEL
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LOAD: Final = (
-    Flag(
-        "rate",
-        ("load.rate",),
-        "Connections per second. Default: 1k/s.",
-        metavar="RATE",
-    ),
+    Flag("rate", ("load.rate",), "Connections per second. Default: 1k/s.", metavar="RATE"),
     Flag(
         "hold",
         ("load.hold",),
@@ -308,7 +304,7 @@ HOSTS: Final = (
 )
 
 #: Every flag, by parameter.
-FLAGS: Final = {flag.name: flag for flag in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS)}
+FLAGS: Final = {one.name: one for one in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS, *KERNEL)}
 
 
 #: Options that are no part of the scenario.
@@ -321,6 +317,7 @@ _RESULT: Final = {
         help="Set a knob of the server by its Linux name, client.KNOB of the clients, both.KNOB of both, or "
         "any place of the scenario (load.hold=1s). Repeatable.",
     ),
+    "from_host": FROM_HOST,
     "threshold": click.option(
         "--threshold",
         "threshold",
@@ -386,6 +383,15 @@ _RESULT: Final = {
 
 def result_options(command: F) -> F:
     """Give a command the options that are no part of the scenario."""
-    for option in reversed(_RESULT.values()):
-        command = option(command)
-    return command
+    return some_result_options(*_RESULT)(command)
+
+
+def some_result_options(*names: str) -> Callable[[F], F]:
+    """Give a command these of them, in this order."""
+
+    def decorate(command: F) -> F:
+        for name in reversed(names):
+            command = _RESULT[name](command)
+        return command
+
+    return decorate

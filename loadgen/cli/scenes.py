@@ -9,16 +9,16 @@ from __future__ import annotations
 import dataclasses
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
-from loadgen.cli import sides
-from loadgen.cli.flag import Assignment, assignments
+from loadgen.cli import from_host, sides
+from loadgen.cli.flag import Assignment, Flag, assignments
 from loadgen.cli.flags import FLAGS
 from loadgen.cli.options import ConfigError
 from loadgen.scenario import paths, presets, toml
@@ -32,7 +32,10 @@ from loadgen.units import TooLarge, UnitError
 Make = Callable[[Scenario, Mapping[str, object]], Scenario]
 
 #: Options that change no result.
-_NO_RESULT: Final = ("jobs", "force", "format", "output", "print_config", "verbose")
+_NO_RESULT: Final = (
+    "jobs", "force", "format", "output", "print_config", "verbose", "executor", "memory", "yes", "dry_run",
+    "export", "extend",
+)  # fmt: skip
 _HEAD: Final = "# printed by: "
 _THRESHOLD: Final = re.compile(r"\s*([A-Za-z][\w.-]*?)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
 
@@ -45,6 +48,8 @@ class Made:
     command: str  # the command line that gives the same result
     scenario: Scenario
     origins: Mapping[str, str]
+    base: Scenario = Scenario()  # what options changed, a flood for them included
+    changes: Mapping[str, object] = field(default_factory=dict)  # whole path -> value, of options
 
 
 def churn_scenario(ctx: click.Context, given: dict[str, Any]) -> Made:
@@ -63,6 +68,13 @@ def file_scenario(ctx: click.Context, file: Path, given: dict[str, Any]) -> Made
     return changed if changed.scenario != made.scenario else _as_printed(file, made)
 
 
+def planned_scenario(
+    ctx: click.Context, base: Scenario, make: Make, given: dict[str, Any], known: Mapping[str, Flag]
+) -> Made:
+    """The scenario that options make of `base`, for a command with flags of its own."""
+    return _changed(ctx, Made("plan", command_line(ctx), base, {}), make, given, known)
+
+
 def printed(made: Made) -> str:
     """The scenario as a file, each line with where it comes from."""
     try:
@@ -71,12 +83,15 @@ def printed(made: Made) -> str:
         raise ConfigError(str(error)) from None
 
 
-def command_line(ctx: click.Context) -> str:
-    """What gives the same result again: the options that were given, but for those that change no result."""
-    words = ["loadgen", ctx.info_name or ""]
+def command_line(ctx: click.Context, command: str = "", without: Collection[str] = ()) -> str:
+    """What gives the same result again: the options that were given, but for those that change no result.
+
+    `command` may be another one that has these options, and `without` those it does not have.
+    """
+    words = ["loadgen", command or ctx.info_name or ""]
     for param in ctx.command.params:
         value, name = ctx.params.get(param.name or ""), max(param.opts, key=len)
-        if param.name in _NO_RESULT or value in (None, False, ()) or param.name == "config":
+        if param.name in {*_NO_RESULT, *without, "config"} or value in (None, False, ()):
             continue
         if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT:
             continue
@@ -104,15 +119,19 @@ def origins_in(text: str) -> dict[str, str]:
     lines, origins = text.splitlines(), {}
     for place, number in lines_of(text).items():
         _, mark, origin = lines[number - 1].rpartition(" # ")
-        if mark and origin.split()[0] in ("flag", "environment", "file", "preset"):
+        if mark and origin.split()[0] in ("flag", "environment", "file", "preset", "host"):
             origins[".".join(map(str, place))] = origin
     return origins
 
 
-def _changed(ctx: click.Context, made: Made, make: Make, given: dict[str, Any]) -> Made:
+def _changed(
+    ctx: click.Context, made: Made, make: Make, given: dict[str, Any], known: Mapping[str, Flag] = FLAGS
+) -> Made:
     """What --config, the environment, the command line and -o change, the weakest first."""
-    found = [*_of_knobs_table(ctx), *assignments(ctx, FLAGS, given), *_of_o(given["knobs"])]
+    found = [*_of_knobs_table(ctx), *assignments(ctx, known, given), *_of_o(given["knobs"])]
     scenario, found = _with_flood(ctx, made.scenario, found)
+    said = {_whole(scenario, one): one.value for one in found}
+    found = [*from_host.assignments(given.get("from_host"), scenario, ctx.params.get("file"), said), *found]
     changes: dict[str, object] = {}
     origins = dict(made.origins)
     for one in found:
@@ -127,7 +146,7 @@ def _changed(ctx: click.Context, made: Made, make: Make, given: dict[str, Any]) 
         check(changed)
     except ScenarioError as error:
         raise _refusal(ctx, scenario, make, found, error) from None
-    return Made(made.kind, made.command, changed, origins)
+    return Made(made.kind, made.command, changed, origins, scenario, changes)
 
 
 def _with_changes(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, Final
 
@@ -122,6 +122,27 @@ def ratio(parts: Sequence[tuple[int, int]], *, most: float | None = 1.0) -> tupl
         half = _half_width([part - value * whole for part, whole in some]) * len(some) / denominator
         low, high = _clipped(value - half, value + half, 0.0, most)
     return value, low, high, len(some), numerator, denominator
+
+
+def at_confidence(figure: Figure, confidence: float) -> Figure:
+    """The figure with the interval of another confidence; one without an interval stays without.
+
+    A share that is 0 or 1 in all seeds has the interval of as many independent trials without a hit, of which
+    a part `(1 - confidence) / 2` would show none (Clopper and Pearson 1934): no seed contradicts it, and that
+    alone is no proof.
+    """
+    if figure.value is None or figure.low is None or figure.high is None or figure.n < FEWEST_SEEDS:
+        return figure
+    value, low, high = figure.value, figure.low, figure.high
+    if figure.denominator and figure.numerator in (0, figure.denominator):
+        room = 1 - ((1 - confidence) / 2) ** (1 / figure.denominator)
+        low, high = (0.0, room) if figure.numerator == 0 else (1 - room, 1.0)
+    else:
+        wider = student_t(figure.n - 1, confidence) / student_t(figure.n - 1)
+        half = max(value - low, high - value) * wider  # one end may have been cut off
+        low, high = value - half, value + half
+    low, high = float(f"{low:.{_DIGITS}g}"), float(f"{high:.{_DIGITS}g}")
+    return replace(figure, low=low, high=high)
 
 
 def _half_width(residuals: Sequence[float]) -> float:

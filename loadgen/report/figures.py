@@ -31,7 +31,7 @@ END_NAMES: Final = tuple(
     for name in ([f"refused.{cause}" for cause in names.CAUSES] if end == "refused" else [end])
 )
 #: What is told of connections besides.
-ALSO: Final = ("connected", "first_try", "tries", "requests")
+ALSO: Final = ("connected", "first_try", "tries", "requests", "in_warmup")
 
 
 def given(scenario: Scenario, resolved: Any, kernel: Mapping[str, Any]) -> dict[str, Figure]:
@@ -137,6 +137,12 @@ def ends(outcomes: Mapping[str, Any]) -> dict[str, int]:
     """Each end on a line of its own, `refused.PortsExhausted` by cause."""
     found = {name: int(outcomes[name]) for name in ENDS if name != "refused"}
     return found | {f"refused.{cause}": int(n) for cause, n in outcomes["refused"].items()}
+
+
+def expected_only(replicates: Sequence[Outcome]) -> list[str]:
+    """A warning for each load of which a number that was expected stands for one that was counted."""
+    guessed = {load.name for outcome in replicates for load in outcome.loads if not load.not_started_exact}
+    return [f"not_started of load {name} is the expected number of a Poisson process" for name in sorted(guessed)]
 
 
 def floods(replicates: Sequence[Outcome]) -> dict[str, dict[str, int]]:

@@ -90,8 +90,8 @@ def _not_first_try(outcome: Outcome, keys: Keys) -> tuple[int, int]:
 
 def _per_second(field: str) -> Callable[[Outcome, Keys], float | None]:
     def rate(outcome: Outcome, keys: Keys) -> float | None:
-        seconds = outcome.virtual_ns / 1e9
-        return _counted(field)(outcome, keys) / seconds if seconds else None
+        seconds = (outcome.virtual_ns - outcome.warmup_ns) / 1e9
+        return _counted(field)(outcome, keys) / seconds if seconds > 0 else None
 
     return rate
 
@@ -154,6 +154,7 @@ _ALSO: Final[tuple[tuple[str, str, str], ...]] = (
     ("first_try", "higher", "served, and no SYN, SYN-ACK or third ACK was sent twice"),
     ("tries", "none", "calls of connect()"),
     ("requests", "higher", "requests that were answered"),
+    ("in_warmup", "none", "connections that began in the warm-up; no other figure has them"),
 )
 _RATIOS: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("success_ratio", "served", "higher", "served / attempted"),
@@ -178,10 +179,15 @@ _POPULATIONS: Final = {
     "blocks.SIDE": "connections of any state, TIME_WAIT and half-open ones included",
     "orphans.SIDE": "connections without an application",
 }
+_QUEUES: Final = {
+    "half_open": "a listener's half-open queue (for unknown peers)",
+    "accept_queue": "a listener's accept queue",
+}
 _KERNEL: Final = {
     "half_open": "half-open entries",
     "established": "connections with a socket",
     "time_wait": "TIME_WAIT entries",
+    "orphan": "connections that no application has any more",
     "total": "all of these at the moment when they take most",
 }
 
@@ -194,7 +200,7 @@ def _of_loads(prefix: str) -> Iterator[Metric]:
         yield Metric(prefix + name, "ratio", better, meaning, RATIO, _share(field), most=1.0)
     meaning = "1 - first_try_ratio"
     yield Metric(prefix + "first_try_loss", "ratio", "lower", meaning, RATIO, _not_first_try, most=1.0)
-    meaning = "served connections per second of virtual time"
+    meaning = "served connections per second of virtual time after the warm-up"
     yield Metric(prefix + "served_per_s", "1/s", "higher", meaning, MEAN, _per_second("served"))
     for name in ("connect", "served_after"):
         yield from _latency(prefix + name, _LATENCIES[name], _times(name))
@@ -223,6 +229,12 @@ def _queues() -> Iterator[Metric]:
         peak, mean = observed.peak_of(name), observed.mean_of(name)
         yield Metric(f"{name}.peak", "count", "none", f"{meaning}: most at once", MOST, peak)
         yield Metric(f"{name}.mean", "count", "none", f"{meaning}: mean over the series", MEAN, mean)
+    for name, meaning in _QUEUES.items():
+        first, lasted = observed.full_of(name, "first_ns"), observed.full_of(name, "ns")
+        said = f"when {meaning} was full first; no sample: it never was"
+        yield Metric(f"{name}.full_from", "ns", "higher", said, MEAN, first)
+        said = f"how long {meaning} was full, in all; of several that which was longest"
+        yield Metric(f"{name}.full_for", "ns", "lower", said, MEAN, lasted)
     meaning = "ListenDrops of the server / attempted; above 1 where resent SYNs are dropped, too"
     yield Metric("listen_drop_ratio", "ratio", "lower", meaning, RATIO, _listen_drops)
     meaning = "connections and entries left when the run ended"
@@ -242,6 +254,9 @@ def _counters() -> Iterator[Metric]:
             name = f"{kind.replace('-', '_')}.{part}"
             said, of = f"{kind} segments of that end, {meaning}", _of_direction(name)
             yield Metric(f"counters.link.SIDE.{name}", "count", "none", said, MEAN, of, counts=True)
+    said = "ends of that side that were reset or gave up after both had closed: left in LAST-ACK"
+    of = _of_direction("fin.unanswered")
+    yield Metric("counters.link.SIDE.fin.unanswered", "count", "lower", said, MEAN, of, counts=True)
     for name, meaning in names.CAUSES.items():
         of = _of_side("causes", name)
         yield Metric(f"causes.SIDE.{name}", "count", "lower", f"lost: {meaning}", MEAN, of, counts=True)

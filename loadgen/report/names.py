@@ -110,6 +110,8 @@ LINK: Final[Mapping[str, str]] = {
     "duplicated": "segments that came twice",
     "reordered": "segments that were overtaken",
     "late": "copies that came long after",
+    "old_reached": "late text that met another connection on its addresses and ports",
+    "old_accepted": "late text that such a connection could take for its own",
     "backscatter": "segments of the server for addresses that nobody has",
 }
 

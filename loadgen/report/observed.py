@@ -1,7 +1,8 @@
 """What was seen of an outcome's populations and link: peaks, means and series, under one name each.
 
 The names are those of the metrics: `half_open`, `accept_queue` (of the server), `time_wait.client`,
-`established.server`, `ports_in_use`. The peak is what the loop kept, else the largest of the series.
+`established.server`, `ports_in_use`. The peak is what the loop kept, which is exact for EXACT, else the
+largest of the series.
 Everything that depends on how the loop calls its series, peaks and link counters is here.
 """
 
@@ -23,6 +24,8 @@ Numbers = npt.NDArray[np.int64]
 HOME: Final[Mapping[str, str]] = {"half_open": "server", "accept_queue": "server", "ports_in_use": "client"}
 #: What the engine's gauges call it. On a client every block has a port: with TIME_WAIT, too.
 _GAUGES: Final[Mapping[str, str]] = {"blocks": "blocks_used", "ports_in_use": "blocks_used"}
+#: Of which the loop knows the most there was, not only that of the series.
+EXACT: Final = ("half_open", "accept_queue", "ports_in_use")
 #: Gauges that repeat a state's series.
 _REPEATED: Final[Mapping[str, str]] = {"time_wait": "TIME_WAIT"}
 
@@ -61,18 +64,37 @@ def population(outcome: Outcome, name: str) -> Numbers | None:
     return series(outcome, side or HOME.get(what, "server"), what)
 
 
+def measured(outcome: Outcome, values: Numbers) -> Numbers:
+    """The points of a series that are not in the warm-up."""
+    if not outcome.warmup_ns:
+        return values
+    return values[np.asarray(outcome.series["time"]["time_ns"]) >= outcome.warmup_ns]
+
+
 def peak(outcome: Outcome, name: str) -> int | None:
     """The most there was at once; None where nobody looked."""
     what, _, side = name.partition(".")
     end = side or HOME.get(what, "server")
     known = [outcome.peaks[key] for key in (name, f"{end}.{what}") if key in outcome.peaks]
+    if known and name in EXACT:
+        return int(max(known))
     values = population(outcome, name)
-    if values is not None and len(values):
+    if values is not None and len(values := measured(outcome, values)):
         known.append(int(values.max()))
     gauge = f"{end}.{_GAUGES.get(what)}"
     if not known and gauge in outcome.peaks:
         known.append(outcome.peaks[gauge])
     return int(max(known)) if known else None
+
+
+def full_of(queue: str, what: str) -> Callable[[Outcome, Keys], int | None]:
+    """Of a queue's time at its limit: `first_ns`, None where it never was there, or `ns` in all."""
+
+    def full(outcome: Outcome, keys: Keys) -> int | None:
+        found = outcome.full.get(queue)
+        return None if found is None else getattr(found, what)
+
+    return full
 
 
 def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:
@@ -81,11 +103,13 @@ def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:
 
 
 def mean_of(name: str) -> Callable[[Outcome, Keys], float | None]:
-    """The mean over the points of the series; None without a series."""
+    """The mean over the points of the series after the warm-up; None without a series."""
 
     def mean(outcome: Outcome, keys: Keys) -> float | None:
         values = population(outcome, name.replace("SIDE", keys.get("SIDE", "")))
-        return float(values.mean()) if values is not None and len(values) else None
+        if values is None or not len(values := measured(outcome, values)):
+            return None
+        return float(values.mean())
 
     return mean
 

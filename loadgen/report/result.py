@@ -54,7 +54,9 @@ class Result:
     thresholds: list[dict[str, Any]] = field(default_factory=list)
     theory: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
+    measured: list[dict[str, Any]] = field(default_factory=list)  # a host's own counts beside the simulated
     replicates: list[dict[str, Any]] = field(default_factory=list)
+    warmup_ns: int = 0  # of the run's beginning, in no figure but ports.first_refusal and the series
     verdict: dict[str, Any] = field(default_factory=dict)
     limits: list[Any] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Result:
     warnings: list[str] = field(default_factory=list)
     versions: dict[str, Any] = field(default_factory=dict)
     question: str = ""
+    point: dict[str, Any] = field(default_factory=dict)  # of a study: path -> what it was set to
     command: str = ""  # what gives the same bytes again
     origins: dict[str, str] = field(default_factory=dict)  # dotted path of the scenario -> who set it
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # knobs of either end
@@ -135,9 +138,11 @@ class Result:
             "status": self.status,
             "partial": self.partial,
             "question": self.question,
+            **({"point": self.point} if self.point else {}),
             "command": self.command,
             "seed": self.seed,
             "replicates": self.replicates,
+            "warmup_ns": self.warmup_ns,
             "versions": self.versions,
             "scenario": scenario,
             "hosts": self.hosts,
@@ -159,6 +164,7 @@ class Result:
             "histograms": {name: histograms.to_json(one) for name, one in self.histograms.items()},
             "series": self.series.to_json(),
             "memory": {"kernel": self.memory},
+            "measured": self.measured,
             "theory": self.theory,
             "wall": self.wall,
         }
@@ -223,6 +229,7 @@ def build(
         theory=[making.row(one) for one in theory],
         memory=kernel,
         replicates=making.replicates(outcomes),
+        warmup_ns=max((outcome.warmup_ns for outcome in outcomes), default=0),
         limits=[making.row(one) if not isinstance(one, str) else one for one in limits],
         assumptions=list(assumptions),
         not_modelled=list(not_modelled),
@@ -237,6 +244,7 @@ def build(
     for load in result.loads.values():
         check(load)
     result.thresholds = [thresholds.judge(one, result.figure(one.metric)) for one in scenario.threshold]
+    result.warnings += making.expected_only(outcomes)
     result.warnings += thresholds.cut_off(result.thresholds, result.outcomes, result.loads)
     result.verdict = sentence.verdict(result)
     return result
@@ -286,6 +294,9 @@ def read_document(document: Mapping[str, Any]) -> Result:
             histograms={name: histograms.from_json(one) for name, one in document["histograms"].items()},
             series=Series.from_json(document["series"]),
             memory=document["memory"]["kernel"],
+            warmup_ns=document.get("warmup_ns", 0),
+            point=dict(document.get("point", {})),
+            measured=document.get("measured", []),
             **same,
         )
     except ResultError:

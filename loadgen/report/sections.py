@@ -52,7 +52,15 @@ def thresholds(result: Result) -> Section:
 
 def outcomes(result: Result) -> Section:
     """What became of the connections, all together and by load."""
-    return Section(f"outcomes, {runs(result)}", list(_outcomes(result)))
+    return Section(f"outcomes, {runs(result)}", list(_outcomes(result)), _left_out(result))
+
+
+def _left_out(result: Result) -> list[str]:
+    """What of the run's beginning is in no figure."""
+    if not result.warmup_ns:
+        return []
+    begun = words.plural(_per_run(result, result.outcomes.get("in_warmup", 0)), "connection")
+    return [f"warm-up left out: the first {words.time(result.warmup_ns)}, in which {begun} began"]
 
 
 def details(result: Result) -> list[Section]:
@@ -73,6 +81,7 @@ def details(result: Result) -> list[Section]:
                          for name, n in _in_order(result.counters.get("link", {}), names.LINK)
                          if n and name in names.LINK]),
         Section("kernel memory at the peak (T: from a table)", *_memory(result)),
+        Section("measured on the host (R) and simulated", list(_measured(result))),
         Section("theory", *_theory(result)),
         Section("assumed", notes=list(result.assumptions)),
         Section("not modelled", notes=list(result.not_modelled)),
@@ -98,7 +107,11 @@ def _figure(result: Result, name: str) -> Row:
 
 def _mean(result: Result, total: int) -> str:
     """Of a count that is a sum over the replicates."""
-    return words.number(total / max(len(result.replicates), 1))
+    return words.number(_per_run(result, total))
+
+
+def _per_run(result: Result, total: int) -> float:
+    return total / max(len(result.replicates), 1)
 
 
 def _mean_row(result: Result, name: str, total: int, of: int = 0) -> Row:
@@ -140,7 +153,8 @@ def _limits(result: Result) -> tuple[list[Row], list[str]]:
             continue
         value, name = limit.get("value"), str(limit.get("name", ""))
         shown = words.number(value) if isinstance(value, (int, float)) else str(value)
-        rows.append((name, shown, f"by {limit['set_by']}" if limit.get("set_by") else ""))
+        origin = f", {limit['from']}" if limit.get("from") not in (None, "", "default", "listen()") else ""
+        rows.append((name, shown, f"by {limit['set_by']}{origin}" if limit.get("set_by") else ""))
         notes += [f"{name}: {text}" for text in limit.get("shadowed") or ()]
     return rows, notes
 
@@ -179,7 +193,13 @@ def _populations(result: Result) -> Iterator[Row]:
                 yield f"{name}.peak", words.number(peak), ""
                 if mean is not None:
                     yield _figure(result, f"{name}.mean")
+    for queue in ("half_open", "accept_queue"):
+        if result[f"{queue}.full_from"] is not None:
+            yield _figure(result, f"{queue}.full_from")
+            yield _figure(result, f"{queue}.full_for")
     for side in names.SIDES:
+        if result[f"counters.link.{side}.fin.unanswered"]:
+            yield _figure(result, f"counters.link.{side}.fin.unanswered")
         if result[f"left.{side}"]:
             yield _figure(result, f"left.{side}")
 
@@ -207,8 +227,8 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
     rows = []
     for side, found in known.items():
         for kind in (*memory.KINDS, "total"):
-            entry = found[kind]
-            if not entry["high"]:
+            entry = found.get(kind, {})
+            if not entry.get("high"):
                 continue
             value = format_bytes(entry["high"])
             if entry["low"] != entry["high"]:
@@ -217,6 +237,8 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
             note = f"{entry['count']:,} x {_span(*each)} B" if each else ""
             rows.append((f"memory.kernel.{side}.{kind}", value, note))
     if rows:
+        origins = [f"{side}: {one['origin']}" for side, one in known.items() if one.get("origin")]
+        notes += [f"bytes of an entry: {'; '.join(origins)}"] if origins else []
         notes.append(f"excludes {memory.EXCLUDES}")
     return rows, notes
 
@@ -224,6 +246,15 @@ def _memory(result: Result) -> tuple[list[Row], list[str]]:
 def _span(low: int, high: int) -> str:
     """`256..427`, or one number where they are the same."""
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
+
+
+def _measured(result: Result) -> Iterator[Row]:
+    for row in result.measured:
+        low, high = row["low"], row["high"]
+        inside = "" if low is None else f" ({_plain(low)} .. {_plain(high)})"
+        simulated = "-" if row["simulated"] is None else _plain(row["simulated"])
+        per = "/s" if row["unit"] == "1/s" else ""
+        yield row["name"], f"R {_plain(row['measured'])}{per}", f"S {simulated}{per}{inside}, {row['state']}"
 
 
 def _theory(result: Result) -> tuple[list[Row], list[str]]:

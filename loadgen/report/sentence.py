@@ -1,7 +1,7 @@
 """The sentence that answers: how many were served, and what kept the others, from this run's own counters.
 
 A queue is named only where that queue's own counters say that it refused or lost something. When it was
-full is read from its series, so it is as exact as that.
+full is exact; only results of before, without it, have it from their series.
 """
 
 from __future__ import annotations
@@ -193,7 +193,18 @@ def _times(n: int) -> str:
 
 
 def _since(result: Result, queue: str) -> str:
-    """` from 0.02 s on` where it stayed full, `, first at 0.02 s` where not; nothing without a series."""
+    """` from 0.02 s on` where it stayed full, `, first at 0.02 s` where not; nothing where nobody looked.
+
+    By the loop's own watch; of results without it, by the series.
+    """
+    first, lasted = result[f"{queue}.full_from"], result[f"{queue}.full_for"]
+    if first is not None and lasted is not None:
+        stays = lasted >= 0.5 * (result.scenario.run.duration_ns - first)
+        return f" from {first / 1e9:.3g} s on" if stays else f", first at {first / 1e9:.3g} s"
+    return _in_series(result, queue)
+
+
+def _in_series(result: Result, queue: str) -> str:
     first = making.full_from_ms(result.series, queue)
     if first is None:
         return ""

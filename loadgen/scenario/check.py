@@ -323,4 +323,8 @@ def read_knob(text: str) -> tuple[str, str, object]:
         raise Mistake(f"expected knob:NAME=VALUE, got {shown(text)}")
     if side == knobs.BOTH and knobs.is_knob(name) and knobs.side_of(name) != knobs.BOTH:
         raise Mistake(f"the knob {name} acts on one end only: write {knobs.side_of(name)}.{name}")
-    return side, name, knobs.read(name, value, knobs.SERVER if side == knobs.BOTH else side)
+    read = knobs.read(name, value, knobs.SERVER if side == knobs.BOTH else side)
+    if not knobs.is_live(name):
+        where = "server.knobs and client.knobs" if side == knobs.BOTH else f"{side}.knobs"
+        raise Mistake(f"the knob {name} cannot change while a host runs: write {where}")
+    return side, name, read

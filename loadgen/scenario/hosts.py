@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from loadgen.host import caches, folder
+from loadgen.host.caches import Cost
+from loadgen.host.folder import HostFiles
 from loadgen.scenario import knobs
-from loadgen.scenario.check import check
+from loadgen.scenario.check import check, read_knob
 from loadgen.scenario.errors import Mistake, ScenarioError
-from loadgen.scenario.model import Client, Scenario, Server
+from loadgen.scenario.model import Client, Event, Scenario, Server
 from loadgen.scenario.traces import read_text
 from tcpcore import Config, Engine
 
@@ -23,6 +26,7 @@ _PROFILES: Final[Mapping[str, Callable[..., Config]]] = {
     "strict": Config.strict,
 }
 DEFAULT: Final = "default"
+LISTEN: Final = "listen()"  # the origin of a backlog
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class Resolved:
 
     server, client : Config
         Without capacity, seed and addresses, which are the simulation's.
-    limits : list of {name, value, set_by, shadowed}
-        Places of the queues, ports and TIME_WAIT, the knob or call that sets each, and what would act
-        otherwise: a sentence each.
+    limits : list of {name, value, set_by, from, shadowed}
+        Places of the queues, ports and TIME_WAIT, the knob or call that sets each, where its value is from,
+        and what would act otherwise: a sentence each.
     not_modelled, warnings : list of str
         Settings of the sysctl files that matter and are not modelled; what was concluded from them.
     origins : side -> knob -> `default`, `profile NAME`, `sysctl FILE` or `knobs`
+    measured : HostFiles or None
+        What the server's host counted, where the scenario names its files.
     """
 
     server: Config
@@ -45,6 +51,7 @@ class Resolved:
     not_modelled: list[str]
     warnings: list[str]
     origins: Mapping[str, Mapping[str, str]]
+    measured: HostFiles | None = None
 
 
 def resolve(scenario: Scenario) -> Resolved:
@@ -54,11 +61,35 @@ def resolve(scenario: Scenario) -> Resolved:
     warnings: list[str] = []
     server, from_server = _host(scenario.server, "server", not_modelled, warnings)
     client, from_client = _host(scenario.client, "client", not_modelled, warnings)
+    origins = {"server": from_server, "client": from_client}
     limits = [*_queues(scenario, server), *_others(server, client)]
+    for limit in limits:
+        limit["from"] = _from(limit, origins)
     _require_ports(scenario, client)
-    return Resolved(
-        server, client, limits, not_modelled, warnings, {"server": from_server, "client": from_client}
-    )
+    changes(scenario, server, client)
+    kernel_bytes(scenario)
+    return Resolved(server, client, limits, not_modelled, warnings, origins, measured(scenario))
+
+
+def measured(scenario: Scenario) -> HostFiles | None:
+    """What the server's host counted. Raises ScenarioError."""
+    if scenario.server.measured is None:
+        return None
+    try:
+        return folder.read(scenario.server.measured)
+    except Mistake as error:
+        raise ScenarioError(f"server.measured: {error}") from None
+
+
+def kernel_bytes(scenario: Scenario) -> dict[str, Cost] | None:
+    """Kind of entry -> bytes by the file of the server's host, None without one. Raises ScenarioError."""
+    name = scenario.server.bytes
+    if name is None:
+        return None
+    try:
+        return caches.costs(folder.caches_of(name), name)
+    except Mistake as error:
+        raise ScenarioError(f"server.bytes: {error}") from None
 
 
 def config(end: Server | Client, side: str) -> Config:
@@ -88,6 +119,31 @@ def _host(
         return found.replace(**end.knobs), origins
     except (TypeError, ValueError, OverflowError) as error:
         raise ScenarioError(f"{side}.knobs: {error}") from None
+
+
+def changed(event: Event) -> dict[str, dict[str, Any]]:
+    """The knob that an event changes, with its value, by end."""
+    side, name, value = read_knob(event.knob)
+    return {end: {name: value} for end in (knobs.SERVER, knobs.CLIENT) if side in (end, knobs.BOTH)}
+
+
+def changes(scenario: Scenario, server: Config, client: Config) -> dict[str, list[Config]]:
+    """The Configs that each end has, one after the other, by the scenario's events.
+
+    An engine is asked whether a host may make each of these changes. Raises ScenarioError.
+    """
+    found = {knobs.SERVER: [server], knobs.CLIENT: [client]}
+    engines = {end: Engine(configs[0].replace(capacity=1)) for end, configs in found.items()}
+    for number, event in sorted(enumerate(scenario.event), key=lambda one: one[1].at_ns):
+        if event.do != "knob":
+            continue
+        try:
+            for end, values in changed(event).items():
+                engines[end].set_knobs(**values)
+                found[end].append(found[end][-1].replace(**values))
+        except (Mistake, TypeError, ValueError, OverflowError) as error:
+            raise ScenarioError(f"event.{number}.do: {error}") from None
+    return found
 
 
 def profile(name: str, side: str = "profile") -> Config:
@@ -153,6 +209,12 @@ def _others(server: Config, client: Config) -> Iterator[dict[str, Any]]:
         yield _limit(f"time_wait.{side}", config.tcp_max_tw_buckets, "tcp_max_tw_buckets", [])
     told = f"tcp_fin_timeout {server.tcp_fin_timeout}: bounds FIN_WAIT_2 without an application"
     yield _limit("time_wait_ms", server.time_wait_ms, "time_wait_ms", [told])
+
+
+def _from(limit: Mapping[str, Any], origins: Mapping[str, Mapping[str, str]]) -> str:
+    """Where the value of what sets a limit is from."""
+    side = knobs.CLIENT if limit["name"] in ("ports", "time_wait.client") else knobs.SERVER
+    return origins[side].get(limit["set_by"], LISTEN)
 
 
 def _limit(name: str, value: int, set_by: str, shadowed: list[str]) -> dict[str, Any]:

@@ -49,6 +49,11 @@ def side_of(name: str) -> str:
     return SERVER if name in SERVER_ONLY else CLIENT if name in CLIENT_ONLY else BOTH
 
 
+def is_live(name: str) -> bool:
+    """Whether a host changes it while it runs, as `sysctl -w` does."""
+    return bool(DECLARED[name].live)
+
+
 def known(side: str) -> list[str]:
     """The knobs that may be set at that end."""
     return [name for name in DECLARED if side_of(name) in (BOTH, side) and name not in OURS]

@@ -62,6 +62,8 @@ class Server:
     listen: Listen = Listen()
     accept: Accept = Accept()
     closes: Closes = Closes()
+    bytes: str | None = None  # file name: sizes of the kernel's objects, /proc/slabinfo or `vmstat -z`
+    measured: str | None = None  # folder of the host's own files, whose counts stand beside the result
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "knobs", _tuples(self.knobs))

@@ -54,11 +54,14 @@ def _law(field: str) -> Key:
     return Key((field,), lambda value, folder: (r.distribution(value, folder),), r.write_distribution)
 
 
-_FILE: Final = Key(
-    ("sysctl",),
-    lambda value, folder: (None if value is None or value == r.NONE else r.file_name(value, folder),),
-    r.written_or_none(_same),
-)
+def _file(field: str) -> Key:
+    return Key(
+        (field,),
+        lambda value, folder: (None if value is None or value == r.NONE else r.file_name(value, folder),),
+        r.written_or_none(_same),
+    )
+
+
 _PROFILE: Final = Key(("profile",), lambda value, folder: (r.profile(value, folder),), _same)
 
 
@@ -105,7 +108,9 @@ CLOSES: Final[Keys] = {
 }
 SERVER: Final[Keys] = {
     "profile": _PROFILE,
-    "sysctl": _FILE,
+    "sysctl": _file("sysctl"),
+    "bytes": _file("bytes"),
+    "measured": _file("measured"),
     "listen": Table("listen", LISTEN),
     "accept": Table("accept", ACCEPT),
     "closes": Table("closes", CLOSES, _closes, lambda closes: r.write_closes(closes.server, closes.reset)),
@@ -113,7 +118,7 @@ SERVER: Final[Keys] = {
 }
 CLIENT: Final[Keys] = {
     "profile": _PROFILE,
-    "sysctl": _FILE,
+    "sysctl": _file("sysctl"),
     "hosts": _key("hosts", count(0, MOST_HOSTS)),
     "destinations": _key("destinations", count(1, 1 << 16)),
     "first_addr": _key("first_addr", r.address),

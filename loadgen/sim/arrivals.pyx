@@ -53,6 +53,61 @@ cdef void load_next(Load* load) noexcept nogil:
         load.due = INT64_MAX
 
 
+cdef double area_of_time(const Load* load, double at) noexcept nogil:
+    """The integral of the rate up to a moment after the load's start, in connections."""
+    cdef int i = 0
+    cdef double into, slope = 0.0
+    if load.points == 0 or at <= load.shape[0].at:
+        return 0.0
+    while i + 1 < load.points and load.shape[i + 1].at <= at:
+        i += 1
+    into = at - load.shape[i].at
+    if i + 1 < load.points:
+        slope = (load.shape[i + 1].rate - load.shape[i].rate) / (load.shape[i + 1].at - load.shape[i].at)
+    return load.shape[i].area + into * (load.shape[i].rate + slope * into / 2)
+
+
+cdef uint64_t first_from(Load* load, uint64_t begun, int64_t at) noexcept nogil:
+    """The number of the first arrival, from `begun` on, that is not before a moment; by halving."""
+    cdef uint64_t low = begun, high = load.count, middle
+    while low < high:
+        middle = low + (high - low) // 2
+        load.begun = middle
+        load_next(load)
+        if load.due < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef uint64_t load_left(Load* load, int64_t since, uint64_t most, bint* exact) noexcept nogil:
+    """Arrivals that are still to come, from a moment on (S6.6).
+
+    exact (out): False where they are Poisson and more than about `most`: their expected number, then. To
+    count them is to draw each.
+    """
+    cdef uint64_t begun = load.begun, n = 0
+    cdef double area = load.area, expected
+    cdef int64_t due = load.due
+    exact[0] = True
+    if load.poisson and load.trace_n == 0 and load.points > 0:
+        expected = area_of_time(load, <double>(load.stop - load.start))
+        expected -= area_of_time(load, <double>(since - load.start))
+        expected = min(expected, <double>(load.count - begun))
+        if expected > <double>most:
+            exact[0] = False
+            return <uint64_t>(expected + 0.5)
+        while load.due < INT64_MAX:
+            n += load.due >= since
+            load.begun += 1
+            load_next(load)
+    elif load.due < INT64_MAX:
+        n = first_from(load, begun, INT64_MAX) - first_from(load, begun, since)
+    load.begun, load.area, load.due = begun, area, due
+    return n
+
+
 cdef void flood_start(Flood* flood) noexcept nogil:
     """Where the first spoofed segment is: at the start, or a draw after it (S8.1)."""
     if flood.poisson:

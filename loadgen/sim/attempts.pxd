@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport CLOSED
 from loadgen.sim.queue cimport Item, queue_add
-from loadgen.sim.world cimport Attempt, Host, NO_MEMORY, NOBODY, Sim, Task
+from loadgen.sim.world cimport Attempt, Host, NO_MEMORY, NOBODY, Sim, Tally, Task
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
 cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
@@ -30,6 +30,16 @@ cdef inline uint32_t server_attempt(const Sim* sim, uint32_t host, uint64_t conn
     if i == 0 or sim.attempts[i - 1].server != conn or sim.attempts[i - 1].server_host != host:
         return <uint32_t>NOBODY
     return i - 1
+
+
+cdef inline bint measured(const Sim* sim, const Attempt* a) noexcept nogil:
+    """The attempt began after the warm-up."""
+    return a.begun >= sim.warmup
+
+
+cdef inline Tally* tally_of(Sim* sim, const Attempt* a) noexcept nogil:
+    """Where the attempt is counted."""
+    return &sim.loads[a.load].tally[a.begun < sim.warmup]
 
 
 cdef inline const uint8_t* block_of(const Host* host, uint64_t conn) noexcept nogil:

@@ -8,11 +8,17 @@ of an attempt changes its stamp when it is given back, so that tasks asked for b
 from libc.stdlib cimport realloc
 from libc.string cimport memset
 
-from tcpcore cimport Event, engine_events
+from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
+from loadgen.sim.fill cimport fill_add, fill_drop
 from loadgen.sim.world cimport (
-    BATCH, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
-    F_SERVER_DONE, F_STRANGER, Load,
+    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CONNECTED, F_GAVE_UP, F_REFUSED, F_RESET, F_SERVED,
+    F_SERVER_DONE, F_STRANGER, SERVER,
 )
+
+cdef enum:
+    # tcpcore.Cause, whose numbers are public
+    CAUSE_RESET_BY_PEER = 15
+    CAUSE_TIMED_OUT = 16
 
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil:
@@ -76,25 +82,25 @@ cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil:
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
     """Count what the attempt has come to, and give its place back."""
     cdef Attempt* a = &sim.attempts[i]
-    cdef Load* load
+    cdef Tally* tally
     cdef uint32_t* place
     if not a.flags & F_STRANGER:
-        load = &sim.loads[a.load]
+        tally = tally_of(sim, a)
         if a.flags & F_SERVED:
-            load.served += 1
+            tally.served += 1
         elif a.flags & F_REFUSED:
-            load.refused += 1
-            load.refused_by[a.cause] += 1
+            tally.refused += 1
+            tally.refused_by[a.cause] += 1
         elif a.flags & F_RESET:
-            load.reset += 1
+            tally.reset += 1
         elif a.flags & F_GAVE_UP:
-            load.gave_up += 1
+            tally.gave_up += 1
         elif a.flags & F_CONNECTED and (
                 (a.flags & F_CLIENT_DONE and a.flags & F_SERVER_DONE)
                 or sim.now - a.connected >= 2 * sim.link.longest):
-            load.ghost += 1
+            tally.ghost += 1
         else:
-            load.pending += 1
+            tally.pending += 1
     if a.client != 0:
         place = &sim.hosts[a.client_host].attempt_of[slot_of(a.client)]
         if place[0] == i + 1:
@@ -109,6 +115,61 @@ cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
     sim.free_attempts[sim.free_n] = i
     sim.free_n += 1
     sim.attempts_n -= 1
+
+
+cdef inline Acceptor* half_open_of(Sim* sim, Host* h, Acceptor* acceptor) noexcept nogil:
+    """The listener for which its entries count: a syncache is one for all listeners of an engine."""
+    return &sim.acceptors[(h - sim.hosts) * sim.destinations] if sim.syncache else acceptor
+
+
+cdef void half_open_ends(Sim* sim, Host* h, Acceptor* acceptor, const Event* event) noexcept nogil:
+    """A connection is established or gone: it was a half-open entry, or never was one (a cookie's)."""
+    cdef uint8_t* entry = &h.half_open[slot_of(event.conn)]
+    if entry[0]:
+        entry[0] = 0
+        fill_drop(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
+        fill_drop(&sim.half_open, 1, event.at)
+
+
+cdef bint unanswered(const Sim* sim, const Event* event, uint32_t place, uint16_t done) noexcept nogil:
+    """The connection was reset or timed out though its application had closed it: an answer was missing."""
+    if event.kind != EV_LOST or (event.cause != CAUSE_RESET_BY_PEER and event.cause != CAUSE_TIMED_OUT):
+        return False
+    return place == NOBODY or sim.attempts[place].flags & done != 0
+
+
+cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept nogil:
+    """Count what ports and queues have gained and lost. How many events are left: those to be heard of."""
+    cdef size_t k, kept = 0
+    cdef uint32_t place
+    cdef Event* event
+    cdef Acceptor* acceptor
+    for k in range(n):
+        event = &events[k]
+        if h.end == CLIENT:
+            if event.kind == EV_CLOSED or event.kind == EV_LOST:
+                fill_drop(&sim.ports, 1, event.at)
+                place = client_attempt(sim, <uint32_t>(h - sim.hosts), event.conn)
+                sim.unanswered[CLIENT] += unanswered(sim, event, place, F_CLIENT_DONE)
+        elif event.listener != 0:
+            acceptor = &sim.acceptors[h.listener_of[event.listener]]
+            if event.kind == EV_OPENED:
+                h.half_open[slot_of(event.conn)] = 1
+                fill_add(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
+                fill_add(&sim.half_open, 1, event.at)
+            elif event.kind == EV_ESTABLISHED:
+                half_open_ends(sim, h, acceptor, event)
+                if not sim.at_once:
+                    fill_add(&acceptor.accepting, 1, event.at)
+                    fill_add(&sim.accepting, 1, event.at)
+            elif event.kind == EV_LOST:
+                half_open_ends(sim, h, acceptor, event)
+                place = server_attempt(sim, <uint32_t>(h - sim.hosts), event.conn)
+                sim.unanswered[SERVER] += unanswered(sim, event, place, F_SERVER_DONE)
+        if event.kind != EV_OPENED and event.kind != EV_CLOSED:
+            events[kept] = event[0]
+            kept += 1
+    return kept
 
 
 cdef void collect(Sim* sim, uint32_t host) noexcept nogil:
@@ -128,4 +189,4 @@ cdef void collect(Sim* sim, uint32_t host) noexcept nogil:
         if n < 0:
             sim.failed = ENGINE_FAILED
             return
-        h.heard_n += n
+        h.heard_n += count_events(sim, h, h.heard + h.heard_n, n)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
 
+from loadgen.scenario import hosts
 from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
 from loadgen.sim.simulator import engine_seed
 from tcpcore import Config, Engine, Flag
 
 FOREVER: Final = (1 << 63) - 1
 MAX_CAPACITY: Final = 1 << 26
+UNLIMITED: Final = 2**31 - 1  # of a knob
 SYN_LIFE_NS: Final = 130_000_000_000  # a Linux host's connect() gives up after 127 s
 _MOST_CONNECTIONS: Final = (1 << 62)
 _EVENTS: Final = ("established", "lost", "eof")
@@ -75,9 +77,13 @@ def peak_rate(load: Load) -> float:
     return max(rate for _, rate in load.shape) if load.shape else 0.0
 
 
-def blocks_needed(scenario: Scenario, config: Config, end: int) -> int:
-    """Connections that may be alive at once on one side, about; an upper bound where one is known."""
-    life = SYN_LIFE_NS + config.time_wait_ms * 10**6
+def blocks_needed(scenario: Scenario, configs: list[Config], end: int) -> int:
+    """Connections that may be alive at once on one side, about; an upper bound where one is known.
+
+    configs: those that the side has, one after the other.
+    """
+    life = SYN_LIFE_NS + max(config.time_wait_ms for config in configs) * 10**6
+    again = sum(event.reconnect_within_ns is not None for event in scenario.event)
     total = 0.0
     for load in scenario.load:
         begun = expected(load, end)
@@ -89,7 +95,7 @@ def blocks_needed(scenario: Scenario, config: Config, end: int) -> int:
             total += begun
         else:
             total += tries * min(begun, peak_rate(load) * (life + 4 * load.hold.mean) / 1e9 + 64)
-    return int(min(total, MAX_CAPACITY)) + 64
+    return int(min(total * (1 + again), MAX_CAPACITY)) + 64
 
 
 def ports_of(config: Config) -> int:
@@ -98,19 +104,23 @@ def ports_of(config: Config) -> int:
     return high - low + 1
 
 
-def limits_act(scenario: Scenario, config: Config) -> bool:
-    """S1.7: a limit that a client host has once can act."""
-    tuples = ports_of(config) * scenario.client.destinations
-    limit = config.tcp_challenge_ack_limit
-    return config.tcp_max_tw_buckets < tuples or (limit is not None and limit < 2**31 - 1)
+def limits_act(scenario: Scenario, configs: list[Config]) -> bool:
+    """S1.7: a limit that a client host has once can act under one of these Configs, which it has in turn."""
+    tuples = ports_of(configs[0]) * scenario.client.destinations
+    return any(
+        config.tcp_max_tw_buckets < tuples or config.tcp_challenge_ack_limit < UNLIMITED for config in configs
+    )
 
 
 def split(config: Config, n: int, i: int) -> dict[str, Any]:
-    """S1.3: the part that engine i of n has of the host's limits."""
+    """S1.3: the part that engine i of n has of the host's limits; 0 challenge ACKs would be no limit."""
     if n == 1:
         return {}
-    whole, rest = divmod(config.tcp_max_tw_buckets, n)
-    return {"tcp_max_tw_buckets": whole + (i < rest)}
+    most, acks = config.tcp_max_tw_buckets, config.tcp_challenge_ack_limit
+    return {
+        "tcp_max_tw_buckets": most // n + (i < most % n),
+        "tcp_challenge_ack_limit": max(1, acks // n + (i < acks % n)) if 0 < acks < UNLIMITED else acks,
+    }
 
 
 def events_of(scenario: Scenario) -> tuple[str, ...]:
@@ -120,16 +130,16 @@ def events_of(scenario: Scenario) -> tuple[str, ...]:
 
 
 def make_servers(
-    scenario: Scenario, config: Config, seed: int, replicate: int, end: int
+    scenario: Scenario, configs: list[Config], seed: int, replicate: int, end: int
 ) -> tuple[list[Engine], list[tuple[int, int]]]:
-    """The server's engines, with their listeners open."""
-    listen = scenario.server.listen
-    events = events_of(scenario)
-    need = blocks_needed(scenario, config, end)
-    backlog = min(listen.backlog if listen.backlog is not None else config.somaxconn, config.somaxconn)
+    """The server's engines, with their listeners open. It has the Configs one after the other."""
+    listen, config = scenario.server.listen, configs[0]
+    events = ("opened", *events_of(scenario))
+    need = blocks_needed(scenario, configs, end)
+    most = max(config.somaxconn for config in configs)
+    backlog = min(listen.backlog if listen.backlog is not None else most, most)
     need += (2 * backlog + 16) * scenario.client.destinations if scenario.flood else 0
-    engines, listeners = [], []
-    at_once = accepts_at_once(scenario)
+    engines = []
     for i in range(listen.listeners):
         engine = Engine(
             dataclasses.replace(
@@ -140,14 +150,42 @@ def make_servers(
                 **split(config, listen.listeners, i),
             )
         )
-        for k in range(scenario.client.destinations):
-            address = str(IPv4Address(int(IPv4Address(listen.addr)) + k))
-            number = engine.listen(
-                address, listen.port, listen.backlog, auto_accept=at_once, auto_close=at_once
-            )
-            listeners.append((i, number))
         engines.append(engine)
-    return engines, listeners
+    return engines, open_listeners(scenario, engines, accepts_at_once(scenario))
+
+
+def open_listeners(scenario: Scenario, engines: list[Engine], at_once: bool) -> list[tuple[int, int]]:
+    """Listen on all addresses of the server: (number of the engine, listener id) of each."""
+    listen = scenario.server.listen
+    first = int(IPv4Address(listen.addr))
+    return [
+        (
+            i,
+            engine.listen(first + k, listen.port, listen.backlog, auto_accept=at_once, auto_close=at_once),
+        )
+        for i, engine in enumerate(engines)
+        for k in range(scenario.client.destinations)
+    ]
+
+
+def set_knobs(scenario: Scenario, engines: list[Engine], is_server: bool, values: dict[str, Any]) -> None:
+    """Change knobs of the engines of one end while they run: those of the server have a share each."""
+    shared = not is_server and len(engines) < scenario.client.hosts  # S1.6
+    for i, engine in enumerate(engines):
+        own = dict(values)
+        if is_server:
+            parts = split(engine.config.replace(**values), len(engines), i)
+            own |= {name: part for name, part in parts.items() if name in values}
+        elif shared:
+            own.pop("tcp_max_tw_buckets", None)
+        engine.set_knobs(**own)
+
+
+def rooms_of(servers: list[Engine], listeners: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], bool]:
+    """Places of each listener, (half-open, accept), and whether the former are one cache for all listeners."""
+    rooms = [servers[number].room(listener) for number, listener in listeners]
+    shared = any(str(room["half_open_set_by"]) == "syncache" for room in rooms)
+    return [(int(room["half_open_max"]), int(room["accept_max"])) for room in rooms], shared
 
 
 def accepts_at_once(scenario: Scenario) -> bool:
@@ -157,16 +195,16 @@ def accepts_at_once(scenario: Scenario) -> bool:
 
 
 def make_clients(
-    scenario: Scenario, config: Config, seed: int, replicate: int, end: int
+    scenario: Scenario, configs: list[Config], seed: int, replicate: int, end: int
 ) -> tuple[list[Engine], int]:
-    """The clients' engines, and how many hosts share one (S1.6)."""
-    hosts = scenario.client.hosts
-    events = (*events_of(scenario), "refused")
-    alone = limits_act(scenario, config) and hosts > 1
-    share = 1 if alone else hosts
+    """The clients' engines, and how many hosts share one (S1.6). Each has the Configs in turn."""
+    count, config = scenario.client.hosts, configs[0]
+    events = (*events_of(scenario), "refused", "closed")
+    alone = limits_act(scenario, configs) and count > 1
+    share = 1 if alone else count
     tuples = share * ports_of(config) * scenario.client.destinations
-    need = min(tuples, blocks_needed(scenario, config, end)) + 16
-    changes: dict[str, Any] = {} if alone or hosts == 1 else {"tcp_max_tw_buckets": 2**31 - 1}
+    need = min(tuples, blocks_needed(scenario, configs, end)) + 16
+    changes: dict[str, Any] = {} if alone or count == 1 else {"tcp_max_tw_buckets": UNLIMITED}
     engines = [
         Engine(
             dataclasses.replace(
@@ -178,7 +216,7 @@ def make_clients(
                 **changes,
             )
         )
-        for i in range(hosts if alone else 1)
+        for i in range(count if alone else 1)
     ]
     return engines, share
 
@@ -271,17 +309,21 @@ def flood_facts(flood: Flood, end: int) -> dict[str, Any]:
     }
 
 
-def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0) -> Plan:
+def build(
+    scenario: Scenario, server: Config, client: Config, replicate: int = 0, warmup_ns: int = 0
+) -> Plan:
     """Engines and numbers for one replicate of a scenario; `server` and `client` are the hosts' settings."""
     end = scenario.run.duration_ns
     seed = scenario.seed
-    servers, listeners = make_servers(scenario, server, seed, replicate, end)
-    clients, share = make_clients(scenario, client, seed, replicate, end)
+    configs = hosts.changes(scenario, server, client)
+    servers, listeners = make_servers(scenario, configs["server"], seed, replicate, end)
+    clients, share = make_clients(scenario, configs["client"], seed, replicate, end)
     accept = scenario.server.accept
     facts = {
         "seed": seed,
         "replicate": replicate,
         "batch": scenario.run.batch,
+        "warmup": warmup_ns,
         "first_rto": client.rto_initial_ms * 10**6,
         "first_addr": int(IPv4Address(scenario.client.first_addr)),
         "addrs": scenario.client.hosts,
@@ -289,7 +331,11 @@ def build(scenario: Scenario, server: Config, client: Config, replicate: int = 0
         "server_addr": int(IPv4Address(scenario.server.listen.addr)),
         "destinations": scenario.client.destinations,
         "port": scenario.server.listen.port,
-        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event)),
+        "link": link_facts(scenario.link, any(event.do == "partition" for event in scenario.event))
+        | {
+            "windows": (server.window(), client.window()),
+            "any_old_ack": tuple(end.ack_range == "rfc793" for end in (server, client)),
+        },
         "accept_time": accept.time,
         "workers": accept.workers,
         "stall": (accept.stall_ns, accept.stall_every_ns),

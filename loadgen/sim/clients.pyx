@@ -14,16 +14,17 @@ from tcpcore cimport (
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
+    measured, tally_of,
 )
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
+from loadgen.sim.fill cimport fill_add
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.server cimport server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
-    F_GAVE_UP,
-    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
-    T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
+    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE, F_GAVE_UP,
+    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE,
+    T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Reset, Sim,
 )
 
 cdef enum:
@@ -42,6 +43,7 @@ cdef void closes_flush(Sim* sim) noexcept nogil:
         sim.closing_n = 0
         link_emitted(sim, sim.closing_host, engine_close(
             sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
+        collect(sim, sim.closing_host)                # what it has ended is out of its port
 
 
 cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
@@ -53,6 +55,16 @@ cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     sim.closing_n += 1
 
 
+cdef void reconnects(Sim* sim, const Attempt* a) noexcept nogil:
+    """S9.4: the client of a connection that a reset-all has reset begins another, not before its time."""
+    cdef const Reset* reset = &sim.resets[a.reset_by - 1]
+    cdef int64_t at = reset.at + <int64_t>(unit(word(word(reset.key, a.load), a.number)) * reset.within)
+    if sim.loads[a.load].concurrency:
+        ask(sim, at, T_ARRIVAL, a.load, 0, 1, -1)
+    else:
+        ask(sim, at, T_RECONNECT, a.load, a.addr, a.destination, -1)
+
+
 cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
     """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
     cdef Attempt* a = &sim.attempts[i]
@@ -60,7 +72,9 @@ cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
     if a.flags & F_CLIENT_DONE:
         return
     a.flags |= F_CLIENT_DONE
-    if load.concurrency and load.begun < load.count and sim.now < load.stop:
+    if a.reset_by and a.flags & F_RESET:
+        reconnects(sim, a)
+    elif load.concurrency and load.begun < load.count and sim.now < load.stop:
         ask(sim, sim.now, T_ARRIVAL, a.load, 0, 1, -1)
     attempt_over(sim, i)
 
@@ -76,6 +90,7 @@ cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
             closes_flush(sim)
             link_emitted(sim, a.client_host, engine_abort(
                 sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+            collect(sim, a.client_host)
         else:
             close_later(sim, a.client_host, conn)
     let_go(sim, i)
@@ -126,7 +141,7 @@ cdef void refused(Sim* sim, uint32_t i, uint16_t cause) noexcept nogil:
 cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     """connect() for the n attempts of sim.who, all on one host."""
     cdef Host* h = &sim.hosts[host]
-    cdef Py_ssize_t i, k, first, without = 0
+    cdef Py_ssize_t i, k, first = h.heard_n, without = 0
     cdef Load* load
     cdef Attempt* a
     if n == 0:
@@ -141,7 +156,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a = &sim.attempts[sim.who[i]]
         load = &sim.loads[a.load]
         a.tries += 1
-        load.tried += 1
+        tally_of(sim, a).tried += 1
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
@@ -151,10 +166,11 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
             ask(sim, sim.now + load.patience, T_PATIENCE, sim.who[i], a.stamp, 0, -1)
         if load.tries > 0:
             ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
+    collect(sim, host)
+    fill_add(&sim.ports, <uint32_t>(n - without), sim.now)
     if without == 0:
         return
-    first = k = h.heard_n
-    collect(sim, host)
+    k = first
     for i in range(n):            # one `refused` for each connect without a handle, in order
         if sim.conns[i] == 0:
             while k < <Py_ssize_t>h.heard_n and h.heard[k].kind != EV_REFUSED:
@@ -180,12 +196,11 @@ cdef int64_t try_time(const Load* load, const Attempt* a) noexcept nogil:
     return <int64_t>(wait + 0.5)
 
 
-cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
-    """A new attempt of a load, with its host and destination (S3.4). NOBODY without memory."""
+cdef uint32_t begin_as(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
+    """A new attempt of a load, with this number, its host and destination (S3.4). NOBODY without memory."""
     cdef Load* load = &sim.loads[number]
     cdef uint32_t i = attempt_new(sim), host
     cdef Attempt* a
-    cdef uint64_t n = load.begun
     cdef double who
     if i == NOBODY:
         return i
@@ -208,8 +223,14 @@ cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
             a.flags |= F_SERVER_CLOSES
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
-    load.begun += 1
-    load.attempted += 1
+    tally_of(sim, a).attempted += 1
+    return i
+
+
+cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
+    """The next arrival of a load. NOBODY without memory."""
+    cdef uint32_t i = begin_as(sim, number, sim.loads[number].begun)
+    sim.loads[number].begun += i != NOBODY
     return i
 
 
@@ -245,6 +266,24 @@ cdef void next_user(Sim* sim, uint32_t number) noexcept nogil:
             connects_flush(sim, sim.attempts[i].client_host, 1)
 
 
+cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
+    """A client whose connection a reset-all has reset begins another: same host, same destination (S9.4)."""
+    cdef Load* load = &sim.loads[item.who]
+    cdef uint32_t i
+    cdef Attempt* a
+    if sim.now >= load.stop:
+        return
+    i = begin_as(sim, item.who, (<uint64_t>1 << 40) + load.reconnects)     # apart from those of arrivals
+    if i == NOBODY:
+        return
+    load.reconnects += 1
+    a = &sim.attempts[i]
+    a.addr, a.destination = item.stamp, <uint16_t>item.extra
+    a.client_host = sim.servers + (a.addr - sim.first_addr) // sim.addrs_per_host
+    sim.who[0] = i
+    connects_flush(sim, a.client_host, 1)
+
+
 # --- what it hears --------------------------------------------------------------------------------
 
 
@@ -260,8 +299,9 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     a.flags |= F_CONNECTED
     a.flags &= ~(F_REFUSED | F_RESET)
     a.connected = sim.now
-    load.connected += 1
-    histo_add(&load.connect, sim.now - a.begun)
+    tally_of(sim, a).connected += 1
+    if measured(sim, a):
+        histo_add(&load.connect, sim.now - a.begun)
     if load.response > 0:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
@@ -325,7 +365,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     a.touched = sim.now
     if responses <= a.answered:
         return
-    load.requests_done += responses - a.answered
+    tally_of(sim, a).requests_done += responses - a.answered
     a.answered = responses
     if load.request > 0:
         if load.speaks == SERVER_SPEAKS:
@@ -393,6 +433,9 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
             next_user(sim, i)
         else:
             clients_arrive(sim, i)
+        return
+    if item.what == T_RECONNECT:
+        reconnect(sim, item)
         return
     a = &sim.attempts[i]
     if a.stamp != item.stamp:

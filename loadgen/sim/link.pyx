@@ -6,15 +6,18 @@ applies (S5.1 to S5.3), so that one impairment does not move another's draws. A 
 delay draws nothing.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from tcpcore cimport ACK, FIN, RST, SYN
+from tcpcore cimport (
+    ACK, ESTABLISHED, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, OPT_TS, RST, SYN, engine_lookup,
+)
+from loadgen.sim.attempts cimport block_of, block_u4
 from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
 from loadgen.sim.hosts cimport host_changed, host_timer
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
-    CLIENT, ENGINE_FAILED, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
-    NO_MEMORY, NOBODY,
+    CLIENT, ENGINE_FAILED, Host, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
+    NO_MEMORY, NOBODY, SERVER,
 )
 
 
@@ -151,6 +154,48 @@ cdef void link_emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         return
     link_send(sim, sim.hosts[host].end, sim.out, n, sim.now, -1)
     host_timer(sim, host)
+
+
+cdef void link_old(Sim* sim, uint32_t number, const Segment* seg) noexcept nogil:
+    """Text is about to reach a host: if it is of an older connection than the one that is there now, count it.
+
+    It is the present one's if it lies in what that one's peer has sent. By its numbers it can be taken if it
+    is in the window and its ACK is acceptable (RFC 5961 5); with timestamps PAWS drops it (RFC 7323 5).
+    """
+    cdef Host* host = &sim.hosts[number]
+    cdef Segment back = seg[0]
+    cdef FourTuple here, there
+    cdef uint64_t mine = 0, theirs = 0
+    cdef const uint8_t* block
+    cdef const uint8_t* peer
+    cdef uint32_t other, first, una, reach
+    back.src, back.dst, back.sport, back.dport = seg.dst, seg.src, seg.dport, seg.sport
+    other = receiver_of(sim, host.end, &back)
+    if other == NOBODY:
+        return
+    here.raddr, here.laddr, here.rport, here.lport = seg.src, seg.dst, seg.sport, seg.dport
+    there.raddr, there.laddr, there.rport, there.lport = seg.dst, seg.src, seg.dport, seg.sport
+    engine_lookup(host.engine, &here, 1, &mine)
+    engine_lookup(sim.hosts[other].engine, &there, 1, &theirs)
+    if mine == 0 or theirs == 0:
+        return
+    block, peer = block_of(host, mine), block_of(&sim.hosts[other], theirs)
+    first = block_u4(peer, sim.at_iss) + 1
+    if seg.seq - first < block_u4(peer, sim.at_snd_nxt) - first:
+        return
+    if block[sim.at_state] not in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
+        return
+    sim.link.old_reached += 1
+    una = block_u4(block, sim.at_snd_una)
+    reach = una - block_u4(block, sim.at_iss) - (host.end == SERVER)
+    reach = min(reach, block_u4(block, sim.at_snd_wnd))
+    if sim.link.any_old_ack[host.end]:
+        reach = 1 << 31
+    if (not seg.opts & OPT_TS
+            and <uint32_t>(seg.seq + seg.payload_len - 1 - block_u4(block, sim.at_rcv_nxt))
+            < <uint64_t>sim.link.windows[host.end]
+            and <uint32_t>(seg.ack - una + reach) <= <uint32_t>(block_u4(block, sim.at_snd_nxt) - una + reach)):
+        sim.link.old_accepted += 1
 
 
 cdef void link_spoofed(Sim* sim, const Segment* seg) noexcept nogil:

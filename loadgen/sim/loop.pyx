@@ -13,7 +13,7 @@ from loadgen.sim.attempts cimport ask, collect
 from loadgen.sim.clients cimport client_hears, client_task, closes_flush
 from loadgen.sim.hosts cimport host_timer, hosts_due, hosts_next
 from loadgen.sim.inbox cimport inbox_take
-from loadgen.sim.link cimport link_send, link_spoofed
+from loadgen.sim.link cimport link_old, link_send, link_spoofed
 from loadgen.sim.queue cimport Item, queue_drop, queue_first
 from loadgen.sim.server cimport server_hears, server_stall_ends, server_worker
 from loadgen.sim.world cimport (
@@ -54,6 +54,8 @@ cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
         n = inbox_take(&host.inbox, sim.now, before, &copy, limit, &segs)
         if n == 0:
             return
+        if segs[0].payload_len > 0 and sim.link.late_share > 0.0:
+            link_old(sim, number, &segs[0])
         m = engine_receive(host.engine, segs, n, sim.now, sim.out, 2 * BATCH)
         if m < 0:
             sim.failed = ENGINE_FAILED
@@ -136,6 +138,7 @@ cdef void instant(Sim* sim) noexcept nogil:
             arrive(sim, sim.busy[i], before)
         for i in range(n):
             host_timer(sim, sim.busy[i])
+            collect(sim, sim.busy[i])                 # of all engines, before anything is done about it
         for i in range(n):
             hear(sim, sim.busy[i])
         planned = plans(sim)

@@ -44,6 +44,8 @@ class LoadOutcome:
     first_refusal_ns: int | None
     connect: Histogram = field(repr=False)  # begin to connect() returned
     served_after: Histogram = field(repr=False)  # begin to served
+    in_warmup: int = 0  # connections that began in the warm-up: in no other count, time or outcome
+    not_started_exact: bool = True  # False: it is the expected number of a Poisson process
 
 
 @dataclass
@@ -52,6 +54,14 @@ class FloodOutcome:
 
     name: str
     sent: int
+
+
+@dataclass(frozen=True)
+class Full:
+    """When a queue was full; of several listeners' the first to be, and the one that was longest."""
+
+    first_ns: int | None
+    ns: int
 
 
 @dataclass
@@ -68,10 +78,13 @@ class Outcome:
     causes: Mapping[str, Counts]  # client, server
     states: Mapping[str, npt.NDArray[np.uint64]]  # client, server: [11], at the end
     gauges: Mapping[str, Mapping[str, float]]  # client, server, at the end
-    peaks: Mapping[str, int]  # half_open, accept_queue, time_wait.client, ports_in_use ... at series points
+    peaks: Mapping[str, int]  # ports_in_use, server.half_open and server.accept_queue exact, others of the series
     accept_wait: Histogram  # established to accepted, on the server
     series: Mapping[str, Mapping[str, npt.NDArray[np.int64]]]  # client, server, load, time
     left: Counts  # blocks still in use at the end, client and server
     engine_bytes: Mapping[str, int]  # memory the engines touched: the simulator's own
     wall_s: float
     segments: int
+    warmup_ns: int = 0  # of which loads, counters, causes, floods, peaks and accept_wait know nothing
+    full: Mapping[str, Full] = field(default_factory=dict)  # half_open, accept_queue
+    warmup_counters: Mapping[str, Counts] = field(default_factory=dict)  # client, server: those of it

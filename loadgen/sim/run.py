@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -16,13 +17,15 @@ import numpy.typing as npt
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, build
-from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
-from loadgen.sim.simulator import Simulator
+from loadgen.sim.build import Plan, build, open_listeners, rooms_of, set_knobs
+from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outcome
+from loadgen.sim.simulator import Simulator, reconnect_key
+from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Config, Engine, State
 
 INSTANTS: Final = 1 << 14  # played before somebody is asked whether to go on
 LONGEST_DRAIN_NS: Final = 3600 * 10**9
+LEVELS: Final = frozenset({"CurrEstab"})  # counters that are none: there are so many now
 GAUGES: Final = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
 
 Progress = Callable[[int, int], None]
@@ -70,11 +73,12 @@ class Series:
         if self.times and self.times[-1] == now:
             return
         self.times.append(now)
+        measured = now >= self._plan.facts["warmup"]
         for side, engines in (("client", self._plan.clients), ("server", self._plan.servers)):
             gauges = gauges_of(engines)
             row = np.concatenate([states_of(engines).astype(np.int64), [gauges[name] for name in GAUGES]])
             self._rows[side].append(row)
-            for name in GAUGES:
+            for name in GAUGES if measured else ():
                 self.peaks[f"{side}.{name}"] = max(self.peaks[f"{side}.{name}"], gauges[name])
         counts = [simulator.counts(i) for i in range(len(self._names))]
         self._rows["load"].append(np.array(counts, dtype=np.int64).ravel())
@@ -94,6 +98,40 @@ class Series:
         return by_side
 
 
+@dataclass
+class Counted:
+    """Everything that only rises, at one moment."""
+
+    counters: dict[str, dict[str, int]]  # client, server, link
+    causes: dict[str, dict[str, int]]
+    floods: list[int]
+
+    @classmethod
+    def now(cls, plan: Plan, simulator: Simulator, floods: int) -> Counted:
+        """Up to this moment."""
+        sides = {"client": plan.clients, "server": plan.servers}
+        return cls(
+            {side: summed(engines, "counters") for side, engines in sides.items()}
+            | {"link": simulator.link()},
+            {side: summed(engines, "causes") for side, engines in sides.items()},
+            [simulator.flood_sent(number) for number in range(floods)],
+        )
+
+    def since(self, before: Counted | None) -> Counted:
+        """What has been counted since then."""
+        if before is None:
+            return self
+        return Counted(
+            {side: _less(counts, before.counters[side]) for side, counts in self.counters.items()},
+            {side: _less(counts, before.causes[side]) for side, counts in self.causes.items()},
+            [n - of for n, of in zip(self.floods, before.floods, strict=True)],
+        )
+
+
+def _less(counts: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {name: n if name in LEVELS else n - before.get(name, 0) for name, n in counts.items()}
+
+
 class Replay:
     """One replicate under way."""
 
@@ -106,19 +144,29 @@ class Replay:
         self._stop = stop
         self._listeners = list(plan.listeners)
         self.stopped = False
-        self.not_started = [0] * len(scenario.load)
+        self.look_at_places()
+        self.not_started = [(0, True)] * len(scenario.load)  # and whether that is exact
+        self.warmup: int = plan.facts["warmup"]
+        self.warmed: Counted | None = None  # what was counted in the warm-up
 
     def play_until(self, until: int) -> int | None:
         """Play up to a time. When something happens next, None if nothing will."""
-        while not self.stopped:
+        while not self.asked_to_stop():
             following = self.simulator.run(until, INSTANTS)
             if following is None or following > until:
                 return following
             if self._progress is not None:
                 self._progress(self.simulator.now, self.scenario.run.duration_ns)
-            if self._stop is not None and self._stop():
-                self.stopped = True
         return None
+
+    def look_at_places(self) -> None:
+        """How long the queues are now."""
+        self.simulator.places(*rooms_of(self.plan.servers, self._listeners))
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody wants the run to end here."""
+        self.stopped = self.stopped or (self._stop is not None and self._stop())
+        return self.stopped
 
     def play(self) -> None:
         """All of it."""
@@ -126,14 +174,18 @@ class Replay:
         events = sorted(enumerate(self.scenario.event), key=lambda e: (e[1].at_ns, e[0]))
         ends = {run.duration_ns, *(event.at_ns for _, event in events if event.at_ns <= run.duration_ns)}
         points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
+        ends |= {self.warmup - 1} if self.warmup else set()
         for at in sorted(ends | points):
             self.play_until(at)
             if self.stopped:
                 break
             self.simulator.at(at)
-            for _, event in events:
+            for number, event in events:
                 if event.at_ns == at:
-                    self.happen(event)
+                    self.happen(event, number)
+                    self.look_at_places()
+            if at == self.warmup - 1:
+                self.measure()
             if at in points or at == run.duration_ns:
                 self.series.sample(at, self.simulator)
             if self._progress is not None:
@@ -143,8 +195,19 @@ class Replay:
         self.simulator.stop_loads()
         if run.drain and not self.stopped:
             self.drain(run.duration_ns, run.series_ns)
+        if self.stopped and self.warmup and self.warmed is None:
+            self.measure()
         self.series.sample(self.simulator.now, self.simulator)
         self.simulator.settle()
+
+    def count(self) -> Counted:
+        """Everything up to now."""
+        return Counted.now(self.plan, self.simulator, len(self.scenario.flood))
+
+    def measure(self) -> None:
+        """The warm-up is over (S7.3): what follows is counted from here on."""
+        self.warmed = self.count()
+        self.simulator.forget_peaks()
 
     def drain(self, begin: int, step: int) -> None:
         """S7.2: until nothing will happen any more, at most an hour."""
@@ -156,22 +219,44 @@ class Replay:
             self.simulator.at(at)
             self.series.sample(at, self.simulator)
 
-    def happen(self, event: Event) -> None:
-        """A scenario event (after all else of its instant)."""
+    def happen(self, event: Event, number: int) -> None:
+        """A scenario event (after all else of its instant): section 9."""
         now = event.at_ns
         if event.do == "reset-all":
-            self.simulator.abort_all()
+            key = reconnect_key(self.scenario.seed, self.plan.facts["replicate"], number)
+            self.simulator.abort_all(key, event.reconnect_within_ns)
         elif event.do == "stall":
             self.simulator.stall(now + event.for_ns)
         elif event.do == "partition":
             self.simulator.cut(now + event.for_ns)
         elif event.do == "unlisten":
-            for number, listener in self._listeners:
-                self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
-            self._listeners = []
-            self.simulator.emptied()
+            self.unlisten(now)
+        elif event.do == "listen":
+            self.listen_again()
+        elif event.do == "knob":
+            self.turn_knob(event)
         else:
-            raise ValueError(f"the simulator cannot do {event.do!r}")
+            raise ValueError(f"event.do: the simulator cannot do {event.do!r}")
+
+    def unlisten(self, now: int) -> None:
+        """Close all listeners, if they are open."""
+        for number, listener in self._listeners:
+            self.simulator.sent(number, self.plan.servers[number].unlisten(listener, now))
+        self._listeners = []
+        self.simulator.unlistened()
+
+    def listen_again(self) -> None:
+        """Open the listeners, if they are closed, in the order in which they were opened at first."""
+        if not self._listeners:
+            at_once = bool(self.plan.facts["at_once"])
+            self._listeners = open_listeners(self.scenario, self.plan.servers, at_once)
+            self.simulator.listens(self._listeners)
+
+    def turn_knob(self, event: Event) -> None:
+        """Change a knob of the hosts at one end or both."""
+        for end, values in hosts.changed(event).items():
+            engines = self.plan.servers if end == "server" else self.plan.clients
+            set_knobs(self.scenario, engines, end == "server", values)
 
 
 def histogram(parts: tuple[object, ...]) -> Histogram:
@@ -198,7 +283,7 @@ def simulate(
     began = time.perf_counter()
     server = server or hosts.config(scenario.server, "server")
     client = client or hosts.config(scenario.client, "client")
-    plan = build(scenario, server, client, replicate)
+    plan = build(scenario, server, client, replicate, warmup_of(scenario, server, client))
     replay = Replay(scenario, plan, progress, stop)
     replay.play()
     return outcome_of(replay, scenario, replicate, time.perf_counter() - began)
@@ -208,42 +293,43 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
     """The figures of a replicate that has been played."""
     plan, simulator = replay.plan, replay.simulator
     sides = {"client": plan.clients, "server": plan.servers}
-    counters = {side: summed(engines, "counters") for side, engines in sides.items()}
-    causes = {side: summed(engines, "causes") for side, engines in sides.items()}
+    whole = replay.count()
+    counted = whole.since(replay.warmed)
     for side in sides:
-        lost, missing = counters[side].get("EventsLost"), causes[side].get("BlocksExhausted")
+        lost, missing = whole.counters[side].get("EventsLost"), whole.causes[side].get("BlocksExhausted")
         if lost:
             raise CapacityReached(f"{lost} events of the {side} were lost: too much happens at one instant")
         if missing:
             raise CapacityReached(f"the simulator's {side} ran out of blocks {missing} times")
     gauges = {side: gauges_of(engines) for side, engines in sides.items()}
-    peaks = dict(replay.series.peaks)
-    peaks["server.accept_queue"] = max(peaks.get("server.accept_queue", 0), simulator.queued_most)
     return Outcome(
         seed=scenario.seed,
         replicate=replicate,
         virtual_ns=simulator.now,
         partial=replay.stopped,
         loads=[load_outcome(replay, number, load.name) for number, load in enumerate(scenario.load)],
-        floods=[FloodOutcome(flood.name, simulator.flood_sent(i)) for i, flood in enumerate(scenario.flood)],
-        counters={**counters, "link": simulator.link()},
-        causes=causes,
+        floods=[FloodOutcome(flood.name, n) for flood, n in zip(scenario.flood, counted.floods, strict=True)],
+        counters=counted.counters,
+        causes=counted.causes,
         states={side: states_of(engines) for side, engines in sides.items()},
         gauges={side: {name: float(one[name]) for name in GAUGES} for side, one in gauges.items()},
-        peaks=peaks,
+        peaks={**replay.series.peaks, **simulator.peaks},
+        full={queue: Full(*found) for queue, found in simulator.full().items()},
         accept_wait=histogram(simulator.accept_wait),
         series=replay.series.columns(),
         left={side: one["blocks_used"] for side, one in gauges.items()},
         engine_bytes={side: one["bytes_total"] for side, one in gauges.items()},
         wall_s=wall_s,
         segments=simulator.segments,
+        warmup_ns=replay.warmup,
+        warmup_counters={} if replay.warmed is None else replay.warmed.counters,
     )
 
 
 def load_outcome(replay: Replay, number: int, name: str) -> LoadOutcome:
     """What became of a load's connections."""
     figures = replay.simulator.load(number)
-    not_started = replay.not_started[number]
+    not_started, exact = replay.not_started[number]
     return LoadOutcome(
         name=name,
         attempted=figures["attempted"] + not_started,
@@ -261,5 +347,7 @@ def load_outcome(replay: Replay, number: int, name: str) -> LoadOutcome:
         first_refusal_ns=figures["first_refusal"],
         connect=histogram(figures["connect"]),
         served_after=histogram(figures["served_after"]),
+        in_warmup=figures["in_warmup"],
+        not_started_exact=exact,
     )
 

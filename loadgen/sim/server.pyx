@@ -11,10 +11,11 @@ from tcpcore cimport (
     engine_lookup, engine_send,
 )
 from loadgen.sim.attempts cimport (
-    ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt,
-    server_attempt, slot_of,
+    ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt, measured,
+    server_attempt, slot_of, tally_of,
 )
 from loadgen.sim.draw cimport draw_time, word
+from loadgen.sim.fill cimport fill_drop
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.world cimport (
@@ -75,9 +76,11 @@ cdef void served(Sim* sim, uint32_t i) noexcept nogil:
     if a.flags & F_SERVED:
         return
     a.flags |= F_SERVED
-    histo_add(&load.served_after, sim.now - a.begun)
+    load.served_so_far += 1
+    if measured(sim, a):
+        histo_add(&load.served_after, sim.now - a.begun)
     if a.tries == 1 and not a.flags & F_LATE:
-        load.first_try += 1
+        tally_of(sim, a).first_try += 1
 
 
 cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
@@ -129,7 +132,8 @@ cdef void accepted(Sim* sim, uint32_t i) noexcept nogil:
     cdef Load* load
     a.flags |= F_ACCEPTED
     a.touched = sim.now
-    histo_add(&sim.accept_wait, sim.now - a.established)
+    if measured(sim, a):
+        histo_add(&sim.accept_wait, sim.now - a.established)
     if a.flags & F_STRANGER:
         return
     load = &sim.loads[a.load]
@@ -152,6 +156,8 @@ cdef void take_one(Sim* sim, uint32_t number) noexcept nogil:
         sim.failed = ENGINE_FAILED
         return
     acceptor.queued -= 1
+    fill_drop(&acceptor.accepting, 1, sim.now)
+    fill_drop(&sim.accepting, 1, sim.now)
     i = server_attempt(sim, acceptor.host, conn)
     state = block_of(host, conn)[sim.at_state]
     if i == NOBODY:
@@ -225,6 +231,7 @@ cdef uint32_t whose(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
         if i == NOBODY:
             return i
         sim.attempts[i].flags = F_STRANGER | F_CLIENT_DONE
+        sim.attempts[i].begun = sim.now
     else:
         sim.attempts[i].server_start = block_u4(block_of(&sim.hosts[number], client), sim.at_iss) + 1
     sim.attempts[i].server = conn
@@ -258,8 +265,6 @@ cdef void established(Sim* sim, uint32_t host, const Event* event) noexcept nogi
         return
     number = sim.hosts[host].listener_of[event.listener]
     sim.acceptors[number].queued += 1
-    if sim.acceptors[number].queued > sim.acceptors[number].queued_most:
-        sim.acceptors[number].queued_most = sim.acceptors[number].queued
     take(sim, number)
 
 

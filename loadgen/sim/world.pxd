@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport ConnectRow, Event, Segment, tcp_engine
 from loadgen.sim.draw cimport Family
+from loadgen.sim.fill cimport Fill
 from loadgen.sim.histogram cimport Histo
 from loadgen.sim.inbox cimport Inbox
 from loadgen.sim.queue cimport Queue
@@ -34,6 +35,7 @@ cdef struct Host:
     const uint8_t* blocks     # Engine.blocks, rows of BLOCK
     uint32_t* attempt_of      # [capacity] 1 + the attempt in each slot; pages are touched when used
     uint32_t* listener_of     # [listener id] accept loop (server)
+    uint8_t* half_open        # [capacity] 1: the slot has a half-open entry (server)
     Inbox inbox
     Event* heard              # events of this round that the applications have not heard of yet
     size_t heard_n
@@ -82,11 +84,24 @@ cdef struct Attempt:
     uint16_t flags
     uint16_t tries
     uint16_t cause            # of a refusal
+    uint16_t reset_by         # 1 + the Reset after which its client reconnects, 0: none
+
+# A reset-all whose clients reconnect (S9.4).
+cdef struct Reset:
+    int64_t at
+    int64_t within
+    uint64_t key              # of its draws
 
 cdef struct Point:
     double at                 # ns
     double rate               # per ns
     double area               # connections until here
+
+# What has become of some of a load's connections.
+cdef struct Tally:
+    uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
+    uint64_t tried, requests_done
+    uint64_t refused_by[CAUSES]
 
 cdef struct Load:
     uint64_t arrivals         # keys of streams
@@ -122,12 +137,12 @@ cdef struct Load:
     double area               # where the next arrival is
     int64_t due               # its time, INT64_MAX: no more
     uint64_t closes           # of close_at
+    uint64_t reconnects       # begun after a reset-all
     # outcomes
-    uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
-    uint64_t tried, requests_done
-    uint64_t refused_by[CAUSES]
+    Tally tally[2]            # connections that began after the warm-up, and those that began in it
+    uint64_t served_so_far    # of both
     int64_t first_refusal     # -1: none
-    Histo connect
+    Histo connect             # after the warm-up
     Histo served_after
 
 cdef enum Speaks:
@@ -140,7 +155,8 @@ cdef struct Acceptor:
     uint32_t host
     int listener              # id
     uint32_t queued           # unaccepted connections
-    uint32_t queued_most
+    Fill accepting            # the accept queue, as the engine has it
+    Fill half_open            # the half-open entries
     uint32_t idle             # workers that wait for a connection
     uint64_t taken
     uint64_t key              # of its service times
@@ -182,6 +198,10 @@ cdef struct Link:
     uint64_t sent_kind[2][KINDS]
     uint64_t lost_kind[2][KINDS]
     uint64_t duplicated, reordered, late, backscatter
+    uint64_t old_reached      # late text that met another connection of its 4-tuple (S5.5)
+    uint64_t old_accepted     # and that this connection could take for its own
+    int64_t windows[2]        # that the ends offer
+    bint any_old_ack[2]       # they take text whatever old ACK it carries (ack_range "rfc793")
     int64_t longest           # delay so far
     uint64_t order            # of the next segment
 
@@ -217,6 +237,7 @@ cdef struct Sim:
     Link link
     Queue queue
     int64_t now
+    int64_t warmup            # connections that begin before are counted apart (S7.3)
     int64_t first_rto         # of the clients
     Py_ssize_t batch
     Segment* out              # [2 * BATCH]
@@ -227,10 +248,18 @@ cdef struct Sim:
     Py_ssize_t closing_n
     uint32_t closing_host
     Histo accept_wait
+    Fill ports                # pairs of port and destination that connections of the clients have
+    Fill half_open            # of all listeners
+    Fill accepting
+    uint64_t unanswered[2]    # connections of an end that were reset, or gave up, after both had closed (S3.17)
+    bint syncache             # half-open entries share places: all count for the first listener
+    Reset* resets
+    uint32_t resets_n
     uint64_t segments         # taken by engines
     int failed                # Failure
     # offsets in BLOCK, which is public
     uint32_t at_raddr, at_rport, at_lport, at_laddr, at_iss, at_rcv_nxt, at_state, at_generation
+    uint32_t at_snd_una, at_snd_nxt, at_snd_wnd
 
 cdef enum Failure:
     SOUND
@@ -248,3 +277,4 @@ cdef enum Task:
     T_WORKER                  # who: acceptor: one of its workers is free
     T_STALL_ENDS              # who: acceptor
     T_FLOOD                   # who: flood
+    T_RECONNECT               # who: load; stamp: the client's address; extra: destination

@@ -63,6 +63,11 @@ def column(outcome: Outcome, side: str, *names: str) -> Numbers | None:
     return None
 
 
+def counted(outcome: Outcome, side: str, name: str) -> int:
+    """A counter of the whole run, its warm-up included."""
+    return sum(counts.get(side, {}).get(name, 0) for counts in (outcome.counters, outcome.warmup_counters))
+
+
 def total(outcome: Outcome, what: str) -> Numbers | None:
     """Of all loads: attempted, connected or served up to each point."""
     found = [column(outcome, "load", f"{load.name}.{what}") for load in outcome.loads]

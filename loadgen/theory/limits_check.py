@@ -15,11 +15,12 @@ from loadgen.scenario.model import Load, Scenario
 from loadgen.sim.outcome import LoadOutcome, Outcome
 from loadgen.theory import conditions, evidence, handshake, ports, queues, syn_queue
 from loadgen.theory.conditions import Condition
+from loadgen.theory.relaxation import LONG_ENOUGH, accept_places
 from loadgen.theory.rows import Question
 from loadgen.theory.stays import NS, SERVER, parts, round_trip
 from tcpcore import Config
 
-_RELAXED: Final = 100  # relaxation times that a run must last (planner.md 2)
+_LEAVE_TIME_WAIT: Final = ("TCPTimeWaitOverflow", "TW", "TWKilled")
 _UNPRUNED: Final = 2  # SYN-ACK resends up to which Linux prunes no entry
 
 
@@ -92,9 +93,8 @@ def of_time_wait_cap(
         value = (first * stay + steady * (duration - stay)) / duration
         pairs = []
         for one in outcomes:
-            counters = one.counters.get(side, {})
-            over, kept = counters.get("TCPTimeWaitOverflow", 0), counters.get("TW", 0)
-            pairs.append((float(over), float(over + kept + counters.get("TWKilled", 0))))
+            over, kept, killed = (evidence.counted(one, side, name) for name in _LEAVE_TIME_WAIT)
+            pairs.append((float(over), float(over + kept + killed)))
         cluster = min(math.sqrt(max(1, buckets)), buckets / max(1.0, abs(buckets - load)))
         yield Question(
             f"Erlang B, closes without a TIME_WAIT entry, {side}",
@@ -110,13 +110,6 @@ def of_time_wait_cap(
 
 
 # -- the accept queue -------------------------------------------------------------------------------------
-
-
-def accept_places(scenario: Scenario, server: Config) -> int:
-    """Connections that wait for accept at most, on one listener: R3.3."""
-    backlog = scenario.server.listen.backlog
-    bound = server.somaxconn if backlog is None else min(backlog, server.somaxconn)
-    return max(1, 3 * bound // 2) if server.accept_queue_rule == "half-more" else bound + 1
 
 
 def of_accept_queue(
@@ -148,10 +141,10 @@ def of_accept_queue(
         conditions.no_flood(scenario),
         conditions.no_events(scenario),
         conditions.had_ports(outcomes),
-        conditions.long_enough(duration >= _RELAXED * relaxed, f"{_RELAXED} times {relaxed:.3g} s"),
+        conditions.long_enough(duration >= LONG_ENOUGH * relaxed, f"{LONG_ENOUGH} times {relaxed:.3g} s"),
     )  # fmt: skip
     inputs = {"places": places, "rate_per_s": rate, "service_s": service, "busy": form.busy}
-    begin = max(10 * relaxed, (scenario.run.warmup_ns or 0) / NS)
+    begin = max(10 * relaxed, max(one.warmup_ns for one in outcomes) / NS)
     times, values = evidence.windows(outcomes, "server", ["accept_queue"], begin, duration)
     level = evidence.of_level(times, [one / lists for one in values], relaxed, None)
     yield Question(f"{name}, mean in the accept queue", inputs, form.waiting, level, shared)

@@ -20,6 +20,7 @@ from loadgen.theory.special import normal_cdf
 Shape = Sequence[tuple[float, float]]  # (s, per second), linear between, the last rate holds on
 
 _NS: Final = 1e9
+FORGOTTEN: Final = 0.01  # share that is still there when a population has forgotten how it began
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,17 @@ class Life:
         """P(stay > x), as the slope of `first` over a millionth of the mean."""
         step = 1e-6 * max(self.mean, 1e-9)
         return (self.first(x + step) - self.first(x)) / step
+
+
+def forgotten(life: Life, left: float = FORGOTTEN) -> float:
+    """Seconds after which at most `left` of those present are still there."""
+    mean = life.mean
+    if mean <= 0:
+        return 0.0
+    high = mean
+    while mean - life.first(high) > left * mean:
+        high *= 1.25
+    return high
 
 
 def arrived(shape: Shape, until: float) -> float:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.values import Distribution
 from loadgen.sim.outcome import Outcome
 from loadgen.theory import conditions, evidence, ports
 from loadgen.theory.conditions import Condition
-from loadgen.theory.populations import Life, in_next_stage, present, variance_of_average
+from loadgen.theory.populations import Life, forgotten, in_next_stage, present, variance_of_average
 from loadgen.theory.rows import Question
 from loadgen.theory.stays import (
     CLIENT,
@@ -29,8 +28,6 @@ from loadgen.theory.stays import (
     shape_of,
 )  # fmt: skip
 from tcpcore import Config
-
-_FORGOTTEN: Final = 0.01  # share of those present that are still there when a population has forgotten
 
 
 def questions(
@@ -80,7 +77,7 @@ def _established(
     mixed = _mixed(scenario)
     rate = math.fsum(rate for rate, _, _ in mixed)
     mean = math.fsum(rate * life.mean for rate, _, life in mixed)
-    memory = max(_memory(life) for _, _, life in mixed)
+    memory = max(forgotten(life) for _, _, life in mixed)
     inputs = {"rate_per_s": rate, "stay_s": mean / rate if rate else 0.0}
 
     def variance(times: Sequence[float]) -> float:
@@ -96,7 +93,7 @@ def _time_wait(
     mixed = [(rate, part.hold) for rate, part, _ in _mixed(scenario) if part.closer == side]
     rate = math.fsum(rate for rate, _ in mixed)
     life = Life(Distribution("const", stay * NS))
-    begin = stay + 3 * round_trip(scenario) + max(_memory(hold) for _, hold in mixed)
+    begin = stay + 3 * round_trip(scenario) + max(forgotten(hold) for _, hold in mixed)
     inputs = {"rate_per_s": rate, "stay_s": stay}
 
     def variance(times: Sequence[float]) -> float:
@@ -112,7 +109,7 @@ def _pair(
 ) -> Iterator[Question]:  # fmt: skip
     """Mean and variance of a population in its steady state."""
     state, end = name.partition(",")[0], scenario.run.duration_ns / NS
-    begin = max(begin, (scenario.run.warmup_ns or 0) / NS)
+    begin = max(begin, _warmup(outcomes))
     alias = (state, "time_wait") if state == "TIME_WAIT" else (state,)
     times, values = evidence.windows(outcomes, side, alias, begin, end)
     long = conditions.long_enough(len(times) > 0 and times[-1] - begin >= memory, f"twice {memory:.3g} s")
@@ -124,15 +121,8 @@ def _pair(
     yield Question(f"M/G/infinity variance, {name}", inputs, mean, spread, (drawn, *given))
 
 
-def _memory(life: Life) -> float:
-    """Seconds after which at most 1 % of those present are left."""
-    mean = life.mean
-    if mean <= 0:
-        return 0.0
-    high = mean
-    while mean - life.first(high) > _FORGOTTEN * mean:
-        high *= 1.25
-    return high
+def _warmup(outcomes: Sequence[Outcome]) -> float:
+    return max((outcome.warmup_ns for outcome in outcomes), default=0) / NS
 
 
 # -- a rate that changes ----------------------------------------------------------------------------------

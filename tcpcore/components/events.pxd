@@ -1,36 +1,14 @@
 # The event queue: what the embedder subscribed to, in the order in which it happened. It is bounded, and
 # always drained as a whole, so its memory is a plain array: it doubles up to the bound, then the newest
-# events are lost and counted. EVENT, the numpy dtype, is derived from the struct.
+# events are lost and counted. What one event is, is in records/event.
 # READABLE and WRITABLE may come again and again: of each, a connection has one a call at most.
-#
-#   0     8   16        20    21     22     24
-#   |conn |at |listener |kind |cause |state |        two bytes of padding at the end
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from tcpcore.records.event cimport EV_READABLE, EV_WRITABLE, Event
+
 cdef enum:
     EVENTS_BOUND = 1 << 20    # default
-
-cdef struct Event:
-    uint64_t conn             # handle
-    int64_t at                # ns
-    uint32_t listener         # listener id, 0 for active opens
-    uint8_t kind              # EventCode
-    uint8_t cause             # 0 where nothing went wrong
-    uint8_t state             # StateId after the event
-    uint8_t _pad0
-
-cdef enum EventCode:
-    EV_OPENED = 1             # a TCB was taken: SYN sent, or SYN received
-    EV_ESTABLISHED = 2
-    EV_ACCEPTED = 3
-    EV_CLOSED = 4             # ended in order
-    EV_LOST = 5               # ended otherwise
-    EV_REFUSED = 6            # never had a TCB
-    EV_TIME_WAIT = 7
-    EV_READABLE = 8           # unread text: none before, some now
-    EV_EOF = 9                # the peer's FIN came in order
-    EV_WRITABLE = 10          # queued text: some before, none now, all of it acknowledged
 
 # What was told last of the connection in one slot.
 cdef struct LastTold:

@@ -1,9 +1,7 @@
 from collections.abc import Iterable
 from enum import IntEnum
 
-import numpy as np
-
-EVENT: np.dtype[np.void]
+from tcpcore.records.layouts import EVENT as EVENT
 
 class EventKind(IntEnum):
     OPENED = 1

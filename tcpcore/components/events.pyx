@@ -1,4 +1,4 @@
-"""The event queue and its numpy dtype.
+"""The event queue.
 
 It does not decide what an event is: the loops add them, and the mask says which kinds are kept. An event that
 does not fit is counted in `lost`, never dropped silently. Nor does it know what a call is: whoever adds an
@@ -14,12 +14,14 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove, memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
+from tcpcore.records.event cimport (
+    EV_ACCEPTED, EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, EV_REFUSED, EV_TIME_WAIT,
+    EV_WRITABLE, Event,
+)
 from tcpcore.records.handle cimport handle_generation, handle_slot
 from tcpcore.records.tcb cimport CLOSED, ESTABLISHED, TIME_WAIT
 
-from tcpcore.records.dtypes import struct_dtype
-
-assert sizeof(Event) == 24
+from tcpcore.records.layouts import EVENT
 
 cdef enum:
     FIRST_PLACES = 1024       # events in the first allocation
@@ -38,12 +40,6 @@ class EventKind(IntEnum):
     READABLE = EV_READABLE
     EOF = EV_EOF
     WRITABLE = EV_WRITABLE
-
-
-cdef Event _event
-
-#: One event, 24 bytes: ``conn`` is the handle, ``at`` ns of virtual time, padding left out of the fields.
-EVENT = struct_dtype(<Event[:1]>&_event, sizeof(Event))
 
 
 cdef bint events_init(Events* events, uint32_t mask, uint32_t bound, uint32_t capacity) noexcept nogil:
@@ -161,7 +157,7 @@ def event_mask(kinds):
     mask = 0
     for kind in kinds:
         if not isinstance(kind, str) or kind != kind.lower() or kind.upper() not in EventKind.__members__:
-            expected = ", ".join(name.lower() for name in EventKind.__members__)
+            expected = ", ".join([name.lower() for name in EventKind.__members__])
             raise ValueError(f"events: expected names out of {expected}, got {kind!r}")
         mask |= 1 << EventKind[kind.upper()]
     return mask

@@ -10,26 +10,24 @@
 #   ports_taken        the i-th candidate is in use: counted, and the algorithm's state moves on
 #   ports_passed    the i-th candidate is in use, and counted elsewhere: the algorithm's state moves on
 #   ports_bound     a connection got its port without a search (named by the caller, or passive): counted if
-#                      its destination has an entry
-#   ports_met       a search has met a port that is in use and not counted: counted from now on
+#                      it is one of the range
 #   ports_full      a search has found nothing; when the first of the ports it met can be given up
 #   ports_given_up  a connection that has a counted port can be replaced from some tick on (TIME-WAIT)
 #   ports_after_silence    called every few days: a time kept in 32 bits must not grow old
 #   ports_released     a connection that was counted is gone
 #
-# Invariant: a destination has an entry in `uses` exactly while its count is above 0, which the first search
-# makes so. What is not counted was bound before. Where all its ports are counted, none of them can be given
-# up before its `retry`.
-# So a refusal is one look at the count. A walk over the range that finds nothing happens at most once in the
-# life of an entry (all that it met is counted from then on, and whatever comes is, too), which all ports must
-# leave to end it; and, where TIME-WAITs may be replaced, once for each of them that went otherwise.
-# That one walk is inherent. A refusal must know of each port that it is taken: from a count kept since it was
-# bound, or from a look. Counting all that is bound costs a server an entry, and two hashes, for each peer;
-# the look comes once for each port bound before the first search, `size` (at most 65,535) in one call of
-# connect(), about 2 ms. A search that finds the last free port takes as long, here as in Linux.
+# Invariant: each connection whose local port is one of the range is counted; a destination has an entry in
+# `uses` exactly while its count is above 0. (Where memory for an entry was refused, `incomplete` says so, and
+# a search may look at ports in vain.) Where all its ports are counted, none of them can be given up before
+# its `retry`.
+# So a refusal is one look at the count. A walk over the range finds nothing only where TIME-WAITs may be
+# replaced: once for each of them that went otherwise.
+# A port outside the range, such as a server's, costs one comparison. A listener inside it costs an entry and
+# a hash for each peer. A search that finds the last free port walks the range, here as in Linux.
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
+from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.probing cimport ProbeTable
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
 
@@ -81,6 +79,7 @@ cdef struct Ports:
     uint32_t* perturb             # [65536] steps of each table entry of algorithm 4 so far
     ProbeTable uses               # of PortUse, by destination
     uint32_t n                    # destinations
+    bint incomplete               # memory for an entry was refused: not all ports are counted
     PortSearch searches[SIPHASH_BATCH]    # for the caller
 
 cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
@@ -91,7 +90,6 @@ cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil
 cdef bint ports_begin(Ports* ports, PortSearch* search, bint reuse, int64_t tick) noexcept nogil
 cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
 cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil
-cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil
 cdef void ports_full(Ports* ports, const PortSearch* search, int64_t retry) noexcept nogil
 cdef void ports_passed(Ports* ports, const PortSearch* search, uint32_t i) noexcept nogil
 cdef void ports_given_up(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
@@ -102,8 +100,6 @@ cdef bint count_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rpo
 cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                          uint16_t lport) noexcept nogil
 cdef PortUse* ports_use(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
-cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
-                        uint16_t lport) noexcept nogil
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil
 cdef dict ports_counts(const Ports* ports)
 cdef list ports_check(const Ports* ports)
@@ -116,7 +112,12 @@ cdef inline void set_retry(PortUse* use, int64_t retry) noexcept nogil:
         use.odd = (use.odd & <uint16_t>~HAS_RETRY) | (HAS_RETRY if retry >= 0 else 0)
 
 
+cdef inline bint in_port_range(const Ports* ports, uint16_t lport) noexcept nogil:
+    """Whether a search may give this port."""
+    return <uint32_t>(lport - ports.low) < ports.size
+
+
 cdef inline bint ports_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                              uint16_t lport) noexcept nogil:
     """A connection has this port without a search. True: it is counted."""
-    return ports.n != 0 and lport - ports.low < ports.size and count_bound(ports, laddr, raddr, rport, lport)
+    return unlikely(in_port_range(ports, lport)) and count_bound(ports, laddr, raddr, rport, lport)

@@ -270,11 +270,11 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
     return <uint16_t>(ports.low + (at if at < ports.size else at - ports.size))
 
 
-cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
-    """One more port of the search's destination is counted; False, and it is not, when memory is refused.
-    Where the search goes on does not depend on it."""
+cdef bint count_port(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:
+    """One more port of the search's destination is counted; False, and it is not, when memory is refused."""
     cdef PortUse* use
     if probe_must_grow(&ports.uses, ports.n) and not grow(ports):
+        ports.incomplete = True
         return False
     use = use_of(ports, search)
     if use.count == 0:
@@ -288,17 +288,23 @@ cdef bint ports_met(Ports* ports, const PortSearch* search, uint16_t lport) noex
 
 cdef bint count_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
                       uint16_t lport) noexcept nogil:
-    """ports_bound, for a port of the range while there are destinations with an entry."""
-    cdef PortUse* use = use_at(ports, place_of(ports, laddr, raddr, rport))
-    cdef bint counts = use.count != 0
-    use.count += counts
-    use.odd += counts & (lport - ports.low)
-    return counts
+    """ports_bound, for a port of the range."""
+    cdef PortSearch search
+    cdef PortUse* use
+    search.laddr, search.raddr, search.rport = laddr, raddr, rport
+    search.hash = hash_of(ports, laddr, raddr, rport)
+    use = use_of(ports, &search)
+    if use.count == 0:
+        set_destination(ports, use, &search)
+        return count_port(ports, &search, lport)
+    use.count += 1
+    use.odd += (lport - ports.low) & 1
+    return True
 
 
 cdef bint ports_taken(Ports* ports, const PortSearch* search, uint32_t i, uint16_t lport) noexcept nogil:
     """Candidate i of this search, lport, is in use now; False, and not counted, when memory is refused."""
-    if not ports_met(ports, search, lport):
+    if not count_port(ports, search, lport):
         return False
     update_state(ports, search, i)
     return True
@@ -349,16 +355,6 @@ cdef void ports_released(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t 
 cdef PortUse* ports_use(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
     """The entry of a destination, an empty one if there is none."""
     return use_at(ports, place_of(ports, laddr, raddr, rport))
-
-
-cdef bint ports_recount(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,
-                        uint16_t lport) noexcept nogil:
-    """Count a port that was taken before a snapshot; False, and it is not, when memory is refused."""
-    cdef PortSearch search
-    search.laddr, search.raddr, search.rport = laddr, raddr, rport
-    search.hash = hash_of(ports, laddr, raddr, rport)
-    set_destination(ports, use_of(ports, &search), &search)
-    return ports_met(ports, &search, lport)
 
 
 cdef size_t ports_bytes(const Ports* ports) noexcept nogil:

@@ -21,10 +21,7 @@ from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.predict cimport (
     PREDICT_BOTH_CLOSED, PREDICT_OPENED, PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT,
 )
-from tcpcore.components.events cimport (
-    EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, EV_TIME_WAIT, EV_WRITABLE,
-    events_add, events_add_once,
-)
+from tcpcore.components.events cimport events_add, events_add_once
 from tcpcore.components.flow_table cimport flow_remove
 from tcpcore.components.listeners cimport (
     Listener, accept_queue_push, half_open_matured, half_open_removed, listener_at,
@@ -35,6 +32,9 @@ from tcpcore.components.tcb_pool cimport pool_give
 from tcpcore.loops.reuse cimport note_time_wait
 from tcpcore.loops.state cimport challenge_allowed, handle_at, tcb_hash
 from tcpcore.loops.timers cimport disarm, stop_timer
+from tcpcore.records.event cimport (
+    EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, EV_TIME_WAIT, EV_WRITABLE,
+)
 
 
 cdef void keep_ranges(EngineState* eng, uint32_t slot, const Action* act) noexcept nogil:

@@ -21,7 +21,7 @@ from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport rows_due
 from tcpcore.tcp.predict cimport predict_close
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.events cimport EV_ACCEPTED, events_add
+from tcpcore.components.events cimport events_add
 from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
 from tcpcore.components.syn_eviction cimport eviction_forget
 from tcpcore.components.syn_policy cimport EVICT_PER_LISTENER
@@ -32,6 +32,7 @@ from tcpcore.loops.apply cimport (
 )
 from tcpcore.loops.state cimport handle_at, resolve_handle
 from tcpcore.loops.timers cimport arm
+from tcpcore.records.event cimport EV_ACCEPTED
 
 cdef enum:
     AHEAD = 32                # prefetch distance of TCBs, in handles

@@ -14,17 +14,18 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.opens cimport open_active
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.events cimport EV_OPENED, events_add
+from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
-    PortSearch, ports_begin, ports_candidate, ports_full, ports_met, ports_taken,
+    PortSearch, ports_begin, ports_bound, ports_candidate, ports_full, ports_taken,
 )
 from tcpcore.components.tcb_pool cimport pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
 from tcpcore.loops.reuse cimport note_time_wait, replaceable_at, time_wait_reusable
 from tcpcore.loops.state cimport EngineState, handle_at
 from tcpcore.loops.timers cimport arm
+from tcpcore.records.event cimport EV_OPENED
 
 cdef struct ConnectRequest:
     # the arguments of one connect()
@@ -49,7 +50,6 @@ cdef struct PortChoice:
 
 cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* wanted, Py_ssize_t n, int64_t now,
                               uint64_t* conns, Segment* rows) noexcept nogil
-cdef void count_named(EngineState* eng, const uint64_t* conns, Py_ssize_t n) noexcept nogil
 
 
 cdef inline bint may_replace(const EngineState* eng, uint32_t slot, uint32_t laddr, bint chosen,
@@ -79,6 +79,15 @@ cdef inline void probe_port(const EngineState* eng, const ConnectRequest* reques
     choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr, choice.lport)
 
 
+cdef inline void count_uncounted(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:
+    """A search has met this TCB: count its port, if memory for that was refused when it was bound."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    if tcb.bits & B_EPHEMERAL == 0 and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+        tcb.bits |= B_EPHEMERAL
+        if tcb.state == TIME_WAIT:
+            note_time_wait(eng, slot, now)
+
+
 cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, PortChoice* choice,
                              int64_t now) noexcept nogil:
     """Find a port that connect() may use (RFC 6056); False when there is none.
@@ -100,10 +109,7 @@ cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, Po
             choice.place = <int32_t>i
             return True
         tcb = &eng.pool.blocks[choice.ref - 1]
-        if not tcb.bits & B_EPHEMERAL and ports_met(&eng.ports, search, choice.lport):
-            tcb.bits |= B_EPHEMERAL
-            if tcb.state == TIME_WAIT:
-                note_time_wait(eng, choice.ref - 1, now)
+        count_uncounted(eng, choice.ref - 1, now)
         if reuse and tcb.state == TIME_WAIT and tcb.bits & B_TS:
             ripe = replaceable_at(eng, choice.ref - 1, now)
             retry = ripe if retry < 0 or ripe < retry else retry
@@ -140,7 +146,8 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
     timeout = open_active(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], &eng.knobs, now,
                           <uint32_t>iss, ts_offset,
                           request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf else 0, rows)
-    if choice.place >= 0 and ports_taken(&eng.ports, request.search, choice.place, choice.lport):
+    if (ports_taken(&eng.ports, request.search, choice.place, choice.lport) if choice.place >= 0
+            else ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)):
         tcb.bits |= B_EPHEMERAL
     flow_insert(&eng.flows, choice.hash, ref)
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)

@@ -8,10 +8,8 @@ Invariant: a batch of n opens does what n batches of one do.
 
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.records.counters cimport count_n
-from tcpcore.records.handle cimport handle_slot
-from tcpcore.records.tcb cimport B_EPHEMERAL, Tcb
 from tcpcore.components.flow_table cimport flow_ahead
-from tcpcore.components.ports cimport ports_bound, ports_speculate
+from tcpcore.components.ports cimport ports_speculate
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.loops.isn_batch cimport isn_batch_fill
 from tcpcore.loops.pipeline cimport least
@@ -67,16 +65,6 @@ cdef void hash_opens(EngineState* eng, const ConnectArgs* args, Py_ssize_t done,
         start += part
 
 
-cdef void count_named(EngineState* eng, const uint64_t* conns, Py_ssize_t n) noexcept nogil:
-    """Have the ports counted of a call that named them; no open of it asks for the counts."""
-    cdef Py_ssize_t i
-    cdef Tcb* tcb
-    for i in range(n):
-        tcb = &eng.pool.blocks[handle_slot(conns[i])]
-        if conns[i] and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
-            tcb.bits |= B_EPHEMERAL
-
-
 cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssize_t n, int64_t now,
                               uint64_t* conns, Segment* rows) noexcept nogil:
     """Active opens in order, at most one row each; conns (out) gets the handles. Returns the rows written."""
@@ -99,8 +87,6 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
             conns[done + i] = connect_one(eng, &request, now, rows + written, &more)
             written += more
         done += part
-    if not chosen and eng.ports.n:
-        count_named(eng, conns, n)
     count_n(&eng.counters, Mib.ActiveOpens, written)
     count_n(&eng.counters, Mib.OutSegs, written)
     return written

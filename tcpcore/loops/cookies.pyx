@@ -7,7 +7,6 @@ Source: Linux cookie_v4_init_sequence and cookie_v4_check, FreeBSD syncookie_gen
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
 from tcpcore.records.knobs cimport ROUND_MSS_DOWN
@@ -135,7 +134,7 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
     save_state(&prior, tcb)
     eng.counts[ESTABLISHED] += 1
     flow_insert(&eng.flows, hash, slot + 1)
-    if unlikely(eng.ports.n) and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+    if ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
         tcb.bits |= B_EPHEMERAL
     open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
                 cookie_buffer(eng, listener, told), &act)

@@ -1,1 +1,1 @@
-from tcpcore.components.events import EVENT as EVENT
+from tcpcore.records.layouts import EVENT as EVENT

@@ -13,7 +13,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from tcpcore.base.arena cimport arena_touched_around
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
 from tcpcore.records.tcb cimport CLOSED, LISTEN, TICK_NS, Tcb
-from tcpcore.components.events cimport Event, events_drain, events_take
+from tcpcore.components.events cimport events_drain, events_take
 from tcpcore.components.listeners cimport LISTENER_OPEN, accept_queue_length, listener_at, listener_open
 from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT
 from tcpcore.components.timer_wheel cimport wheel_next
@@ -23,8 +23,10 @@ from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.spread cimport spread_free, spread_member, to_group
 from tcpcore.loops.spread_calls cimport spread_accept, spread_listen
 from tcpcore.loops.state cimport state_bytes, state_free
+from tcpcore.records.event cimport Event
 
-from tcpcore.components.events import EVENT
+from tcpcore.records.layouts import EVENT
+
 
 cdef object _bytes = np.dtype((np.void, sizeof(Event)))
 

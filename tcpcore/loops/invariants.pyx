@@ -17,7 +17,7 @@ from tcpcore.components.flow_table cimport flow_check
 from tcpcore.components.listeners cimport (
     LISTENER_FREE, LISTENER_OPEN, Listener, listener_at, listeners_check,
 )
-from tcpcore.components.ports cimport ports_check, ports_counts
+from tcpcore.components.ports cimport in_port_range, ports_check, ports_counts
 from tcpcore.components.range_pool cimport range_pool_check
 from tcpcore.components.syn_eviction cimport eviction_check, eviction_count
 from tcpcore.components.syn_policy cimport EVICT_PER_BUCKET, EVICT_PER_LISTENER
@@ -164,14 +164,19 @@ cdef list port_faults(const EngineState* eng):
     cdef const Tcb* tcb
     cdef uint32_t slot
     cdef dict found = {}, told = ports_counts(&eng.ports)
+    cdef list faults = []
     for slot in range(eng.pool.fresh):
         tcb = &eng.pool.blocks[slot]
-        if tcb.bits & B_EPHEMERAL and tcb.state != CLOSED:
+        if tcb.state == CLOSED:
+            continue
+        if (tcb.bits & B_EPHEMERAL != 0) != in_port_range(&eng.ports, tcb.lport) and not eng.ports.incomplete:
+            faults.append(f"slot {slot}: port {tcb.lport} is of the range and not counted, or the reverse")
+        if tcb.bits & B_EPHEMERAL:
             key = tcb.laddr, tcb.raddr, tcb.rport
             n, odd = found.get(key, (0, 0))
             found[key] = (n + 1, odd + ((tcb.lport - eng.ports.low) & 1))
-    return [f"ports towards {key}: counted {told.get(key)}, found {found.get(key)}"
-            for key in found.keys() | told.keys() if told.get(key) != found.get(key)]
+    return faults + [f"ports towards {key}: counted {told.get(key)}, found {found.get(key)}"
+                     for key in found.keys() | told.keys() if told.get(key) != found.get(key)]
 
 
 cdef list check_invariants(const EngineState* eng):

@@ -6,7 +6,6 @@ Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_ad
 """
 
 
-from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport (
@@ -18,7 +17,7 @@ from tcpcore.records.segment cimport FIN, OPT_TS
 from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.events cimport EV_OPENED, events_add
+from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
@@ -38,6 +37,7 @@ from tcpcore.loops.cookies cimport expect_cookies, send_cookie
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
 from tcpcore.loops.state cimport KEY_RANDOM, handle_at
 from tcpcore.loops.timers cimport arm
+from tcpcore.records.event cimport EV_OPENED
 
 
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:
@@ -107,7 +107,7 @@ cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t q
     cdef Pressure pressure = pressure_on(eng, listener)
     cdef Verdict verdict
     if eng.eviction_scope == EVICT_PER_BUCKET:
-        pressure.paused = now < eng.pause.until
+        pressure.paused = eng.knobs.tcp_syncookies and now < eng.pause.until
         pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue,
                                                                      SYNCACHE_BUCKET_LIMIT)
     verdict = policy_admit(&pressure, &eng.knobs)
@@ -182,7 +182,7 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     if seg.payload_len or seg.flags & FIN:
         take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)
-    if unlikely(eng.ports.n) and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
+    if ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
         tcb.bits |= B_EPHEMERAL
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_RECEIVED] += 1

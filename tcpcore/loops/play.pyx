@@ -30,7 +30,7 @@ from tcpcore.loops.advance cimport TIMER_STAGES, TimersAhead, advance_timed, tim
 from tcpcore.loops.calls cimport (
     CALL_SEND, MAX_QUEUED, Call, accept_one, bytes_queued, call_batch, rows_due_with,
 )
-from tcpcore.loops.connect cimport ConnectRequest, connect_one, count_named
+from tcpcore.loops.connect cimport ConnectRequest, connect_one
 from tcpcore.loops.guard cimport guard_start
 from tcpcore.loops.isn_batch cimport isn_batch_find
 from tcpcore.loops.pipeline cimport (
@@ -256,7 +256,6 @@ cdef uint64_t open_one(EngineState* eng, Output* out, uint16_t sport, Py_ssize_t
                        uint32_t* more) noexcept nogil:
     """CONNECT, row i of the stretch, from this port or (0) from one that is chosen: the handle or 0."""
     cdef ConnectRequest request
-    cdef uint64_t conn
     request.raddr = eng.arriving[i].src
     request.rport = eng.arriving[i].sport
     request.laddr = eng.arriving[i].dst
@@ -269,10 +268,7 @@ cdef uint64_t open_one(EngineState* eng, Output* out, uint16_t sport, Py_ssize_t
     request.search = &eng.ports.searches[out.searched & (SIPHASH_BATCH - 1)]
     out.searched += sport == 0
     pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
-    conn = connect_one(eng, &request, now, out.rows + out.written, more)
-    if sport and eng.ports.n:
-        count_named(eng, &conn, 1)
-    return conn
+    return connect_one(eng, &request, now, out.rows + out.written, more)
 
 
 cdef uint64_t do_call(EngineState* eng, uint8_t kind, uint64_t conn, uint32_t arg, int64_t now,

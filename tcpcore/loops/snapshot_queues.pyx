@@ -17,16 +17,17 @@ from tcpcore.base.stream cimport (
 )
 from tcpcore.records.tcb cimport B_EPHEMERAL, B_PASSIVE, B_QUEUED, CLOSED, SYN_RECEIVED, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
-from tcpcore.components.events cimport Event, events_reserve, events_wanted
+from tcpcore.components.events cimport events_reserve, events_wanted
 from tcpcore.components.listeners cimport (
     LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, accept_queue_push, listener_at,
     listener_link,
 )
-from tcpcore.components.ports cimport HAS_RETRY, PortUse, Ports, ports_recount, ports_use
+from tcpcore.components.ports cimport HAS_RETRY, PortUse, Ports, in_port_range, ports_bound, ports_use
 from tcpcore.components.syn_eviction cimport (
     EVICTION_PLACES, EvictionEntry, eviction_bucket, eviction_reserve,
 )
 from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET
+from tcpcore.records.event cimport Event
 
 cdef enum:
     PERTURB = 1 << 16         # numbers in Ports.perturb
@@ -310,7 +311,7 @@ cdef void stream_retries(Stream* stream, Ports* ports) noexcept nogil:
 
 cdef void stream_ports(Stream* stream, EngineState* eng) noexcept nogil:
     """The state of the port search; which ports are taken is counted again."""
-    cdef const Tcb* tcb
+    cdef Tcb* tcb
     cdef uint32_t slot
     stream_u64(stream, &eng.ports.drawn)
     stream_u32(stream, &eng.ports.counter)
@@ -318,12 +319,12 @@ cdef void stream_ports(Stream* stream, EngineState* eng) noexcept nogil:
     if is_reading(stream) and stream.fault == NULL:
         for slot in range(eng.pool.fresh):
             tcb = &eng.pool.blocks[slot]
-            if tcb.state == CLOSED or not tcb.bits & B_EPHEMERAL:
+            if tcb.state == CLOSED or not tcb.bits & B_EPHEMERAL and not in_port_range(&eng.ports, tcb.lport):
                 continue
-            if (<uint32_t>tcb.lport - eng.ports.low >= eng.ports.size
-                    or not ports_recount(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)):
+            if not ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
                 stream_fails(stream, "a chosen port out of its range, or no memory for it", slot)
                 return
+            tcb.bits |= B_EPHEMERAL
     stream_retries(stream, &eng.ports)
 
 

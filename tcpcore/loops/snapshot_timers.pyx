@@ -1,18 +1,20 @@
 """The timer wheel in a snapshot: lists, chunks and the heap of what is overdue, each as it is.
 
 A TCB says where its entry is, and `Engine.blocks` shows it, so that entries keep their places, cancelled ones
-included. Read behind the TCBs.
+included. Read behind the TCBs. Words that belong to no entry are written as zeros.
 Invariant: whatever bytes are read, each chunk is in one list or free, and each armed TCB has one entry, in
 the list of its deadline or in the heap.
 """
 
+from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from tcpcore.base.bitmap cimport bitmap_from, bitmap_set
 from tcpcore.base.chunk_list cimport CHUNK_BORDER, CHUNK_BYTES, ChunkList, chunks_left
 from tcpcore.base.stream cimport (
-    is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u32, stream_u64,
+    STREAM_WRITE, is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u32, stream_u64,
 )
 from tcpcore.records.tcb cimport TICK_NS, Tcb
 from tcpcore.components.timer_wheel cimport (
@@ -111,6 +113,32 @@ cdef void check_wheel(Stream* stream, TimerWheel* wheel, uint32_t used) noexcept
         stream_fails(stream, "more timers than there is room for", wheel.live)
 
 
+cdef void blank_chunk(char* words, uint32_t chunk, uint32_t first, uint32_t end) noexcept nogil:
+    """Zeros for the entries first .. end - 1 of a chunk, in a copy of all chunks but chunk 0."""
+    memset(words + (chunk - 1) * <size_t>CHUNK_BYTES + first * sizeof(uint32_t), 0,
+           (end - first) * sizeof(uint32_t))
+
+
+cdef void blank_unused(const TimerWheel* wheel, char* words) noexcept nogil:
+    """Zeros for whatever is no entry of a list: what was there once is not part of the state.
+
+    An engine that was restored has zeros in chunks that it never used, and another may not.
+    """
+    cdef const ChunkList* entries
+    cdef uint32_t chunk = wheel.pool.free
+    cdef int level, slot
+    while chunk:
+        blank_chunk(words, chunk, 1, 16)
+        chunk = wheel.pool.words[chunk << 4]
+    for level in range(LEVELS):
+        slot = bitmap_from(&wheel.levels[level].bitmap, 0)
+        while slot >= 0:
+            entries = &wheel.levels[level].lists[slot]
+            blank_chunk(words, entries.first >> 4, 1, entries.first & CHUNK_BORDER)
+            blank_chunk(words, (entries.end - 1) >> 4, ((entries.end - 1) & CHUNK_BORDER) + 1, 16)
+            slot = bitmap_from(&wheel.levels[level].bitmap, slot + 1)
+
+
 cdef void stream_lists(Stream* stream, TimerWheel* wheel, int level) noexcept nogil:
     """The lists of a level: those of slots with entries."""
     cdef ChunkList* entries
@@ -162,6 +190,7 @@ cdef void stream_wheel(Stream* stream, EngineState* eng) noexcept nogil:
     """The timer wheel."""
     cdef TimerWheel* wheel = &eng.wheel
     cdef int level
+    cdef size_t n
     stream_i64(stream, &wheel.clock)
     stream_i64(stream, &wheel.floor)
     stream_i64(stream, &wheel.recent)
@@ -181,7 +210,10 @@ cdef void stream_wheel(Stream* stream, EngineState* eng) noexcept nogil:
             wheel.clock = wheel.floor = 0
             wheel.pool.fresh = 1
             return
-    stream_bytes(stream, wheel.pool.words + 16, (wheel.pool.fresh - 1) * <size_t>CHUNK_BYTES)
+    n = (wheel.pool.fresh - 1) * <size_t>CHUNK_BYTES
+    stream_bytes(stream, wheel.pool.words + 16, n)
+    if stream.mode == STREAM_WRITE:
+        blank_unused(wheel, stream.at - n)
     for level in range(LEVELS):
         stream_lists(stream, wheel, level)
     stream_overdue(stream, wheel, eng.pool.fresh)

@@ -8,15 +8,14 @@ Invariant: a group of one chooses the ports that its member would. Source: RFC 6
 """
 
 from tcpcore.records.counters cimport CausePortsExhausted, Mib
-from tcpcore.records.handle cimport handle_slot
-from tcpcore.records.tcb cimport B_EPHEMERAL, B_TS, TICK_NS, TIME_WAIT, Tcb
+from tcpcore.records.tcb cimport B_TS, TICK_NS, TIME_WAIT, Tcb
 from tcpcore.components.flow_table cimport flow_find, flow_hash
 from tcpcore.components.ports cimport (
-    HAS_RETRY, PortSearch, PortUse, ports_begin, ports_candidate, ports_passed, ports_recount,
-    ports_speculate, ports_use, set_retry,
+    HAS_RETRY, PortSearch, PortUse, ports_begin, ports_candidate, ports_passed, ports_speculate, ports_use,
+    set_retry,
 )
-from tcpcore.loops.connect cimport connect_batch, may_replace, no_connection
-from tcpcore.loops.reuse cimport note_time_wait, replaceable_at, time_wait_reusable
+from tcpcore.loops.connect cimport connect_batch, count_uncounted, may_replace, no_connection
+from tcpcore.loops.reuse cimport replaceable_at, time_wait_reusable
 from tcpcore.loops.spread cimport MAX_MEMBERS, spread_member, to_group
 from tcpcore.loops.state cimport EngineState
 
@@ -35,13 +34,10 @@ cdef bint is_port_left(Spread* group, const PortSearch* search, bint reuse, int6
 
 
 cdef void met_port(EngineState* eng, uint32_t slot, int64_t now, bint reuse, int64_t* retry) noexcept nogil:
-    """A search has met this member's TCB: count its port, and note (in out) when it can be given up."""
-    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    """A search has met this member's TCB: note (in out) when its port can be given up."""
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
     cdef int64_t ripe
-    if not tcb.bits & B_EPHEMERAL and ports_recount(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
-        tcb.bits |= B_EPHEMERAL
-        if tcb.state == TIME_WAIT:
-            note_time_wait(eng, slot, now)
+    count_uncounted(eng, slot, now)
     if reuse and tcb.state == TIME_WAIT and tcb.bits & B_TS:
         ripe = replaceable_at(eng, slot, now)
         retry[0] = ripe if retry[0] < 0 or ripe < retry[0] else retry[0]
@@ -85,14 +81,10 @@ cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, ui
 
 
 cdef void count_host_port(Spread* group, const HostPort* port, uint64_t conn) noexcept nogil:
-    """This member's connection (0: it could not be opened) has the port that was just chosen."""
-    cdef EngineState* eng = group.members[port.member]
-    cdef Tcb* tcb = &eng.pool.blocks[handle_slot(conn)]
-    if conn == 0:
-        return
-    ports_passed(&group.members[0].ports, &group.members[0].ports.searches[0], port.place)
-    if not tcb.bits & B_EPHEMERAL and ports_recount(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
-        tcb.bits |= B_EPHEMERAL
+    """This member's connection (0: it could not be opened) has the port that was just chosen. The member has
+    counted it, as one that the caller named."""
+    if conn:
+        ports_passed(&group.members[0].ports, &group.members[0].ports.searches[0], port.place)
 
 
 cdef uint64_t no_host_port(Spread* group, int64_t now) noexcept nogil:

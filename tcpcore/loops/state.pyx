@@ -7,9 +7,7 @@ from tcpcore.base.arena cimport arena_map_sparse, arena_touched, arena_touched_a
 from tcpcore.base.prefetch cimport PREDICTION
 from tcpcore.base.siphash cimport derive_key, siphash24_1
 from tcpcore.records.action cimport E_EDGES, E_EOF, E_READABLE, E_WRITABLE
-from tcpcore.components.events cimport (
-    EVENTS_BOUND, EV_EOF, EV_READABLE, EV_WRITABLE, events_bytes, events_free, events_init, events_wanted,
-)
+from tcpcore.components.events cimport EVENTS_BOUND, events_bytes, events_free, events_init, events_wanted
 from tcpcore.components.flow_table cimport flow_bytes, flow_find, flow_free, flow_init
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
 from tcpcore.components.ports cimport ports_bytes, ports_free
@@ -18,6 +16,7 @@ from tcpcore.components.syn_eviction cimport eviction_bytes, eviction_free, evic
 from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET, pause_init, policy_eviction_scope
 from tcpcore.components.tcb_pool cimport pool_bytes, pool_free, pool_init
 from tcpcore.components.timer_wheel cimport wheel_bytes, wheel_free, wheel_init
+from tcpcore.records.event cimport EV_EOF, EV_READABLE, EV_WRITABLE
 
 cdef enum:
     UNLIMITED = 0x7FFFFFFF    # tcp_challenge_ack_limit: no limit

@@ -1,4 +1,3 @@
 import numpy as np
 
-INFO: np.dtype[np.void]
 ROOM: np.dtype[np.void]

@@ -5,14 +5,6 @@ Both are answers, made for the caller: the engine keeps the facts elsewhere. RFC
 
 import numpy as np
 
-from tcpcore.records.dtypes import struct_dtype
-
-cdef Info _info
-
-#: One connection as ``Engine.info`` sees it: ``state`` as in State, ``error`` an errno, 0 for none;
-#: ``deadline`` is that of the next timer in absolute ns, 0 for none; ``unread`` in bytes.
-INFO = struct_dtype(<Info[:1]>&_info, sizeof(Info))
-
 #: The queues of one listener as ``Engine.room`` sees them. ``half_open`` and ``accept`` are how many places
 #: of the half-open and of the accept queue are taken, ``half_open_max`` and ``accept_max`` how many there
 #: are, ``half_open_set_by`` and ``accept_set_by`` what sets that number (see ``Engine.room``); ``backlog`` is

@@ -1,9 +1,5 @@
 from enum import IntEnum
 
-import numpy as np
-
-KNOBS: np.dtype[np.void]
-
 class SynqPolicy(IntEnum):
     SYNQ_LINUX = 0
     SYNQ_FREEBSD = 1

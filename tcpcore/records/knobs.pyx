@@ -3,14 +3,3 @@
 The struct and its enums are in knobs.pxd; `engine.pyx` fills one from a `Config`. Not here: what a knob does
 and what its values are (tcpcore/knobs.py).
 """
-
-import numpy as np
-
-cdef Knobs _knobs
-_view = <Knobs[:1]>&_knobs
-
-#: The struct `Knobs` as a numpy dtype, derived from the struct itself.
-KNOBS = np.asarray(_view).dtype
-del _view
-
-assert KNOBS.itemsize == sizeof(Knobs)

@@ -1,9 +1,5 @@
 from enum import IntEnum
 
-import numpy as np
-
-from tcpcore.records.segment import SEGMENT as SEGMENT
-
 class OpKind(IntEnum):
     SEGMENT = 1
     CONNECT = 2
@@ -13,5 +9,3 @@ class OpKind(IntEnum):
     SHUTDOWN = 6
     CLOSE = 7
     ABORT = 8
-
-OP: np.dtype[np.void]

@@ -10,7 +10,7 @@ from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_GET_LENGTH, PyUnico
 
 import numpy as np
 
-cdef frozenset _integers = frozenset(np.dtype(code).type for code in "bhilqBHILQ")
+cdef frozenset _integers = frozenset([np.dtype(code).type for code in "bhilqBHILQ"])
 
 
 cdef is_uint(value, uint64_t most, uint64_t* number):

@@ -1,9 +1,9 @@
-"""The segment: its numpy dtype, building arrays of them, printing them.
+"""The segment: building arrays of them, checking and joining arrays.
 
-Not the bytes on the wire. Source: RFC 9293 3.1 (header), 3.2 (options).
+Not the bytes on the wire, nor how segments are printed (`records.printing`).
+Source: RFC 9293 3.1 (header), 3.2 (options).
 """
 
-import ipaddress
 from enum import IntFlag
 
 import numpy as np
@@ -13,9 +13,8 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from tcpcore.records.scalars cimport is_address, is_uint
-from tcpcore.records.dtypes import struct_dtype
-
-assert sizeof(Segment) == 40
+from tcpcore.records.integers import to_address, to_uint
+from tcpcore.records.layouts import SEGMENT
 
 
 class Flag(IntFlag):
@@ -38,53 +37,6 @@ class Option(IntFlag):
     WSCALE = OptBit.OPT_WSCALE
     SACK_OK = OptBit.OPT_SACK_OK
     TS = OptBit.OPT_TS
-
-
-cdef Segment _segment
-
-#: One segment, 40 bytes, host byte order, padding left out of the fields.
-SEGMENT = struct_dtype(<Segment[:1]>&_segment, sizeof(Segment))
-
-
-def to_address(value, name="address"):
-    """An address as uint32: int, dotted string, or an array of integers.
-
-    Raises TypeError or ValueError naming `name`.
-    """
-    if isinstance(value, str):
-        try:
-            return np.uint32(int(ipaddress.IPv4Address(value)))
-        except ipaddress.AddressValueError:
-            raise ValueError(f"{name}: expected a dotted IPv4 address, got {value!r}") from None
-    if isinstance(value, ipaddress.IPv4Address):
-        return np.uint32(int(value))
-    return to_uint(value, name, 32)
-
-
-_UNSIGNED = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
-
-
-def to_uint(value, name, bits):
-    """Integers (scalar or array) as unsigned of `bits` bits, range checked.
-
-    Raises TypeError for anything that is not an integer, ValueError out of range.
-    """
-    kind = _UNSIGNED[bits]
-    if type(value) is int and 0 <= value < 1 << bits:
-        return kind(value)
-    array = np.asarray(value)
-    if array.dtype == kind:
-        return array[()]                      # cannot be out of range
-    if array.dtype.kind == "f" and isinstance(value, (list, tuple)):
-        array = np.array(value, object)       # of a list with ints below and above 2**63 numpy makes floats
-    if array.dtype.kind not in "iub" and not (
-            array.dtype.kind == "O" and all(isinstance(x, int) for x in array.flat)):
-        if array.size:
-            raise TypeError(f"{name}: expected integers, got {array.dtype}")
-    if array.size and (array.min() < 0 or array.max() >= 1 << bits):
-        bad = array.min() if array.min() < 0 else array.max()
-        raise ValueError(f"{name}: expected 0 .. {(1 << bits) - 1}, got {bad}")
-    return array.astype(kind)[()]
 
 
 _IMPLIED = {"mss": OPT_MSS, "wscale": OPT_WSCALE, "tsval": OPT_TS, "tsecr": OPT_TS}
@@ -240,36 +192,3 @@ def join(parts):
             as_segments(arrays[i], f"parts[{i}]")
         raise
     return np.frombuffer(whole, SEGMENT) if whole else np.empty(0, SEGMENT)
-
-
-# In tcpdump's order.
-_LETTERS = ((SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P"), (URG, "U"), (ECE, "E"), (CWR, "W"), (ACK, "."))
-
-
-def _options(row):
-    opts = int(row["opts"])
-    words = []
-    if opts & OPT_MSS:
-        words.append(f"mss {row['mss']}")
-    if opts & OPT_SACK_OK:
-        words.append("sackOK")
-    if opts & OPT_TS:
-        words.append(f"TS val {row['tsval']} ecr {row['tsecr']}")
-    if opts & OPT_WSCALE:
-        words.append(f"wscale {row['wscale']}")
-    return f", options [{','.join(words)}]" if words else ""
-
-
-def _line(row):
-    flags = "".join(letter for bit, letter in _LETTERS if row["flags"] & bit) or "none"
-    src, dst = ipaddress.IPv4Address(int(row["src"])), ipaddress.IPv4Address(int(row["dst"]))
-    length = int(row["payload_len"])
-    seq = f"{row['seq']}:{(int(row['seq']) + length) & 0xFFFFFFFF}" if length else f"{row['seq']}"
-    ack = f", ack {row['ack']}" if row["flags"] & ACK else ""
-    return (f"{src}.{row['sport']} > {dst}.{row['dport']}: Flags [{flags}], seq {seq}{ack}, "
-            f"win {row['wnd']}{_options(row)}, length {length}")
-
-
-def format_segments(segs):
-    """`segs` (SEGMENT[n]) as tcpdump-like lines, one per segment, absolute numbers."""
-    return "\n".join(_line(row) for row in as_segments(np.atleast_1d(segs)))

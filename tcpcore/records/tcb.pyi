@@ -1,7 +1,5 @@
 from enum import IntEnum
 
-import numpy as np
-
 class State(IntEnum):
     CLOSED = 0
     LISTEN = 1
@@ -14,6 +12,3 @@ class State(IntEnum):
     CLOSING = 8
     LAST_ACK = 9
     TIME_WAIT = 10
-
-BLOCK: np.dtype[np.void]
-COLD: np.dtype[np.void]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tcpcore import OP, Engine, EngineGroup, Flag, OpKind, segments
+from tcpcore.config import DECLARED
 
 LOCAL, PEER = 0x0A000001, 0x0A000002
 NOW = 10**6
@@ -51,7 +52,7 @@ class Scene:
     def seen(self):
         eng = self.eng
         return (eng.blocks.tobytes(), eng.counters, eng.causes, eng.state_counts().tolist(), eng.next_timer(),
-                repr(eng))
+                repr(eng), eng.config)
 
     def outcome(self, name, arguments):
         """What a call gives, or its error; then all that can be seen of the engine, which must be sound."""
@@ -143,12 +144,16 @@ VALUES = {
     "out": lambda s: segments(32),
     "at_out": lambda s: np.zeros(32, np.int64),
     "blob": lambda s: SNAPSHOT[type(s.eng)],
+    **{("set_knobs", name): lambda s: 1 for name, knob in DECLARED.items() if knob.live},
 }
 
 
 def parameters(name):
     if name not in METHODS:
         return []
+    if name == "set_knobs":
+        return [inspect.Parameter(knob, inspect.Parameter.KEYWORD_ONLY) for method, knob in
+                (key for key in VALUES if isinstance(key, tuple)) if method == name]
     return [p for p in inspect.signature(getattr(Engine, name)).parameters.values() if p.name != "self"]
 
 

@@ -42,7 +42,7 @@ BUSY = "the engine is busy"
 
 def test_every_parameter_is_known():
     assert set(PUBLIC) >= {"receive", "advance", "connect", "send", "recv", "unlisten", "room", "blocks"}
-    assert not [f"{name}({key})" for name, key in EACH if key not in VALUES]
+    assert not [f"{name}({key})" for name, key in EACH if key not in VALUES and (name, key) not in VALUES]
     assert all("out" in arguments_of(EXAMPLE, name) for name in EMITTERS) and len(EMITTERS) >= 9
 
 

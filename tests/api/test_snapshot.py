@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tcpcore import Config, Engine, State, segments
-from tcpcore.records.tcb import BLOCK
+from tcpcore.records.layouts import BLOCK
 from tcpcore.snapshot import CHECKSUM_AT, VERSION
 from tests.api.snapshots import LOCAL, MS, PEER, SCENES, answers, drive, passive, paused, sealed, syns
 

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from tcpcore import Config, Engine, Flag, segments
+from tcpcore import Config, Engine, EngineGroup, Flag, segments
 from tests.extensions.ports import EphemeralPorts
 
 MS = 1_000_000
@@ -252,7 +252,7 @@ def to_time_wait(eng, conn, port, now):
 @rules
 @pytest.mark.parametrize("filled", ["named", "chosen, one TIME-WAIT elsewhere", "young TIME-WAITs"])
 def test_a_full_range_refuses_whatever_has_filled_it(rule, filled):
-    """And only the first refusal may walk the range."""
+    """And no refusal walks the range, not even the first, but where a TIME-WAIT may be old enough."""
     def refusals(how, n=400):
         eng = engine(rule, ip_local_port_range=(10_000, 60_000), capacity=60_000, tcp_tw_reuse=1)
         if how == "named":
@@ -270,8 +270,8 @@ def test_a_full_range_refuses_whatever_has_filled_it(rule, filled):
             eng.close(other, 0)
             eng.receive(segments(1, **peer, seq=10, ack=nxt + 1, flags=17), 0)
             assert eng.state_counts()[10] == 1
-        assert not eng.connect(PEER, 80, MS)[0][0]
         before, looks = eng.causes["PortsExhausted"], eng._port_looks
+        assert not eng.connect(PEER, 80, MS)[0][0]
         for _ in range(n):
             assert not eng.connect(PEER, 80, MS)[0][0]
         assert eng._port_looks == looks
@@ -288,21 +288,19 @@ def all_but(port, low=1024, high=65535):
 
 @rules
 def test_a_million_refusals_look_at_nothing(rule):
-    """Bound by name, all but one: that one is found with one walk at most, the first refusal is another, and
-    from then on there is none, whoever binds and unbinds what."""
+    """Bound by name, all but one: that one is found with one walk at most, and no refusal is another, whoever
+    binds and unbinds what."""
     eng = engine(rule, ip_local_port_range=(1024, 65535), capacity=70_000, tcp_timestamps=2, isn="rfc793")
     eng.listen(LOCAL, 5000)
     named, _ = eng.connect(PEER, 80, 0, sport=all_but(40_000))
     conns, rows = eng.connect(PEER, 80, 0, n=2)
     assert conns[0] and not conns[1] and int(rows["sport"][0]) == 40_000
-    assert eng._port_looks <= 2 * 64_512
+    assert eng._port_looks <= 64_512
     looks = eng._port_looks
 
-    def refused(n=1, looked=0):
-        nonlocal looks
+    def refused(n=1):
         assert not eng.connect(PEER, 80, 0, n=n)[0].any()
-        assert eng._port_looks == looks + looked
-        looks = eng._port_looks
+        assert eng._port_looks == looks
 
     refused(10**6)
     eng.abort(conns[:1], 0)                                   # chosen, then named
@@ -326,12 +324,12 @@ def test_a_million_refusals_look_at_nothing(rule):
 
 
 @rules
-def test_refusals_look_once_at_what_was_bound_without_a_search(rule):
-    """To 60 destinations, full by name and by peers before the first search: in one call of many refusals
-    each costs one walk, and a destination costs none again before all its ports have been free."""
+@pytest.mark.parametrize("host", [Engine, lambda config: EngineGroup(3, config)], ids=["engine", "group"])
+def test_a_refusal_looks_at_nothing_whatever_was_bound_before(rule, host):
+    """To 60 destinations, full by name and by peers before the first search."""
     low, high = RANGE
     size, remotes = high - low + 1, 60
-    eng = engine(rule, capacity=7000)
+    eng = host(Config.linux(capacity=8000, port_selection=rule, ip_local_port_range=RANGE))
     for port in range(low, high + 1, 2):
         eng.listen(LOCAL, port)
     named, peers = np.arange(low + 1, high + 1, 2), np.arange(low, high + 1, 2)
@@ -341,13 +339,75 @@ def test_refusals_look_once_at_what_was_bound_without_a_search(rule):
         eng.receive(segments(len(peers), src=PEER, dst=LOCAL, sport=dport, dport=peers, flags=2, seq=5), 0)
     assert eng.gauges()["blocks_used"] == remotes * size
     assert not eng.connect(PEER, np.repeat(dports, 50), 0)[0].any()
-    assert eng._port_looks == remotes * size
-    assert not eng.connect(PEER, np.tile(dports, 50), 0)[0].any()
-    assert eng._port_looks == remotes * size
+    assert eng._port_looks == 0
     eng.abort(eng.lookup(PEER, 7, LOCAL, np.arange(low, high + 1)), 0)
     assert eng.connect(PEER, 7, 0, sport=np.arange(low, high + 1))[0].all()
-    assert not eng.connect(PEER, 7, 0, n=50)[0].any()
-    assert eng._port_looks == (remotes + 1) * size and eng.check() == []
+    again = type(eng).restore(eng.snapshot())
+    for one in (eng, again):
+        assert not one.connect(PEER, 7, 0, n=50)[0].any()
+        assert one._port_looks == 0 and one.check() == []
+
+
+@rules
+def test_cookies_count_too(rule):
+    """Connections that an ACK of a cookie opened under a port of the range, without a half-open entry."""
+    eng = engine(rule, ip_local_port_range=(40_000, 40_001), tcp_syncookies=2)
+    for port in (40_000, 40_001):
+        eng.listen(LOCAL, port)
+        peer = {"src": PEER, "dst": LOCAL, "sport": 80, "dport": port, "wnd": 9999}
+        answer = eng.receive(segments(1, **peer, flags=Flag.SYN, seq=5, mss=1460, opts=1), 0)
+        eng.receive(segments(1, **peer, flags=Flag.ACK, seq=6, ack=answer["seq"] + np.uint32(1)), 0)
+    assert eng.state_counts()[4] == 2
+    assert not eng.connect(PEER, 80, 0)[0][0] and eng._port_looks == 0
+    assert eng.check() == []
+
+
+def test_a_server_outside_the_range_has_no_count():
+    """Its peers cost the port allocator nothing."""
+    eng = engine(capacity=30_000)
+    eng.listen(LOCAL, 80, 30_000)
+    peers = 0x0B000000 + np.arange(20_000)
+    syns = segments(20_000, src=peers, dst=LOCAL, sport=1024, dport=80, flags=Flag.SYN, seq=1)
+    eng.receive(syns, 0)
+    inside = engine(capacity=30_000)
+    inside.listen(LOCAL, 40_000, 30_000)
+    syns["dport"] = 40_000
+    inside.receive(syns, 0)
+    spent = inside.gauges()["bytes_total"] - eng.gauges()["bytes_total"]
+    assert spent >= 24 * eng.state_counts()[3] > 24 * 4000, "an entry for each peer of the other"
+    assert eng.check() == inside.check() == []
+
+
+@rules
+@pytest.mark.parametrize("seed", range(4))
+def test_no_refusal_walks_the_range(rule, seed):
+    """Whatever binds ports in which order, and whichever die: without tcp_tw_reuse it looks at none."""
+    rng = np.random.default_rng(seed)
+    low, high = 40_000, 40_005
+    eng = engine(rule, ip_local_port_range=(low, high), tcp_tw_reuse=0, time_wait_ms=100, capacity=100)
+    for port in (low, low + 1, low + 2):
+        eng.listen(LOCAL, port)
+    last, refused = high - (rule == "linux" and (high - low) % 2 == 0), 0
+    for step in range(400):
+        now = step * 20 * MS
+        eng.advance(now)
+        dport = int(rng.integers(80, 82))
+        if rng.random() < 0.2:
+            eng.connect(PEER, dport, now, sport=int(rng.integers(low, high + 1)))
+        elif rng.random() < 0.2:
+            eng.receive(segments(1, src=PEER, dst=LOCAL, sport=dport, dport=int(rng.integers(low, low + 3)),
+                                 flags=Flag.SYN, seq=5), now)
+        elif rng.random() < 0.3:
+            port = int(rng.integers(low, high + 1))
+            eng.abort(eng.lookup(PEER, dport, LOCAL, port), now)
+        else:
+            looks = eng._port_looks
+            full = eng.lookup(PEER, dport, LOCAL, np.arange(low, last + 1)).all()
+            taken = bool(eng.connect(PEER, dport, now)[0][0])
+            assert taken != full and eng._port_looks - looks <= (last - low + 1) * taken
+            refused += not taken
+        assert eng.check() == []
+    assert refused > 20
 
 
 @rules

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcpcore.components.events import EVENT, EventKind, event_mask
+from tcpcore.components.events import EventKind, event_mask
+from tcpcore.records.layouts import EVENT
 from tests.extensions.events import EventQueue
 from tests.reference.events import ReferenceEvents
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tcpcore.records.segment import SEGMENT, segments
-from tcpcore.records.tcb import BLOCK
+from tcpcore.records.layouts import BLOCK, SEGMENT
+from tcpcore.records.segment import segments
 from tests.extensions.flow_table import Table
 from tests.reference.flow_table import ReferenceTable
 

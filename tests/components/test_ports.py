@@ -47,7 +47,7 @@ class PortsMachine(RuleBasedStateMachine):
     @initialize(number=st.sampled_from(RULES), size=st.integers(1, 9), key=st.integers(0, 2**64 - 1))
     def start(self, number, size, key):
         self.ports = EphemeralPorts(number, 65536 - size, 65535, key, key)
-        self.model = ReferencePorts(self.ports.size)
+        self.model = ReferencePorts(65536 - size, self.ports.size)
         self.chosen = []
 
     @rule(laddr=st.integers(0, 1), raddr=st.integers(0, 40), rport=st.integers(0, 1))
@@ -61,6 +61,17 @@ class PortsMachine(RuleBasedStateMachine):
             assert self.ports.taken(i)
             self.model.take(destination, candidates[i])
             self.chosen.append((destination, candidates[i]))
+
+    @rule(laddr=st.integers(0, 1), raddr=st.integers(0, 40), rport=st.integers(0, 1),
+          lport=st.integers(65536 - 12, 65535))
+    def bind(self, laddr, raddr, rport, lport):
+        """Named by the caller, or passive; the caller looks whether it is free."""
+        destination = (laddr, raddr, rport)
+        if self.model.is_free(destination, lport):
+            assert self.ports.bound(*destination, lport) == self.model.counts(lport)
+            if self.model.counts(lport):
+                self.model.take(destination, lport)
+                self.chosen.append((destination, lport))
 
     @precondition(lambda self: self.chosen)
     @rule(which=st.integers(0, 2**16))
@@ -216,18 +227,12 @@ def test_bad_arguments():
         EphemeralPorts(1, 1, 2).released(*A, 1)
 
 
-def met_all(ports, destination, n):
-    """A search that meets n ports which are in use and were not chosen here."""
-    assert ports.begin(*destination)
-    for port in ports.candidates(n).tolist():
-        assert ports.met(port)
-
-
 @every_rule
-def test_ports_that_were_named_are_counted_when_they_are_met(number):
-    """So the walk of the whole range is not repeated."""
+def test_ports_bound_without_a_search_are_counted(number):
+    """By name or passively, before the first search: so the range is known to be full without a walk."""
     ports = EphemeralPorts(number, 100, 109, 1, 2)
-    met_all(ports, A, 10)
+    for port in range(100, 110):
+        assert ports.begin(*A) and ports.bound(*A, port)
     assert not ports.begin(*A)
     assert ports.begin(*B)
     ports.released(*A, 105)
@@ -255,22 +260,34 @@ def test_a_full_destination_is_walked_only_where_a_port_may_be_given_up(number):
 
 
 @every_rule
-def test_what_is_bound_counts_once_there_is_an_entry(number):
+def test_what_is_bound_outside_the_range_costs_nothing(number):
     ports = EphemeralPorts(number, 100, 109, 1, 2)
-    assert not ports.bound(*A, 105)                           # nobody has searched: no entry
-    assert ports.begin(*A) and ports.taken(0)
-    chosen = int(ports.candidates(1)[0])
-    others = [port for port in range(100, 110) if port != chosen]
-    for port in others[:-1]:
-        assert ports.bound(*A, port)
-    assert not ports.bound(*A, 99) and not ports.bound(*A, 110) and not ports.bound(*B, others[0])
-    assert ports.count(*A) == 9 and ports.begin(*A)
-    assert ports.bound(*A, others[-1]) and not ports.begin(*A)
-    ports.released(*A, others[0])
-    assert ports.begin(*A)
-    for port in [chosen, *others[1:]]:
-        ports.released(*A, port)
-    assert ports.count(*A) == 0 and not ports.bound(*A, 105) and ports.check() == []
+    empty = ports.nbytes
+    for raddr in range(1000):
+        for port in (0, 80, 99, 110, 65535):
+            assert not ports.bound(1, raddr, 80, port)
+    assert ports.nbytes == empty and ports.count(1, 0, 80) == 0 and ports.check() == []
+
+
+def test_the_port_that_linux_leaves_alone_is_not_counted():
+    ports = EphemeralPorts(LINUX, 100, 102)
+    assert ports.bound(*A, 100) and ports.bound(*A, 101) and not ports.bound(*A, 102)
+    assert not ports.begin(*A)
+
+
+@every_rule
+def test_a_search_goes_on_as_if_its_destination_were_new(number):
+    """What is bound before the first search changes neither its order nor the numbers drawn."""
+    fresh, bound = (EphemeralPorts(number, 100, 9999, 1, 2) for _ in range(2))
+    for port in range(3000, 9000, 7):
+        assert bound.bound(*A, port)
+    for _ in range(20):
+        assert fresh.begin(*A) and bound.begin(*A)
+        candidates = fresh.candidates().tolist()
+        assert candidates == bound.candidates().tolist()
+        i = next(i for i, port in enumerate(candidates) if port not in range(3000, 9000, 7))
+        fresh.taken(i)
+        bound.taken(i)
 
 
 @every_rule

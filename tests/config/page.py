@@ -34,8 +34,8 @@ of `Config`, a key of its TOML and an `-o` of `loadgen`; `loadgen profiles` prin
 a host. Those named `tcp_...`, `somaxconn` and `ip_local_port_range` are read from `sysctl -a`; what else is,
 FreeBSD's names and what older kernels do, is in `tcpcore/sysctl_keys.py` and `tcpcore/linux_versions.py`.
 What differs from Linux is **bold**, and the last column says what the RFCs ask there; a section without a
-number of an RFC is one of RFC 9293. The rules are in [semantics.md](semantics.md), the reasons in
-[ADR 5](adr/0005-linux-or-rfc.md).
+number of an RFC is one of RFC 9293. `Engine.set_knobs` changes those with a `*` while the engine runs. The
+rules are in [semantics.md](semantics.md), the reasons in [ADR 5](adr/0005-linux-or-rfc.md).
 """
 
 
@@ -70,7 +70,8 @@ def knob_list():
                       "| knob | values | linux | freebsd | strict | what it does | the RFCs |",
                       "|---|---|---|---|---|---|---|"]  # fmt: skip
         domain = f"{knob.domain} ({knob.unit})" if knob.unit else knob.domain
-        lines.append(f"| `{name}` | {domain} | {' | '.join(values(name))} | {knob.doc} | {knob.rfc} |")
+        live = " *" if knob.live else ""
+        lines.append(f"| `{name}`{live} | {domain} | {' | '.join(values(name))} | {knob.doc} | {knob.rfc} |")
     return "\n".join(line for line in lines if line is not None) + "\n"
 
 

@@ -10,6 +10,7 @@ import tcpcore.engine
 from tcpcore import Config
 from tcpcore.config import DECLARED, DERIVED, engine_value
 from tcpcore.records import knobs
+from tcpcore.records.layouts import KNOBS
 
 #: Handed to a component or kept by the Engine itself, when that is made.
 NO_FIELD = {
@@ -21,7 +22,7 @@ DERIVED_ONLY = {"tcp_fin_timeout"}
 #: Fields with the name of a knob that hold something made from it.
 ROUNDED = {"rcv_buf"}
 
-FIELDS = set(knobs.KNOBS.names)
+FIELDS = set(KNOBS.names)
 CHOICES = {name: knob.names for name, knob in DECLARED.items() if knob.names}
 
 
@@ -34,7 +35,7 @@ def test_each_knob_has_a_field_and_each_field_a_knob():
 def test_a_field_is_wide_enough():
     narrow = {}
     for name in FIELDS - set(DERIVED):
-        dtype = knobs.KNOBS[name]
+        dtype = KNOBS[name]
         assert dtype.kind == "u", name
         if DECLARED[name].highest >= 1 << 8 * dtype.itemsize:
             narrow[name] = dtype.name
@@ -47,7 +48,7 @@ def test_a_field_is_wide_enough():
 ], ids=["windows", "timeout"])  # fmt: skip
 def test_a_derived_field_is_wide_enough(config):
     for name in DERIVED:
-        assert 0 <= engine_value(config, name) < 1 << 8 * knobs.KNOBS[name].itemsize, name
+        assert 0 <= engine_value(config, name) < 1 << 8 * KNOBS[name].itemsize, name
 
 
 def test_values_as_the_struct_holds_them():

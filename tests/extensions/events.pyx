@@ -4,9 +4,10 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tcpcore.components.events cimport (
-    EVENTS_BOUND, EV_READABLE, EV_WRITABLE, Event, Events, events_add, events_add_once, events_begin_call,
-    events_bytes, events_drain, events_free, events_init, events_take,
+    EVENTS_BOUND, Events, events_add, events_add_once, events_begin_call, events_bytes, events_drain,
+    events_free, events_init, events_take,
 )
+from tcpcore.records.event cimport EV_READABLE, EV_WRITABLE, Event
 
 from tcpcore.components.events import event_mask
 

@@ -14,7 +14,8 @@ from tcpcore.components.tcb_pool cimport TcbPool, pool_ahead, pool_free, pool_gi
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport Tcb
 
-from tcpcore.records.segment import as_segments, to_uint
+from tcpcore.records.integers import to_uint
+from tcpcore.records.segment import as_segments
 
 
 cdef uint32_t enter(FlowTable* table, TcbPool* pool, uint32_t hash, const Segment* seg) noexcept nogil:

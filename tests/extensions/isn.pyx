@@ -9,7 +9,7 @@ from tcpcore.components.isn cimport (
     ISN_RANDOM, ISN_RFC793, ISN_RFC6528, Isn, IsnRule, isn_init, isn_make, isn_ts_offset,
 )
 
-from tcpcore.records.segment import to_address, to_uint
+from tcpcore.records.integers import to_address, to_uint
 
 _RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM}
 

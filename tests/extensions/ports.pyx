@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from tcpcore.components.ports cimport (
     PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count,
-    ports_after_silence, ports_bound, ports_free, ports_full, ports_given_up, ports_init, ports_met,
-    ports_released, ports_speculate, ports_taken,
+    ports_after_silence, ports_bound, ports_free, ports_full, ports_given_up, ports_init, ports_released,
+    ports_speculate, ports_taken,
 )
 
 
@@ -49,10 +49,6 @@ cdef class EphemeralPorts:
             raise ValueError(f"i: expected 0 .. {self.ports.size - 1}, got {i}")
         return ports_taken(&self.ports, self.ports.searches, i,
                            ports_candidate(&self.ports, self.ports.searches, i))
-
-    def met(self, uint16_t lport):
-        """A candidate of the search that is in use and not counted."""
-        return ports_met(&self.ports, self.ports.searches, lport)
 
     def bound(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         """A connection has this port without a search; whether it is counted."""

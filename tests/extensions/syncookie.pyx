@@ -12,7 +12,8 @@ from tcpcore.components.syncookie cimport (
 )
 from tcpcore.records.segment cimport OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment
 
-from tcpcore.records.segment import as_segments, to_uint
+from tcpcore.records.integers import to_uint
+from tcpcore.records.segment import as_segments
 
 
 _RULES = {"linux": COOKIE_LINUX, "freebsd": COOKIE_FREEBSD}

@@ -73,6 +73,18 @@ HOSTILE_FOR = {
     "arrivals": ("trace:", "trace:folder", "trace:latin1.toml", "trace:no/such/file"),
     "file": ("deep.toml", "nul.toml", "latin1.toml", "large.toml", "markup.toml", "odd.toml", "folder",
              "empty.toml", "wrong.toml"),
+    "grid": ("backlog=", "backlog=1..", "backlog=..", "backlog=1..9/0", "backlog=1..9/1e9",
+             "backlog=1..9/" + "9" * 50, "backlog=9..1/3", "load.rate=0..1/3:log", "rtt=1ms..1/2",
+             "backlog=1,,2", "backlog=1,1", "x.y.z=1", "load.hold=exp:1ms..exp:2us/3",
+             "server.profile=[bold]", "seed=1..9/3", "run.seeds=1,2",
+             "backlog=" + ",".join(map(str, range(20_000)))),
+    "zip_": ("backlog=1,2,3", "client.hosts=1..2/9"),
+    "only": ("backlog >", "backlgo>1", "__import__('os')", "backlog**9**9**9", "(" * 300, "1/0",
+             "-" * 400 + "1", "backlog.__class__", "backlog > 1e400", "backlog > 5 parsecs", "backlog > 'x'",
+             "backlog > 9999"),
+    "search": ("load.rate=9..1", "load.rate=1..9:log", "load.rate=0..1:log", "backlog=1..1", "load.rate=1"),
+    "executor": ("dask", "dask:", "nobody:at", "os:nothing", "os:getcwd", "a:b:c", "..:x", "tests:"),
+    "memory": ("1", "1E", "-5"), "tolerance": ("0", "200%", "1e-99"), "longest": ("9999d",),
     "duration": ("0", "9999d"), "series": ("1ns",), "listeners": ("0", "1G"), "destinations": ("0", "1G"),
 }  # fmt: skip
 
@@ -101,7 +113,10 @@ GOOD = {
     "late": ("1s:10%",), "flood_rate": ("0/s", "200/s"), "warmup": ("0", "auto", "5ms"),
     "series": ("0", "5ms"), "profile": ("linux", "freebsd", "strict"), "client_profile": ("linux", "strict"),
     "client_sysctl": ("good.sysctl",), "jobs": ("1",), "file": ("scenario.toml",),
-    "pattern": ("served", "ports.*"),
+    "pattern": ("served", "ports.*"), "grid": ("backlog=1,5", "load.rate=100..300/3:log"),
+    "zip_": ("rtt=1ms,2ms",),
+    "only": ("backlog > 1", "backlog*2 < 100"), "search": ("load.rate=100..200",), "tolerance": ("50%",),
+    "max_seeds": ("8",), "longest": ("1s",), "executor": ("processes",), "memory": ("8G",),
 }
 
 #: Where an option of one command takes other values than of the others.
@@ -111,6 +126,9 @@ GOOD_FOR = {
     ("churn", "knobs"): ("tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.time_wait_ms=5", "link.rtt=1ms"),
     ("run", "knobs"): ("backlog=5", "client.hosts=2", "load.rate=200/s", "both.mss=1000"),
     ("churn", "config"): ("churn.toml",), ("run", "config"): ("run.toml",),
+    ("sweep", "knobs"): ("tcp_syncookies=0", "client.hosts=2"), ("sweep", "config"): ("run.toml",),
+    ("sweep", "output"): ("study",), ("sweep", "seeds"): ("1", "2"),
+    ("sweep", "grid"): ("load.hold=1ms,2ms",),
     ("churn", "warmup"): ("0", "5ms"), ("run", "seeds"): ("1", "2"),
 }  # fmt: skip
 
@@ -124,6 +142,7 @@ BASE = {
     "metrics": (),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
+    "sweep": ("scenario.toml", "--grid", "backlog=2,3", "-O", "study", "--dry-run"),  # a study: tests/study
 }
 
 FILES = {

@@ -17,8 +17,11 @@ from tests.foreign.building import blocks
 from tests.project.distributions import ROOT, run
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.h", "*.pxd", "*.pyx", "*.pyi", "*.py", "py.typed")
+#: What a foreign package needs to cimport, include and type-check; the .pyx files are the sdist's.
+SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.h", "*.pxd", "*.pyi", "*.py", "py.typed")
            for path in (ROOT / "tcpcore").rglob(pattern)}  # fmt: skip
+SOURCES = {str(path.relative_to(ROOT)) for part in ("tcpcore", "loadgen") for pattern in ("*.pyx", "*.pxd", "*.py")
+           for path in (ROOT / part).rglob(pattern)}  # fmt: skip
 
 FOREIGN = """\
 from tcpcore.records.segment cimport Segment, seg_len
@@ -73,7 +76,7 @@ class TestDistributions:
     def test_the_sdist_holds_sources_and_nothing_built(self, sdist):
         with tarfile.open(sdist) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
-        assert SHIPPED <= names
+        assert SHIPPED | SOURCES <= names
         assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "setup.py", "tests/conftest.py"} <= names
         assert "tests/extensions/flow_table.pyx" in names
         assert not [name for name in names if name.endswith((".so", ".html", ".pyc"))]

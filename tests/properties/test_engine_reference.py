@@ -72,6 +72,24 @@ BESIDE_ACCEPTANCE = {
 }
 MIXED = st.one_of(st.just({}), st.fixed_dictionaries({}, optional=BESIDE_ACCEPTANCE))
 
+#: What a host changes while it runs, to small values; not what depends on a key or a cookie.
+LIVE = {
+    "somaxconn": st.sampled_from([0, 1, 4096]),
+    "tcp_max_syn_backlog": st.sampled_from([0, 1, 6, 4096]),
+    "tcp_fin_timeout": st.sampled_from([0, 3, 60, 61, 62, 200]),
+    "time_wait_ms": st.sampled_from([0, 1, 3000, 60_000]),
+    "tcp_max_tw_buckets": st.sampled_from([0, 1, 2, 4096]),
+    "tcp_invalid_ratelimit": st.sampled_from([0, 500, 3000]),
+    "ack_war_timewindow_ms": st.sampled_from([0, 1000]),
+    "blackhole": st.integers(0, 2),
+    **dict.fromkeys(
+        ["tcp_synack_retries", "tcp_syn_retries", "tcp_syn_linear_timeouts", "tcp_retries2",
+         "tcp_orphan_retries", "ack_war_cnt"], st.sampled_from([0, 1, 2, 6])),
+    **dict.fromkeys(
+        ["tcp_abort_on_overflow", "tcp_rfc1337", "insecure_rst", "insecure_syn", "drop_synfin"],
+        st.integers(0, 1)),
+}
+
 FIN, SYN, RST, PSH, ACK = Flag.FIN, Flag.SYN, Flag.RST, Flag.PSH, Flag.ACK
 flags = st.one_of(
     st.sampled_from([SYN, ACK, ACK, ACK | PSH, ACK | PSH, ACK | FIN, ACK | FIN]),
@@ -180,6 +198,15 @@ class EngineAndReference(RuleBasedStateMachine):
     def unlisten(self, data):
         mine, its = self.listeners.pop(data.draw(st.integers(0, len(self.listeners) - 1)))
         self.compare(self.engine.unlisten(mine, self.now), self.reference.unlisten(its, self.now))
+
+    @rule(data=st.data(), names=st.lists(st.sampled_from(sorted(LIVE)), min_size=1, max_size=3, unique=True))
+    def set_knobs(self, data, names):
+        """The host's settings change; nothing happens yet."""
+        knobs = {name: data.draw(LIVE[name]) for name in names}
+        self.engine.set_knobs(**knobs)
+        self.reference.set_knobs(**knobs)
+        assert self.engine.config == self.reference.config
+        self.both("receive", segments(0), self.now)
 
     @precondition(lambda self: self.listeners)
     @rule(data=st.data(), limit=st.sampled_from([None, 1, 2]))

@@ -13,7 +13,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tcpcore import Config, Engine
+from tcpcore import Config, Engine, EngineGroup
+from tests.api.group_script import LOCAL, Script
 from tests.properties.test_batches import CONFIGS, conversations, seen
 from tests.properties.test_engine_reference import BESIDE_ACCEPTANCE
 
@@ -29,7 +30,7 @@ POLICIES = [
     {"capacity": 24, "synq_policy": "linux", "tcp_syncookies": 0, "tcp_max_syn_backlog": 4,
      "port_selection": "random-retry"},
 ]
-WAYS = [lambda engine: Engine.restore(engine.snapshot()), copy.deepcopy, copy.copy,
+WAYS = [lambda engine: type(engine).restore(engine.snapshot()), copy.deepcopy, copy.copy,
         lambda engine: pickle.loads(pickle.dumps(engine))]
 
 
@@ -76,3 +77,22 @@ def test_it_goes_on_wherever_it_was_cut(conversation, where, drained, way):
     config, *recorders = conversation
     for recorder in recorders:
         goes_on(config, recorder.log, round(where * len(recorder.log)), drained, way)
+
+
+@settings(max_examples=200)
+@given(seed=st.integers(0, 2**32), members=st.integers(0, 4), profile=st.sampled_from(PROFILES),
+       way=st.sampled_from(WAYS), before=st.integers(0, 60))
+def test_every_later_snapshot_has_the_same_bytes(seed, members, profile, way, before):
+    """Of an engine (no members) and of groups: long scripts, in which the timers run out and all memory is
+    used again, with a snapshot of both after each call."""
+    config = profile(capacity=120, seed=3, local_addr=LOCAL, auto_read=False,
+                     ip_local_port_range=(5000, 5399), time_wait_ms=40)
+    one = Script(EngineGroup(members, config, threads=1) if members else Engine(config), seed, size=12)
+    for _ in range(before):
+        one.step()
+    two = copy.copy(one)
+    two.host, two.random = way(one.host), copy.deepcopy(one.random)
+    for _ in range(40):
+        assert one.step() == two.step()
+        assert one.host.snapshot() == two.host.snapshot()
+    assert one.host.check() == two.host.check() == []

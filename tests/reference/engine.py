@@ -272,6 +272,10 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
 
     # -- the calls -------------------------------------------------------------------------------------
 
+    def set_knobs(self, **knobs):
+        """Other knobs from the next call on; which ones may change is not checked here."""
+        self.config = self.config.replace(**knobs)
+
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
         addr = address(addr)
         if any((other.addr, other.port) == (addr, port) for other in self.listeners.values()):

@@ -11,8 +11,9 @@ from itertools import count
 import numpy as np
 
 from loadgen.sim.build import build
+from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, State
-from tests.reference.draws import ACCEPT, stream
+from tests.reference.draws import ACCEPT, RECONNECT, stream, unit, word
 from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Application, Clients, Load
 from tests.reference.simulator_link import Flood, Link
 
@@ -53,9 +54,34 @@ class Host:
         return (int(info["rcv_nxt"]) - int(start)) % 2**32 - (info["state"] in AFTER_FIN)
 
 
+class Level:
+    """How much there is of something, the most there was, and since when and how long it was full."""
+
+    def __init__(self, places=0):
+        self.now, self.places = 0, places
+        self.restart(0)
+
+    def restart(self, at):
+        self.most, self.first, self.since, self.full = 0, None, None, 0
+        self.set(self.now, at)
+
+    def set(self, n, at):
+        self.now, self.most = n, max(self.most, n)
+        if self.places and n >= self.places:
+            self.since = at if self.since is None else self.since
+            self.first = at if self.first is None else self.first
+        elif self.since is not None:
+            self.full += at - self.since
+            self.since = None
+
+    def lasted(self, now):
+        return self.full + (now - self.since if self.since is not None else 0)
+
+
 class World:
     def __init__(self, scenario, server, client, replicate):
-        self.scenario = scenario
+        self.scenario, self.replicate = scenario, replicate
+        self.warmup = warmup_of(scenario, server, client)
         made = build(scenario, server, client, replicate)
         self.servers = [Host(engine, "server") for engine in made.servers]
         self.clients = [Host(engine, "client") for engine in made.clients]
@@ -69,6 +95,7 @@ class World:
         stalls = accept.stall_every_ns or any(event.do == "stall" for event in scenario.event)
         self.at_once = accept.time.family == "const" and accept.time.a == 0 and not stalls
         self.attempts = []
+        self.before = {}  # what the warm-up counted
         self.plans = []
         self.order, self.plan_order = count(), count()
         self.segments = 0
@@ -79,6 +106,9 @@ class World:
             acceptor = Acceptor(self.servers[number], listener, key, accept.workers)
             self.acceptors.append(acceptor)
             acceptor.host.acceptors[listener] = acceptor
+            room = acceptor.host.engine.room(listener)
+            acceptor.half_open, acceptor.accepting = Level(room["half_open_max"]), Level(room["accept_max"])
+        self.levels = {"ports_in_use": Level(), "server.half_open": Level(), "server.accept_queue": Level()}
         self.link = Link(self, scenario, replicate)
         self.loads = [Load(facts, i, scenario, replicate) for i, facts in enumerate(scenario.load)]
         for load in self.loads:
@@ -103,7 +133,29 @@ class World:
     def plan(self, at, what, *arguments):
         heapq.heappush(self.plans, (max(at, self.now), next(self.plan_order), what, arguments))
 
+    def look(self):
+        """After each call: ask the engines how full everything is (S7.4)."""
+        gauges = [host.engine.gauges() for host in self.clients]
+        ports = sum(one["blocks_used"] - one["held_dead"] for one in gauges)
+        self.levels["ports_in_use"].set(ports, self.now)
+        gauges = [host.engine.gauges() for host in self.servers]
+        for queue in ("half_open", "accept_queue"):
+            self.levels[f"server.{queue}"].set(sum(one[queue] for one in gauges), self.now)
+        for acceptor in self.acceptors:
+            room = None if acceptor.listener is None else acceptor.host.engine.room(acceptor.listener)
+            acceptor.half_open.set(room["half_open"] if room else 0, self.now)
+            acceptor.accepting.set(room["accept"] if room else 0, self.now)
+
+    def full(self):
+        found = {}
+        for queue, of in (("half_open", "half_open"), ("accept_queue", "accepting")):
+            levels = [getattr(acceptor, of) for acceptor in self.acceptors]
+            firsts = [level.first for level in levels if level.first is not None]
+            found[queue] = (min(firsts, default=None), max(level.lasted(self.now) for level in levels))
+        return found
+
     def send(self, host, segs, answered=0):
+        self.look()
         self.link.send(host.end, segs, answered)
 
     def deliver(self, host, seg, at):
@@ -124,6 +176,10 @@ class World:
         host.attempts[slot] = a
         a.client = conn
 
+    def count_of(self, a):
+        """S7.3."""
+        return a.load.count if a.begun >= self.warmup else a.load.warming
+
     def perhaps_settle(self, a):
         if a.client_done and (a.server_done or (not a.server and (not a.client or not a.was_connected))):
             self.settle(a)
@@ -137,13 +193,14 @@ class World:
         self.attempts.remove(a)
         if a.load is None:
             return
-        figures = a.load.count
+        figures = self.count_of(a)
         ended = a.client_done and a.server_done
         if a.served:
             figures["served"] += 1
         elif a.refused:
             figures["refused"] += 1
-            a.load.refused[Cause(a.cause).name] += 1
+            if a.begun >= self.warmup:
+                a.load.refused[Cause(a.cause).name] += 1
         elif a.reset:
             figures["reset"] += 1
         elif a.gave_up:
@@ -207,9 +264,27 @@ class World:
                 pass
         return at
 
+    def counted(self):
+        """All that only rises."""
+        return {
+            "floods": {i: flood.sent for i, flood in enumerate(self.floods)},
+            "link": self.link.counters(),
+            **{(end, what): total(hosts, what) for end, hosts in (("client", self.clients), ("server", self.servers))
+               for what in ("counters", "causes")},
+        }  # fmt: skip
+
+    def measure(self):
+        """S7.3: the warm-up is over."""
+        self.before = self.counted()
+        for acceptor in self.acceptors:
+            acceptor.half_open.restart(self.now + 1)
+            acceptor.accepting.restart(self.now + 1)
+        for level in self.levels.values():
+            level.restart(self.now + 1)
+
     # -- events of the scenario (section 9)
 
-    def happen(self, event):
+    def happen(self, event, number):
         if event.do == "partition":
             self.link.cut_until = max(self.link.cut_until, self.now + event.for_ns)
         elif event.do == "stall":
@@ -217,24 +292,71 @@ class World:
                 acceptor.stalled_until = max(acceptor.stalled_until, self.now + event.for_ns)
                 self.plan(self.now + event.for_ns, self.application.stall_ends, acceptor)
         elif event.do == "unlisten":
-            for acceptor in self.acceptors:
-                if acceptor.listener is not None:
-                    self.send(acceptor.host, acceptor.host.engine.unlisten(acceptor.listener, self.now))
-                acceptor.listener, acceptor.queued = None, 0
+            self.unlisten()
+        elif event.do == "listen":
+            self.listen()
         elif event.do == "reset-all":
-            self.reset_all()
+            self.reset_all(event.reconnect_within_ns, number)
+        elif event.do == "knob":
+            self.set_knobs(event.knob)
 
-    def reset_all(self):
+    def listen(self):
+        """S9.6."""
+        listen = self.scenario.server.listen
+        for i, acceptor in enumerate(self.acceptors):
+            if acceptor.listener is None:
+                address = self.first_server + i % self.scenario.client.destinations
+                acceptor.listener = acceptor.host.engine.listen(
+                    address, listen.port, listen.backlog, auto_accept=self.at_once, auto_close=self.at_once
+                )
+                acceptor.host.acceptors[acceptor.listener] = acceptor
+
+    def unlisten(self):
+        """S9.5."""
+        for acceptor in self.acceptors:
+            if acceptor.listener is not None:
+                listener, acceptor.listener = acceptor.listener, None
+                self.send(acceptor.host, acceptor.host.engine.unlisten(listener, self.now))
+            acceptor.queued = 0
+        for a in list(self.attempts):
+            if a.server and not a.server_done and not a.accepted:
+                a.server_done = True
+                self.perhaps_settle(a)
+
+    def reset_all(self, within, number):
+        """S9.3, S9.4."""
         for acceptor in self.acceptors:
             if acceptor.queued:
                 acceptor.host.engine.accept(acceptor.listener, acceptor.queued)
                 acceptor.queued = 0
+                self.look()
         theirs = [a for a in self.attempts if a.server and not a.server_done]
         theirs.sort(key=lambda a: (self.servers.index(a.server_host), a.server & 0xFFFFFFFF))
         for a in theirs:
+            if within is not None and a.load is not None:
+                key = stream(self.scenario.seed, self.replicate, RECONNECT, number)
+                share = unit(word(word(key, a.load.number), a.number))
+                a.reconnects_at = self.now + int(share * within)
             self.send(a.server_host, a.server_host.engine.abort([a.server], self.now))
             a.server_done = True
             self.perhaps_settle(a)
+
+    def set_knobs(self, text):
+        """S9.7, S1.3."""
+        path, _, value = text.partition("=")
+        side, _, name = path.rpartition(".")
+        n = len(self.servers)
+        for i, host in enumerate(self.servers if side in ("", "server", "both") else ()):
+            part = int(value)
+            if name == "tcp_max_tw_buckets":
+                part = part // n + (i < part % n)
+            elif name == "tcp_challenge_ack_limit" and 0 < part < 2**31 - 1:
+                part = max(1, part // n + (i < part % n))
+            host.engine.set_knobs(**{name: part})
+        shared = len(self.clients) < self.scenario.client.hosts
+        if side in ("client", "both") and not (shared and name == "tcp_max_tw_buckets"):
+            for host in self.clients:
+                host.engine.set_knobs(**{name: int(value)})
 
 
 class Series:
@@ -250,11 +372,12 @@ class Series:
                 row[f"{end}.{state.name}"] = sum(int(host.engine.state_counts()[state]) for host in hosts)
             for name in GAUGES:
                 row[f"{end}.{name}"] = value = sum(host.engine.gauges()[name] for host in hosts)
-                self.peaks[f"{end}.{name}"] = max(self.peaks.get(f"{end}.{name}", 0), value)
+                if world.now >= world.warmup:
+                    self.peaks[f"{end}.{name}"] = max(self.peaks.get(f"{end}.{name}", 0), value)
         for load in world.loads:
-            row[f"load.{load.facts.name}.attempted"] = load.count["attempted"]
-            row[f"load.{load.facts.name}.connected"] = load.count["connected"]
-            row[f"load.{load.facts.name}.served"] = len(load.served_after.values)
+            for what in ("attempted", "connected"):
+                row[f"load.{load.facts.name}.{what}"] = load.count[what] + load.warming[what]
+            row[f"load.{load.facts.name}.served"] = load.served_so_far
         self.rows.append(row)
 
     def columns(self):
@@ -275,12 +398,16 @@ def simulate(scenario, server, client, replicate=0):
     series, run = Series(world), scenario.run
     points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
     points.add(run.duration_ns)
-    for at in sorted(points | {event.at_ns for event in scenario.event if event.at_ns <= run.duration_ns}):
+    over = {world.warmup - 1} if world.warmup else set()
+    happen = {event.at_ns for event in scenario.event if event.at_ns <= run.duration_ns}
+    for at in sorted(points | over | happen):
         world.play(at)
         world.now = at
-        for event in scenario.event:
+        for number, event in enumerate(scenario.event):
             if event.at_ns == at:
-                world.happen(event)
+                world.happen(event, number)
+        if at in over:
+            world.measure()
         if at in points:
             series.sample()
     for load in world.loads:
@@ -305,27 +432,33 @@ def figures_of(world, series):
         for end, hosts in ends.items()
     }
     peaks = dict(series.peaks)
-    queued = max((acceptor.queued_most for acceptor in world.acceptors), default=0)
-    peaks["server.accept_queue"] = max(peaks["server.accept_queue"], queued)
+    counted = {
+        name: {key: n if key == "CurrEstab" else n - world.before.get(name, {}).get(key, 0)
+               for key, n in counts.items()}
+        for name, counts in world.counted().items()
+    }  # fmt: skip
+    peaks |= {name: level.most for name, level in world.levels.items()}
     return {
         "now": world.now,
         "segments": world.segments,
         "loads": [
             {name: load.count[name] for name in COUNTS}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal}
+            | {"in_warmup": load.warming["attempted"]}
             | {"connect": load.connect.figures(), "served_after": load.served_after.figures()}
             for load in world.loads
         ],
-        "floods": [flood.sent for flood in world.floods],
-        "link": world.link.counters(),
-        "counters": {end: total(hosts, "counters") for end, hosts in ends.items()},
-        "causes": {end: total(hosts, "causes") for end, hosts in ends.items()},
+        "floods": list(counted["floods"].values()),
+        "link": counted["link"],
+        "counters": {end: counted[end, "counters"] for end in ends},
+        "causes": {end: counted[end, "causes"] for end in ends},
         "states": {
             end: np.sum([host.engine.state_counts() for host in hosts], axis=0).tolist()
             for end, hosts in ends.items()
         },
         "gauges": gauges,
         "peaks": peaks,
+        "full": world.full(),
         "accept_wait": world.application.accept_wait.figures(),
         "series": series.columns(),
     }

@@ -49,10 +49,11 @@ class Load:
         self.response = 0 if idle else facts.response
         once = facts.speaks == "server" and not self.request
         self.requests = 1 if once else facts.requests_per_connection
-        self.begun = self.close_number = 0
+        self.begun = self.close_number = self.reconnects = 0
         self.area = 0.0
         self.due = None if facts.concurrency else self.next_arrival()
-        self.count = Counter()
+        self.count, self.warming = Counter(), Counter()
+        self.served_so_far = 0
         self.refused = Counter()
         self.first_refusal = None
         self.connect, self.served_after = Histogram(), Histogram()
@@ -123,6 +124,7 @@ class Attempt:
         self.client_start = self.server_start = 0
         self.sent = self.heard = self.said = self.answered = 0
         self.closes = "client"
+        self.reconnects_at = None  # S9.4
         self.cause = 0
         self.settled = False
         for name in ("was_connected", "served", "client_done", "server_done", "accepted", "refused", "reset",
@@ -138,8 +140,9 @@ class Clients:
 
     # -- opening
 
-    def begin(self, load):
-        world, n = self.world, load.begun
+    def begin(self, load, number=None, address=None, destination=None):
+        """An arrival, or with `number` a client that connects again from an address to a destination."""
+        world, n = self.world, load.begun if number is None else number
         a = Attempt(load, world.now)
         scenario = world.scenario
         hosts, destinations = scenario.client.hosts, scenario.client.destinations
@@ -149,14 +152,16 @@ class Clients:
             a.destination = below(load.draw_word(n, 2), destinations)
         a.number = n
         a.address = world.first_client + host
+        if number is not None:
+            a.address, a.destination = address, destination
         a.client_host = world.client_of(a.address)
         who = unit(load.draw_word(n, 3))
         if who < load.closes.server:
             a.closes = "server"
         elif who < load.closes.server + load.closes.reset:
             a.closes = "reset"
-        load.begun += 1
-        load.count["attempted"] += 1
+        load.begun += number is None
+        world.count_of(a)["attempted"] += 1
         world.attempts.append(a)
         if load.facts.patience_ns:
             world.plan(world.now + load.facts.patience_ns, self.patience_ends, a)
@@ -170,7 +175,7 @@ class Clients:
         )
         world.send(host, out)
         a.tries += 1
-        load.count["tries"] += 1
+        world.count_of(a)["tries"] += 1
         conn = int(conns[0])
         if conn:
             world.bind(a, conn)
@@ -201,6 +206,12 @@ class Clients:
         if load.more(self.world.now):
             self.begin(load)
 
+    def reconnect(self, load, address, destination):
+        """S9.4."""
+        if self.world.now < load.stop:
+            load.reconnects += 1
+            self.begin(load, 2**40 + load.reconnects - 1, address, destination)
+
     # -- ending
 
     def let_go(self, a):
@@ -208,7 +219,12 @@ class Clients:
             return
         a.client_done = True
         load = a.load
-        if load.facts.concurrency and load.more(self.world.now):
+        if a.reconnects_at is not None and a.reset:
+            if load.facts.concurrency:
+                self.world.plan(a.reconnects_at, self.next_user, load)
+            else:
+                self.world.plan(a.reconnects_at, self.reconnect, load, a.address, a.destination)
+        elif load.facts.concurrency and load.more(self.world.now):
             self.world.plan(self.world.now, self.next_user, load)
         self.world.perhaps_settle(a)
 
@@ -254,8 +270,9 @@ class Clients:
         world, load = self.world, a.load
         a.was_connected, a.refused, a.reset = True, False, False
         a.connected = world.now
-        load.count["connected"] += 1
-        load.connect.values.append(world.now - a.begun)
+        world.count_of(a)["connected"] += 1
+        if a.begun >= world.warmup:
+            load.connect.values.append(world.now - a.begun)
         a.client_start = a.client_host.block(a.client)["rcv_nxt"]
         if load.facts.close_at_ns is not None:
             gap = 1e9 / load.facts.close_rate if load.facts.close_rate else 0.0
@@ -282,7 +299,7 @@ class Clients:
         new = count // load.response - a.answered
         if new <= 0:
             return
-        load.count["requests"] += new
+        self.world.count_of(a)["requests"] += new
         a.answered += new
         if load.request and load.facts.speaks == "server":
             while a.sent < min(a.answered, load.requests):
@@ -361,7 +378,7 @@ class Clients:
 class Acceptor:
     def __init__(self, host, listener, key, workers):
         self.host, self.listener, self.key, self.idle = host, listener, key, workers
-        self.queued = self.queued_most = self.taken = 0
+        self.queued = self.taken = 0
         self.stalled_until = 0
         self.waits = False
 
@@ -403,8 +420,10 @@ class Application:
     def served(self, a):
         if not a.served:
             a.served = True
-            a.load.served_after.values.append(self.world.now - a.begun)
-            a.load.count["first_try"] += a.tries == 1 and not a.slow
+            a.load.served_so_far += 1
+            if a.begun >= self.world.warmup:
+                a.load.served_after.values.append(self.world.now - a.begun)
+            self.world.count_of(a)["first_try"] += a.tries == 1 and not a.slow
 
     def reads(self, a):
         load = a.load
@@ -423,7 +442,8 @@ class Application:
     def accepted(self, a):
         a.accepted = True
         a.touched = self.world.now
-        self.accept_wait.values.append(self.world.now - a.established)
+        if a.begun >= self.world.warmup:
+            self.accept_wait.values.append(self.world.now - a.established)
         if a.load is None:
             return
         if a.load.facts.speaks != "client" or not a.load.request:
@@ -468,6 +488,7 @@ class Application:
         host = acceptor.host
         (conn,) = host.engine.accept(acceptor.listener, 1).tolist()
         acceptor.queued -= 1
+        self.world.look()
         a = self.attempt_of(host, conn)
         state = host.engine.info([conn])[0]["state"]
         if a is None:
@@ -506,7 +527,7 @@ class Application:
             if a is not None and (a.client != theirs or a.client_host is not client):
                 a = None
         if a is None:
-            a = Attempt(None, 0)
+            a = Attempt(None, self.world.now)
             a.client_done = True
             world.attempts.append(a)
         else:
@@ -556,5 +577,4 @@ class Application:
             return
         acceptor = host.acceptors[int(event["listener"])]
         acceptor.queued += 1
-        acceptor.queued_most = max(acceptor.queued_most, acceptor.queued)
         self.take(acceptor)

@@ -115,7 +115,9 @@ def test_flood():
     result = played(SCENARIOS["flood"])
     assert result["flood.sent"] == 5000
     said = result.verdict["sentence"]
-    assert "the half-open queue was full for unknown peers from 1 s on" in said
+    assert "the half-open queue was full for unknown peers from 0.19 s on" in said
+    assert result["half_open.full_from"] == pytest.approx(0.19 * S, abs=0.01 * S)
+    assert result["half_open.full_for"] > 0.9 * result.scenario.run.duration_ns - 0.19 * S
     assert result["causes.server.SynQueueReserve"] > result["causes.server.SynQueueFull"]
 
 

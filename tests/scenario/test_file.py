@@ -114,7 +114,7 @@ def events(draw, duration):
     do = draw(st.sampled_from(["reset-all", "unlisten", "listen", "stall", "partition", "knob"]))
     return Event(
         at, do, draw(positive) if do in ("stall", "partition") else 0,
-        draw(st.sampled_from(["tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.mss=900"]))
+        draw(st.sampled_from(["tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.time_wait_ms=900"]))
         if do == "knob" else "",
         draw(st.none() | times) if do == "reset-all" else None,
     )  # fmt: skip

@@ -75,6 +75,7 @@ def test_ports_and_time_wait():
         "name": "ports",
         "value": 64512,
         "set_by": "ip_local_port_range",
+        "from": "knobs",
         "shadowed": [],
     }
     assert found["time_wait.client"]["value"] == 5 and found["time_wait.server"]["value"] == 262_144

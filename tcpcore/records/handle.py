@@ -4,12 +4,15 @@ A handle is generation << 32 | slot (see handle.pxd). Whether a handle is stale 
 the engine's TCBs.
 """
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 
-from tcpcore.records.segment import to_uint
+from tcpcore.records.integers import Integers, to_uint
 
 
-def as_handles(conns):
+def as_handles(conns: Integers) -> npt.NDArray[np.uint64]:
     """`conns` as a contiguous uint64 vector; TypeError or ValueError naming it if they are no handles."""
     array = np.asarray(conns)
     if array.dtype != np.uint64:
@@ -17,7 +20,7 @@ def as_handles(conns):
     return array.ravel()
 
 
-def slots_of(conns):
+def slots_of(conns: Integers) -> npt.NDArray[np.intp]:
     """The slot of each connection handle, its row in ``Engine.blocks``.
 
     A handle is ``generation << 32 | slot``; the slot is its low half. Stale handles are not told apart: the
@@ -39,11 +42,4 @@ def slots_of(conns):
     TypeError, ValueError
         `conns` are not integers of 0 .. 2**64 - 1.
     """
-    cdef Py_ssize_t i
-    handles = as_handles(conns)
-    slots = np.empty(len(handles), np.intp)
-    cdef const uint64_t[::1] given = handles
-    cdef Py_ssize_t[::1] found = slots
-    for i in range(len(handles)):
-        found[i] = handle_slot(given[i])
-    return slots
+    return (as_handles(conns) & np.uint64(0xFFFFFFFF)).astype(np.intp)

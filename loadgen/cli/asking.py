@@ -1,0 +1,249 @@
+"""From the command line of `loadgen plan` to a question.
+
+Everything is read and checked before anything is played: topic, options, knobs, alternatives, metrics of
+targets. A mistake is one line that names the place and the nearest right word.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from loadgen import signals
+from loadgen.cli import sides
+from loadgen.cli.flag import Flag
+from loadgen.cli.flags import FLAGS
+from loadgen.cli.flags import HOSTS as _HOSTS
+from loadgen.cli.hints import hint
+from loadgen.cli.options import ConfigError
+from loadgen.cli.scenes import Made, planned_scenario
+from loadgen.output import OutputError, write_stdout
+from loadgen.plan.ask import Case, Refused, Topic, Variant, beyond, require_answerable
+from loadgen.plan.play import EFFORTS, Player
+from loadgen.plan.topics import NAMES, topic
+from loadgen.progress import bar
+from loadgen.replicates import Job, Played, play
+from loadgen.report.metrics import UnknownMetric
+from loadgen.report.thresholds import check_thresholds
+from loadgen.scenario import knobs, toml
+from loadgen.scenario.errors import Mistake, ScenarioError
+from loadgen.scenario.model import Scenario
+from loadgen.scenario.numbers import read_time
+from loadgen.scenario.paths import every_path, resolve_path
+from loadgen.sim.run import CapacityReached
+from loadgen.units import UnitError, parse_count, parse_duration
+from loadgen.workers import WorkerLost
+
+#: A question is about one kind of host, unless the clients' is given, too.
+HOSTS: Final = tuple(
+    dataclasses.replace(
+        flag,
+        paths=("server.profile", "client.profile"),
+        help="What the hosts are: linux (6.18), freebsd (14), strict (the RFCs), or a TOML file.",
+    )
+    if flag.name == "profile"
+    else flag
+    for flag in _HOSTS
+)
+PLAN_FLAGS: Final[Mapping[str, Flag]] = {**FLAGS, **{flag.name: flag for flag in HOSTS}}
+#: The planner's own options -> how each is read.
+EXTRAS: Final = {
+    "within": parse_duration,
+    "horizon": parse_duration,
+    "established": parse_count,
+    "bytes": str,
+    "apply": str,
+}
+_SUPERLATIVES: Final = ("best", "optimal", "optimum", "auto")
+
+
+def topic_of(name: str) -> Topic:
+    """The topic of that name."""
+    if name in NAMES:
+        return topic(name)
+    if why := beyond(name):
+        raise ConfigError(f"plan {name}: {why}")
+    raise ConfigError(f"no topic is called {name!r}{hint(name, NAMES)}; there are {', '.join(NAMES)}")
+
+
+def player_of(given: Mapping[str, Any]) -> Player:
+    """What plays, and how much."""
+    player = Player(EFFORTS[given["effort"]], force=given["force"])
+    if not given["no_sim"]:
+        player.run = lambda jobs: _played(jobs, given["jobs"])
+    return player
+
+
+def _played(jobs: Sequence[Job], processes: int) -> Played:
+    """Every job, or what there is when a signal comes."""
+    played = Played([None] * len(jobs), True)
+    try:
+        with signals.at_checks(), bar(what="playing") as tell:
+            played = play(jobs, workers=processes, progress=tell, stop=signals.pending)
+            if signals.pending():
+                played.interrupted = True
+                signals.honoured()
+    except KeyboardInterrupt:
+        played.interrupted = True
+        signals.honoured()
+    except CapacityReached as error:
+        raise click.ClickException(str(error)) from None
+    except MemoryError as error:
+        raise click.ClickException(f"out of memory{f': {error}' if str(error) else ''}") from None
+    except WorkerLost as error:
+        raise click.ClickException(str(error)) from None
+    return played
+
+
+def case_of(
+    ctx: click.Context, asked: Topic, file: Path | None, given: dict[str, Any], player: Player
+) -> Case | None:
+    """The question; None where only the scenario was asked for."""
+    _refuse_superlatives(given)
+    unknown = frozenset(name for name in PLAN_FLAGS if given.get(name) == "?")
+    given.update(dict.fromkeys(unknown))
+    several = _several(asked, given)
+    try:
+        require_answerable(list(given["threshold"]))
+        require_answerable([text.partition("=")[0] for text in given["knobs"]])
+        base = asked.BASE if file is None else toml.from_toml(file)
+        made = planned_scenario(ctx, base, _make, given, PLAN_FLAGS)
+        if given["print_config"]:
+            _print(made)
+            return None
+        player.duration_ns = made.scenario.run.duration_ns if "run.duration" in made.changes or file else None
+        player.seeds = made.scenario.run.seeds if "run.seeds" in made.changes else None
+        case = Case(
+            topic=asked,
+            base=made.base,
+            changes=made.changes,
+            player=player,
+            make=_make,
+            extra=_extra(asked, given),
+            columns=tuple(_columns(made.base, several)),
+            variants=tuple(variant for text in given["vs"] for variant in _variants(made.base, text)),
+            targets=tuple(made.scenario.threshold[len(made.base.threshold) :]),
+            unknown=unknown,
+            remedies=given["remedies"],
+            whole=file is not None,
+            command=made.command,
+            origins=made.origins,
+        )
+        _check(case)
+    except (ScenarioError, Refused) as error:
+        raise ConfigError(str(error)) from None
+    return case
+
+
+def _print(made: Made) -> None:
+    try:
+        write_stdout(toml.print_config(made.scenario, made.origins))
+    except OutputError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _make(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
+    return scenario.replace(changes)
+
+
+def _check(case: Case) -> None:
+    """Everything that can be wrong, before anything is played."""
+    for one in (case, *map(case.varied, (*case.variants, *case.columns))):
+        resolved = one.hosts
+        del resolved
+    try:
+        check_thresholds(case.scenario)
+    except UnknownMetric as error:
+        raise ScenarioError(str(error)) from None
+    _ = case.open
+
+
+def _refuse_superlatives(given: Mapping[str, Any]) -> None:
+    for name in PLAN_FLAGS:
+        if str(given.get(name)).lower() in _SUPERLATIVES and name != "warmup":
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag}: {given[name]!r} has no meaning without a target: give {flag} '?' and "
+                              "--threshold, such as 'first_try_ratio>=0.999'")  # fmt: skip
+
+
+def _several(asked: Topic, given: dict[str, Any]) -> tuple[str, list[str]] | None:
+    """The option that was given several values, of which the first stays."""
+    for name in getattr(asked, "COLUMNS", ()):
+        values = [part.strip() for part in str(given.get(name) or "").split(",")]
+        if len(values) > 1:
+            given[name] = values[0]
+            return name, values
+    return None
+
+
+def _columns(base: Scenario, several: tuple[str, list[str]] | None) -> Iterator[Variant]:
+    if several is not None:
+        name, values = several
+        for value in values:
+            yield from _variants(base, f"{name}={value}")
+
+
+def _extra(asked: Topic, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The planner's own options of this topic; one of another topic is a mistake."""
+    found: dict[str, Any] = {}
+    for name, read in EXTRAS.items():
+        text = given["bytes_" if name == "bytes" else name]
+        if text is None:
+            continue
+        if name not in asked.EXTRAS:
+            raise Refused(f"--{name}: not of plan {asked.NAME}, which does not ask for it")
+        found[name] = _read(name, text, read)
+    return found
+
+
+def _read(name: str, text: str, read: Any) -> Any:
+    try:
+        return read(text)
+    except UnitError as error:
+        raise Refused(f"--{name}: {error}") from None
+
+
+def _variants(base: Scenario, text: str) -> Iterator[Variant]:
+    """`A=1+B=2`, or several of `A=1,2`."""
+    pairs: list[tuple[str, list[str]]] = []
+    for part in text.split("+"):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not equals or not name or not value:
+            raise Refused(f"--vs: expected NAME=VALUE, several joined by +, got {part!r}")
+        pairs.append((name, [one.strip() for one in value.split(",")] if "+" not in text else [value]))
+    several = max(len(values) for _, values in pairs)
+    for number in range(several):
+        changes: dict[str, object] = {}
+        extra: dict[str, Any] = {}
+        chosen = [(name, values[number % len(values)]) for name, values in pairs]
+        for name, value in chosen:
+            _assign(base, name, value, changes, extra)
+        yield Variant(", ".join(f"{name}={value}" for name, value in chosen), changes, extra)
+
+
+def _assign(base: Scenario, name: str, value: str, changes: dict[str, object], extra: dict[str, Any]) -> None:
+    """One NAME=VALUE of --vs: an option of plan, of the scenario, a knob or a path."""
+    word = name.removeprefix("--").replace("-", "_")
+    try:
+        if word in EXTRAS:
+            extra[word] = _read(f"vs {name}", value, EXTRAS[word])
+        elif word in PLAN_FLAGS:
+            changes.update(PLAN_FLAGS[word].values(value))
+        else:
+            for path in sides.places(name) or [resolve_path(base, name)]:
+                changes[path] = value
+        base.replace(changes)
+    except (Mistake, UnitError) as error:
+        near = hint(word, [*PLAN_FLAGS, *EXTRAS, *knobs.DECLARED, *every_path(base)])
+        raise Refused(f"--vs {name}={value}: {error}{'' if 'did you mean' in str(error) else near}") from None
+    except ScenarioError as error:
+        raise Refused(f"--vs {name}={value}: {error}") from None
+
+
+def times(text: str) -> int:
+    """A time of the planner's own options, in ns."""
+    return read_time(text)
