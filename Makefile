@@ -216,6 +216,10 @@ demo: build  ## run the workloads on examples/*.toml
 	$(VENV)/bin/loadgen flood --config examples/flood.toml
 	$(VENV)/bin/loadgen churn --rate 500 --clients 1 --hold 30ms --rtt 1ms --duration 2m --check
 	$(VENV)/bin/loadgen run examples/edge-web.toml
+	@mkdir -p build
+	$(VENV)/bin/loadgen run examples/edge-web.toml --seeds 4 --jobs $(JOBS) --output build/edge-web.json
+	$(VENV)/bin/loadgen report build/edge-web.json -O build/edge-web.html
+	@echo "a page of the example fleet: build/edge-web.html"
 
 # Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
 # unpacked sdist that time is the one of its files.

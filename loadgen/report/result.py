@@ -334,6 +334,11 @@ def _check_shape(document: Mapping[str, Any]) -> None:
         for name in names:
             if not isinstance(document[name], kind):
                 raise ResultError(f"not a result: {name} is no {said}")
+    for name, whole in (("measured", list), ("point", Mapping), ("warmup_ns", int)):  # may be left out
+        if name in document and not isinstance(document[name], whole):
+            raise ResultError(f"not a result: {name} is of another type")
+    if not all(isinstance(one, Mapping) for one in document.get("measured", [])):
+        raise ResultError("not a result: expected objects in measured")
     texts = [one for name in _LISTS for one in document[name]]
     texts += [one for one in document["limits"] if not isinstance(one, Mapping)]
     if not all(isinstance(one, str) for one in texts):

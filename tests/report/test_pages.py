@@ -21,7 +21,8 @@ from tests.report.test_table import parsed
 TARGET = [("first_try_ratio", ">=", 0.99)]
 SECTIONS = [
     "1 Losses by cause", "2 Half-open and accept queue", "3 Latency", "4 States", "5 TIME_WAIT and ports",
-    "6 Formula against simulation", "7 Kernel memory", "8 Response curve", "9 Counters", "10 Settings", "11 Wall time",
+    "6 Formula against simulation", "7 Kernel memory", "8 Response curve",
+    "9 Counters", "10 Settings", "11 Wall time",
 ]  # fmt: skip
 
 
@@ -99,7 +100,8 @@ def test_a_response_curve_has_its_bracket(tmp_path):
     answer = "2 of 4 points meet the target; load.api.rate 2,000/s is met, 4,000/s is missed"
     assert answer in text
     assert "the edge lies between 2,000/s and 4,000/s" in text
-    assert "One point in detail" in text and "2 targets missed: load.api.rate=4000, load.api.rate=8000" in text
+    assert "One point in detail" in text
+    assert "2 targets missed: load.api.rate=4000, load.api.rate=8000" in text
 
 
 def test_more_than_one_edge_is_said(tmp_path):
