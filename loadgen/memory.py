@@ -35,6 +35,11 @@ def estimate_bytes(scenario: Scenario, client: Config, server: Config, processes
     return int(min(processes, scenario.run.seeds) * (one + _OF_A_PROCESS))
 
 
+def of_a_connection() -> int:
+    """Bytes of a connection at one end, its part of the event loop included."""
+    return _OF_AN_END + _OF_THE_LOOP // 2
+
+
 def available_bytes() -> int | None:
     """Memory that a new process could have without swapping; None where the system does not tell."""
     try:

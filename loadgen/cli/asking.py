@@ -43,7 +43,7 @@ HOSTS: Final = tuple(
     dataclasses.replace(
         flag,
         paths=("server.profile", "client.profile"),
-        help="What the hosts are: linux (6.18), freebsd (14), strict (the RFCs to the letter), or a TOML file.",
+        help="What the hosts are: linux (6.18), freebsd (14), strict (the RFCs), or a TOML file.",
     )
     if flag.name == "profile"
     else flag
@@ -51,7 +51,13 @@ HOSTS: Final = tuple(
 )
 PLAN_FLAGS: Final[Mapping[str, Flag]] = {**FLAGS, **{flag.name: flag for flag in HOSTS}}
 #: The planner's own options -> how each is read.
-EXTRAS: Final = {"within": parse_duration, "horizon": parse_duration, "established": parse_count, "bytes": str, "apply": str}
+EXTRAS: Final = {
+    "within": parse_duration,
+    "horizon": parse_duration,
+    "established": parse_count,
+    "bytes": str,
+    "apply": str,
+}
 _SUPERLATIVES: Final = ("best", "optimal", "optimum", "auto")
 
 
@@ -102,7 +108,7 @@ def case_of(
     given.update(dict.fromkeys(unknown))
     several = _several(asked, given)
     try:
-        require_answerable([text for text in given["threshold"]])
+        require_answerable(list(given["threshold"]))
         require_answerable([text.partition("=")[0] for text in given["knobs"]])
         base = asked.BASE if file is None else toml.from_toml(file)
         made = planned_scenario(ctx, base, _make, given, PLAN_FLAGS)
@@ -120,7 +126,7 @@ def case_of(
             extra=_extra(asked, given),
             columns=tuple(_columns(made.base, several)),
             variants=tuple(variant for text in given["vs"] for variant in _variants(made.base, text)),
-            targets=made.scenario.threshold[len(made.base.threshold) :],
+            targets=tuple(made.scenario.threshold[len(made.base.threshold) :]),
             unknown=unknown,
             remedies=given["remedies"],
             whole=file is not None,
@@ -219,9 +225,7 @@ def _variants(base: Scenario, text: str) -> Iterator[Variant]:
         yield Variant(", ".join(f"{name}={value}" for name, value in chosen), changes, extra)
 
 
-def _assign(
-    base: Scenario, name: str, value: str, changes: dict[str, object], extra: dict[str, Any]
-) -> None:
+def _assign(base: Scenario, name: str, value: str, changes: dict[str, object], extra: dict[str, Any]) -> None:
     """One NAME=VALUE of --vs: an option of plan, of the scenario, a knob or a path."""
     word = name.removeprefix("--").replace("-", "_")
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from loadgen.cli import options as opt
-from loadgen.cli.asking import case_of, player_of, topic_of
+from loadgen.cli.asking import HOSTS, case_of, player_of, topic_of
 from loadgen.cli.flag import TEXT, flags
 from loadgen.cli.flags import (
     CLIENT,
@@ -23,7 +23,6 @@ from loadgen.cli.flags import (
     TIMELINE,
     some_result_options,
 )
-from loadgen.cli.asking import HOSTS
 from loadgen.cli.telling import present_answer
 from loadgen.plan.play import EFFORTS
 from loadgen.plan.topics import NAMES
@@ -39,7 +38,7 @@ EXAMPLES
   How slow may accept() be?
     loadgen plan accept --rate 3k --backlog 511,1023 --threshold 'listen_drop_ratio<=1e-4'
   All clients come back at once. What happens in 30 s, and what would help?
-    loadgen plan herd --clients 200k --within 100ms --rtt 40ms --accept-time 40us --backlog 4096 --vs within=10s
+    loadgen plan herd --clients 200k --rtt 40ms --accept-time 40us --backlog 4096 --vs within=10s
   A proxy gets EADDRNOTAVAIL. Which remedy is worth what? And how many hosts for 12,000 per second?
     loadgen plan ports --rate 500 --clients 1 --hold 30ms --rtt 0 --remedies
     loadgen plan ports --rate 12k --hold 30ms
@@ -67,12 +66,8 @@ EXAMPLES
 @click.option(
     "--within", type=TEXT, metavar="TIME", help="herd: the clients come back within this. Default: 100ms."
 )
-@click.option(
-    "--horizon", type=TEXT, metavar="TIME", help="herd: how long they are watched. Default: 30s."
-)
-@click.option(
-    "--established", type=TEXT, metavar="COUNT", help="memory: connections that are open and idle."
-)
+@click.option("--horizon", type=TEXT, metavar="TIME", help="herd: how long they are watched. Default: 30s.")
+@click.option("--established", type=TEXT, metavar="COUNT", help="memory: connections that are open and idle.")
 @click.option(
     "--bytes",
     "bytes_",

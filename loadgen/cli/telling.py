@@ -14,7 +14,6 @@ from loadgen.plan.answers import UNEXPLAINED, Answer
 from loadgen.plan.ask import Case, Refused
 from loadgen.plan.document import as_json
 from loadgen.plan.text import as_text
-from loadgen.report.thresholds import MISSED
 from loadgen.scenario.errors import ScenarioError
 from loadgen.units import format_count, format_duration
 
@@ -47,12 +46,12 @@ def present_answer(ctx: click.Context, case: Case, given: Mapping[str, Any]) -> 
 def _judge(ctx: click.Context, answer: Answer) -> None:
     if answer.state == UNEXPLAINED:
         rows = [str(row["row"]) for row in answer.theory if row["state"] == UNEXPLAINED]
-        click.echo(f"formula and simulation differ, please report: {', '.join(rows) or answer.topic}", err=True)
+        click.echo(
+            f"formula and simulation differ, please report: {', '.join(rows) or answer.topic}", err=True
+        )
         ctx.exit(EXIT_FAILED)
-    missed = [row["text"] for _, result in answer.played[:1] for row in result.thresholds
-              if row["state"] == MISSED]  # fmt: skip
-    if missed:
-        click.echo(f"threshold missed now: {', '.join(missed)}", err=True)
+    if answer.unmet:
+        click.echo("no value that was tried meets the target", err=True)
         ctx.exit(EXIT_THRESHOLD)
 
 
@@ -61,12 +60,12 @@ def last_parts(case: Case) -> list[str]:
     player, scenario = case.player, case.scenario
     parts = []
     if player.lasted:
-        virtual, connections = player.lasted[0]
-        n = player.seeds or player.effort.seeds
-        total = sum(count for _, count in player.lasted)
-        del connections
+        virtual, seeds, _ = player.lasted[0]
+        total = sum(count for _, _, count in player.lasted)
         points = f" x {len(player.lasted)} points" if len(player.lasted) > 1 else ""
-        parts.append(f"virtual {format_duration(virtual)} x {n} seeds{points}, {format_count(total)} connections")
+        many = f" x {seeds} seeds" if seeds > 1 else ""
+        said = f"virtual {format_duration(virtual)}{many}{points}, {format_count(total)} connections"
+        parts.append(said)
     else:
         parts.append("virtual 0 s, nothing was simulated")
     profiles = list(dict.fromkeys((scenario.server.profile, scenario.client.profile)))

@@ -78,12 +78,17 @@ class Answer:
     theory: list[dict[str, Any]] = field(default_factory=list)
     assumed: list[str] = field(default_factory=list)
     not_modelled: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)  # lines with "!"
+    warnings: list[Line] = field(default_factory=list)
+    unmet: bool = False  # no value that was tried meets the target
     played: list[tuple[str, Result]] = field(default_factory=list)  # label, result; the first is now
 
     def say(self, label: str, text: str, letters: str = "") -> None:
         """Add a line."""
         self.parts.append(Line(label, text, letters))
+
+    def warn(self, text: str, letters: str = "") -> None:
+        """Add a line that begins with "!"."""
+        self.warnings.append(Line("!", text, letters))
 
     def note(self, name: str, value: float | None, unit: str, source: str) -> None:
         """Add a figure for machines, without an interval."""

@@ -12,8 +12,8 @@ from typing import Any
 from loadgen.plan.answers import Answer, Part, Table
 from loadgen.plan.ask import Case
 from loadgen.report import thresholds
-from loadgen.report.result import COMPLETE, PARTIAL, Result, build
 from loadgen.report.estimate import Figure
+from loadgen.report.result import COMPLETE, PARTIAL, Result, build
 
 
 def document(answer: Answer, case: Case) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def document(answer: Answer, case: Case) -> dict[str, Any]:
         "theory": answer.theory,
         "assumptions": answer.assumed,
         "not_modelled": answer.not_modelled,
-        "warnings": answer.warnings,
+        "warnings": [one.text for one in answer.warnings],
         "verdict": {
             "metric": answer.metric,
             "answer": value.value,

@@ -38,7 +38,8 @@ class Effort:
 
 
 EFFORTS: Final = {
-    one.name: one for one in (Effort("quick", 1e6, 4, 1), Effort("normal", 1e7, 8, 4), Effort("long", 1e8, 8, 8))
+    one.name: one
+    for one in (Effort("quick", 1e6, 4, 1), Effort("normal", 1e7, 8, 4), Effort("long", 1e8, 8, 8))
 }
 
 
@@ -53,7 +54,7 @@ class Player:
     duration_ns: int | None = None  # as given
     interrupted: bool = False
     wall_s: float = 0.0
-    lasted: list[tuple[int, int]] = field(default_factory=list)  # (virtual ns, connections) of each result
+    lasted: list[tuple[int, int, int]] = field(default_factory=list)  # ns, seeds, connections of each result
 
     @property
     def plays(self) -> bool:
@@ -83,7 +84,7 @@ class Player:
                 one = dataclasses.replace(one, run=dataclasses.replace(one.run, seeds=len(whole_ones)))
             result = result_of(one, whole_ones, check=True, kind="plan")
             self.wall_s += result.wall["seconds"]
-            self.lasted.append((one.run.duration_ns, result.outcomes["attempted"]))
+            self.lasted.append((one.run.duration_ns, one.run.seeds, result.outcomes["attempted"]))
             found.append(result)
         return found
 
@@ -96,18 +97,22 @@ class Player:
                 "available: --no-sim for the formulas alone, --force to play it all the same"
             )
 
-    def timed(self, scenario: Scenario, needed_s: float, least_s: float = 10.0) -> tuple[Scenario, bool]:
+    def timed(
+        self, scenario: Scenario, needed_s: float, least_s: float = 10.0, step_s: float = 0.0
+    ) -> tuple[Scenario, bool]:
         """The scenario with a duration within the effort, and whether it is too short for its question.
 
-        `needed_s`: below it the result would say more about its beginning than about the answer.
+        `needed_s`: below it the result would say more about its beginning than about the answer. `step_s`:
+        the duration is a multiple of it, where it is that long.
         """
         longest = self.effort.segments / max(1e-9, segments_per_s(scenario))
         seconds = max(needed_s, least_s) if self.duration_ns is None else self.duration_ns / NS
         if self.duration_ns is None:
             seconds = min(seconds, max(longest, 1e-3))
         duration = max(1, math.floor(seconds * NS + 0.5))
-        if duration > 10 * NS and self.duration_ns is None:
-            duration -= duration % NS
+        step = round(step_s * NS) or NS
+        if duration >= step and self.duration_ns is None:
+            duration -= (duration + 1) % step - 1 if step_s else duration % step
         return lasting(scenario, duration), duration / NS < needed_s * (1 - 1e-9)
 
 
@@ -131,6 +136,7 @@ def segments_per_s(scenario: Scenario) -> float:
     share = min(1.0, allowed / total) if total else 1.0
     wanted = math.fsum(_rate(load) * share * _of_a_connection(load) for load in scenario.load)
     resends = hosts.server.tcp_synack_retries if not hosts.server.tcp_syncookies else 1
+    wanted += (1 - share) * total  # a refused connect() costs about as much as a segment
     return wanted + math.fsum(flood.rate * (1 + min(1, resends)) for flood in scenario.flood)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from loadgen.report import words
 from loadgen.report.estimate import Figure
 from loadgen.report.result import Result
@@ -17,6 +19,8 @@ def num(value: float) -> str:
 
 def pct(value: float) -> str:
     """A share; `99.98 %`, never rounded to all or nothing."""
+    if 0 < value < 1e-50:
+        return "< 1e-50"
     if 0 < value < 1e-6:
         return f"{100 * value:.0e} %"
     return words.percent(value)
@@ -28,9 +32,9 @@ def rate(value: float) -> str:
 
 
 def sec(seconds: float) -> str:
-    """A time: seconds up to an hour, four digits; smaller ones in the unit that reads best, three digits."""
+    """A time: seconds up to an hour, five digits; smaller ones in the unit that reads best, three digits."""
     if 1 <= seconds < 3600:
-        return f"{seconds:.4g} s" if seconds >= 10 else f"{seconds:.3g} s"
+        return f"{seconds:.5g} s" if seconds >= 10 else f"{seconds:.3g} s"
     return words.time(seconds * _NS) if seconds else "0 s"
 
 
@@ -64,3 +68,11 @@ def runs(result: Result) -> str:
     """How many seeds a simulated figure is of."""
     n = len(result.replicates)
     return "one run" if n == 1 else f"{n} seeds"
+
+
+def least(seconds: float) -> str:
+    """A time that is still enough: three digits, not rounded up."""
+    if seconds <= 0:
+        return "0 s"
+    scale = 10.0 ** (math.floor(math.log10(seconds)) - 2)
+    return short(math.floor(seconds / scale + 1e-9) * scale)

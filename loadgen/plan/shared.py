@@ -24,10 +24,11 @@ from loadgen.report.result import Result
 MORE: Final = 1.1  # the load beside which an answer is shown again
 RARELY: Final = 1e-3  # chance that one stall loses anything
 NS: Final = 1e9
+NOTE_OF_NO_SIM: Final = " (--no-sim: formula only, nothing was simulated)"
 
 _MODELS: Final = {
     "linux": "",
-    "freebsd": "model of FreeBSD 14, verified by its sources only, not by a recording",
+    "freebsd": "model of FreeBSD 14, verified by its sources only",
     "strict": "model of the RFCs to the letter, verified by their text only",
 }
 
@@ -87,12 +88,13 @@ def settle(answer: Answer, case: Case) -> Answer:
     if model := model_of(case):
         answer.sentence += f"; {model}"
     if not case.player.plays:
-        answer.sentence += " (--no-sim: formula only, nothing was simulated)"
+        answer.sentence += NOTE_OF_NO_SIM
         answer.state = NOT_PLAYED
     if answer.state == UNEXPLAINED:
         answer.sentence = f"no answer: formula and simulation differ, please report. {answer.sentence}"
     answer.not_modelled += [*case.topic.NOT_MODELLED, *case.hosts.not_modelled]
-    answer.warnings += case.hosts.warnings
+    for text in case.hosts.warnings:
+        answer.warn(text)
     return answer
 
 

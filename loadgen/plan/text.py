@@ -32,8 +32,7 @@ def _verdict(answer: Answer) -> Line:
 
 
 def _said(answer: Answer) -> Iterator[Part]:
-    for text in answer.warnings:
-        yield Line("!", text)
+    yield from answer.warnings
     if answer.assumed:
         yield Line("assumed", "; ".join(answer.assumed), "A")
     if answer.not_modelled:
@@ -49,7 +48,9 @@ def _line(line: Line, width: int) -> list[str]:
     letters = ", ".join(dict.fromkeys(line.letters.replace(",", "").replace(" ", "")))
     column = _LABEL if width >= 80 else 2
     room = width - column - (len(letters) + 2 if letters else 0)
-    text = line.text if width >= 80 else f"{line.label}: {line.text}" if line.label != "!" else f"! {line.text}"
+    text = (
+        line.text if width >= 80 else f"{line.label}: {line.text}" if line.label != "!" else f"! {line.text}"
+    )
     wrapped = textwrap.wrap(text, max(room, 20), break_on_hyphens=False) or [""]
     if width >= 80:
         found = [label + wrapped[0], *(" " * column + one for one in wrapped[1:])]
@@ -66,18 +67,16 @@ def _table(table: Table, width: int) -> list[str]:
     sizes = [max(len(row[k]) for row in rows) for k in range(len(table.head))]
     letters = ["", *table.letters]
     alone = sum(sizes[:-1]) + 2 * numbers + 2
-    if alone + sizes[-1] + 6 <= width or alone + 30 <= width:
+    if alone + sizes[-1] + 6 <= width or alone + 20 <= width:
         return _grid(rows, letters, sizes, width, alone)
     return _narrow(table, width)
 
 
-def _grid(
-    rows: list[list[str]], letters: list[str], sizes: list[int], width: int, alone: int
-) -> list[str]:
+def _grid(rows: list[list[str]], letters: list[str], sizes: list[int], width: int, alone: int) -> list[str]:
     found = []
     for row, letter in zip(rows, letters, strict=True):
         cells = [f"{row[0]:<{sizes[0]}}", *(f"{text:>{sizes[k + 1]}}" for k, text in enumerate(row[1:-1]))]
-        notes = textwrap.wrap(row[-1], max(width - alone - 8, 20), break_on_hyphens=False) or [""]
+        notes = textwrap.wrap(row[-1], max(width - alone - 9, 11), break_on_hyphens=False) or [""]
         first = "  ".join([*cells, notes[0]])
         if letter:
             first = f"{first:<{width - len(letter)}}{letter}"

@@ -122,6 +122,7 @@ BASE = {
               "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
     "profiles": (),
     "metrics": (),
+    "collect": (),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
 }

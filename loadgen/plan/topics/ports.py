@@ -1,4 +1,4 @@
-"""`plan ports`: do the clients' ports last, at what rate, with how many hosts, and which remedy is worth what.
+"""`plan ports`: do the clients' ports last, at what rate, with how many hosts; what is each remedy worth.
 
 Formulas: Little's law and Erlang B with the ports as places (`theory.ports`). Sources: reference.md G15,
 RFC 6056, ip-sysctl.rst (ip_local_port_range, tcp_tw_reuse).
@@ -28,12 +28,13 @@ NOT_MODELLED: Final = (
     "port blocks per client", "UDP", "hash skew by source address", "caps of providers (AWS: 55,000 ports)",
 )  # fmt: skip
 _LOSS: Final = 1e-4
-_CYCLES: Final = 4  # blocking times that a run lasts ...
+_SERIES: Final = 250  # points of a series in a cycle
+_CYCLES: Final = 3  # blocking times that a run lasts ...
 _FEWEST: Final = 2  # ... and at least, for a result
 _ROWS: Final = ("Erlang B, connects refused", "first connect without a port")
 
 #: Remedy -> what differs, and its cost or risk.
-_REMEDIES: Final = (
+_REMEDIES: Final[tuple[tuple[str, dict[str, object], str], ...]] = (
     ("ip_local_port_range=1024 65535", {"client.knobs.ip_local_port_range": (1024, 65535)},
      "collides with listeners above 1024: ip_local_reserved_ports"),
     ("2 upstream addresses", {}, "none"),
@@ -75,8 +76,7 @@ def solve(case: Case) -> Answer:
     now = _ports_of(case)
     answer = Answer(NAME, "", "refused_ratio", Value(now.refused, "ratio", "F"), "")
     answer.limits = [*limits(case, "ports", "time_wait_ms", shadowed=False)]
-    scenario, short = case.player.timed(case.scenario, _FEWEST * now.stay, _CYCLES * now.stay)
-    (result,) = case.player.play([scenario]) if not short else [None]
+    result, short = _played(case, now)
     _verdict(answer, case, now, result, solved, short)
     _lines(answer, case, now)
     _alternatives(answer, case, now)
@@ -84,8 +84,20 @@ def solve(case: Case) -> Answer:
     return settle(answer, case)
 
 
+def _played(case: Case, now: _Ports) -> tuple[Result | None, bool]:
+    """One host with its part of the load, which is as likely to run out as any other."""
+    hosts = case.scenario.client.hosts
+    one = case.other({"client.hosts": 1, "load.rate": now.rate / hosts}).scenario
+    scenario, short = case.player.timed(one, _FEWEST * now.stay, _CYCLES * now.stay, now.stay)
+    series = max(1, round(now.stay * NS) // _SERIES)  # a point at the end of each cycle
+    scenario = dataclasses.replace(scenario, run=dataclasses.replace(scenario.run, series_ns=series))
+    return (None if short else case.player.play([scenario])[0]), short
+
+
 def _defaults(case: Case) -> Iterator[str]:
-    load, link = case.scenario.load[0], case.scenario.link
+    load, link, hosts = case.scenario.load[0], case.scenario.link, case.scenario.client.hosts
+    if hosts > 1 and case.player.plays:
+        yield f"hosts are alike: 1 of {say.num(hosts)} is played"
     if not case.has("load.hold") and not case.whole:
         yield f"hold {say.sec(load.hold.mean / NS)} (not given)"
     if not case.has("link.rtt") and not case.whole:
@@ -154,7 +166,9 @@ def _verdict(
             answer.value = Value(now.refused, "ratio", "F, S", seen.low, seen.high)
         elif short:
             answer.state = UNDECIDED
-            text += ", S " + state_text(UNDECIDED, needed=f"{say.sec(_FEWEST * now.stay)} of virtual time needed")
+            text += ", S " + state_text(
+                UNDECIDED, needed=f"{say.sec(_FEWEST * now.stay)} of virtual time needed"
+            )
     answer.sentence = text
     if result is not None:
         answer.played.append(("now", result))

@@ -1,0 +1,282 @@
+"""`plan backlog`: which backlog a load needs that an application takes in its own time, with stalls.
+
+Formulas: Little's law for the half-open entries, a Poisson tail for what arrives in a stall, M/M/1/K or
+M/D/1/K where there is none (`theory.queues`). The smallest backlog whose simulated interval meets the target
+is looked for from what the formula says upward.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Final
+
+from loadgen.plan import say
+from loadgen.plan.answers import AGREE, EXPLAINED, UNDECIDED, Answer, Value
+from loadgen.plan.ask import Case, Quantity, Refused
+from loadgen.plan.shared import MORE, NS, RARELY, limits, settle, value_of
+from loadgen.report.result import Result
+from loadgen.report.thresholds import MET
+from loadgen.scenario.model import Client, Load, Run, Scenario, Threshold
+from loadgen.theory import limits_check, ports, queues
+from loadgen.theory.special import poisson_tail
+
+NAME: Final = "backlog"
+SUMMARY: Final = "which backlog a load needs, and whether the one in force is enough"
+BASE: Final = Scenario(
+    name="backlog", load=[Load("clients", rate=1000.0)], client=Client(hosts=100), run=Run()
+)
+OPEN: Final = (
+    Quantity("rate", ("load.rate", "load.shape")),
+    Quantity("accept_stall", ("server.accept.stall", "server.accept.time")),
+)
+EXTRAS: Final = ()
+NOT_MODELLED: Final = ("CPU time of the kernel and the application but for --accept-time and --accept-stall",)
+_TARGET: Final = Threshold("first_try_ratio", ">=", 0.999, "first_try_ratio>=0.999")
+_PERIODS: Final = 20  # stalls that a run has
+_FEWEST: Final = 5
+_LOOKS: Final = 6  # backlogs that are tried from the formula's upward
+_STEP: Final = 1.05
+_LIVES: Final = (63.0, 7.0)  # seconds that a half-open entry nobody answers lives: unpruned, pruned by age
+
+
+@dataclasses.dataclass(frozen=True)
+class Demand:
+    """What arrives at the accept queue of one listener."""
+
+    rate: float
+    rtt: float
+    stall: float
+    every: float
+    service: float  # mean
+    workers: int
+    constant: bool
+    loss: float
+
+    @property
+    def busy(self) -> float:
+        """Share of the time, stalls left out, for which the workers work."""
+        working = 1 - self.stall / self.every if self.every else 1.0
+        return self.rate * self.service / self.workers / working
+
+    def refused(self, places: int) -> float:
+        """Share refused without stalls."""
+        if not self.service:
+            return 0.0
+        whole = places + self.workers
+        if self.constant and self.workers == 1:
+            return queues.md1k(whole, self.rate, self.service).refused
+        return queues.mmmk(self.workers, whole, self.rate, self.service).refused
+
+    def needs(self, more: float = 1.0) -> int:
+        """Fewest places for which a stall loses nothing but RARELY, and the queue at most `loss`."""
+        there = dataclasses.replace(self, rate=self.rate * more)
+        if there.busy >= 1:
+            return 2**31 - 1
+        stalled = queues.places_for_stall(there.rate, there.stall, RARELY) if there.stall else 0
+        least = there.loss or RARELY
+        served = queues.fewest(lambda n: there.refused(n) <= least, 1.0) if there.service else 0
+        return max(stalled, served, 1)
+
+
+def demand(case: Case, otherwise: float = RARELY) -> Demand:
+    """Of the case's scenario; refuses one without a steady state."""
+    scenario = case.scenario
+    rate, accept = ports.total_rate(scenario), scenario.server.accept
+    if rate is None:
+        raise Refused(
+            f"plan {case.topic.NAME}: needs a constant rate: give --rate, or play the file with loadgen run"
+        )
+    lists = scenario.server.listen.listeners * scenario.client.destinations
+    found = Demand(
+        rate / lists, scenario.link.rtt.mean / NS, accept.stall_ns / NS, accept.stall_every_ns / NS,
+        accept.time.mean / NS, accept.workers, accept.time.family == "const", case.loss(otherwise),
+    )  # fmt: skip
+    if found.busy >= 1 and case.player.duration_ns is None:
+        raise Refused(
+            f"plan {case.topic.NAME}: {say.rate(found.rate)} x {say.sec(found.service)} keep "
+            f"{found.busy:.2f} times the workers busy: overload has no steady state; give --duration, or use "
+            "plan herd with its --horizon"
+        )
+    return found
+
+
+def solve(case: Case) -> Answer:
+    """Judge the backlog in force, and look for the smallest that meets the target."""
+    left = case.open
+    if left == "accept_stall":
+        left = None  # accept() is at once: that is a legal question
+    if not any(one.metric for one in case.targets):
+        case = dataclasses.replace(case, targets=(_TARGET,))
+    if left == "rate":
+        case = case.other({"load.rate": _rate_for(case)})
+    asked, places = demand(case), limits_check.accept_places(case.scenario, case.hosts.server)
+    answer = Answer(NAME, "", case.targets[0].metric, Value(None, "ratio", "F"), "")
+    answer.limits = [*limits(case, "accept_queue", "half_open")]
+    first = max(1, asked.needs() - 1)
+    now, short = _timed(case, asked)
+    found = case.player.play([now.scenario])[0] if not short else None
+    need, at_need = _look(case, asked, first, short)
+    _verdict(answer, case, asked, found, places, left, short)
+    _without_stall(answer, asked, case)
+    _with_stall(answer, asked, found, places)
+    _need(answer, asked, need, at_need, first)
+    _beside(answer, asked, case, places)
+    if not case.has("link.rtt") and not case.whole:
+        answer.assumed.append("rtt 0 s (not given)")
+    if asked.stall and not asked.service:
+        answer.assumed.append("accept() at once between stalls (no --accept-time)")
+    answer.assumed.append("a stall begins with an empty queue; clients arrive as a Poisson process")
+    return settle(answer, case)
+
+
+def _rate_for(case: Case) -> float:
+    """The largest rate for which the backlog is enough."""
+    places = limits_check.accept_places(case.scenario, case.hosts.server)
+    asked = demand(case.other({"load.rate": 1e-3}))
+    if not asked.stall and not asked.service:
+        raise Refused(
+            "plan backlog: nothing fills the queue: give --accept-time or --accept-stall, or --rate"
+        )
+
+    def holds(rate: float) -> bool:
+        there = dataclasses.replace(asked, rate=rate)
+        return there.busy < 1 and there.needs() <= places
+
+    lists = case.scenario.server.listen.listeners * case.scenario.client.destinations
+    found = queues.most(holds, 1.0)
+    scale = 10.0 ** (math.floor(math.log10(found)) - 2)
+    return math.floor(found / scale) * scale * lists
+
+
+def _timed(case: Case, asked: Demand) -> tuple[Case, bool]:
+    """The case with a duration that shows so many stalls, or lets the queue forget its beginning."""
+    service = asked.service / asked.workers
+    relaxed = queues.relaxation_time(8, service, asked.rate) if service else 0.0
+    if asked.busy > 0.5 and service:
+        places = limits_check.accept_places(case.scenario, case.hosts.server)
+        relaxed = queues.relaxation_time(places, service, asked.rate)
+    needed = max(100 * relaxed, _FEWEST * asked.every, 5 * asked.rtt)
+    scenario, short = case.player.timed(case.scenario, needed, max(_PERIODS * asked.every, 10.0), asked.every)
+    return dataclasses.replace(case, base=scenario, changes={}, targets=()), short
+
+
+def _look(case: Case, asked: Demand, first: int, short: bool) -> tuple[int, Result | None]:
+    """The smallest backlog tried, from the formula's upward, whose interval meets the target."""
+    backlog, result = first, None
+    for _ in range(_LOOKS if not short else 0):
+        there = case.other({
+            "server.listen.backlog": backlog,
+            "server.knobs.somaxconn": max(backlog, case.hosts.server.somaxconn),
+        })  # fmt: skip
+        result = case.player.play([_timed(there, asked)[0].scenario])[0]
+        if result is None or all(row["state"] == MET for row in result.thresholds):
+            return backlog, result
+        backlog = math.ceil(backlog * _STEP)
+    return (first, None) if result is None else (0, result)
+
+
+def _verdict(
+    answer: Answer, case: Case, asked: Demand, now: Result | None, places: int, left: str | None, short: bool
+) -> None:
+    metric = case.targets[0]
+    enough = asked.needs() <= places
+    if left == "rate":
+        rate = case.scenario.load[0].shape[0][1]
+        answer.sentence = f"{say.num(places - 1)} holds up to {say.rate(rate)}"
+        answer.metric, answer.value = "rate", Value(rate, "1/s", "F")
+    else:
+        answer.sentence = f"a backlog of {say.num(places - 1)} is {'enough' if enough else 'not enough'}"
+    if now is None:
+        answer.state = UNDECIDED if short else ""
+        if short and case.player.plays:
+            answer.sentence += ", S undecided: too short within this effort"
+        answer.value = answer.value if left else Value(None, "ratio", "F")
+        return
+    figure, row = now.figure(metric.metric), now.thresholds[0]
+    answer.sentence += f": {metric.metric} {say.pm(figure)}, {row['text']} {row['state']} ({say.runs(now)})"
+    answer.value = dataclasses.replace(value_of(figure), source="F, S")
+    agreed = (row["state"] == MET) == enough
+    answer.state = AGREE if agreed else EXPLAINED
+    answer.sentence += f"; formula: {'enough' if enough else 'not enough'}, {answer.state}"
+    if not agreed:
+        answer.sentence += (
+            f" (a form for the accept queue alone, for {RARELY:g} a stall; the simulation answers)"
+        )
+    answer.theory += [row for row in now.theory if "clients refused" in str(row["row"])]
+    answer.played.append(("now", now))
+
+
+def _without_stall(answer: Answer, asked: Demand, case: Case) -> None:
+    mean = asked.rate * asked.rtt
+    half_open = next(one["value"] for one in case.hosts.limits if one["name"] == "half_open")
+    full = poisson_tail(mean, half_open)
+    text = f"half-open mean {say.num(mean)}, P(full) {'< 1e-50' if full < 1e-50 else f'{full:.1e}'}"
+    text += f"; accept queue refuses {say.pct(asked.refused(half_open))}" if asked.service else ""
+    answer.say("without stall", text, "F")
+    answer.note("half_open_mean", mean, "count", "F")
+
+
+def _with_stall(answer: Answer, asked: Demand, now: Result | None, places: int) -> None:
+    if not asked.stall:
+        return
+    arrive = asked.rate * asked.stall
+    text = f"{say.num(arrive)} arrive per stall, {say.num(places)} fit"
+    answer.note("arrive_per_stall", arrive, "count", "F")
+    if now is not None:
+        counters = now.counters["server"]
+        n, seconds = len(now.replicates), now.scenario.run.duration_ns / NS
+        cookies, drops = (counters.get(name, 0) / n for name in ("TCPReqQFullDoCookies", "ListenDrops"))
+        text += f". {say.num(drops)} SYNs and third ACKs dropped in {say.sec(seconds)}"
+        text += f", half-open peak {say.num(now['half_open.peak'] or 0)}"
+        text += f", {say.num(cookies)} cookies: the log line" if cookies else ", no cookie, no log line"
+        p99 = now["connect.p99"]
+        text += f"; connect p99 {say.sec(p99 / NS)}" if p99 is not None else ""
+    answer.say("with stall", text, "F, S" if now is not None else "F")
+
+
+def _need(answer: Answer, asked: Demand, need: int, result: Result | None, first: int) -> None:
+    listen = 2 ** math.ceil(math.log2(max(need, 1) + 1)) - 1
+    places = asked.needs()
+    more = asked.needs(MORE)
+    if not need:
+        answer.unmet = True
+        answer.say("need", f"none up to {say.num(first * _STEP**_LOOKS)} meets the target", "S")
+        return
+    text = (
+        f"{say.num(places)} places: listen({say.num(need)}), or the next power of 2, {say.num(listen)}, and "
+    )
+    text += f"somaxconn >= that; at +10 % load {say.num(more)} places"
+    if result is not None:
+        figure = result.figure(result.thresholds[0]["metric"])
+        text += f". With {say.num(need)}: {result.thresholds[0]['metric']} {say.pm(figure)}"
+        text += f", accept queue peak {say.num(result['accept_queue.peak'] or 0)}"
+        answer.played.append((f"backlog={need}", result))
+    answer.say("need", text, "F, S" if result is not None else "F")
+    answer.note("places_needed", places, "count", "F")
+    answer.note("places_needed_at_110_percent", more, "count", "F")
+    answer.note("backlog_needed", need, "count", "F" if result is None else "S")
+
+
+def _beside(answer: Answer, asked: Demand, case: Case, places: int) -> None:
+    if asked.stall:
+        longest = queues.stall_for(places, asked.rate, RARELY)
+        text = f"shorten the stall: {say.num(places - 1)} absorbs {say.least(longest)}"
+        answer.say("or", text, "F")
+        answer.note("stall_absorbed", longest * NS, "ns", "F")
+    half_open = next(one["value"] for one in case.hosts.limits if one["name"] == "half_open")
+    left = half_open - asked.rate * asked.rtt
+    if left > 0:
+        least, most = (left / life for life in _LIVES)
+        text = (
+            f"{least:.0f} to {most:.0f} never-answered SYN/s (scanners) fill the rest of the half-open queue "
+        )
+        answer.say("also possible", text + "(63 s .. 7 s holding time, age pruning)", "F")
+    for variant in case.variants:
+        there, short = _timed(case.varied(variant), demand(case.varied(variant)))
+        result = case.player.play([there.scenario])[0] if not short else None
+        if result is not None:
+            metric = result.thresholds[0]
+            text = f"{metric['metric']} {say.of(result, metric['metric'])}, {metric['state']}"
+            answer.say(variant.label[:14], text, "S")
+            answer.played.append((variant.label, result))

@@ -1,0 +1,1 @@
+"""The planner: its answers, and the page that shows them."""
