@@ -17,6 +17,7 @@ from loadgen.plan.ask import Case, Quantity, Refused
 from loadgen.plan.shared import limits, settle
 from loadgen.report.memory import EXCLUDES, FIGURES, Entry
 from loadgen.scenario.errors import Mistake, hint
+from loadgen.scenario.hosts import kernel_bytes
 from loadgen.scenario.model import Client, Load, Run, Scenario
 from loadgen.scenario.numbers import count
 from loadgen.theory import ports, queues, stays
@@ -96,10 +97,19 @@ def _counts(case: Case) -> _Counts:
     return _Counts(idle, rate * hold, rate * rtt, wanted, wanted * (1 - overflow), overflow)
 
 
-def _table(case: Case) -> Bytes | None:
-    """Bytes each: the user's, else those of the profile; None where neither is known."""
+def _table(case: Case, own: bool = True) -> Bytes | None:
+    """Bytes each: the user's if `own`, else those of the profile; None where neither is known."""
     profile = case.scenario.server.profile
     found: dict[str, Entry] = dict(FIGURES.get(profile, {}))
+    text = str(case.extra.get("bytes", ""))
+    scenario = case.scenario
+    if not own:  # of another system than the user's file
+        return found if found else None
+    if text and "=" not in text:  # the host's own file
+        scenario = scenario.replace({"server.bytes": text})
+    found.update(kernel_bytes(scenario) or {})
+    if "=" not in text:
+        return found if all(kind in found for kind in _WORDS) else None
     for part in filter(None, (one.strip() for one in str(case.extra.get("bytes", "")).split(","))):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name not in _WORDS:
@@ -110,7 +120,7 @@ def _table(case: Case) -> Bytes | None:
         except Mistake as error:
             raise Refused(f"--bytes {name}: {error}") from None
         found[name] = Entry(each, each)
-    return found if len(found) == len(_WORDS) else None
+    return found if all(kind in found for kind in _WORDS) else None
 
 
 def _lines(counts: _Counts, table: Bytes) -> list[tuple[str, float, Entry]]:
@@ -134,7 +144,10 @@ def _rows(answer: Answer, case: Case, counts: _Counts, table: Bytes) -> None:
     named = profile if profile in FIGURES else "here"
     head = ["", "count", f"{named} bytes each", f"{named} total", *(one.label for one in case.variants), ""]
     rows = []
-    there = [(_counts(one), _table(one)) for one in others]
+    there = [
+        (_counts(one), _table(one, "server.profile" not in variant.changes or "bytes" in variant.extra))
+        for one, variant in zip(others, case.variants, strict=True)
+    ]
     for kind, (name, n, each) in enumerate(_lines(counts, table)):
         cells = [name, say.num(n), _span(each), _sizes(n, each)]
         for other, figures in there:
