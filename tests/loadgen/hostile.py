@@ -123,6 +123,7 @@ BASE = {
     "profiles": (),
     "metrics": (),
     "collect": (),
+    "plan": ("host", "--rate", "500", "--no-sim", "--apply", "good.toml"),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
 }
