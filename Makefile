@@ -210,7 +210,7 @@ annotate: $(ENV_STAMP)  ## write Cython's reports to build/annotate; fails if no
 		mv "$$report" "../$$(echo "$${report#./}" | tr / .)"; done && cd .. && rm -r tcpcore
 	$(PY) -m benchmarks.annotated build/annotate
 
-demo: build  ## run the workloads on examples/*.toml
+demo: build  ## run the workloads on examples/*.toml, and a plan of one
 	$(VENV)/bin/loadgen handshake --config examples/webfleet.toml
 	$(VENV)/bin/loadgen close --config examples/close.toml
 	$(VENV)/bin/loadgen flood --config examples/flood.toml
@@ -220,6 +220,7 @@ demo: build  ## run the workloads on examples/*.toml
 	$(VENV)/bin/loadgen run examples/edge-web.toml --seeds 4 --jobs $(JOBS) --output build/edge-web.json
 	$(VENV)/bin/loadgen report build/edge-web.json -O build/edge-web.html
 	@echo "a page of the example fleet: build/edge-web.html"
+	$(VENV)/bin/loadgen plan all examples/edge-web.toml --effort quick
 
 # Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
 # unpacked sdist that time is the one of its files.

@@ -77,7 +77,8 @@ def namespace() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", f"{ADDRESS}/16", "dev", "lo"], check=True)
     for name, value in (
-        ("core/somaxconn", "65535"), ("ipv4/tcp_max_syn_backlog", "65535"), ("ipv4/ip_local_port_range", "10000 65000"),
+        ("core/somaxconn", "65535"), ("ipv4/tcp_max_syn_backlog", "65535"),
+        ("ipv4/ip_local_port_range", "10000 65000"),
     ):  # fmt: skip
         with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as file:
             file.write(value)

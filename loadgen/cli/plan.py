@@ -100,7 +100,8 @@ EXAMPLES
 @flags(TIMELINE)
 @flags(HOSTS)
 @some_result_options(
-    "knobs", "from_host", "threshold", "check_", "jobs", "force", "format", "output", "print_config", "config", "verbose"
+    "knobs", "from_host", "threshold", "check_", "jobs", "force", "format", "output", "print_config",
+    "config", "verbose",
 )
 @click.pass_context
 def plan(ctx: click.Context, /, topic: str, file: Path | None, **given: Any) -> None:

@@ -51,7 +51,7 @@ def _judge(ctx: click.Context, answer: Answer) -> None:
         )
         ctx.exit(EXIT_FAILED)
     if answer.unmet:
-        click.echo("no value that was tried meets the target", err=True)
+        click.echo("the target is not met", err=True)
         ctx.exit(EXIT_THRESHOLD)
 
 

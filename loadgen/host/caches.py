@@ -32,7 +32,7 @@ class Cost:
 
     low: int
     high: int
-    objects: str
+    objects: str = ""
 
 
 def is_slabinfo(text: Text) -> bool:

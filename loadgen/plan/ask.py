@@ -121,12 +121,12 @@ class Case:
 
     def varied(self, variant: Variant) -> Case:
         """The same question with something else in place."""
-        return self.other(variant.changes, variant.extra)
+        return dataclasses.replace(self.other(variant.changes, variant.extra), variants=(), columns=())
 
     def other(self, changes: Mapping[str, object], extra: Mapping[str, Any] | None = None) -> Case:
         """The same question with other values, by full path."""
         return dataclasses.replace(
-            self, changes={**self.changes, **changes}, extra={**self.extra, **(extra or {})}, variants=()
+            self, changes={**self.changes, **changes}, extra={**self.extra, **(extra or {})}
         )
 
     def loss(self, otherwise: float) -> float:

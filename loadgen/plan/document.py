@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
+
 from loadgen.plan.answers import Answer, Part, Table
 from loadgen.plan.ask import Case
 from loadgen.report import thresholds
@@ -56,7 +58,15 @@ def document(answer: Answer, case: Case) -> dict[str, Any]:
 
 def as_json(answer: Answer, case: Case) -> str:
     """The document as text: keys sorted."""
-    return json.dumps(document(answer, case), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    found = document(answer, case)
+    return json.dumps(found, indent=1, sort_keys=True, allow_nan=False, default=_plain) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 
 def _part(part: Part) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from loadgen import memory
 from loadgen.api import finished, replicates_of, result_of
 from loadgen.plan.ask import Refused
 from loadgen.replicates import Job, Played
+from loadgen.report import histograms, metrics
 from loadgen.report.result import Result
 from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Load, Scenario
@@ -83,6 +84,7 @@ class Player:
             if len(whole_ones) < seeds:
                 one = dataclasses.replace(one, run=dataclasses.replace(one.run, seeds=len(whole_ones)))
             result = result_of(one, whole_ones, check=True, kind="plan")
+            _require_samples(result)
             self.wall_s += result.wall["seconds"]
             self.lasted.append((one.run.duration_ns, one.run.seeds, result.outcomes["attempted"]))
             found.append(result)
@@ -112,8 +114,24 @@ class Player:
         duration = max(1, math.floor(seconds * NS + 0.5))
         step = round(step_s * NS) or NS
         if duration >= step and self.duration_ns is None:
-            duration -= (duration + 1) % step - 1 if step_s else duration % step
+            odd = (duration + 1) % step - 1 if step_s else duration % step
+            if odd > 0 and seconds + 1 < longest and not step_s:
+                odd -= step  # rounded up
+            duration -= odd
         return lasting(scenario, duration), duration / NS < needed_s * (1 - 1e-9)
+
+
+def _require_samples(result: Result) -> None:
+    """Refuse a target on a percentile that has too few samples to be one."""
+    for row in result.thresholds:
+        metric = metrics.find(row["metric"])
+        fewest = histograms.FEWEST.get(metric.part, 0) if metric is not None else 0
+        if fewest and row["seen"] is None:
+            there_are = result[f"{row['metric'].removesuffix('.' + metric.part)}.count"] if metric else 0
+            raise Refused(
+                f"{row['metric']}: {there_are:,} samples, {fewest:,} are needed for it to mean "
+                "anything: give a longer --duration or more --effort"
+            )
 
 
 def lasting(scenario: Scenario, duration_ns: int, drain: bool = True) -> Scenario:

@@ -17,9 +17,10 @@ from loadgen.plan.answers import (
     reasons,
     reconciled,
 )
-from loadgen.plan.ask import Case
+from loadgen.plan.ask import Case, lost_share
 from loadgen.report.estimate import Figure
 from loadgen.report.result import Result
+from loadgen.report.thresholds import MET
 
 MORE: Final = 1.1  # the load beside which an answer is shown again
 RARELY: Final = 1e-3  # chance that one stall loses anything
@@ -88,14 +89,31 @@ def settle(answer: Answer, case: Case) -> Answer:
     if model := model_of(case):
         answer.sentence += f"; {model}"
     if not case.player.plays:
-        answer.sentence += NOTE_OF_NO_SIM
+        answer.sentence += "" if "formula only" in answer.sentence else NOTE_OF_NO_SIM
         answer.state = NOT_PLAYED
     if answer.state == UNEXPLAINED:
         answer.sentence = f"no answer: formula and simulation differ, please report. {answer.sentence}"
+    _targets(answer, case)
     answer.not_modelled += [*case.topic.NOT_MODELLED, *case.hosts.not_modelled]
     for text in case.hosts.warnings:
         answer.warn(text)
     return answer
+
+
+def _targets(answer: Answer, case: Case) -> None:
+    """What was asked of metrics that no line above judges, and of what is now where nothing is solved."""
+    judged = answer.played[0][1].thresholds if answer.played else []
+    for target in case.targets:
+        row = next((one for one in judged if one["text"] == target.text), None)
+        if row is None:
+            if lost_share(target) is None:
+                answer.say("target", f"{target.text}: undecided, only a simulation can tell", "A")
+            continue
+        if target.metric not in answer.sentence:
+            seen = say.of(answer.played[0][1], target.metric)
+            answer.say("target", f"{row['text']}: {seen}, {row['state']}", "S")
+        if row["state"] != MET and not case.topic.OPEN[0].option.startswith(("rate",)):
+            answer.unmet = True
 
 
 def of_theory(answer: Answer, result: Result | None, rows: Sequence[str]) -> str:

@@ -95,19 +95,9 @@ def _narrow(table: Table, width: int) -> list[str]:
 
 
 def _last(parts: Sequence[str], width: int) -> list[str]:
-    """As many to a line as fit; the command is broken so that a shell still takes it."""
-    lines = [parts[0]]
-    for part in parts[1:]:
-        if len(lines[-1]) + 3 + len(part) <= width:
-            lines[-1] += f" | {part}"
-        else:
-            lines.append(part)
-    found: list[str] = []
-    for line in lines:
-        if len(line) <= width:
-            found.append(line)
-            continue
-        broken = textwrap.wrap(line, width - 2, subsequent_indent="    ", break_long_words=False,
-                               break_on_hyphens=False)  # fmt: skip
-        found += [one + " \\" for one in broken[:-1]] + broken[-1:]
-    return found
+    """One line, wrapped where it is too long; the command is broken so that a shell still takes it."""
+    lines = textwrap.wrap(" | ".join(parts), width - 2, subsequent_indent="    ", break_long_words=False,
+                          break_on_hyphens=False)  # fmt: skip
+    begins = next((k for k, line in enumerate(lines) if "reproduce:" in line), len(lines))
+    last = len(lines) - 1
+    return [f"{line} \\" if begins <= k < last else line for k, line in enumerate(lines)]

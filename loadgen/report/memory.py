@@ -45,24 +45,29 @@ class Table:
     entries: Mapping[str, Cost]
 
 
+
+
 #: profile -> bytes each. A profile that is not here has no figure. Largest: connected, with the file that an
 #: application has open; TIME_WAIT, with its part of the records of its port; an orphan, with the FIN
 #: it resends. Smallest of an orphan: one in FIN_WAIT_2, of which Linux keeps what it keeps of TIME_WAIT.
-FIGURES: Final[Mapping[str, Table]] = {
-    "linux": Table("measured on Linux 6.18", {
+FIGURES: Final[Mapping[str, Mapping[str, Cost]]] = {
+    "linux": {
         "half_open": Cost(341, 341, "request_sock_TCP"),
         "established": Cost(2520, 3820, "TCP + sock_inode_cache + filp + dentry"),
         "time_wait": Cost(256, 427, "tw_sock_TCP, and a part of the records of its port"),
         "orphan": Cost(256, 3618, "tw_sock_TCP, or TCP + skbuff_fclone_cache + skbuff_small_head"),
-    }),
-}  # fmt: skip
+    },
+}
+#: profile -> on what its figures were measured.
+MEASURED: Final = {"linux": "measured on Linux 6.18"}
 _ADVICE: Final = "give that host's own (`vmstat -z` on FreeBSD, /proc/slabinfo on Linux)"
 
 
 def kernel(scenario: Scenario, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Per side its profile, whether that is known, and of each kind the peak, bytes each and bytes."""
     profiles = {"client": scenario.client.profile, "server": scenario.server.profile}
-    tables = {side: FIGURES.get(profile) for side, profile in profiles.items()}
+    tables = {side: Table(MEASURED[profile], FIGURES[profile]) if profile in FIGURES else None
+              for side, profile in profiles.items()}  # fmt: skip
     own = kernel_bytes(scenario)
     if own is not None:
         tables["server"] = Table(str(scenario.server.bytes), own)

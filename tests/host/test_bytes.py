@@ -13,8 +13,8 @@ DATA = Path(__file__).parent.parent / "data" / "host"
 
 def server(tmp_path, *args):
     out = tmp_path / "out.json"
-    words = ["churn", "--rate", "500", "--duration", "2s", "--closes", "server", *map(str, args), "-O", str(out)]
-    result = CliRunner().invoke(main, words)
+    words = ["churn", "--rate", "500", "--duration", "2s", "--closes", "server", "-O", str(out)]
+    result = CliRunner().invoke(main, [*words, *map(str, args)])
     assert result.exit_code == 0, result.stderr
     return json.loads(out.read_text())["memory"]["kernel"]["server"]
 

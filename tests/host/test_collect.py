@@ -56,8 +56,9 @@ def test_what_it_writes_is_read_back(tmp_path):
     (tools / "sleep").write_text(f'#!/bin/sh\nwhile [ ! -e "{tmp_path}/go" ]; do :; done\n')
     (tools / "sleep").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    with subprocess.Popen(["sh", "-s", str(tmp_path / "out"), "7"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, env=environment) as shell:  # fmt: skip
+    pipe = subprocess.PIPE
+    words = ["sh", "-s", str(tmp_path / "out"), "7"]
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment) as shell:
         shell.stdin.write(script())
         shell.stdin.close()
         line = ""

@@ -57,7 +57,8 @@ def test_which_of_several_listeners_is_asked_for(tmp_path):
     with open(tmp_path / "w" / "ss-ltn.txt", "a") as file:
         file.write("LISTEN 0      128          0.0.0.0:22        0.0.0.0:*\n")
     host = folder.read(tmp_path / "w")
-    with pytest.raises(Mistake, match=r"which listener is meant \(-o port=22\), got ports 22 \(backlog 128\), 443"):
+    said = r"which listener is meant \(-o port=22\), got ports 22 \(backlog 128\), 443"
+    with pytest.raises(Mistake, match=said):
         changes(host)
     assert changes(host, port=443).values["server.listen.backlog"] == 511
     assert "server.listen.backlog" not in changes(host, {"server.listen.backlog"}).values

@@ -142,6 +142,8 @@ BASE = {
               "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
     "profiles": (),
     "metrics": (),
+    "collect": (),
+    "plan": ("host", "--rate", "500", "--no-sim", "--apply", "good.toml"),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
     "sweep": ("scenario.toml", "--grid", "backlog=2,3", "-O", "study", "--dry-run"),  # a study: tests/study

@@ -33,6 +33,9 @@ def split(block):
     return command, "\n".join(lines[end + 1 :])
 
 
+BLOCK_COMMANDS = [command for command, _ in blocks(PAGE.read_text())]
+
+
 def without_wall(text):
     """The text with the one figure that two runs may differ in left out."""
     return re.sub(r"wall [\d.e+-]+ s", "wall - s", text.rstrip("\n"))

@@ -33,7 +33,8 @@ EXTRAS: Final = ()
 NOT_MODELLED: Final = ("CPU time of the kernel", "what the application does but for accepting")
 _LOSS: Final = 1e-4
 _LISTENERS: Final = 8  # of the SO_REUSEPORT example
-_RELAXED: Final = 100
+_RELAXED: Final = 100  # relaxation times that a run must last
+_NEAR: Final = 0.9  # of load 1: the queue relaxes as slowly as it can
 
 
 def solve(case: Case) -> Answer:
@@ -66,7 +67,7 @@ def _solved(case: Case, left: str | None) -> tuple[Case, str]:
     if left == "accept_time":
         rate = case.scenario.load[0].shape[0][1] / lists
         service = _service_for(accept.workers, places, rate, loss)
-        return case.other({"server.accept.time": f"exp:{service * NS:.0f}ns"}), left
+        return case.other({"server.accept.time": f"exp:{service * NS:.3f}ns"}), left
     if left == "rate":
         service = accept.time.mean / NS
         if not service:
@@ -92,6 +93,8 @@ def _service_for(workers: int, places: int, rate: float, loss: float) -> float:
 def _played(case: Case, asked: Demand, places: int) -> tuple[Result | None, float]:
     """The load as it is solved, where the effort is enough; and the virtual time that it needs."""
     relaxed = queues.relaxation_time(places + asked.workers, asked.service / asked.workers, asked.rate)
+    if asked.busy > _NEAR:
+        relaxed = max(relaxed, queues.relaxation_time(places, asked.service))
     needed = _RELAXED * relaxed
     scenario, short = case.player.timed(case.scenario, needed)
     return (None if short else case.player.play([scenario])[0]), needed
@@ -117,7 +120,7 @@ def _verdict(
     elif not solved:
         answer.metric, answer.value = "refused_ratio", Value(form.refused, "ratio", "F")
     if result is not None and answer.theory:
-        row = answer.theory[0]
+        row = next(one for one in answer.theory if "refused" in str(one["row"]))
         low, high = max(0.0, row["low"] or 0.0), row["high"] or 0.0
         answer.sentence += f"; F {say.pct(row['value'])}, S {100 * low:.3g} .. {100 * high:.3g} %: {said}"
         source = answer.value.source + ", S"
@@ -142,7 +145,7 @@ def _steady(answer: Answer, asked: Demand, places: int) -> None:
     )
     answer.say("steady", f"{text}load {say.sec(more)}. Other laws: --accept-time, --accept-workers", "F")
     relaxed = queues.relaxation_time(places, asked.service)
-    if asked.busy > 0.9:
+    if asked.busy > _NEAR:
         text = f"near this point the queue relaxes in K^2 s/pi^2 = {say.sec(relaxed)}: any run under "
         answer.say("", text + f"{say.sec(_RELAXED * relaxed)} of virtual time is too short to show it", "F")
     answer.note("busy", form.busy, "ratio", "F")

@@ -22,7 +22,7 @@ NAME: Final = "all"
 SUMMARY: Final = "every question about one scenario"
 BASE: Final = Scenario(name="all", load=[Load("clients", rate=1000.0)], client=Client(hosts=100))
 OPEN: Final = (Quantity("rate", ("load.rate", "load.shape")),)
-EXTRAS: Final = ("within", "horizon", "established", "bytes")
+EXTRAS: Final = ("within", "horizon", "established", "bytes", "apply")
 NOT_MODELLED: Final = ("CPU time, bytes per second, what is in front of the server",)
 _LEAST_S: Final = 60.0
 
@@ -34,7 +34,7 @@ def solve(case: Case) -> Answer:
     answer = Answer(NAME, "", "success_ratio", Value(None, "ratio", "F"), "")
     answer.limits = [*limits(case, "accept_queue", "half_open", "ports", shadowed=False)]
     for name in NAMES:
-        if name != NAME:
+        if name != NAME and (name != "host" or "apply" in case.extra):
             _line(answer, case, name)
     _played(answer, case)
     if any(len({rate for _, rate in load.shape}) > 1 for load in case.scenario.load):

@@ -79,7 +79,7 @@ def solve(case: Case) -> Answer:
         answer.say("explained", f"the formula that FAILS assumes what is not so here: {', '.join(why)}", "F")
     if case.hosts.server.tcp_syncookies:
         text = "without timestamps window scale and SACK are lost; server speaks first: 1 % lost third ACKs = "
-        text += "1 % of cookie connections hang (the SYN-ACK resend saves entries that the queue keeps)"
+        text += "1 % of cookie connections hang (a SYN-ACK resend saves what the queue keeps)"
         answer.say("cookies cost", text, "R, F")
     lasts = (case.player.duration_ns or _LASTS_S * NS) / NS
     text = f"clients come from {_WARM_S:g} s to {_WARM_S + lasts:g} s of a Poisson flood of silent peers"
@@ -124,7 +124,7 @@ def _scenario(case: Case) -> Scenario:
     start = int(_WARM_S * NS)
     values = {name: getattr(load, name) for name in Load.__dataclass_fields__}
     began = Load(**{**values, "start_ns": start, "shape": load.shape})
-    made = dataclasses.replace(made, load=[began, *made.load[1:]], threshold=())
+    made = dataclasses.replace(made, load=[began, *made.load[1:]])
     lasts = case.player.duration_ns or int(_LASTS_S * NS)
     return lasting(made, start + lasts)
 

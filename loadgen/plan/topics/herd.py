@@ -89,7 +89,7 @@ def scenario_of(case: Case) -> Scenario:
     if rate < math.inf and rate > 1e9:
         rate = 1e9
     load = _load(made.load[0], n, rate, case)
-    made = dataclasses.replace(made, load=[load], threshold=())
+    made = dataclasses.replace(made, load=[load])
     return lasting(made, horizon_of(case), drain=False)
 
 

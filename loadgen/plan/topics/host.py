@@ -74,7 +74,7 @@ def solve(case: Case) -> Answer:
 def _table(applied: Applied) -> Table:
     rows = [(row.name, row.before, "->", _short(row.line.value), row.text) for row in applied.rows]
     return Table(
-        ("setting", "now", "", "then", "what it does here"), rows, [row.letters for row in applied.rows]
+        ("setting", "now", "", "then", "what it does here"), rows, [row.letters or "-" for row in applied.rows]
     )
 
 
@@ -92,6 +92,7 @@ def _figures(answer: Answer, applied: Applied) -> None:
 
 
 def _assumed(case: Case) -> Iterator[str]:
+    yield "the load stays as it is; what the host opens itself, it closes first"
     if case.whole:
         return
     load, link = case.scenario.load[0], case.scenario.link

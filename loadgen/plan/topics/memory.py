@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadgen import memory as simulators
-from loadgen.host import caches, folder
+
 from loadgen.host.caches import Cost
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value
@@ -19,6 +19,7 @@ from loadgen.plan.ask import Case, Quantity, Refused
 from loadgen.plan.shared import limits, settle
 from loadgen.report.memory import EXCLUDES, FIGURES
 from loadgen.scenario.errors import Mistake, hint
+from loadgen.scenario.hosts import kernel_bytes
 from loadgen.scenario.model import Client, Load, Run, Scenario
 from loadgen.scenario.numbers import count
 from loadgen.theory import ports, queues, stays
@@ -98,18 +99,20 @@ def _counts(case: Case) -> _Counts:
     return _Counts(idle, rate * hold, rate * rtt, wanted, wanted * (1 - overflow), overflow)
 
 
-def _table(case: Case) -> Bytes | None:
-    """Bytes each: the user's, else those of the profile; None where neither is known."""
-    known = FIGURES.get(case.scenario.server.profile)
-    found: dict[str, Cost] = dict(known.entries) if known else {}
-    given = str(case.extra.get("bytes", ""))
-    name = given if given and "=" not in given else case.scenario.server.bytes
-    if name is not None:
-        try:
-            found |= caches.costs(folder.caches_of(name), name)
-        except Mistake as error:
-            raise Refused(f"--bytes: {error}") from None
-    for part in filter(None, (one.strip() for one in given.split(",") if "=" in given)):
+def _table(case: Case, own: bool = True) -> Bytes | None:
+    """Bytes each: the user's if `own`, else those of the profile; None where neither is known."""
+    profile = case.scenario.server.profile
+    found: dict[str, Cost] = dict(FIGURES.get(profile, {}))
+    text = str(case.extra.get("bytes", ""))
+    scenario = case.scenario
+    if not own:  # of another system than the user's file
+        return found if found else None
+    if text and "=" not in text:  # the host's own file
+        scenario = scenario.replace({"server.bytes": text})
+    found.update(kernel_bytes(scenario) or {})
+    if "=" not in text:
+        return found if all(kind in found for kind in _WORDS) else None
+    for part in filter(None, (one.strip() for one in str(case.extra.get("bytes", "")).split(","))):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name not in _WORDS:
             raise Refused(f"--bytes: expected KIND=BYTES with one of {', '.join(_WORDS)}, got {part!r}"
@@ -119,7 +122,7 @@ def _table(case: Case) -> Bytes | None:
         except Mistake as error:
             raise Refused(f"--bytes {name}: {error}") from None
         found[name] = Cost(each, each, "as given")
-    return found if found.keys() >= set(_WORDS) else None
+    return found if all(kind in found for kind in _WORDS) else None
 
 
 def _lines(counts: _Counts, table: Bytes) -> list[tuple[str, float, Cost]]:
@@ -143,7 +146,10 @@ def _rows(answer: Answer, case: Case, counts: _Counts, table: Bytes) -> None:
     named = profile if profile in FIGURES else "here"
     head = ["", "count", f"{named} bytes each", f"{named} total", *(one.label for one in case.variants), ""]
     rows = []
-    there = [(_counts(one), _table(one)) for one in others]
+    there = [
+        (_counts(one), _table(one, "server.profile" not in variant.changes or "bytes" in variant.extra))
+        for one, variant in zip(others, case.variants, strict=True)
+    ]
     for kind, (name, n, each) in enumerate(_lines(counts, table)):
         cells = [name, say.num(n), _span(each), _sizes(n, each)]
         for other, figures in there:

@@ -1,0 +1,81 @@
+"""Whatever is wrong with a question is one line before any run: the place, and the nearest right word."""
+
+import pytest
+
+from tests.plan.page import run
+
+#: Command behind `loadgen plan` -> what the line says.
+WRONG = {
+    # two unknowns
+    "ports": "--rate and --clients are unknown: give one, or use sweep",
+    "ports --rate ? --clients ?": "--rate and --clients are unknown: give one, or use sweep",
+    "accept --rate 3k": "--accept-time and --backlog are unknown",
+    "backlog": "--rate and --accept-stall are unknown",
+    "herd": "--clients is unknown",
+    "flood": "--flood-rate is unknown",
+    "memory": "give --established, --rate, or both",
+    # words
+    "bakclog": "no topic is called 'bakclog'; did you mean 'backlog'?",
+    "backlog --rate 3k --threshold first_tri_ratio>=0.9": "did you mean first_try_ratio?",
+    "backlog --rate 3k -o somaxcon=3": "-o somaxcon: somaxcon: no such place and no such knob; did you mean "
+                                       "'somaxconn'?",
+    "ports --rate 1k --clients 1 --vs backlg=3": "--vs backlg=3: backlg: no such place and no such knob; did "
+                                                 "you mean 'backlog'?",
+    "ports --rate 1k --clients 1 --vs x": "--vs: expected NAME=VALUE, several joined by +, got 'x'",
+    "ports --rate 1k --clients 1 --within 3s": "--within: not of plan ports",
+    "memory --established 1M --bytes half=3": "did you mean 'half_open'?",
+    # numbers
+    "ports --rate 0 --clients 2": "--rate: load.0.rate: expected more than 0/s",
+    "flood --flood-rate 0": "--flood-rate: flood.0.rate: expected more than 0/s",
+    "backlog --rate 3k --backlog 1000000000000": "--backlog: server.listen.backlog: expected 0 to 2147483647",
+    "ports --rate 1k --clients 1 --vs rate=3q": "--vs rate=3q: load.rate: expected a rate",
+    "herd --clients 3 --within 3secs": "--within: expected a time with its unit",
+    "herd --clients 3 --horizon 0": "--horizon: expected more than 0",
+    # what cannot be answered
+    "conntrack": "conntrack tables are not modelled",
+    "backlog --rate 3k --threshold cpu<=0.3": "CPU time is not modelled",
+    "backlog --rate 3k --threshold bytes_per_s>=3": "congestion control, which is not modelled",
+    "ports --rate 1k --clients 1 -o nf_conntrack_max=3": "conntrack tables are not modelled",
+    "quic": "UDP and QUIC are not modelled",
+    "accept --rate 10k --accept-time exp:120us --backlog 511": "overload has no steady state; give --duration",
+    "backlog --rate 10k --accept-time exp:120us --backlog 511": "overload has no steady state",
+    "memory --established 1M --profile freebsd": "no figure is known for freebsd",
+    "backlog --rate 3k --backlog best --accept-stall 1s/2s": "'best' has no meaning without a target",
+    "backlog --rate 30 --duration 2s --seeds 1 --threshold connect.p99.9<=1s": "10,000 are needed",
+    "ports nofile.toml": "nofile.toml: No such file or directory",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_a_mistake_is_one_line(command):
+    code, printed, errors = run(f"loadgen plan {command}")
+    assert (code, printed) == (3, "")
+    assert WRONG[command] in errors
+    assert errors.count("\n") == 1, errors
+
+
+@pytest.mark.parametrize("command", [
+    "ports --rate 5x --clients 2", "ports --rate 1k --clients 1 --format html", "ports --effort much",
+])  # fmt: skip
+def test_what_cannot_be_read_is_a_usage_error(command):
+    code, printed, errors = run(f"loadgen plan {command}")
+    assert (code, printed) == (2, "") and "Invalid value for" in errors
+
+
+def test_an_unverified_profile_says_so():
+    _, printed, _ = run("loadgen plan ports --rate 1k --clients 1 --profile freebsd --no-sim")
+    assert "model of FreeBSD 14, verified by" in " ".join(printed.split())
+
+
+def test_a_target_that_is_missed_where_nothing_is_solved_for():
+    command = "loadgen plan herd --clients 500 --accept-time 10ms --backlog 7 --horizon 3s --effort quick"
+    code, printed, errors = run(f"{command} --threshold success_ratio>=0.999")
+    assert code == 99 and "missed" in printed and "not met" in errors
+
+
+def test_print_config_is_a_scenario(tmp_path):
+    code, printed, _ = run("loadgen plan ports --rate 100 --clients 2 --print-config")
+    assert code == 0
+    (tmp_path / "it.toml").write_text(printed)
+    code, _, errors = run(f"loadgen plan ports {tmp_path / 'it.toml'} --no-sim")
+    assert (code, errors) == (0, "")
