@@ -172,7 +172,7 @@ def test_a_narrow_terminal_gets_shorter_lines(width):
     said.limits = [Line("limits now", "ports 28,232 by ip_local_port_range " * 4, "R")]
     said.parts = [
         Table(("", "connected", "served by 5 s", "longest wait", ""),
-              [("backlog=65535, somaxconn=65535", "200,000", "123,501", "> 30 s", "still trying " * 4)], ["S"]),
+              [("backlog=65535, somaxconn=65535", "200,000", "123,501", "> 30 s", "trying " * 8)], ["S"]),
     ]  # fmt: skip
     said.assumed, said.not_modelled = ["this " * 30], ["that " * 30]
     text = as_text(said, ["virtual 1 s", "wall 1 s", "reproduce: loadgen " + "--rate 1k " * 20], width)
