@@ -133,7 +133,8 @@ BASE = {
     "metrics": (),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
-    "plan": ("ports", "--rate", "300", "--clients", "1", "--hold", "1ms", "--duration", "20ms", "--seeds", "2"),
+    "plan": ("ports", "--rate", "300", "--clients", "1", "--hold", "1ms", "--duration", "20ms",
+             "--seeds", "2"),  # fmt: skip
 }
 
 FILES = {
