@@ -7,6 +7,7 @@ targets. A mistake is one line that names the place and the nearest right word.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -27,13 +28,14 @@ from loadgen.plan.play import EFFORTS, Player
 from loadgen.plan.topics import NAMES, topic
 from loadgen.progress import bar
 from loadgen.replicates import Job, Played, play
+from loadgen.report import metrics
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
 from loadgen.scenario import knobs, toml
 from loadgen.scenario.errors import Mistake, ScenarioError
 from loadgen.scenario.model import Scenario
-from loadgen.scenario.numbers import read_time
 from loadgen.scenario.paths import every_path, resolve_path
+from loadgen.scenario.tables import SCENARIO
 from loadgen.sim.run import CapacityReached
 from loadgen.units import UnitError, parse_count, parse_duration
 from loadgen.workers import WorkerLost
@@ -108,8 +110,7 @@ def case_of(
     given.update(dict.fromkeys(unknown))
     several = _several(asked, given)
     try:
-        require_answerable(list(given["threshold"]))
-        require_answerable([text.partition("=")[0] for text in given["knobs"]])
+        _refuse_beyond(given)
         base = asked.BASE if file is None else toml.from_toml(file)
         made = planned_scenario(ctx, base, _make, given, PLAN_FLAGS)
         if given["print_config"]:
@@ -160,6 +161,18 @@ def _check(case: Case) -> None:
     except UnknownMetric as error:
         raise ScenarioError(str(error)) from None
     _ = case.open
+
+
+def _refuse_beyond(given: Mapping[str, Any]) -> None:
+    """Targets and knobs that are none here, and ask for what is not modelled."""
+    for text in given["threshold"]:
+        name = re.split(r"[<>=!]", text)[0].strip()
+        if metrics.find(name) is None:
+            require_answerable(name)
+    for text in given["knobs"]:
+        name = text.partition("=")[0].strip()
+        if not knobs.is_knob(name.rpartition(".")[2]) and name.partition(".")[0] not in SCENARIO:
+            require_answerable(name)
 
 
 def _refuse_superlatives(given: Mapping[str, Any]) -> None:
@@ -242,8 +255,3 @@ def _assign(base: Scenario, name: str, value: str, changes: dict[str, object], e
         raise Refused(f"--vs {name}={value}: {error}{'' if 'did you mean' in str(error) else near}") from None
     except ScenarioError as error:
         raise Refused(f"--vs {name}={value}: {error}") from None
-
-
-def times(text: str) -> int:
-    """A time of the planner's own options, in ns."""
-    return read_time(text)

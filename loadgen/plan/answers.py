@@ -94,11 +94,6 @@ class Answer:
         """Add a figure for machines, without an interval."""
         self.figures[name] = Value(value, unit, source)
 
-    @property
-    def letters(self) -> str:
-        """Of the verdict: its own, and S where a simulation agrees with it."""
-        return self.value.source
-
 
 def reconciled(result: Result | None, rows: Sequence[str] = ()) -> tuple[str, list[dict[str, Any]]]:
     """The state of the closed forms beside a result: the worst of them, of those whose name begins so."""

@@ -6,7 +6,7 @@ One quantity may be left open; the topic solves for it. Nothing here plays or pr
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -149,7 +149,7 @@ def lost_share(threshold: Threshold) -> float | None:
 BEYOND: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("byte", "bandwidth", "throughput", "goodput", "bps"),
      "bytes per second depend on congestion control, which is not modelled: measure with iperf3"),
-    (("cpu", "load_average", "core"), "CPU time is not modelled: measure with perf on the host"),
+    (("cpu", "load_average"), "CPU time is not modelled: measure with perf on the host"),
     (("pps", "packet", "nic", "irq"), "packets per second and NICs are not modelled: measure with the NIC"),
     (("tls", "ssl"), "TLS is not modelled: give its time as --accept-time"),
     (("congestion", "cwnd"), "congestion control is not modelled: use a packet simulator or the network"),
@@ -165,8 +165,7 @@ def beyond(word: str) -> str | None:
     return next((why for words, why in BEYOND if any(one in lower for one in words)), None)
 
 
-def require_answerable(words: Sequence[str]) -> None:
-    """Refuse a question in which one of these words is about something that is not modelled."""
-    for word in words:
-        if why := beyond(word):
-            raise Refused(f"{word}: {why}")
+def require_answerable(word: str) -> None:
+    """Refuse a word that is about something that is not modelled."""
+    if why := beyond(word):
+        raise Refused(f"{word}: {why}")

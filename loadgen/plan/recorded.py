@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+KERNELS: Final = {"linux": "6.18"}  # profile -> version
 CLIENTS: Final = 450
 PER_SECOND: Final = 50.0
 RTT_S: Final = 0.020

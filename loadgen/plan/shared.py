@@ -91,6 +91,8 @@ def settle(answer: Answer, case: Case) -> Answer:
     if not case.player.plays:
         answer.sentence += "" if "formula only" in answer.sentence else NOTE_OF_NO_SIM
         answer.state = NOT_PLAYED
+    if case.player.interrupted:
+        answer.sentence = f"cut short, the simulation is not finished: {answer.sentence}"
     if answer.state == UNEXPLAINED:
         answer.sentence = f"no answer: formula and simulation differ, please report. {answer.sentence}"
     _targets(answer, case)

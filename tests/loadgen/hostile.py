@@ -42,6 +42,10 @@ HOSTILE = (
 
 #: Where more is known about the form.
 HOSTILE_FOR = {
+    "vs": ("rate", "rate=", "=1", "+", "rate=1+", "rate=nan", "ratte=3", "backlog=[bold]", "isn=\0",
+           "ports=9-1", "within=nan", "topic=ports"),
+    "bytes_": ("established=", "=3", "established=nan", "x=1", "time_wait=[bold]"),
+    "topic": ("portz", "udp", "[bold]", "x" * 5000),
     "knobs": (
         "isn=\N{SUPERSCRIPT TWO}", "port_selection=" + "9" * 5000, "somaxconn=" + "9" * 5000, "capacity=1G",
         "capacity=0", "ip_local_port_range=1,\N{SUPERSCRIPT TWO}", "ip_local_port_range=9,1", "seed=1",
@@ -119,6 +123,9 @@ GOOD = {
     "only": ("backlog > 1", "backlog*2 < 100"), "search": ("load.rate=100..200",), "tolerance": ("50%",),
     "max_seeds": ("8",), "shards": ("0", "1"), "longest": ("1s",),
     "executor": ("processes",), "memory": ("8G",),
+    "topic": ("ports", "time-wait"),
+    "vs": ("client.tcp_tw_reuse=1", "rate=100,200", "time_wait=1s+destinations=2"), "within": ("10ms",),
+    "horizon": ("1s",), "established": ("1k",), "bytes_": ("30k",),
 }
 
 #: Where an option of one command takes other values than of the others.
@@ -127,6 +134,9 @@ GOOD_FOR = {
     ("churn", "sources"): ("203.0.113.0/24", "reflect:5"), ("churn", "clients"): ("1", "3"),
     ("churn", "knobs"): ("tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.time_wait_ms=5", "link.rtt=1ms"),
     ("run", "knobs"): ("backlog=5", "client.hosts=2", "load.rate=200/s", "both.mss=1000"),
+    ("plan", "hold"): ("1ms", "exp:1ms"), ("plan", "clients"): ("1", "3"),
+    ("plan", "sources"): ("203.0.113.0/24", "reflect:5"), ("plan", "config"): ("churn.toml",),
+    ("plan", "knobs"): ("tcp_syncookies=0", "client.tcp_tw_reuse=1", "both.time_wait_ms=5", "link.rtt=1ms"),
     ("churn", "config"): ("churn.toml",), ("run", "config"): ("run.toml",),
     ("sweep", "knobs"): ("tcp_syncookies=0", "client.hosts=2"), ("sweep", "config"): ("run.toml",),
     ("sweep", "output"): ("study",), ("sweep", "seeds"): ("1", "2"),

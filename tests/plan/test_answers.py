@@ -12,6 +12,7 @@ from loadgen.plan import recorded
 from loadgen.plan.answers import AGREE, EXPLAINED, UNEXPLAINED, reasons, reconciled
 from loadgen.plan.play import EFFORTS, Player, segments_per_s
 from loadgen.plan.text import WIDE, as_text
+from loadgen.replicates import Played
 from loadgen.report.result import read_document
 from loadgen.scenario.model import Client, Flood, Load, Run, Scenario
 from tests.plan.page import BLOCK_COMMANDS, run
@@ -118,6 +119,19 @@ def test_what_is_unexplained_has_no_answer_and_exit_code_1(monkeypatch):
     assert "no answer" in printed and "please report" in printed and "please report" in errors
 
 
+def test_an_interruption_leaves_the_formulas(monkeypatch):
+    from loadgen.cli import asking
+
+    monkeypatch.setattr(asking, "play", lambda jobs, **_: Played([None] * len(jobs), True))
+    code, printed, _ = run("loadgen plan ports --rate 500 --clients 1 --hold 30ms")
+    assert code == 130
+    assert "cut short" in printed and "470.3/s" in printed and "partial: interrupted" in printed
+    code, printed, _ = run("loadgen plan ports --rate 500 --clients 1 --hold 30ms --format json")
+    found = json.loads(printed)
+    VALID.validate(found)
+    assert code == 130 and found["partial"] and found["status"] == "partial"
+
+
 def test_a_run_that_is_too_short_is_undecided():
     found = document("accept --rate 3k --backlog 511 --effort quick")
     assert found["plan"]["state"] == "undecided"
@@ -172,7 +186,7 @@ def test_a_narrow_terminal_gets_shorter_lines(width):
     said.limits = [Line("limits now", "ports 28,232 by ip_local_port_range " * 4, "R")]
     said.parts = [
         Table(("", "connected", "served by 5 s", "longest wait", ""),
-              [("backlog=65535, somaxconn=65535", "200,000", "123,501", "> 30 s", "still trying " * 4)], ["S"]),
+              [("backlog=65535, somaxconn=65535", "200,000", "123,501", "> 30 s", "trying " * 8)], ["S"]),
     ]  # fmt: skip
     said.assumed, said.not_modelled = ["this " * 30], ["that " * 30]
     text = as_text(said, ["virtual 1 s", "wall 1 s", "reproduce: loadgen " + "--rate 1k " * 20], width)

@@ -1,4 +1,4 @@
-"""The F figures of Q4 to Q7, Q2's and Q9's forms, equal a computation by hand: sums of plain Python, no code of ours."""
+"""The F figures of the questions equal a computation by hand: sums of plain Python, no code of ours."""
 
 import json
 import math

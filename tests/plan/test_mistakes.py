@@ -37,7 +37,7 @@ WRONG = {
     "backlog --rate 3k --threshold bytes_per_s>=3": "congestion control, which is not modelled",
     "ports --rate 1k --clients 1 -o nf_conntrack_max=3": "conntrack tables are not modelled",
     "quic": "UDP and QUIC are not modelled",
-    "accept --rate 10k --accept-time exp:120us --backlog 511": "overload has no steady state; give --duration",
+    "accept --rate 10k --accept-time exp:120us --backlog 511": "no steady state; give --duration",
     "backlog --rate 10k --accept-time exp:120us --backlog 511": "overload has no steady state",
     "memory --established 1M --profile freebsd": "no figure is known for freebsd",
     "backlog --rate 3k --backlog best --accept-stall 1s/2s": "'best' has no meaning without a target",

@@ -78,8 +78,8 @@ def solve(case: Case) -> Answer:
     if why := reasons([one for one in states if one is not None]):
         answer.say("explained", f"the formula that FAILS assumes what is not so here: {', '.join(why)}", "F")
     if case.hosts.server.tcp_syncookies:
-        text = "without timestamps window scale and SACK are lost; server speaks first: 1 % lost third ACKs = "
-        text += "1 % of cookie connections hang (a SYN-ACK resend saves what the queue keeps)"
+        text = "without timestamps window scale and SACK are lost; server speaks first: 1 % lost third "
+        text += "ACKs = 1 % of cookie connections hang (a SYN-ACK resend saves what the queue keeps)"
         answer.say("cookies cost", text, "R, F")
     lasts = (case.player.duration_ns or _LASTS_S * NS) / NS
     text = f"clients come from {_WARM_S:g} s to {_WARM_S + lasts:g} s of a Poisson flood of silent peers"
@@ -181,7 +181,7 @@ def _recorded(case: Case) -> recorded.Flooded | None:
     scenario, server = case.scenario, case.hosts.server
     load, flood = scenario.load[0], scenario.flood[0]
     same = (
-        server.synq_policy == "linux" and scenario.server.profile == "linux"
+        server.synq_policy == "linux" and scenario.server.profile in recorded.KERNELS
         and load.shape[0][1] == recorded.PER_SECOND and scenario.link.rtt.mean == recorded.RTT_S * NS
         and load.tries.count == recorded.TRIES and flood.kind == "syn"
         and scenario.server.listen.listeners == scenario.client.destinations == 1

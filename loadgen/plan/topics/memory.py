@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadgen import memory as simulators
-
 from loadgen.host.caches import Cost
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value

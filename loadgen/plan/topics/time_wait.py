@@ -38,6 +38,9 @@ NOT_MODELLED: Final = (
     "TIME_WAIT assassination (RFC 1337)",
 )
 _LOSS: Final = 1e-4
+_LINUX: Final = "Linux has no such knob: tcp_fin_timeout bounds orphaned FIN_WAIT_2; 60 s is compiled in"
+#: Profile -> what is to be said of the knob, and whether also where it has its default.
+_KNOBS: Final = {"freebsd": (_LINUX + ". Shown for FreeBSD, msl={msl}", True)}
 _DAYS: Final = ((365.25, "year"), (30.44, "month"), (1.0, "day"))
 
 
@@ -93,12 +96,10 @@ def _longest(case: Case) -> float:
 
 
 def _no_such_knob(answer: Answer, case: Case) -> None:
-    text = "Linux has no such knob: tcp_fin_timeout bounds orphaned FIN_WAIT_2; 60 s is compiled in"
     profile, ms = case.scenario.client.profile, case.hosts.client.time_wait_ms
-    if profile == "freebsd":
-        text += f". Shown for FreeBSD, msl={ms // 2}"
-    if profile == "freebsd" or ms != profiles.profile(profile).time_wait_ms:
-        answer.warn(text, "R")
+    said, always = _KNOBS.get(profile, (_LINUX, False))
+    if always or ms != profiles.profile(profile, "client").time_wait_ms:
+        answer.warn(said.format(msl=ms // 2), "R")
 
 
 def _gain(answer: Answer, then: Case, now: Case) -> None:
