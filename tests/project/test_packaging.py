@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: What a foreign package needs to cimport, include and type-check; the .pyx files are the sdist's.
 SHIPPED = {str(path.relative_to(ROOT)) for pattern in ("*.h", "*.pxd", "*.pyi", "*.py", "py.typed")
            for path in (ROOT / "tcpcore").rglob(pattern)}  # fmt: skip
-SOURCES = {str(path.relative_to(ROOT)) for part in ("tcpcore", "loadgen") for pattern in ("*.pyx", "*.pxd", "*.py")
+SOURCES = {str(path.relative_to(ROOT)) for part in ("tcpcore", "loadgen") for pattern in ("*.pyx", "*.pxd", "*.py")  # noqa: E501
            for path in (ROOT / part).rglob(pattern)}  # fmt: skip
 
 FOREIGN = """\

@@ -74,7 +74,7 @@ def solve(case: Case) -> Answer:
 def _table(applied: Applied) -> Table:
     rows = [(row.name, row.before, "->", _short(row.line.value), row.text) for row in applied.rows]
     return Table(
-        ("setting", "now", "", "then", "what it does here"), rows, [row.letters or "-" for row in applied.rows]
+        ("setting", "now", "", "then", "what it does here"), rows, [row.letters or "-" for row in applied.rows]  # noqa: E501
     )
 
 
