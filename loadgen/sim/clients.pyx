@@ -111,7 +111,6 @@ cdef void send(Sim* sim, uint32_t i) noexcept nogil:
 
 # --- opening --------------------------------------------------------------------------------------
 
-
 cdef void row_of(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
     memset(row, 0, sizeof(ConnectRow))
     row.src, row.dst, row.dport = a.addr, sim.server_addr + a.destination, sim.port

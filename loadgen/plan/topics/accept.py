@@ -15,7 +15,7 @@ from loadgen.plan.shared import MORE, NS, RARELY, limits, of_theory, settle, sta
 from loadgen.plan.topics.backlog import Demand, demand
 from loadgen.report.result import Result
 from loadgen.scenario.model import Client, Load, Run, Scenario, Tries
-from loadgen.theory import queues
+from loadgen.theory import ports, queues
 from loadgen.theory.relaxation import accept_places
 
 NAME: Final = "accept"
@@ -65,7 +65,7 @@ def _solved(case: Case, left: str | None) -> tuple[Case, str]:
     accept, listen = case.scenario.server.accept, case.scenario.server.listen
     lists = listen.listeners * case.scenario.client.destinations
     if left == "accept_time":
-        rate = case.scenario.load[0].shape[0][1] / lists
+        rate = demand(case, _LOSS).rate
         service = _service_for(accept.workers, places, rate, loss)
         return case.other({"server.accept.time": f"exp:{service * NS:.3f}ns"}), left
     if left == "rate":
@@ -106,7 +106,7 @@ def _verdict(
     form = queues.mmmk(asked.workers, places + asked.workers, asked.rate, asked.service)
     said = of_theory(answer, result, ("M/M/", "M/D/"))
     share = f"at most {say.pct(asked.loss)} refused"
-    rate = case.scenario.load[0].shape[0][1]
+    rate = ports.total_rate(case.scenario) or 0.0
     backlog = say.num(places - 1)
     answer.sentence = {
         "accept_time": f"accept() may take {say.sec(asked.service)} on average, backlog {backlog}, {share}",
@@ -189,5 +189,5 @@ def _others(answer: Answer, case: Case) -> None:
         wants = demand(there, _LOSS)
         places = accept_places(there.scenario, there.hosts.server)
         service = _service_for(wants.workers, places, wants.rate, wants.loss)
-        answer.say(variant.label[:14], f"mean {say.sec(service)}, one stall "
-                   f"{say.least(queues.stall_for(places, wants.rate, RARELY))}", "F")  # fmt: skip
+        longest = say.least(queues.stall_for(places, wants.rate, RARELY))
+        answer.say("instead", f"{variant.label}: mean {say.sec(service)}, one stall {longest}", "F")

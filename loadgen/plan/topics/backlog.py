@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Final
+from typing import Any, Final
 
 from loadgen.plan import say
 from loadgen.plan.answers import AGREE, EXPLAINED, UNDECIDED, Answer, Value
@@ -36,8 +36,8 @@ NOT_MODELLED: Final = ("CPU time of the kernel and the application but for --acc
 _TARGET: Final = Threshold("first_try_ratio", ">=", 0.999, "first_try_ratio>=0.999")
 _PERIODS: Final = 20  # stalls that a run has
 _FEWEST: Final = 5
-_LOOKS: Final = 6  # backlogs that are tried from the formula's upward
-_STEP: Final = 1.05
+_LOOKS: Final = 8  # backlogs that are tried from the formula's upward ...
+_STEP: Final = 0.05  # ... each larger by twice as much as the one before, from this part of the first on
 _LIVES: Final = (63.0, 7.0)  # seconds that a half-open entry nobody answers lives: unpruned, pruned by age
 
 
@@ -118,10 +118,12 @@ def solve(case: Case) -> Answer:
     now, short = _timed(case, asked)
     found = case.player.play([now.scenario])[0] if not short else None
     need, at_need = _look(case, asked, first, short)
+    if not need and found is not None and _target(found, case)["state"] == MET:
+        need, at_need = places - 1, found
     _verdict(answer, case, asked, found, places, left, short)
     _without_stall(answer, asked, case)
     _with_stall(answer, asked, found, places)
-    _need(answer, asked, need, at_need, first)
+    _need(answer, asked, need, at_need, first, case.targets[0].metric)
     _beside(answer, asked, case, places)
     if not case.has("link.rtt") and not case.whole:
         answer.assumed.append("rtt 0 s (not given)")
@@ -165,16 +167,21 @@ def _timed(case: Case, asked: Demand) -> tuple[Case, bool]:
 def _look(case: Case, asked: Demand, first: int, short: bool) -> tuple[int, Result | None]:
     """The smallest backlog tried, from the formula's upward, whose interval meets the target."""
     backlog, result = first, None
-    for _ in range(_LOOKS if not short else 0):
+    for look in range(_LOOKS if not short else 0):
         there = case.other({
             "server.listen.backlog": backlog,
             "server.knobs.somaxconn": max(backlog, case.hosts.server.somaxconn),
         })  # fmt: skip
         result = case.player.play([_timed(there, asked)[0].scenario])[0]
-        if result is None or all(row["state"] == MET for row in result.thresholds):
+        if result is None or _target(result, case)["state"] == MET:
             return backlog, result
-        backlog = math.ceil(backlog * _STEP)
+        backlog = math.ceil(first * (1 + _STEP * 2**look))
     return (first, None) if result is None else (0, result)
+
+
+def _target(result: Result, case: Case) -> dict[str, Any]:
+    """What the result says of the target."""
+    return next(row for row in result.thresholds if row["text"] == case.targets[0].text)
 
 
 def _verdict(
@@ -183,7 +190,7 @@ def _verdict(
     metric = case.targets[0]
     enough = asked.needs() <= places
     if left == "rate":
-        rate = case.scenario.load[0].shape[0][1]
+        rate = ports.total_rate(case.scenario) or 0.0
         answer.sentence = f"{say.num(places - 1)} holds up to {say.rate(rate)}"
         answer.metric, answer.value = "rate", Value(rate, "1/s", "F")
     else:
@@ -194,7 +201,7 @@ def _verdict(
             answer.sentence += ", S undecided: too short within this effort"
         answer.value = answer.value if left else Value(None, "ratio", "F")
         return
-    figure, row = now.figure(metric.metric), now.thresholds[0]
+    figure, row = now.figure(metric.metric), _target(now, case)
     answer.sentence += f": {metric.metric} {say.pm(figure)}, {row['text']} {row['state']} ({say.runs(now)})"
     answer.value = dataclasses.replace(value_of(figure), source="F, S")
     agreed = (row["state"] == MET) == enough
@@ -236,21 +243,26 @@ def _with_stall(answer: Answer, asked: Demand, now: Result | None, places: int) 
     answer.say("with stall", text, "F, S" if now is not None else "F")
 
 
-def _need(answer: Answer, asked: Demand, need: int, result: Result | None, first: int) -> None:
+def _need(
+    answer: Answer, asked: Demand, need: int, result: Result | None, first: int, metric: str
+) -> None:
     listen = 2 ** math.ceil(math.log2(max(need, 1) + 1)) - 1
     places = asked.needs()
     more = asked.needs(MORE)
     if not need:
         answer.unmet = True
-        answer.say("need", f"none up to {say.num(first * _STEP**_LOOKS)} meets the target", "S")
+        most = first * (1 + _STEP * 2 ** (_LOOKS - 2))
+        answer.say("need", f"none up to {say.num(most)} meets the target", "S")
         return
+    lead = f"{say.num(places)} places"
+    if need + 1 != places:
+        lead = f"by the formula {say.num(places)} places, by the simulation {say.num(need + 1)}"
     text = (
-        f"{say.num(places)} places: listen({say.num(need)}), or the next power of 2, {say.num(listen)}, and "
+        f"{lead}: listen({say.num(need)}), or the next power of 2, {say.num(listen)}, and "
     )
     text += f"somaxconn >= that; at +10 % load {say.num(more)} places"
     if result is not None:
-        figure = result.figure(result.thresholds[0]["metric"])
-        text += f". With {say.num(need)}: {result.thresholds[0]['metric']} {say.pm(figure)}"
+        text += f". With {say.num(need)}: {metric} {say.of(result, metric)}"
         text += f", accept queue peak {say.num(result['accept_queue.peak'] or 0)}"
         answer.played.append((f"backlog={need}", result))
     answer.say("need", text, "F, S" if result is not None else "F")
@@ -274,10 +286,14 @@ def _beside(answer: Answer, asked: Demand, case: Case, places: int) -> None:
         )
         answer.say("also possible", text + "(63 s .. 7 s holding time, age pruning)", "F")
     for variant in case.variants:
-        there, short = _timed(case.varied(variant), demand(case.varied(variant)))
+        other = case.varied(variant)
+        wants = demand(other)
+        there, short = _timed(other, wants)
+        has, needs = accept_places(other.scenario, other.hosts.server), wants.needs()
+        text = f"{variant.label}: {say.num(needs)} places needed, {say.num(has)} there"
         result = case.player.play([there.scenario])[0] if not short else None
         if result is not None:
-            metric = result.thresholds[0]
-            text = f"{metric['metric']} {say.of(result, metric['metric'])}, {metric['state']}"
-            answer.say(variant.label[:14], text, "S")
+            row = _target(result, case)
+            text += f"; {row['metric']} {say.of(result, row['metric'])}, {row['state']}"
             answer.played.append((variant.label, result))
+        answer.say("instead", text, "F" if result is None else "F, S")
