@@ -9,7 +9,7 @@ import click
 from loadgen.cli.flag import flags
 from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
 from loadgen.cli.playing import play_and_present
-from loadgen.cli.scenes import churn_scenario
+from loadgen.cli.scenes import preset_scenario
 
 
 @click.command(
@@ -50,5 +50,5 @@ def churn(ctx: click.Context, /, **given: Any) -> None:
     ended, ports in use, the first refusal and the rate that the ports sustain, the population of the queues
     and states over time, and the times to connected and served.
     """
-    made = churn_scenario(ctx, given)
+    made = preset_scenario(ctx, "churn", given)
     play_and_present(ctx, made, given)

@@ -111,6 +111,15 @@ TIME: Final = _Unit("time", parse_duration, 0, LONGEST_NS, lambda ns: f"{ns // (
 SHARE: Final = _Unit("share", parse_share)
 
 
+def _time_text(text: str) -> str:
+    """The text itself, where it is a time."""
+    parse_duration(text)
+    return text.strip()
+
+
+TIME_TEXT: Final = _Unit("time", _time_text)
+
+
 class _File(click.Path):
     """A name of a file, given as a Path; no name has a NUL in it."""
 

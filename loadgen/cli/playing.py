@@ -6,7 +6,7 @@ missed, 130 interrupted, 143 by SIGTERM; what was played so far is still reporte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -19,7 +19,7 @@ from loadgen.cli.origins import of_fields
 from loadgen.cli.scenes import Made, origins_in, printed
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
-from loadgen.replicates import Played, play
+from loadgen.replicates import Job, Played, play
 from loadgen.report.html import page
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.result import Result
@@ -47,7 +47,7 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     hosts = _hosts(scenario)
     _tell_of_sysctl(scenario, given["verbose"])
     _require_memory(scenario, hosts, given)
-    played = _play(scenario, given["jobs"])
+    played = played_or_partial(replicates_of(scenario), given["jobs"])
     outcomes = finished(played.outcomes)
     if not outcomes:
         ctx.exit(signals.exit_code())
@@ -91,12 +91,12 @@ def _judge(ctx: click.Context, result: Result) -> None:
         ctx.exit(EXIT_THRESHOLD)
 
 
-def _play(scenario: Scenario, jobs: int) -> Played:
+def played_or_partial(replicates: Sequence[Job], jobs: int) -> Played:
     """Every replicate, or what there is when a signal comes."""
     played = Played([], True)
     try:
         with signals.at_checks(), bar(what="playing") as tell:
-            played = play(replicates_of(scenario), workers=jobs, progress=tell, stop=signals.pending)
+            played = play(replicates, workers=jobs, progress=tell, stop=signals.pending)
             if signals.pending():
                 played.interrupted = True
                 signals.honoured()
@@ -140,8 +140,12 @@ def _tell_of_sysctl(scenario: Scenario, verbose: bool) -> None:
 
 
 def _require_memory(scenario: Scenario, hosts: Resolved, given: Mapping[str, Any]) -> None:
+    """Of all replicates that are played at once."""
+    require_memory_of(memory.estimate_bytes(scenario, hosts.client, hosts.server, given["jobs"]), given)
+
+
+def require_memory_of(need: int, given: Mapping[str, Any]) -> None:
     """Say what a big run takes; refuse one that this machine cannot hold, unless it is forced."""
-    need = memory.estimate_bytes(scenario, hosts.client, hosts.server, given["jobs"])
     there_is = memory.available_bytes()
     if there_is is not None and need > there_is and not given["force"]:
         raise click.ClickException(

@@ -18,9 +18,10 @@ import click
 from click.core import ParameterSource
 
 from loadgen.cli import sides
-from loadgen.cli.flag import Assignment, assignments
+from loadgen.cli.flag import Assignment, Flag, assignments
 from loadgen.cli.flags import FLAGS
 from loadgen.cli.options import ConfigError
+from loadgen.report import before
 from loadgen.scenario import paths, presets, toml
 from loadgen.scenario.check import check
 from loadgen.scenario.errors import Mistake, ScenarioError, shown
@@ -47,10 +48,19 @@ class Made:
     origins: Mapping[str, str]
 
 
-def churn_scenario(ctx: click.Context, given: dict[str, Any]) -> Made:
-    """The scenario that the options of `churn` stand for."""
-    made = Made("churn", command_line(ctx), presets.BASES["churn"], {})
-    return _changed(ctx, made, _preset, given)
+def preset_scenario(
+    ctx: click.Context,
+    kind: str,
+    given: dict[str, Any],
+    old: Mapping[str, Flag] | None = None,
+    more: Iterable[Assignment] = (),
+) -> Made:
+    """The scenario that the options of a preset stand for.
+
+    `old` are spellings that are understood and told of, `more` what other options than flags set.
+    """
+    made = Made(kind, command_line(ctx), presets.BASES[kind], {})
+    return _changed(ctx, made, _preset, given, old or {}, more)
 
 
 def file_scenario(ctx: click.Context, file: Path, given: dict[str, Any]) -> Made:
@@ -109,9 +119,17 @@ def origins_in(text: str) -> dict[str, str]:
     return origins
 
 
-def _changed(ctx: click.Context, made: Made, make: Make, given: dict[str, Any]) -> Made:
+def _changed(
+    ctx: click.Context,
+    made: Made,
+    make: Make,
+    given: dict[str, Any],
+    old: Mapping[str, Flag] | None = None,
+    more: Iterable[Assignment] = (),
+) -> Made:
     """What --config, the environment, the command line and -o change, the weakest first."""
-    found = [*_of_knobs_table(ctx), *assignments(ctx, FLAGS, given), *_of_o(given["knobs"])]
+    known = FLAGS | dict(old or {})
+    found = [*_of_knobs_table(ctx), *assignments(ctx, known, given), *more, *_of_o(given["knobs"])]
     scenario, found = _with_flood(ctx, made.scenario, found)
     changes: dict[str, object] = {}
     origins = dict(made.origins)
@@ -122,7 +140,7 @@ def _changed(ctx: click.Context, made: Made, make: Make, given: dict[str, Any]) 
         origins[path] = one.origin
     try:
         changed = make(scenario, changes)
-        thresholds = [_threshold(text) for text in given["threshold"]]
+        thresholds = [_threshold(text, made.kind) for text in given["threshold"]]
         changed = dataclasses.replace(changed, threshold=(*changed.threshold, *thresholds))
         check(changed)
     except ScenarioError as error:
@@ -135,7 +153,9 @@ def _with_changes(scenario: Scenario, changes: Mapping[str, object]) -> Scenario
 
 
 def _preset(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
-    """The preset chooses what the options leave open; it has no flood."""
+    """The preset chooses what the options leave open; only that of a flood has one."""
+    if presets.BASES[scenario.name].flood:
+        return presets.preset(scenario.name, changes)
     of_flood = {path: value for path, value in changes.items() if path.split(".")[0] == "flood"}
     others = {path: value for path, value in changes.items() if path not in of_flood}
     made = presets.preset(scenario.name, others)
@@ -192,8 +212,8 @@ def _unreadable(error: BaseException) -> bool:
     return False
 
 
-def _threshold(text: str) -> Threshold:
-    """`success_ratio>=0.999`."""
+def _threshold(text: str, kind: str) -> Threshold:
+    """`success_ratio>=0.999`; a figure that had another name is told of."""
     found = _THRESHOLD.fullmatch(text)
     try:
         if found is None:
@@ -201,7 +221,10 @@ def _threshold(text: str) -> Threshold:
         test, limit = bound(f"{found[2]} {found[3]}")
     except Mistake as error:
         raise click.BadParameter(str(error), param_hint="'--threshold'") from None
-    return Threshold(found[1], test, limit, text.strip())
+    name = before.metric(found[1]) if kind in before.KINDS else found[1]
+    if name != found[1]:
+        click.echo(f"--threshold {found[1]}: is called {name} now", err=True)
+    return Threshold(name, test, limit, text.strip())
 
 
 def _of_knobs_table(ctx: click.Context) -> Iterator[Assignment]:

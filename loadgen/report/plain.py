@@ -8,6 +8,7 @@ hash only and is not read back.
 from __future__ import annotations
 
 import hashlib
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.values import Distribution
 
 _LONGEST: Final = 1000  # entries of a list that is written out
+INFINITE: Final = "inf"  # a rate: all at once
 
 
 def to_json(scenario: Scenario, origins: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -71,6 +73,8 @@ def _value(value: Any) -> Any:
             text = ",".join(map(str, value))
             return {"entries": len(value), "sha256": hashlib.sha256(text.encode()).hexdigest()}
         return [_value(inner) for inner in value]
+    if value == math.inf:
+        return INFINITE  # JSON has no word for it
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
@@ -108,7 +112,9 @@ def _leaf(hint: Any, value: Any) -> Any:
 
 
 def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(math.inf if inner == INFINITE else _tuples(inner) for inner in value)
+    return value
 
 
 def _flat(document: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -95,6 +95,7 @@ cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
             load.ghost += 1
         else:
             load.pending += 1
+            load.in_flight += a.flags & F_CONNECTED != 0
     if a.client != 0:
         place = &sim.hosts[a.client_host].attempt_of[slot_of(a.client)]
         if place[0] == i + 1:

@@ -9,21 +9,22 @@ from libc.string cimport memset
 
 from tcpcore cimport (
     CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, ConnectRow, engine_abort,
-    engine_close, engine_connect, engine_send,
+    engine_close, engine_connect, engine_send, engine_shutdown,
 )
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
-    ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u4, client_attempt, collect,
+    ask, attempt_bind, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt,
+    collect,
 )
-from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, unit, word
+from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, below, draw_time, hit, unit, word
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport link_emitted
-from loadgen.sim.server cimport server_may_close
+from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
-    F_GAVE_UP,
-    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE, T_IDLE,
-    T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
+    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
+    F_GAVE_UP, F_HALF,
+    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, NOBODY, SERVER_SPEAKS, T_ANSWER_FIN, T_ARRIVAL,
+    T_CLOSE, T_IDLE, T_PATIENCE, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Sim,
 )
 
 cdef enum:
@@ -81,6 +82,38 @@ cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
     let_go(sim, i)
 
 
+cdef void client_shuts(Sim* sim, uint32_t i) noexcept nogil:
+    """shutdown() by the client, which goes on reading."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef uint64_t conn = a.client
+    a.flags |= F_SHUT
+    sim.loads[a.load].half_closed += 1
+    if conn != 0:
+        closes_flush(sim)
+        link_emitted(sim, a.client_host, engine_shutdown(
+            sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+
+
+cdef void client_answers_fin(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
+    """The client sees the end of the stream (S3.12, S3.17, S3.18)."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    cdef uint32_t nbytes = load.half_bytes
+    if a.flags & F_SHUT and not a.flags & F_SERVER_CLOSES:
+        load.half_read += block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt) - a.client_start - 1
+    else:
+        if a.flags & F_HALF and a.flags & F_SERVER_CLOSES and nbytes > 0:
+            closes_flush(sim)
+            load.half_queued += nbytes
+            link_emitted(sim, a.client_host, engine_send(
+                sim.hosts[a.client_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
+        if load.close_delay > 0:
+            ask(sim, sim.now + load.close_delay, T_ANSWER_FIN, i, a.stamp, 0, load.delay_lane)
+            return
+    close_later(sim, a.client_host, conn)
+    let_go(sim, i)
+
+
 cdef void send(Sim* sim, uint32_t i) noexcept nogil:
     """The next request."""
     cdef Attempt* a = &sim.attempts[i]
@@ -102,6 +135,8 @@ cdef void row_of(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
     row.src = a.addr
     row.dst = sim.server_addr + a.destination
     row.dport = sim.port
+    if sim.loads[a.load].again >= 0:                  # 0, any port, where the first connection had none
+        row.sport = sim.loads[sim.loads[a.load].again].ports[a.number]
 
 
 cdef void failed_try(Sim* sim, uint32_t i, uint16_t why, uint16_t cause) noexcept nogil:
@@ -134,7 +169,11 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
     closes_flush(sim)
     for i in range(n):
         row_of(sim, &sim.attempts[sim.who[i]], &sim.rows[i])
-    link_emitted(sim, host, engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH))
+    k = engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH)
+    if sim.loads[sim.attempts[sim.who[0]].load].syn_data > 0:      # all are of one load
+        for i in range(k):
+            sim.out[i].payload_len = sim.loads[sim.attempts[sim.who[0]].load].syn_data
+    link_emitted(sim, host, k)
     if sim.failed:
         return
     for i in range(n):
@@ -145,6 +184,8 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
+            if load.ports != NULL:
+                load.ports[a.number] = block_u2(block_of(h, sim.conns[i]), sim.at_lport)
         else:
             without += 1
         if load.patience > 0 and a.tries == 1:
@@ -200,14 +241,24 @@ cdef uint32_t begin(Sim* sim, uint32_t number) noexcept nogil:
     else:
         host = <uint32_t>(n % sim.addrs)
         a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
+    if load.again >= 0:
+        host = sim.loads[load.again].addrs[n] - sim.first_addr
     a.addr = sim.first_addr + host
+    if load.addrs != NULL:
+        load.addrs[n] = a.addr
     a.client_host = sim.servers + host // sim.addrs_per_host
-    if load.by_server > 0.0 or load.by_reset > 0.0:
+    if load.by_turns:
+        a.flags |= F_SERVER_CLOSES if n % 3 == 1 else F_BOTH_CLOSE if n % 3 == 2 else 0
+    elif load.by_server > 0.0 or load.by_reset > 0.0 or load.by_both > 0.0:
         who = unit(word(load.draws, n * DRAWS_OF_CONNECTION + 3))
         if who < load.by_server:
             a.flags |= F_SERVER_CLOSES
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
+        elif who < load.by_server + load.by_reset + load.by_both:
+            a.flags |= F_BOTH_CLOSE
+    if load.half_close > 0.0 and not a.flags & F_BOTH_CLOSE and hit(word(load.half_key, n), load.half_close):
+        a.flags |= F_HALF
     load.begun += 1
     load.attempted += 1
     return i
@@ -262,7 +313,7 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     a.connected = sim.now
     load.connected += 1
     histo_add(&load.connect, sim.now - a.begun)
-    if load.response > 0:
+    if load.response > 0 or load.half_close > 0.0:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
         over = load.close_at + <int64_t>(load.closes * load.close_gap + 0.5)
@@ -302,12 +353,18 @@ cdef bint complete(const Load* load, const Attempt* a) noexcept nogil:
 cdef void may_close(Sim* sim, uint32_t i) noexcept nogil:
     """First close (S3.10, S3.11), if its time has come and all has been read."""
     cdef Attempt* a = &sim.attempts[i]
-    if not a.flags & F_DUE or a.flags & F_CLIENT_DONE:
+    if not a.flags & F_DUE or a.flags & (F_CLIENT_DONE | F_SHUT):
         return
     if a.flags & F_SERVER_CLOSES:
         closes_flush(sim)                             # what it sends comes after them
         server_may_close(sim, i)
     elif complete(&sim.loads[a.load], a):
+        if a.flags & F_HALF and a.flags & F_CONNECTED:
+            client_shuts(sim, i)
+            return
+        if a.flags & F_BOTH_CLOSE:
+            closes_flush(sim)
+            server_closes_with_client(sim, i)
         client_closes(sim, i)
 
 
@@ -351,9 +408,8 @@ cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
         reads(sim, i)
     elif event.kind == EV_EOF:
         reads(sim, i)
-        if not a.flags & F_CLIENT_DONE:               # S3.12
-            close_later(sim, host, event.conn)
-            let_go(sim, i)
+        if not a.flags & F_CLIENT_DONE:
+            client_answers_fin(sim, i, event.conn)
     elif event.kind == EV_LOST and not a.flags & F_CLIENT_DONE:
         close_later(sim, host, event.conn)            # a dead one is held until its application closes it
         by_reset = event.cause == CAUSE_CONNECT_REFUSED or event.cause == CAUSE_RESET_BY_PEER
@@ -400,8 +456,12 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
     if item.what == T_CLOSE:
         a.flags |= F_DUE
         may_close(sim, i)
+    elif item.what == T_ANSWER_FIN and item.extra:
+        server_answers_fin(sim, i)
     elif a.flags & F_CLIENT_DONE:
         return
+    elif item.what == T_ANSWER_FIN:
+        client_closes(sim, i)
     elif item.what == T_REQUEST:
         send(sim, i)
         if sim.loads[a.load].response == 0:

@@ -13,7 +13,7 @@ from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
 from loadgen.sim.hosts cimport host_changed, host_timer
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
-    CLIENT, ENGINE_FAILED, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
+    CLIENT, ENGINE_FAILED, FIRST_LAST_ACK, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
     NO_MEMORY, NOBODY,
 )
 
@@ -64,6 +64,7 @@ cdef void reflect(Sim* sim, const Segment* seg, int64_t now) noexcept nogil:
     for i in range(sim.floods_n):
         any = any or seg.dst - sim.floods[i].nets[0] < sim.floods[i].reflect
     sim.link.backscatter += 1
+    sim.link.backscatter_kind[<int>kind_of(seg, -1)] += 1
     if not any or seg.flags & RST:
         return
     rst.src, rst.dst = seg.dst, seg.src
@@ -93,6 +94,9 @@ cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int 
         link.bad[end] = not hit(word(key, i + 6), link.burst_leave) if bad \
             else hit(word(key, i + 6), link.burst_enter)
         lost = lost or (link.bad[end] and hit(word(key, i + 7), link.burst_loss))
+    if link.last_ack > 0.0 and kind == K_LAST_ACK and answered & FIRST_LAST_ACK:
+        lost = lost or hit(word(link.last_ack_keys[end], link.last_acks[end]), link.last_ack)
+        link.last_acks[end] += 1
     if lost or now < link.cut_until:
         link.lost_kind[end][kind] += 1
         return
@@ -108,6 +112,7 @@ cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int 
     deliver(sim, host, seg, now + delay)
     if hit(word(key, i + 2), link.duplicate[kind]):
         link.duplicated += 1
+        link.duplicated_of[end] += 1
         deliver(sim, host, seg, now + delay + link.duplicate_after)
     if hit(word(key, i + 5), link.late_share):
         link.late += 1

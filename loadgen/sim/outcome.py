@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,11 @@ class LoadOutcome:
     tries: int  # connect() calls
     requests: int  # answered requests
     first_refusal_ns: int | None
+    in_flight: int = field(default=0, kw_only=True)  # of pending: connected
+    half_closed: int = field(default=0, kw_only=True)  # connections whose first closer shut down its side only
+    half_queued: int = field(default=0, kw_only=True)  # bytes sent to those
+    half_read: int = field(default=0, kw_only=True)  # bytes that they had read at the end of the stream
+    old_taken: int = field(default=0, kw_only=True)  # connections that took an old segment
     connect: Histogram = field(repr=False)  # begin to connect() returned
     served_after: Histogram = field(repr=False)  # begin to served
 
@@ -75,3 +81,6 @@ class Outcome:
     engine_bytes: Mapping[str, int]  # memory the engines touched: the simulator's own
     wall_s: float
     segments: int
+    stuck: int = 0  # connections that a reset found in LAST-ACK or CLOSING
+    copies: int = 0  # second copies of the clients' segments
+    watched: Any = None  # loadgen.sim.watching.Watched of a flood's half-open queue

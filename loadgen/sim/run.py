@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, build
+from loadgen.sim.build import Plan, build, is_watched
 from loadgen.sim.outcome import FloodOutcome, Histogram, LoadOutcome, Outcome
 from loadgen.sim.simulator import Simulator
+from loadgen.sim.watching import Watching, crowds, said_of_crowds
 from tcpcore import Cause, Config, Engine, State
 
 INSTANTS: Final = 1 << 14  # played before somebody is asked whether to go on
@@ -106,6 +107,10 @@ class Replay:
         self._stop = stop
         self._listeners = list(plan.listeners)
         self.stopped = False
+        self.watching: Watching | None = None
+        if is_watched(scenario):
+            number, listener = plan.listeners[0]
+            self.watching = Watching(plan.servers[number], listener, scenario.run.duration_ns)
         self.not_started = [0] * len(scenario.load)
 
     def play_until(self, until: int) -> int | None:
@@ -126,7 +131,8 @@ class Replay:
         events = sorted(enumerate(self.scenario.event), key=lambda e: (e[1].at_ns, e[0]))
         ends = {run.duration_ns, *(event.at_ns for _, event in events if event.at_ns <= run.duration_ns)}
         points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
-        for at in sorted(ends | points):
+        looks = set(self.watching.ends(run.duration_ns)) if self.watching is not None else set()
+        for at in sorted(ends | points | looks):
             self.play_until(at)
             if self.stopped:
                 break
@@ -136,6 +142,8 @@ class Replay:
                     self.happen(event)
             if at in points or at == run.duration_ns:
                 self.series.sample(at, self.simulator)
+            if self.watching is not None and at in looks:
+                self.watching.look(at, self.simulator)
             if self._progress is not None:
                 self._progress(at, run.duration_ns)
         if self.stopped:
@@ -144,6 +152,8 @@ class Replay:
         if run.drain and not self.stopped:
             self.drain(run.duration_ns, run.series_ns)
         self.series.sample(self.simulator.now, self.simulator)
+        if self.watching is not None and self.stopped:
+            self.watching.look(self.simulator.now, self.simulator)
         self.simulator.settle()
 
     def drain(self, begin: int, step: int) -> None:
@@ -201,7 +211,29 @@ def simulate(
     plan = build(scenario, server, client, replicate)
     replay = Replay(scenario, plan, progress, stop)
     replay.play()
-    return outcome_of(replay, scenario, replicate, time.perf_counter() - began)
+    outcome = outcome_of(replay, scenario, replicate, time.perf_counter() - began)
+    if scenario.run.honest_bursts and scenario.load and outcome.watched is not None and not outcome.partial:
+        show_crowds(outcome, plan, scenario, replicate, server, client, stop)
+    return outcome
+
+
+def show_crowds(
+    outcome: Outcome,
+    plan: Plan,
+    scenario: Scenario,
+    replicate: int,
+    server: Config,
+    client: Config,
+    stop: Stop | None,
+) -> None:
+    """S10.4: what the detector of floods says of honest crowds at the same listener."""
+    number, listener = plan.listeners[0]
+    backlog = int(plan.servers[number].room(listener)["backlog"])
+    crowded = crowds(scenario, outcome.watched, backlog, replicate)
+    played = simulate(crowded, replicate, server=server, client=client, stop=stop)
+    if not played.partial:
+        bursts = scenario.run.honest_bursts
+        outcome.watched.bursts = said_of_crowds(played.watched, crowded, bursts, replicate)
 
 
 def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float) -> Outcome:
@@ -237,6 +269,9 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
         engine_bytes={side: one["bytes_total"] for side, one in gauges.items()},
         wall_s=wall_s,
         segments=simulator.segments,
+        stuck=simulator.closing()[0],
+        copies=simulator.closing()[1],
+        watched=None if replay.watching is None else replay.watching.told(simulator, scenario),
     )
 
 
@@ -259,6 +294,11 @@ def load_outcome(replay: Replay, number: int, name: str) -> LoadOutcome:
         tries=figures["tries"],
         requests=figures["requests"],
         first_refusal_ns=figures["first_refusal"],
+        in_flight=figures["in_flight"],
+        half_closed=figures["half_close"][0],
+        half_queued=figures["half_close"][1],
+        half_read=figures["half_close"][2],
+        old_taken=figures["old_taken"],
         connect=histogram(figures["connect"]),
         served_after=histogram(figures["served_after"]),
     )

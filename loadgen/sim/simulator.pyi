@@ -7,6 +7,7 @@ from tcpcore import Engine
 
 KIND_NAMES: tuple[str, ...]
 
+def words_of_bursts(seed: int, replicate: int, first: int, n: int) -> npt.NDArray[np.uint64]: ...
 def engine_seed(seed: int, replicate: int, number: int) -> int: ...
 @final
 class Simulator:

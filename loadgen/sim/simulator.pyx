@@ -4,7 +4,7 @@ It takes engines that are ready (`build` makes them) and plain numbers, plays un
 scenario events change. All else is in the modules that work on `Sim`.
 """
 
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -16,8 +16,8 @@ from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
 from loadgen.sim.draw cimport (
-    FOR_ACCEPT, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_LINK, FOR_SPREAD, FOR_TRIES,
-    FAMILY_CONST, Family, FamilyKind, stream,
+    FOR_ACCEPT, FOR_ARRIVALS, FOR_BURSTS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_HALF_CLOSE, FOR_LAST_ACK, FOR_LINK,
+    FOR_SPREAD, FOR_TRIES, FAMILY_CONST, Family, FamilyKind, stream, word,
 )
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
@@ -27,12 +27,18 @@ from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.queue cimport LANES, queue_free, queue_init
 from loadgen.sim.world cimport (
     BATCH, CAUSES, CLIENT, F_CLIENT_DONE, F_SERVER_DONE, KINDS, NO_MEMORY, SERVER, SOUND,
-    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim,
+    T_ARRIVAL, T_FLOOD, T_STALL_ENDS, Acceptor, Attempt, Flood, Host, Load, Point, Sim, Watch,
 )
 
 FAMILIES = ("const", "exp", "lognormal", "normal", "uniform", "trace")
 SPEAKS = ("client", "server", "nobody")
 KIND_NAMES = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
+
+
+def words_of_bursts(seed, replicate, first, n):
+    """n words of the stream of the honest crowds, from number `first` on."""
+    cdef uint64_t key = stream(seed, replicate, FOR_BURSTS, 0)
+    return np.array([word(key, first + i) for i in range(n)], dtype=np.uint64)
 
 
 def engine_seed(seed, replicate, number):
@@ -105,6 +111,7 @@ cdef class Simulator:
         self.make_acceptors(listeners, facts)
         self.make_loads(facts)
         self.make_floods(facts)
+        self.make_watch(facts["watch"])
 
     def __dealloc__(self):
         cdef Sim* sim = &self.sim
@@ -116,12 +123,19 @@ cdef class Simulator:
             free(sim.hosts[i].listener_of)
         for i in range(sim.loads_n):
             free(sim.loads[i].shape)
+            free(sim.loads[i].addrs)
+            free(sim.loads[i].ports)
             free(sim.loads[i].connect.counts)
             free(sim.loads[i].served_after.counts)
         for i in range(sim.floods_n):
             free(sim.floods[i].nets)
             free(sim.floods[i].weights)
         queue_free(&sim.queue)
+        if sim.watch != NULL:
+            for memory in (<size_t>sim.watch.holder, <size_t>sim.watch.since, <size_t>sim.watch.answered.counts,
+                           <size_t>sim.watch.unanswered.counts, <size_t>sim.watch.added,
+                           <size_t>sim.watch.answered_of, <size_t>sim.watch.evicted_of, <size_t>sim.watch):
+                free(<void*><size_t>memory)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
                        <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors,
                        <size_t>sim.floods,
@@ -198,6 +212,8 @@ cdef class Simulator:
             sim.link.duplicate[kind] = link["duplicate"][kind]
         for end in range(2):
             sim.link.keys[end] = stream(seed, replicate, FOR_LINK, end)
+            sim.link.last_ack_keys[end] = stream(seed, replicate, FOR_LAST_ACK, end)
+        sim.link.last_ack = link["last_ack"]
 
     cdef make_acceptors(self, listeners, facts):
         cdef Sim* sim = &self.sim
@@ -206,7 +222,7 @@ cdef class Simulator:
         sim.accept_time = self.family(facts["accept_time"])
         sim.workers = facts["workers"]
         sim.stall, sim.stall_every = facts["stall"]
-        sim.at_once = facts["at_once"]
+        sim.at_once, sim.closes_at_once = facts["at_once"], facts["closes_at_once"]
         sim.acceptors = <Acceptor*>zeros(len(listeners), sizeof(Acceptor))
         sim.acceptors_n = len(listeners)
         most = max((listener for _, listener in listeners), default=0)
@@ -249,6 +265,7 @@ cdef class Simulator:
             load.idle, load.patience = one["idle"], one["patience"]
             load.tries, load.backoff, load.factor, load.jitter = one["tries"]
             load.by_server, load.by_reset = one["by_server"], one["by_reset"]
+            self.set_close(load, one, stream(facts["seed"], facts["replicate"], FOR_HALF_CLOSE, i))
             load.hold_lane = -1
             if load.close_at >= 0 or load.hold.kind == FAMILY_CONST:
                 if sim.queue.lanes_used < LANES:
@@ -263,6 +280,23 @@ cdef class Simulator:
                 load_next(load)
                 if load.due < INT64_MAX:
                     ask(sim, load.due, T_ARRIVAL, i, 0, 0, -1)
+
+    cdef set_close(self, Load* load, one, uint64_t key):
+        """How its connections are closed, and whose ports they have."""
+        cdef Sim* sim = &self.sim
+        load.by_both, load.by_turns = one["by_both"], one["by_turns"]
+        load.close_delay = one["close_delay"]
+        load.half_close, load.half_bytes = one["half_close"]
+        load.half_key = key
+        load.syn_data = one["syn_data"]
+        load.again = one["again"]
+        load.delay_lane = -1
+        if load.close_delay > 0 and sim.queue.lanes_used < LANES:
+            load.delay_lane = sim.queue.lanes_used
+            sim.queue.lanes_used += 1
+        if one["used_again"]:
+            load.addrs = <uint32_t*>zeros(one["count"], sizeof(uint32_t))
+            load.ports = <uint16_t*>zeros(one["count"], sizeof(uint16_t))
 
     cdef set_trace(self, Load* load, times):
         cdef const int64_t[::1] view
@@ -287,6 +321,7 @@ cdef class Simulator:
             flood.gap = one["gap"]
             flood.start, flood.stop = one["start"], one["stop"]
             flood.reflect = one["reflect"]
+            flood.count, flood.on, flood.off = one["count"], one["on"], one["off"]
             flood.nets_n = len(one["nets"])
             flood.nets = <uint32_t*>zeros(2 * flood.nets_n, sizeof(uint32_t))
             flood.weights = <double*>zeros(flood.nets_n, sizeof(double))
@@ -295,6 +330,23 @@ cdef class Simulator:
             flood_start(flood)
             if flood.gap > 0 and flood_next(flood) < INT64_MAX:
                 ask(sim, flood_next(flood), T_FLOOD, i, 0, 0, -1)
+
+    cdef make_watch(self, window):
+        """window: (ns, how many), None where nothing is watched."""
+        cdef Watch* watch
+        cdef size_t slots
+        if window is None:
+            return
+        slots = len(self.engines[0].blocks)
+        self.sim.watch = watch = <Watch*>zeros(1, sizeof(Watch))
+        watch.holder = <uint64_t*>zeros(slots, sizeof(uint64_t))
+        watch.since = <int64_t*>zeros(slots, sizeof(int64_t))
+        watch.answered.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
+        watch.unanswered.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
+        watch.window, watch.windows = window
+        watch.added = <uint64_t*>zeros(watch.windows, sizeof(uint64_t))
+        watch.answered_of = <uint64_t*>zeros(watch.windows, sizeof(uint64_t))
+        watch.evicted_of = <uint64_t*>zeros(watch.windows, sizeof(uint64_t))
 
     # --- playing ---------------------------------------------------------------------------------
 
@@ -432,6 +484,8 @@ cdef class Simulator:
             "ghost": load.ghost, "gave_up": load.gave_up, "reset": load.reset, "pending": load.pending,
             "first_try": load.first_try, "tries": load.tried, "requests": load.requests_done,
             "first_refusal": load.first_refusal if load.first_refusal >= 0 else None,
+            "in_flight": load.in_flight, "half_close": (load.half_closed, load.half_queued, load.half_read),
+            "old_taken": load.old_taken,
             "refused": {i: load.refused_by[i] for i in range(CAUSES) if load.refused_by[i]},
             "connect": histogram(&load.connect), "served_after": histogram(&load.served_after),
         }
@@ -445,10 +499,33 @@ cdef class Simulator:
         """Segments of a flood so far."""
         return self.sim.floods[number].sent
 
+    def sources(self):
+        """Sources of the first new entries since the last call."""
+        cdef uint32_t i
+        cdef uint32_t n = self.sim.watch.sources_n
+        self.sim.watch.sources_n = 0
+        return np.array([self.sim.watch.sources[i] for i in range(n)], dtype=np.uint32)
+
+    def watched(self):
+        """(residence of answered and of unanswered entries, entries added, answered and evicted by window)."""
+        cdef Watch* watch = self.sim.watch
+        cdef size_t n = watch.windows
+        added, answered = np.asarray(<uint64_t[:n]>watch.added), np.asarray(<uint64_t[:n]>watch.answered_of)
+        evicted = np.asarray(<uint64_t[:n]>watch.evicted_of)
+        columns = [column.astype(np.int64) for column in (added, answered, evicted)]
+        return histogram(&watch.answered), histogram(&watch.unanswered), columns
+
+    def closing(self):
+        """(resets that found a connection in LAST-ACK or CLOSING, copies of the clients' segments)."""
+        return self.sim.link.stuck, self.sim.link.duplicated_of[CLIENT]
+
     def link(self):
         """What the link has done: sent, lost, duplicated, reordered, late, backscatter."""
         cdef int end, kind
         counts = {"backscatter": self.sim.link.backscatter}
+        for kind in range(KINDS):
+            if self.sim.link.backscatter_kind[kind]:
+                counts[f"outside.{KIND_NAMES[kind]}"] = self.sim.link.backscatter_kind[kind]
         for end, name in ((CLIENT, "client"), (SERVER, "server")):
             counts[f"sent_by_{name}"] = self.sim.link.sent[end]
             if not self.sim.link.constant:

@@ -17,6 +17,8 @@ cdef enum:
     CLIENT = 1
     CAUSES = 64
     NOBODY = 0xFFFFFFFF
+    LOOKS = 256               # new entries of a window whose source is kept
+    FIRST_LAST_ACK = 0x100    # beside flags: the FIN came to an end that had sent its own and waited for it
 
 cdef enum Kind:
     K_SYN
@@ -58,6 +60,10 @@ cdef enum Flags:
     F_LATE = 1024             # connect() took longer than one initial RTO
     F_DUE = 2048              # connected + hold is over
     F_STRANGER = 4096         # the server's connection of no attempt
+    F_BOTH_CLOSE = 8192       # at the same moment
+    F_HALF = 16384            # who closes first shuts down its side only
+    F_SHUT = 32768            # and has done so
+    F_OLD = 65536             # took text that its client has not sent
 
 cdef struct Attempt:
     uint64_t client           # handle of the current try, 0: none
@@ -77,9 +83,9 @@ cdef struct Attempt:
     uint32_t heard            # requests read by the server
     uint32_t said             # responses sent
     uint32_t answered         # responses read by the client
+    uint32_t flags
     uint16_t load
     uint16_t destination
-    uint16_t flags
     uint16_t tries
     uint16_t cause            # of a refusal
 
@@ -116,7 +122,18 @@ cdef struct Load:
     double jitter
     double by_server          # shares
     double by_reset
+    double by_both
+    bint by_turns             # client, server, both, by number
     int hold_lane             # of the queue
+    int64_t close_delay       # of the other application, after the FIN
+    int delay_lane
+    double half_close         # share
+    uint64_t half_key
+    uint32_t half_bytes
+    uint32_t syn_data
+    int again                 # the load whose addresses and ports these use, -1: none
+    uint32_t* addrs           # [count] of each connection, where another load uses them again
+    uint16_t* ports
     # as it goes
     uint64_t begun            # arrivals so far
     double area               # where the next arrival is
@@ -125,6 +142,8 @@ cdef struct Load:
     # outcomes
     uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
     uint64_t tried, requests_done
+    uint64_t in_flight        # of `pending`: connected
+    uint64_t half_closed, half_queued, half_read, old_taken
     uint64_t refused_by[CAUSES]
     int64_t first_refusal     # -1: none
     Histo connect
@@ -134,6 +153,21 @@ cdef enum Speaks:
     CLIENT_SPEAKS
     SERVER_SPEAKS
     NOBODY_SPEAKS
+
+# Half-open entries of the server's one engine: how long they stay, and how many of those that came in each
+# window were answered or gave way.
+cdef struct Watch:
+    uint64_t* holder          # [capacity] handle of the entry in each slot
+    int64_t* since            # [capacity]
+    Histo answered
+    Histo unanswered
+    int64_t window            # ns
+    size_t windows
+    uint64_t* added           # [windows] by the window in which the entry came
+    uint64_t* answered_of
+    uint64_t* evicted_of
+    uint32_t sources[LOOKS]   # of the first new entries of this window
+    uint32_t sources_n
 
 # An accept loop: one listener with its workers.
 cdef struct Acceptor:
@@ -158,6 +192,9 @@ cdef struct Flood:
     double* weights           # rising sums of the shares, one per pair
     int nets_n
     uint32_t reflect          # hosts that answer with RST; 0: nobody answers
+    uint64_t count            # most segments
+    int64_t on                # with `off`: bursts this long
+    int64_t off               # and pauses, 0: none
     uint64_t sent
     double area
 
@@ -176,12 +213,18 @@ cdef struct Link:
     int64_t jitter
     double late_share
     int64_t late_after
+    double last_ack           # share of connections whose first last ACK is lost
+    uint64_t last_ack_keys[2]
+    uint64_t last_acks[2]     # first ones so far
+    uint64_t stuck            # connections that a reset found in LAST-ACK or CLOSING
     int64_t cut_until         # a partition: everything is lost before this time
     uint64_t keys[2]
     uint64_t sent[2]
     uint64_t sent_kind[2][KINDS]
     uint64_t lost_kind[2][KINDS]
     uint64_t duplicated, reordered, late, backscatter
+    uint64_t duplicated_of[2]
+    uint64_t backscatter_kind[KINDS]
     int64_t longest           # delay so far
     uint64_t order            # of the next segment
 
@@ -211,7 +254,9 @@ cdef struct Sim:
     uint32_t workers
     int64_t stall
     int64_t stall_every
-    bint at_once              # the engine accepts and answers a FIN by itself
+    bint at_once              # the engine accepts by itself
+    bint closes_at_once       # and answers a FIN
+    Watch* watch              # NULL: none
     Flood* floods
     uint32_t floods_n
     Link link
@@ -248,3 +293,4 @@ cdef enum Task:
     T_WORKER                  # who: acceptor: one of its workers is free
     T_STALL_ENDS              # who: acceptor
     T_FLOOD                   # who: flood
+    T_ANSWER_FIN              # who: attempt; extra 1: its server's end
