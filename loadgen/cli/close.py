@@ -31,8 +31,13 @@ EXAMPLES
     loadgen close -n 10k --closes server --duplicates 5% -o both.tcp_rfc1337=0
 """
 )
-@flags(said(OPENED, rate="Open, then close, at this rate, in connections per second. Default: flat out, all at "
-            "once; the listener's limits are then raised unless they are given."))
+@flags(
+    said(
+        OPENED,
+        rate="Open, then close, at this rate, in connections per second. Default: flat out, all at "
+        "once; the listener's limits are then raised unless they are given.",
+    )
+)
 @flags(SERVER)
 @flags(CLOSING)
 @flags(ADDRESSES)

@@ -20,8 +20,8 @@ from loadgen.cli.options import ConfigError
 from loadgen.cli.playing import played_or_partial, require_memory_of
 from loadgen.cli.scenes import Made, printed
 from loadgen.output import OutputError, write_stdout
-from loadgen.report import compared
 from loadgen.replicates import Job
+from loadgen.report import compared
 from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.hosts import Resolved, resolve
 from loadgen.scenario.model import Scenario
@@ -84,7 +84,9 @@ def variants(scenario: Scenario, policies: Sequence[str], given: set[str]) -> di
     for policy in policies:
         changes: dict[str, object] = {one.path: one.value for one in of_policy(policy, given)}
         for name, cookies in ((policy, 0), (f"{policy}-cookies", on)):
-            found[name.replace("-", "_")] = scenario.replace({**changes, "server.knobs.tcp_syncookies": cookies})
+            found[name.replace("-", "_")] = scenario.replace(
+                {**changes, "server.knobs.tcp_syncookies": cookies}
+            )
     return found
 
 

@@ -64,8 +64,13 @@ EXAMPLES
 @flags(but(SERVER, "closes"))
 @flags(LINK)
 @flags(FLOOD)
-@flags(said(but(TIMELINE, "drain"), duration="Stop at this virtual time; what is unresolved then is pending. "
-            "With --rate and no --connections: how long to open."))
+@flags(
+    said(
+        but(TIMELINE, "drain"),
+        duration="Stop at this virtual time; what is unresolved then is pending. "
+        "With --rate and no --connections: how long to open.",
+    )
+)
 @flags(BATCH)
 @flags(HOSTS)
 @click.option("--peer", type=click.Choice(["engine", "stateless"]), default="engine", hidden=True)

@@ -194,7 +194,8 @@ def _refusal(
             make(scenario, {_whole(scenario, one): one.value})
         except ScenarioError as alone:
             if str(alone) == str(error):
-                if _unreadable(alone) and "trace:" not in str(one.value):
+                in_file = one.origin.startswith("file ")
+                if _unreadable(alone) and "trace:" not in str(one.value) and not in_file:
                     return click.BadParameter(
                         str(error), ctx, one.param, None if one.param else repr(one.name)
                     )

@@ -45,7 +45,11 @@ DATA: Final = Flag(
     instead=lambda text: f"--speaks server --request {text} --response {text}",
 )
 KIND: Final = Flag(
-    "kind", ("flood.kind",), "", choices=("syn", "ack", "rst", "fin"), instead=lambda text: f"--flood-kind {text}"
+    "kind",
+    ("flood.kind",),
+    "",
+    choices=("syn", "ack", "rst", "fin"),
+    instead=lambda text: f"--flood-kind {text}",
 )
 COUNT: Final = Flag("count", ("flood.count",), "", instead=lambda text: f"--flood-count {text}")
 ACCEPT_DELAY: Final = Flag(

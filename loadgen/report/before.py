@@ -58,9 +58,7 @@ def metric(name: str) -> str:
     return METRICS.get(name, name)
 
 
-def results(
-    kind: str, scenario: Scenario, outcomes: Sequence[Outcome], server: Config
-) -> dict[str, Any]:
+def results(kind: str, scenario: Scenario, outcomes: Sequence[Outcome], server: Config) -> dict[str, Any]:
     """Those that are no plain form of a metric, and those whose meaning is another there."""
     if kind not in KINDS or not outcomes:
         return {}
@@ -141,7 +139,9 @@ def _of_flood(scenario: Scenario, outcomes: Sequence[Outcome], room: Mapping[str
     floods = scenario.flood
     sent = sum(flood.sent for outcome in outcomes for flood in outcome.floods)
     links = [outcome.counters["link"] for outcome in outcomes]
-    scatter = {kind: sum(int(link.get(f"outside.{kind}", 0)) for link in links) for kind in ("syn-ack", "rst")}
+    scatter = {
+        kind: sum(int(link.get(f"outside.{kind}", 0)) for link in links) for kind in ("syn-ack", "rst")
+    }
     outside = sum(int(link.get("backscatter", 0)) for link in links)
     full = _cause(outcomes, "SynQueueFull") + _cause(outcomes, "SynQueueReserve")
     cookies = _of(outcomes, "server", "SyncookiesSent")
@@ -183,9 +183,7 @@ def _of_flood(scenario: Scenario, outcomes: Sequence[Outcome], room: Mapping[str
     }  # fmt: skip
     if watched:
         for name in ("answered", "unanswered"):
-            found[f"residence_{name}_ms"] = spread_ms(
-                histograms.merge(getattr(one, name) for one in watched)
-            )
+            found[f"residence_{name}_ms"] = spread_ms(histograms.merge(getattr(one, name) for one in watched))
         found["detection"] = watched[0].detection
     return found
 

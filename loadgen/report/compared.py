@@ -21,7 +21,16 @@ from loadgen.units import format_count, format_duration
 
 _REFUSING: Final = ("linux", "drop-new", "short-timer")  # a full queue keeps whom it has
 _EQUAL: Final = 0.002  # success ratios that differ by less are called the same
-_ENDED: Final = ("success_ratio", "first_try_ratio", "attempted", "connected", "served", "ghost", "reset", "gave_up")
+_ENDED: Final = (
+    "success_ratio",
+    "first_try_ratio",
+    "attempted",
+    "connected",
+    "served",
+    "ghost",
+    "reset",
+    "gave_up",
+)
 _SPREAD: Final = ("count", "min", "p50", "p90", "p95", "p99", "p99.9", "max", "mean")
 _OF_QUEUE: Final = ("room", "overflows", "mean", "peak")
 
@@ -109,7 +118,9 @@ def thresholds(given: Iterable[Threshold], names: Iterable[str]) -> list[Thresho
 def figures_of(names: Iterable[str]) -> Iterator[str]:
     """Every figure of a comparison of these variants."""
     for name in names:
-        yield from (f"compare.{name}.{figure}" for figure in (*_ENDED, "backscatter_per_spoofed", "options_lost"))
+        yield from (
+            f"compare.{name}.{figure}" for figure in (*_ENDED, "backscatter_per_spoofed", "options_lost")
+        )
         yield from (f"compare.{name}.half_open.{part}" for part in _OF_QUEUE)
         for spread in ("handshake_ms", "residence_unanswered_ms"):
             yield from (f"compare.{name}.{spread}.{part}" for part in _SPREAD)
@@ -119,7 +130,12 @@ def figures_of(names: Iterable[str]) -> Iterator[str]:
 def _judged(threshold: Threshold, figures: Mapping[str, float | None]) -> dict[str, Any]:
     seen = figures.get(threshold.metric)
     met = seen is not None and compare_numbers(threshold.test, seen, threshold.bound)
-    return {"text": threshold.text, "metric": threshold.metric, "seen": seen, "state": "met" if met else "missed"}
+    return {
+        "text": threshold.text,
+        "metric": threshold.metric,
+        "seen": seen,
+        "state": "met" if met else "missed",
+    }
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | None]]:
@@ -156,7 +172,9 @@ def as_table(found: Mapping[str, Any], width: int | None = None) -> str:
     for line in found["results"]["verdict"].splitlines():
         lines += textwrap.wrap(line, wide, subsequent_indent="  " if line[:1] != " " else "    ") or [""]
     lines += ["", "best first (virtual time)"]
-    lines.append(f"{'policy':<13}{'cookies':<9}{'served':>9}{'1st try':>9}{'p99':>9}{'half-open':>11}{'backscatter':>13}")
+    lines.append(
+        f"{'policy':<13}{'cookies':<9}{'served':>9}{'1st try':>9}{'p99':>9}{'half-open':>11}{'backscatter':>13}"
+    )
     for row in rows.values():
         p99 = row["handshake_ms"]["p99"]
         scatter = row["backscatter_per_spoofed"]
@@ -167,7 +185,9 @@ def as_table(found: Mapping[str, Any], width: int | None = None) -> str:
         )
     for row in found["thresholds"]:
         state = "met" if row["state"] == "met" else "MISSED"
-        lines.append(f"{row['text']}: {'no samples' if row['seen'] is None else format(row['seen'], '.6g')} {state}")
+        lines.append(
+            f"{row['text']}: {'no samples' if row['seen'] is None else format(row['seen'], '.6g')} {state}"
+        )
     lines += ["", f"seed {found['seed']} | wall {found['wall'].get('elapsed_s', 0.0):.3g} s"]
     lines += textwrap.wrap(f"reproduce: {found['reproduce']}", wide, subsequent_indent="    ")
     return "\n".join(lines) + "\n"

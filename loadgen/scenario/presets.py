@@ -124,7 +124,7 @@ def preset(kind: str, options: Mapping[str, object]) -> Scenario:
     if kind not in BASES:
         raise ScenarioError(f"no preset is called {kind!r}{hint(kind, BASES)}")
     changes = _places(BASES[kind], options)
-    scenario, given = BASES[kind], set(changes)
+    scenario, given = BASES[kind], _given(changes)
     if kind == "flood":
         scenario, changes = _without_nothing(scenario, changes)
     if changes.get("load.concurrency") and "load.rate" not in changes:
@@ -158,6 +158,12 @@ def _places(scenario: Scenario, options: Mapping[str, object]) -> dict[str, obje
                     message if name not in OPTIONS and near in message else f"{name}: {message}"
                 ) from None
     return changes
+
+
+def _given(changes: Mapping[str, object]) -> set[str]:
+    """The paths, knobs of both ends as those of each."""
+    both = [path.rpartition(".")[2] for path in changes if path.startswith(f"{knobs.BOTH}.")]
+    return {*changes, *(f"{side}.knobs.{name}" for side in (knobs.SERVER, knobs.CLIENT) for name in both)}
 
 
 def _without_nothing(scenario: Scenario, changes: dict[str, object]) -> tuple[Scenario, dict[str, object]]:
@@ -244,9 +250,8 @@ def _opened_again(scenario: Scenario, given: set[str], at: int, timed: bool) -> 
     for side in (knobs.SERVER, knobs.CLIENT):
         end: Server | Client = getattr(scenario, side)
         bare = {name: value for name, value in _BARE.items() if f"{side}.knobs.{name}" not in given}
-        scenario = dataclasses.replace(  # type: ignore[arg-type]
-            scenario, **{side: dataclasses.replace(end, knobs={**end.knobs, **bare})}
-        )
+        changed_end = {side: dataclasses.replace(end, knobs={**end.knobs, **bare})}
+        scenario = dataclasses.replace(scenario, **changed_end)  # type: ignore[arg-type]
     link = scenario.link
     if "link.duplicate_after" not in given:
         link = dataclasses.replace(link, duplicate_after_ns=_COPIES_AFTER)

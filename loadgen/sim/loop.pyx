@@ -76,7 +76,8 @@ cdef int arrive_closing(Sim* sim, Host* host, const Segment* seg, Py_ssize_t* em
                 or block_u4(block_of(host, conn), sim.at_generation) != conn >> 32):
             sim.link.stuck += 1
     elif seg.flags & FIN and (state == FIN_WAIT_1 or state == FIN_WAIT_2):
-        answered |= FIRST_LAST_ACK
+        if host.end != SERVER or block_of(host, conn)[sim.at_state] != CLOSING:    # both closed: the client's alone
+            answered |= FIRST_LAST_ACK
     return answered
 
 

@@ -162,7 +162,9 @@ def crowds(scenario: Scenario, watched: Watched, backlog: int, replicate: int) -
                 request=first.request, response=first.response, speaks=first.speaks)  # fmt: skip
     duration = run.honest_bursts * BURST_EVERY_NS + first.patience_ns
     flood = Flood("one", rate=1e-9, kind="rst", start_ns=duration - 1)
-    run = dataclasses.replace(run, duration_ns=duration, series_ns=0, warmup_ns=0, drain=False, honest_bursts=0)
+    run = dataclasses.replace(
+        run, duration_ns=duration, series_ns=0, warmup_ns=0, drain=False, honest_bursts=0
+    )
     hosts = max(scenario.client.hosts, -(-len(times) // 7000))
     client = dataclasses.replace(scenario.client, hosts=hosts)
     return dataclasses.replace(scenario, client=client, load=(load,), flood=(flood,), run=run, threshold=())
