@@ -174,7 +174,7 @@ def _without_nothing(scenario: Scenario, changes: dict[str, object]) -> tuple[Sc
             nothing = rate is not None and read_rate(rate) == 0
         except Mistake as error:
             raise ScenarioError(f"{field}.rate: {error}") from None
-        if nothing and "load.count" not in changes:
+        if nothing and (field == "flood" or "load.count" not in changes):
             scenario = dataclasses.replace(scenario, **{field: ()})  # type: ignore[arg-type]
             changes = {path: value for path, value in changes.items() if not path.startswith(f"{field}.")}
     return scenario, changes
