@@ -62,6 +62,8 @@ def details(result: Result) -> list[Section]:
         Section("latency (virtual time)", list(_latencies(result))),
         Section("ports", list(_ports(result))),
         Section("populations", list(_populations(result))),
+        Section("closing", list(_closing(result))),
+        Section("detection of floods, from the queue alone", list(_detection(result))),
         Section("floods", [_mean_row(result, f"flood.{name}.sent", one["sent"])
                            for name, one in sorted(result.floods.items())]),
         Section("states at the end", list(_states(result))),
@@ -143,6 +145,25 @@ def _limits(result: Result) -> tuple[list[Row], list[str]]:
         rows.append((name, shown, f"by {limit['set_by']}" if limit.get("set_by") else ""))
         notes += [f"{name}: {text}" for text in limit.get("shadowed") or ()]
     return rows, notes
+
+
+def _closing(result: Result) -> Iterator[Row]:
+    """What is left of a close without its last ACK or its TIME_WAIT, and half-closed connections."""
+    names = ["stuck_last_ack", "old_segments_accepted"]
+    names += [f"half_close.{part}" for part in ("connections", "queued_bytes", "acknowledged_bytes")]
+    for name in names:
+        if name in result.figures and result[name]:
+            yield _figure(result, name)
+
+
+def _detection(result: Result) -> Iterator[Row]:
+    """What the half-open queue tells of the floods, and how long its entries stay."""
+    if result["detection.floods"] is None:
+        return
+    parts = ["floods", "found", "false_alarms", "raised_after", "begin_error", "end_error", "alarms_on_bursts"]
+    for name in (*(f"detection.{part}" for part in parts), "residence.answered.p50", "residence.unanswered.p50"):
+        if result[name] is not None:
+            yield _figure(result, name)
 
 
 def _latencies(result: Result) -> Iterator[Row]:

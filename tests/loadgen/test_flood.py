@@ -58,7 +58,7 @@ def test_clients_that_are_answered_stay_half_open_for_a_round_trip():
 
 def test_a_full_queue_that_drops_the_newcomer_serves_nobody():
     """65 places for 14,500 SYNs, and no entry is given up before the run is over."""
-    document = played("flood", **options())
+    document = played("flood", **options(arrivals="paced"))
     figures = document["results"]
     assert figures["served"] == figures["connected"] == 0
     assert figures["gave_up"] == figures["failed"] == 400
