@@ -43,7 +43,10 @@ def compare_and_present(
     scenario = dataclasses.replace(made.scenario, threshold=())
     scenario = scenario.replace({"run.honest_bursts": 0, "run.seeds": 1})
     runs = variants(scenario, policies, set(scenario.server.knobs))
-    asked = compared.thresholds(made.scenario.threshold, runs)
+    try:
+        asked = compared.thresholds(made.scenario.threshold, runs)
+    except ScenarioError as error:
+        raise ConfigError(str(error)) from None
     hosts = {name: _resolved(one) for name, one in runs.items()}
     some = next(iter(hosts.values()))
     need = memory.estimate_bytes(scenario, some.client, some.server) * min(given["jobs"], len(runs))
@@ -57,8 +60,6 @@ def compare_and_present(
             for name, outcome in zip(runs, played.outcomes, strict=True)
             if outcome is not None and not outcome.partial
         }
-        if played.interrupted and not results and not any(played.outcomes):
-            ctx.exit(signals.exit_code())
         document = compared.document(made.command, scenario, results, asked, played.interrupted)
         document["wall"]["elapsed_s"] = time.perf_counter() - began
         present(

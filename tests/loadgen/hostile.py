@@ -21,7 +21,6 @@ import click
 
 from loadgen import entry
 from loadgen.cli import COMMANDS
-from loadgen.cli import flood as cli_flood
 from loadgen.cli import main as group
 
 EXIT_CODES = {0, 1, 2, 3, 99, 130}
@@ -101,7 +100,8 @@ GOOD = {
     "late": ("1s:10%",), "flood_rate": ("0/s", "200/s"), "warmup": ("0", "auto", "5ms"),
     "series": ("0", "5ms"), "profile": ("linux", "freebsd", "strict"), "client_profile": ("linux", "strict"),
     "client_sysctl": ("good.sysctl",), "jobs": ("1",), "file": ("scenario.toml",),
-    "pattern": ("served", "ports.*"),
+    "pattern": ("served", "ports.*"), "by": ("client", "mix"), "kind": ("ack",), "cookies": ("off",),
+    "during": ("1ms,5ms", "0,end"), "bursts": ("1ms/1ms",), "flood_count": ("1", "10"),
 }
 
 #: Where an option of one command takes other values than of the others.
@@ -112,14 +112,16 @@ GOOD_FOR = {
     ("run", "knobs"): ("backlog=5", "client.hosts=2", "load.rate=200/s", "both.mss=1000"),
     ("churn", "config"): ("churn.toml",), ("run", "config"): ("run.toml",),
     ("churn", "warmup"): ("0", "5ms"), ("run", "seeds"): ("1", "2"),
+    ("flood", "clients"): ("1", "3"), ("handshake", "clients"): ("1", "3"), ("close", "clients"): ("1", "3"),
+    ("flood", "client_addresses"): ("2",),
 }  # fmt: skip
 
 #: What keeps an invocation small, before the options that are tried.
 BASE = {
     "handshake": ("-n", "5"),
     "close": ("-n", "5"),
-    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
-              "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
+    "flood": ("--duration", "20ms", "--patience", "20ms", "--flood-rate", "200/s", "--rate", "50/s",
+              "--backlog", "8", "--seeds", "2", "-o", "run.honest_bursts=0"),  # fmt: skip
     "profiles": (),
     "metrics": (),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
@@ -336,7 +338,6 @@ def _main():
         folder.mkdir()
         os.chdir(folder)
         furnish(folder)
-        cli_flood._BURSTS = 1  # most of the time of a small flood
         invoke(["handshake", "-n", "1"])  # modules that are imported late
         failures, codes, ran, used = fuzz(n, seed, report)
         beside = [path.name for path in Path(name).iterdir()]
