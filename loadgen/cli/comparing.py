@@ -7,6 +7,7 @@ else: same seed, same spoofed segments, same clients at the same moments.
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,8 @@ def compare_and_present(
             raise click.ClickException(str(error)) from None
         return
     chosen = format_of(given["format"], given["output"])
+    jobs_given = ctx.get_parameter_source("jobs") is not click.core.ParameterSource.DEFAULT
+    workers = given["jobs"] if jobs_given else len(os.sched_getaffinity(0))
     scenario = dataclasses.replace(made.scenario, threshold=())
     scenario = scenario.replace({"run.honest_bursts": 0, "run.seeds": 1})
     runs = variants(scenario, policies, set(scenario.server.knobs))
@@ -49,11 +52,11 @@ def compare_and_present(
         raise ConfigError(str(error)) from None
     hosts = {name: _resolved(one) for name, one in runs.items()}
     some = next(iter(hosts.values()))
-    need = memory.estimate_bytes(scenario, some.client, some.server) * min(given["jobs"], len(runs))
+    need = memory.estimate_bytes(scenario, some.client, some.server) * min(workers, len(runs))
     require_memory_of(need, given)
     began = time.perf_counter()
     jobs = [Job(one, 0, hosts[name].server, hosts[name].client) for name, one in runs.items()]
-    played = played_or_partial(jobs, given["jobs"])
+    played = played_or_partial(jobs, workers)
     with signals.later():
         results = {
             name: result_of(runs[name], [outcome], kind="flood", command=made.command)
