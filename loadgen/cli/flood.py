@@ -122,19 +122,21 @@ def _refuse_other_meanings(ctx: click.Context, given: dict[str, Any]) -> None:
     new = spellings.is_given(ctx, "flood_rate")
     if given["rate"] is not None and not new:
         raise click.UsageError(
-            f"--rate is that of the clients now: write --flood-rate {given['rate']} for the spoofed segments, and "
+            f"--rate is that of the clients now: write --flood-rate {given['rate']} for the spoofed "
+            "segments, and "
             "--rate for the clients",
             ctx,
         )
     if "/" in (given["clients"] or ""):
         raise click.UsageError(
-            f"--clients is how many addresses they have now: write --rate {given['clients']} (beside --flood-rate)",
+            f"--clients is how many addresses they have now: write --rate {given['clients']} "
+            "(beside --flood-rate)",
             ctx,
         )
     if given["arrivals"] is not None and not new:
         raise click.UsageError(
-            f"--arrivals is that of the clients now: write --flood-arrivals {given['arrivals']} for the spoofed "
-            "segments (with --flood-rate it is the clients')",
+            f"--arrivals is that of the clients now: write --flood-arrivals {given['arrivals']} for the "
+            "spoofed segments (with --flood-rate it is the clients')",
             ctx,
         )
 

@@ -173,7 +173,8 @@ def as_table(found: Mapping[str, Any], width: int | None = None) -> str:
         lines += textwrap.wrap(line, wide, subsequent_indent="  " if line[:1] != " " else "    ") or [""]
     lines += ["", "best first (virtual time)"]
     lines.append(
-        f"{'policy':<13}{'cookies':<9}{'served':>9}{'1st try':>9}{'p99':>9}{'half-open':>11}{'backscatter':>13}"
+        f"{'policy':<13}{'cookies':<9}{'served':>9}{'1st try':>9}{'p99':>9}{'half-open':>11}"
+        f"{'backscatter':>13}"
     )
     for row in rows.values():
         p99 = row["handshake_ms"]["p99"]

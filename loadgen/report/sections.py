@@ -160,8 +160,20 @@ def _detection(result: Result) -> Iterator[Row]:
     """What the half-open queue tells of the floods, and how long its entries stay."""
     if result["detection.floods"] is None:
         return
-    parts = ["floods", "found", "false_alarms", "raised_after", "begin_error", "end_error", "alarms_on_bursts"]
-    for name in (*(f"detection.{part}" for part in parts), "residence.answered.p50", "residence.unanswered.p50"):
+    parts = [
+        "floods",
+        "found",
+        "false_alarms",
+        "raised_after",
+        "begin_error",
+        "end_error",
+        "alarms_on_bursts",
+    ]
+    for name in (
+        *(f"detection.{part}" for part in parts),
+        "residence.answered.p50",
+        "residence.unanswered.p50",
+    ):
         if result[name] is not None:
             yield _figure(result, name)
 
@@ -212,9 +224,7 @@ def _states(result: Result) -> Iterator[Row]:
                 yield _mean_row(result, f"states.{side}.{state}", n)
 
 
-def _sides(
-    result: Result, counts: Mapping[str, Mapping[str, int]], known: Iterable[str]
-) -> Iterator[Row]:
+def _sides(result: Result, counts: Mapping[str, Mapping[str, int]], known: Iterable[str]) -> Iterator[Row]:
     """A counter a line, the two ends side by side; those that are 0 at both are left out."""
     client, server = (counts.get(side, {}) for side in names.SIDES)
     for name in _ordered({**client, **server}, known):

@@ -230,7 +230,11 @@ def _again(load: Load, scenario: Scenario) -> None:
     named = {one.name: one for one in scenario.load}
     _require(load.again in named, "again", f"no load is called {shown(load.again)}{hint(load.again, named)}")
     first = named[load.again]
-    _require(first is not load and not first.again, "again", "expected the name of another load, of first connections")
+    _require(
+        first is not load and not first.again,
+        "again",
+        "expected the name of another load, of first connections",
+    )
     holds = first.count is not None and load.count is not None and load.count <= first.count
     _require(holds, "count", f"expected a count here and in {load.again}, here no more than there")
     _require(scenario.client.destinations == 1, "again", "expected one destination beside it")

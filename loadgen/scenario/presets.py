@@ -233,7 +233,7 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
     again = closes and any(scenario.link.duplicate.values())
     run = scenario.run if timed else dataclasses.replace(scenario.run, duration_ns=max(end, _MS))
     scenario = dataclasses.replace(scenario, load=[load, *scenario.load[1:]], run=run)
-    if at_once and "server.listen.backlog" not in given:
+    if at_once:
         scenario = _raised(scenario, given, "server", somaxconn=count, tcp_max_syn_backlog=2 * count)
     if closes:
         scenario = _raised(scenario, given, "server", tcp_max_tw_buckets=count)
@@ -262,7 +262,8 @@ def _opened_again(scenario: Scenario, given: set[str], at: int, timed: bool) -> 
                hosts.config(scenario.server, knobs.SERVER).time_wait_ms) * _MS  # fmt: skip
     wait += link.duplicate_after_ns + SECOND  # an old segment may restart it
     again = dataclasses.replace(
-        first, name="second", again=first.name, start_ns=at, request=0, close_at_ns=None, shape=((0, math.inf),),
+        first, name="second", again=first.name, start_ns=at, request=0, close_at_ns=None,
+        shape=((0, math.inf),),
         hold=Distribution("const", float(LONGEST_NS)), tries=Tries(2, wait, 1.0), half_close=0.0,
         speaks="server" if first.response else "nobody",
     )  # fmt: skip

@@ -20,7 +20,7 @@ MAX_CAPACITY: Final = 1 << 26
 WINDOW_NS: Final = 100_000_000
 MOST_WINDOWS: Final = 50_000
 SYN_LIFE_NS: Final = 130_000_000_000  # a Linux host's connect() gives up after 127 s
-_MOST_CONNECTIONS: Final = (1 << 62)
+_MOST_CONNECTIONS: Final = 1 << 62
 _EVENTS: Final = ("established", "lost", "eof")
 _FLAGS: Final = {"syn": Flag.SYN, "ack": Flag.ACK, "rst": Flag.RST, "fin": Flag.FIN | Flag.ACK}
 
@@ -36,7 +36,7 @@ class Plan:
 
 
 def window_ns(end: int) -> int:
-    """Length of the windows in which half-open entries are looked at: 0.1 s, longer where they would be many."""
+    """Length of the windows in which half-open entries are looked at: 0.1 s, or longer in a long run."""
     return max(WINDOW_NS, -(-end // (MOST_WINDOWS * 10**6)) * 10**6)
 
 

@@ -32,6 +32,8 @@ cdef enum:
     CAUSE_CONNECT_REFUSED = 12
     CAUSE_RESET_BY_PEER = 15
 
+cdef int64_t YEAR = 365 * 86400 * <int64_t>1000000000
+
 
 # --- what the engine is asked to do ---------------------------------------------------------------
 
@@ -100,7 +102,8 @@ cdef void client_answers_fin(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil
     cdef Load* load = &sim.loads[a.load]
     cdef uint32_t nbytes = load.half_bytes
     if a.flags & F_SHUT and not a.flags & F_SERVER_CLOSES:
-        load.half_read += block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt) - a.client_start - 1
+        load.half_read += block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt) \
+            - a.client_start - 1
     else:
         if a.flags & F_HALF and a.flags & F_SERVER_CLOSES and nbytes > 0:
             closes_flush(sim)
@@ -320,7 +323,7 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
         load.closes += 1
     else:
         over = sim.now + hold_of(load, a.number)
-    if load.close_at < INT64_MAX:
+    if load.close_at < INT64_MAX and over - sim.now < YEAR:       # later than any run
         ask(sim, over, T_CLOSE, i, a.stamp, 0, load.hold_lane)
     if load.idle > 0:
         a.touched = sim.now

@@ -5,7 +5,7 @@ was no entry and is not on record. An entry belongs to the window (k, k + 1] in 
 answer came; the first window has those of time 0, too.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t
 
 from tcpcore cimport EV_ESTABLISHED, EV_OPENED
 from loadgen.sim.attempts cimport block_of, block_u4, slot_of

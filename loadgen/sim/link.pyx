@@ -13,8 +13,8 @@ from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
 from loadgen.sim.hosts cimport host_changed, host_timer
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
-    CLIENT, ENGINE_FAILED, FIRST_LAST_ACK, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
-    NO_MEMORY, NOBODY,
+    CLIENT, ENGINE_FAILED, FIRST_LAST_ACK, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK,
+    K_THIRD_ACK, Link, NO_MEMORY, NOBODY,
 )
 
 

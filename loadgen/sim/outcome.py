@@ -44,7 +44,7 @@ class LoadOutcome:
     requests: int  # answered requests
     first_refusal_ns: int | None
     in_flight: int = field(default=0, kw_only=True)  # of pending: connected
-    half_closed: int = field(default=0, kw_only=True)  # connections whose first closer shut down its side only
+    half_closed: int = field(default=0, kw_only=True)  # by a shutdown of one side
     half_queued: int = field(default=0, kw_only=True)  # bytes sent to those
     half_read: int = field(default=0, kw_only=True)  # bytes that they had read at the end of the stream
     old_taken: int = field(default=0, kw_only=True)  # connections that took an old segment

@@ -313,7 +313,8 @@ cdef void established(Sim* sim, uint32_t host, const Event* event) noexcept nogi
     if sim.now - a.begun >= sim.first_rto:
         a.flags |= F_LATE
     if sim.at_once:
-        if not sim.closes_at_once and not block_lives(block_of(&sim.hosts[host], event.conn), sim, event.conn):
+        if not sim.closes_at_once and not block_lives(
+                block_of(&sim.hosts[host], event.conn), sim, event.conn):
             server_closes(sim, i)                     # S4.5: it died before it was heard of
         else:
             accepted(sim, i)

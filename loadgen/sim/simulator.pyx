@@ -16,8 +16,8 @@ from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, slot_of
 from loadgen.sim.draw cimport (
-    FOR_ACCEPT, FOR_ARRIVALS, FOR_BURSTS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_HALF_CLOSE, FOR_LAST_ACK, FOR_LINK,
-    FOR_SPREAD, FOR_TRIES, FAMILY_CONST, Family, FamilyKind, stream, word,
+    FOR_ACCEPT, FOR_ARRIVALS, FOR_BURSTS, FOR_CONNECTIONS, FOR_ENGINES, FOR_FLOOD, FOR_HALF_CLOSE,
+    FOR_LAST_ACK, FOR_LINK, FOR_SPREAD, FOR_TRIES, FAMILY_CONST, Family, FamilyKind, stream, word,
 )
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.hosts cimport host_timer, hosts_start
@@ -132,8 +132,8 @@ cdef class Simulator:
             free(sim.floods[i].weights)
         queue_free(&sim.queue)
         if sim.watch != NULL:
-            for memory in (<size_t>sim.watch.holder, <size_t>sim.watch.since, <size_t>sim.watch.answered.counts,
-                           <size_t>sim.watch.unanswered.counts, <size_t>sim.watch.added,
+            for memory in (<size_t>sim.watch.holder, <size_t>sim.watch.since,
+                           <size_t>sim.watch.answered.counts, <size_t>sim.watch.unanswered.counts, <size_t>sim.watch.added,
                            <size_t>sim.watch.answered_of, <size_t>sim.watch.evicted_of, <size_t>sim.watch):
                 free(<void*><size_t>memory)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
@@ -507,7 +507,7 @@ cdef class Simulator:
         return np.array([self.sim.watch.sources[i] for i in range(n)], dtype=np.uint32)
 
     def watched(self):
-        """(residence of answered and of unanswered entries, entries added, answered and evicted by window)."""
+        """(residence of answered and unanswered entries, entries added, answered, evicted by window)."""
         cdef Watch* watch = self.sim.watch
         cdef size_t n = watch.windows
         added, answered = np.asarray(<uint64_t[:n]>watch.added), np.asarray(<uint64_t[:n]>watch.answered_of)

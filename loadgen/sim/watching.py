@@ -147,7 +147,7 @@ def _busy(flood: Flood, on: int) -> int:
 
 
 def crowds(scenario: Scenario, watched: Watched, backlog: int, replicate: int) -> Scenario:
-    """Honest crowds at the same listener, each half as large again as its backlog and within a quarter second.
+    """Honest crowds at the same listener, half as large again as its backlog, within a quarter second each.
 
     They come at a random moment of each three seconds. The flood of one segment is there to be watched.
     """

@@ -17,7 +17,9 @@ from click.testing import CliRunner
 
 from loadgen.cli import main
 
-BEFORE = json.loads((Path(__file__).parent / "data" / "before-one-simulator.json").read_text(encoding="utf-8"))
+BEFORE = json.loads(
+    (Path(__file__).parent / "data" / "before-one-simulator.json").read_text(encoding="utf-8")
+)
 SEEDS = 6
 ERRORS = 4.5
 
@@ -51,11 +53,11 @@ def test_what_leaves_nothing_to_chance_is_the_same(pin):
     assert {name: link.get(name, 0) for name in expected} == expected
     results = pin["results"] | changed.get("results", {})
     for name in ("virtual_ms", "peak_half_open", *changed.get("dropped", ())):
-        results.pop(name, None)                                   # by its duration; of the series
+        results.pop(name, None)  # by its duration; of the series
     assert {name: now["results"][name] for name in results} == results
     for name, value in pin["handshake_ms"].items():
         seen = now["results"]["handshake_ms"][name]
-        if name != "p99.9":                                       # which wants 10,000 samples now
+        if name != "p99.9":  # which wants 10,000 samples now
             assert seen == value or seen == pytest.approx(value, rel=0.008), name
 
 

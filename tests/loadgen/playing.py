@@ -33,7 +33,9 @@ def engines_sound(scenario, replicate=0):
     from loadgen.sim.build import build
     from loadgen.sim.run import Replay
 
-    plan = build(scenario, hosts.config(scenario.server, "server"), hosts.config(scenario.client, "client"), replicate)
+    plan = build(
+        scenario, hosts.config(scenario.server, "server"), hosts.config(scenario.client, "client"), replicate
+    )
     Replay(scenario, plan, None, None).play()
     wrong = []
     for engine in (*plan.servers, *plan.clients):
@@ -44,5 +46,7 @@ def engines_sound(scenario, replicate=0):
         ended = ("Established", "Evicted", "Expired", "Reset", "Aborted", "ListenerClosed")
         entries = sum(engine.counters[f"SynQueue{end}"] for end in ended) + gauges["half_open"]
         if engine.counters["SynQueueAdded"] != entries:
-            wrong.append(f"{engine.counters['SynQueueAdded']} half-open entries made, {entries} accounted for")
+            wrong.append(
+                f"{engine.counters['SynQueueAdded']} half-open entries made, {entries} accounted for"
+            )
     return wrong

@@ -148,7 +148,9 @@ def test_json_to_standard_output_and_nothing_else(loadgen):
     }  # fmt: skip
     assert set(result) >= {"kind", "scenario", "metrics", "outcomes", "verdict", "versions"}
     assert result["reproduce"] == "loadgen handshake --connections 50 --seed 9"
-    assert {"from_client", "from_server", "lost", "duplicated", "reordered"} <= set(result["counters"]["link"])
+    assert {"from_client", "from_server", "lost", "duplicated", "reordered"} <= set(
+        result["counters"]["link"]
+    )
     assert (result["config"]["connections"], result["config"]["rtt_ms"]) == (50, 1.0)
     assert (result["schema"], result["command"], result["seed"], result["partial"]) == (
         1,
@@ -188,7 +190,9 @@ def test_the_table_names_what_a_planner_looks_for(loadgen):
         "time_wait",
     ):
         assert words in outcome.stdout
-    assert "stuck_last_ack" in loadgen("close", "-n", 30, "--last-ack-loss", "100%", "--time-wait", "0").stdout
+    assert (
+        "stuck_last_ack" in loadgen("close", "-n", 30, "--last-ack-loss", "100%", "--time-wait", "0").stdout
+    )
 
 
 def test_thresholds(loadgen):
@@ -225,7 +229,7 @@ def test_an_interrupted_run_reports_what_it_has(loadgen, monkeypatch):
 
     def pending():
         asked.append(True)
-        return len(asked) > 1                                     # once the run is under way
+        return len(asked) > 1  # once the run is under way
 
     monkeypatch.setattr("loadgen.sim.run.INSTANTS", 100)
     monkeypatch.setattr("loadgen.signals.pending", pending)
@@ -298,8 +302,11 @@ def test_what_the_phases_must_not_be_used_for_is_in_their_help(loadgen):
 
 @pytest.mark.parametrize("command", ["handshake", "close", "flood"])
 def test_a_printed_scenario_gives_the_same_bytes(loadgen, tmp_path, command):
-    args = {"handshake": ("-n", 20, "--syn-data", 10), "close": ("-n", 20, "--half-close", "50%", "--closes", "turns"),
-            "flood": ("--duration", "1s", "--bursts", "100ms/100ms", "--flood-count", 50)}[command]  # fmt: skip
+    args = {
+        "handshake": ("-n", 20, "--syn-data", 10),
+        "close": ("-n", 20, "--half-close", "50%", "--closes", "turns"),
+        "flood": ("--duration", "1s", "--bursts", "100ms/100ms", "--flood-count", 50),
+    }[command]
     printed = loadgen(command, *args, "--print-config")
     assert printed.exit_code == 0, printed.output
     (tmp_path / "printed.toml").write_text(printed.stdout)

@@ -106,7 +106,14 @@ def test_one_document_with_the_keys_of_every_workload(flood):
 def test_the_table_names_what_a_planner_looks_for(flood):
     outcome = flood(*SMALL, "--during", "200ms,end")
     assert outcome.exit_code == 0
-    for words in ("success_ratio", "ghost", "half_open", "accept_queue", "backscatter", "from the queue alone"):
+    for words in (
+        "success_ratio",
+        "ghost",
+        "half_open",
+        "accept_queue",
+        "backscatter",
+        "from the queue alone",
+    ):
         assert words in outcome.stdout
 
 
@@ -161,9 +168,19 @@ def test_old_spellings_of_the_server_and_the_clients(flood):
                     "--client-addresses", "3", "--workers", "1", "--format", "json")  # fmt: skip
     document = json.loads(outcome.stdout)
     knobs = document["config"]["knobs"]
-    assert (knobs["synq_policy"], knobs["cookie_encoding"], knobs["tcp_syncookies"]) == ("freebsd", "freebsd", 2)
+    assert (knobs["synq_policy"], knobs["cookie_encoding"], knobs["tcp_syncookies"]) == (
+        "freebsd",
+        "freebsd",
+        2,
+    )
     assert (document["config"]["accept_delay_ms"], document["config"]["client_addresses"]) == (1.0, 3)
-    for now in ("-o synq_policy=freebsd", "-o tcp_syncookies=2", "--accept-time 1ms", "--clients 3", "--jobs 1"):
+    for now in (
+        "-o synq_policy=freebsd",
+        "-o tcp_syncookies=2",
+        "--accept-time 1ms",
+        "--clients 3",
+        "--jobs 1",
+    ):
         assert f"write {now}" in told(outcome)
 
 

@@ -104,7 +104,9 @@ def variant(name, **more):
     return variants(scenario_of("flood", **options), POLICIES, set())[name]
 
 
-NAMES = [name for policy in POLICIES for name in (policy.replace("-", "_"), policy.replace("-", "_") + "_cookies")]
+NAMES = [
+    name for policy in POLICIES for name in (policy.replace("-", "_"), policy.replace("-", "_") + "_cookies")
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

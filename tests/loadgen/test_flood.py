@@ -106,7 +106,12 @@ def test_cookies_always_keep_no_entry():
 
 def test_backscatter_of_an_entry_that_lives_to_its_end_is_one_and_its_resends():
     figures = figures_of(
-        flood_rate=10, flood_count=20, rate=0, connections=None, duration="2m", knobs={"tcp_synack_retries": 3}
+        flood_rate=10,
+        flood_count=20,
+        rate=0,
+        connections=None,
+        duration="2m",
+        knobs={"tcp_synack_retries": 3},
     )
     assert figures["entries"]["expired"] == figures["flood"]["sent"] == 20
     assert figures["backscatter"]["syn_acks"] == 20 * (1 + 3)
@@ -160,7 +165,7 @@ def test_exact_count(arrivals):
 def test_it_stops_before_its_stop_and_pauses():
     assert figures_of(flood_arrivals="paced", flood_rate=1000, during="250ms,500ms")["flood"]["sent"] == 250
     document = played("flood", **options(flood_arrivals="paced", flood_rate=1000, bursts="100ms/200ms"))
-    assert document["results"]["flood"]["sent"] == 1000         # 10 bursts begin in 2.9 s, the last is whole
+    assert document["results"]["flood"]["sent"] == 1000  # 10 bursts begin in 2.9 s, the last is whole
     on = [(flood["begin_ms"], flood["end_ms"]) for flood in document["detection"]["floods"]]
     assert on == [(k * 300, min(k * 300 + 100, 2900)) for k in range(10)]
 
@@ -172,7 +177,9 @@ def test_a_poisson_flood_has_its_rate_and_its_scatter():
     assert len(set(counts)) > 10
 
 
-@pytest.mark.parametrize("sources", ["203.0.113.0/24", "203.0.113.7", "203.0.113.7,198.51.100.0/30,203.0.113.9"])
+@pytest.mark.parametrize(
+    "sources", ["203.0.113.0/24", "203.0.113.7", "203.0.113.7,198.51.100.0/30,203.0.113.9"]
+)
 def test_given_sources_and_no_others(sources):
     from ipaddress import ip_address, ip_network
 
@@ -214,7 +221,8 @@ def test_flood_and_clients_meet_in_exact_order():
     arrival = 20 * MS
     for start, served in ((arrival - 1000, 0), (arrival + 1000, 1)):
         scenario = scenario_of("flood", **options(
-            backlog=0, connections=1, rate=1, arrivals="paced", flood_count=1, flood_arrivals="paced"))  # fmt: skip
+            backlog=0, connections=1, rate=1, arrivals="paced", flood_count=1,
+            flood_arrivals="paced"))  # fmt: skip
         scenario = scenario.replace({"flood.during": [start / 1e9, "end"]})
         assert document_of(scenario, "flood")["results"]["served"] == served
 
@@ -254,13 +262,15 @@ def test_the_batch_size_changes_nothing(batch, policy, cookies):
 
 
 def compared(policies=POLICIES, **more):
-    from loadgen.report.compared import document
     from loadgen.api import replicates_of, result_of
     from loadgen.replicates import play
+    from loadgen.report.compared import document
 
     scenario = scenario_of("flood", **{**BASE, **more})
     runs = variants(scenario, policies, set())
-    results = {name: result_of(one, play(replicates_of(one)).outcomes, kind="flood") for name, one in runs.items()}
+    results = {
+        name: result_of(one, play(replicates_of(one)).outcomes, kind="flood") for name, one in runs.items()
+    }
     return document("", scenario, results, [], False)
 
 

@@ -21,7 +21,7 @@ def flood(policy, cookies, **more):
 @pytest.mark.parametrize("tcp_max_syn_backlog", [16, 64, 4096])
 @pytest.mark.parametrize("cookies", [0, 1, 2])
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("flood_rate", [20, 1000])                # 30 and 1,400 SYNs
+@pytest.mark.parametrize("flood_rate", [20, 1000])  # 30 and 1,400 SYNs
 def test_what_is_said_of_the_queue_is_what_it_counted(policy, cookies, tcp_max_syn_backlog, flood_rate):
     scenario = flood(policy, cookies, flood_rate=flood_rate, series="1ms",
                      knobs={"tcp_max_syn_backlog": tcp_max_syn_backlog})  # fmt: skip
@@ -30,7 +30,7 @@ def test_what_is_said_of_the_queue_is_what_it_counted(policy, cookies, tcp_max_s
     found_none = sum(causes[cause] for cause in LOST) + result["counters"]["server"]["TCPReqQFullDoCookies"]
     assert half_open["peak"] <= half_open["room"]
     assert half_open["overflows"] == found_none
-    if policy != "freebsd":                                       # where a bucket is full before the cache is
+    if policy != "freebsd":  # where a bucket is full before the cache is
         assert (half_open["peak"] == half_open["room"]) >= (found_none > 0)
     if cookies == 0:
         full = found_none > 0 or half_open["peak"] == half_open["room"]
@@ -43,7 +43,9 @@ def test_what_is_said_of_the_queue_is_what_it_counted(policy, cookies, tcp_max_s
 
 def test_the_reserve_of_linux_is_no_room():
     """backlog 1024 and tcp_max_syn_backlog 256 leave 193 places, and the flood takes them all."""
-    result = compared(["linux"], **{**BASE, "backlog": 1024, "series": "1ms", "o": {"tcp_max_syn_backlog": 256}})
+    result = compared(
+        ["linux"], **{**BASE, "backlog": 1024, "series": "1ms", "o": {"tcp_max_syn_backlog": 256}}
+    )
     row = result["results"]["compare"]["linux"]
     assert row["half_open"]["room"] == row["half_open"]["peak"] == 193
     assert result["causes"]["linux"]["SynQueueReserve"] == row["half_open"]["overflows"] > 0
@@ -58,10 +60,15 @@ def test_variants_have_what_belongs_to_their_policy():
     assert [one.server.knobs["tcp_syncookies"] for one in runs.values()] == [0, 1, 0, 1]
 
 
-@pytest.mark.parametrize(("backlog", "somaxconn", "effective", "set_by"), [
-    (None, 16, 16, "somaxconn"), (8, 16, 8, "--backlog"), (16, 16, 16, "--backlog"),
-    (20, 16, 16, "somaxconn"),
-])
+@pytest.mark.parametrize(
+    ("backlog", "somaxconn", "effective", "set_by"),
+    [
+        (None, 16, 16, "somaxconn"),
+        (8, 16, 8, "--backlog"),
+        (16, 16, 16, "--backlog"),
+        (20, 16, 16, "somaxconn"),
+    ],
+)
 def test_the_effective_backlog_and_what_sets_it(backlog, somaxconn, effective, set_by):
     result = document_of(flood("drop-new", 0, backlog=backlog, knobs={"somaxconn": somaxconn}), "flood")
     assert result["results"]["backlog"] == {"effective": effective, "set_by": set_by}
@@ -70,6 +77,7 @@ def test_the_effective_backlog_and_what_sets_it(backlog, somaxconn, effective, s
 
 def test_the_accept_queue_of_a_slow_application_fills_to_its_room():
     result = played("flood", **options("linux", 1, **{
-        **BASE, "flood_rate": 1, "backlog": 4, "connections": 40, "rate": 1000, "accept_time": "50ms"}))  # fmt: skip
+        **BASE, "flood_rate": 1, "backlog": 4, "connections": 40, "rate": 1000,
+        "accept_time": "50ms"}))  # fmt: skip
     assert result["results"]["accept_queue"]["peak"] == 5
     assert result["counters"]["server"]["ListenOverflows"] > 0

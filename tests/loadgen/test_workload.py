@@ -39,7 +39,7 @@ def test_no_delay_at_all():
 
 def test_a_rate_is_kept_in_virtual_time():
     result = handshake(connections=1000, rate="10k", rtt="4ms", series="1ms")
-    assert result["results"]["peak_half_open"] == 10 * 4       # rate times the time an entry is half-open
+    assert result["results"]["peak_half_open"] == 10 * 4  # rate times the time an entry is half-open
     assert result["results"]["handshake_ms"]["max"] == 4
     times, served = result["series"]["time_ms"], result["series"]["load"]["burst.served"]
     assert next(at for at, n in zip(times, served, strict=True) if n == 1000) == 100 + 6
@@ -87,10 +87,15 @@ def test_data_on_a_syn_is_refused():
 
 
 def test_a_short_backlog_refuses_and_says_who_set_it():
-    knobs = {"tcp_syncookies": 0, "client.tcp_syn_retries": 0, "client.tcp_syn_linear_timeouts": 0, "somaxconn": 16}
+    knobs = {
+        "tcp_syncookies": 0,
+        "client.tcp_syn_retries": 0,
+        "client.tcp_syn_linear_timeouts": 0,
+        "somaxconn": 16,
+    }
     result = handshake(connections=100, backlog=64, o=knobs)
     assert result["results"]["backlog"] == {"effective": 16, "set_by": "somaxconn"}
-    assert result["results"]["served"] == 17                   # backlog + 1
+    assert result["results"]["served"] == 17  # backlog + 1
     assert result["results"]["failed"] == 83
     assert sum(result["causes"]["server"].values()) == 83
 
@@ -122,7 +127,13 @@ def test_the_same_seed_gives_the_same_bytes():
 def test_the_batch_size_changes_nothing(kind, batch, seed, rate):
     options = {"connections": 200, "rate": rate, "seed": seed, "backlog": 150, **LOSSY}
     if kind == "close":
-        options |= {"closes": "turns", "half_close": 0.3, "speaks": "server", "request": 3000, "response": 3000}
+        options |= {
+            "closes": "turns",
+            "half_close": 0.3,
+            "speaks": "server",
+            "request": 3000,
+            "response": 3000,
+        }
     documents = []
     for size in (batch, 4096):
         scenario = scenario_of(kind, **options, batch=size)
@@ -155,7 +166,9 @@ def test_the_textbooks_four_segments_take_the_applications_moment():
     figures = close(rtt="10ms", close_delay="7ms")["results"]
     # FIN, its delay, FIN and ACK: TIME_WAIT begins when the server's FIN arrives
     begins = 5 + 7 + 5
-    assert figures["time_wait_drained_ms"] - figures["closing_from_ms"] == pytest.approx(60_000 + begins, abs=1)
+    assert figures["time_wait_drained_ms"] - figures["closing_from_ms"] == pytest.approx(
+        60_000 + begins, abs=1
+    )
 
 
 def test_three_segments_when_the_server_closes_with_its_acknowledgment():
