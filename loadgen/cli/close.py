@@ -41,10 +41,11 @@ EXAMPLES
 @flags(SERVER)
 @flags(CLOSING)
 @flags(ADDRESSES)
-@flags(said(LINK, duplicates="Share of data segments (or by kind, 'data=5%') of which the network keeps a "
-            "copy that arrives late, into a second connection between the same two ports. Both ends then go "
-            "without timestamps and with a slow ISN clock (tcp_timestamps=0, isn_tick_ns=4000000, "
-            "tcp_rfc1337=1, unless set), and 1000 bytes are sent each way: what is seen is TIME_WAIT's own work.",
+@flags(said(LINK, duplicates="Share of data segments (or by kind, 'data=5%') of which the network "
+            "keeps a copy that arrives late, into a second connection between the same two ports. Both ends "
+            "then go without timestamps and with a slow ISN clock (tcp_timestamps=0, isn_tick_ns=4000000, "
+            "tcp_rfc1337=1, unless set), and 1000 bytes are sent each way: what is seen is TIME_WAIT's "
+            "own work.",
             duplicate_delay="How late the copy is. Default: 10s."))  # fmt: skip
 @flags(but(TIMELINE, "duration"))
 @flags(BATCH)

@@ -65,7 +65,7 @@ cdef inline bint any_reset(const Segment* segs, Py_ssize_t n) noexcept nogil:
 
 
 cdef int arrive_closing(Sim* sim, Host* host, const Segment* seg, Py_ssize_t* emitted) noexcept nogil:
-    """A FIN or a reset. What its answer answers (S5.5), and whether it found an end that waits for its last ACK."""
+    """A FIN or a reset (S5.5): what its answer answers, with FIRST_LAST_ACK where that is one."""
     cdef uint64_t conn = conn_of(host, seg)
     cdef uint8_t state = block_of(host, conn)[sim.at_state] if conn != 0 else <uint8_t>CLOSED
     cdef int answered = seg.flags
@@ -76,7 +76,8 @@ cdef int arrive_closing(Sim* sim, Host* host, const Segment* seg, Py_ssize_t* em
                 or block_u4(block_of(host, conn), sim.at_generation) != conn >> 32):
             sim.link.stuck += 1
     elif seg.flags & FIN and (state == FIN_WAIT_1 or state == FIN_WAIT_2):
-        if host.end != SERVER or block_of(host, conn)[sim.at_state] != CLOSING:    # both closed: the client's alone
+        # where both had closed: of the client's alone
+        if host.end != SERVER or block_of(host, conn)[sim.at_state] != CLOSING:
             answered |= FIRST_LAST_ACK
     return answered
 

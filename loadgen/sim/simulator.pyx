@@ -133,8 +133,9 @@ cdef class Simulator:
         queue_free(&sim.queue)
         if sim.watch != NULL:
             for memory in (<size_t>sim.watch.holder, <size_t>sim.watch.since,
-                           <size_t>sim.watch.answered.counts, <size_t>sim.watch.unanswered.counts, <size_t>sim.watch.added,
-                           <size_t>sim.watch.answered_of, <size_t>sim.watch.evicted_of, <size_t>sim.watch):
+                           <size_t>sim.watch.answered.counts, <size_t>sim.watch.unanswered.counts,
+                           <size_t>sim.watch.added, <size_t>sim.watch.answered_of,
+                           <size_t>sim.watch.evicted_of, <size_t>sim.watch):
                 free(<void*><size_t>memory)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
                        <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors,
