@@ -7,7 +7,20 @@ from typing import Any
 import click
 
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
+from loadgen.cli.flags import (
+    BATCH,
+    CLIENT,
+    CLOSING,
+    FLOOD,
+    FLOOD_TIMES,
+    HOSTS,
+    LINK,
+    LOAD,
+    SERVER,
+    SYN_DATA,
+    TIMELINE,
+    result_options,
+)
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import preset_scenario
 
@@ -36,9 +49,13 @@ EXAMPLES
 @flags(LOAD)
 @flags(CLIENT)
 @flags(SERVER)
+@flags(CLOSING)
+@flags(SYN_DATA)
 @flags(LINK)
 @flags(FLOOD)
+@flags(FLOOD_TIMES)
 @flags(TIMELINE)
+@flags(BATCH)
 @flags(HOSTS)
 @result_options
 @click.pass_context

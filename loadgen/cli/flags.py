@@ -100,7 +100,7 @@ CLOSING: Final = (
         "close_delay",
         ("load.close_delay",),
         "How long after the first FIN the other application closes. 0: the server answers with one FIN+ACK "
-        "(three segments instead of four). Default: 1ms.",
+        "(three segments instead of four).",
         metavar="TIME",
     ),
     Flag(
@@ -113,7 +113,7 @@ CLOSING: Final = (
     Flag(
         "half_close_bytes",
         ("load.half_close_bytes",),
-        "How much that is. Default: 10k.",
+        "How much that is.",
         metavar="BYTES",
     ),
     Flag(

@@ -135,6 +135,11 @@ def _tell_of_sysctl(scenario: Scenario, verbose: bool) -> None:
         host = sysctl(name, side)
         note = f"{name}: {len(host.sysctl_taken)} knobs taken, {host.sysctl_ignored} other keys ignored"
         click.echo(note + ("" if verbose or not host.sysctl_ignored else " (-v lists them)"), err=True)
+        for line in host.sysctl_notes:
+            click.echo(f"  {line}", err=True)
+        if host.sysctl_unmodelled:
+            unmodelled = ", ".join(host.sysctl_unmodelled)
+            click.echo(f"  they matter and are not modelled: {unmodelled}", err=True)
         for key in host.sysctl_unknown if verbose else ():
             click.echo(f"  {key}", err=True)
 

@@ -130,6 +130,8 @@ def _changed(
     """What --config, the environment, the command line and -o change, the weakest first."""
     known = FLAGS | dict(old or {})
     found = [*_of_knobs_table(ctx), *assignments(ctx, known, given), *more, *_of_o(given["knobs"])]
+    if made.kind in before.KINDS:
+        _refuse_contradictions(found)
     scenario, found = _with_flood(ctx, made.scenario, found)
     changes: dict[str, object] = {}
     origins = dict(made.origins)
@@ -146,6 +148,21 @@ def _changed(
     except ScenarioError as error:
         raise _refusal(ctx, scenario, make, found, error) from None
     return Made(made.kind, made.command, changed, origins)
+
+
+def _refuse_contradictions(found: Iterable[Assignment]) -> None:
+    """Two -o of one knob, or -o and --time-wait, that say different things."""
+    known: dict[str, Assignment] = {}
+    for one in found:
+        other = known.get(one.path)
+        if one.origin == "flag -o" and other is not None and str(other.value) != str(one.value):
+            name = one.path.rpartition(".")[2]
+            by = "another -o" if other.origin == "flag -o" else other.name
+            raise click.BadParameter(
+                f"{name} is contradictory: {one.value} here, {other.value} by {by}", param_hint="'-o'"
+            )
+        if one.origin == "flag -o" or one.name == "--time-wait":
+            known[one.path] = one
 
 
 def _with_changes(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:

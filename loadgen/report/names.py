@@ -111,6 +111,7 @@ LINK: Final[Mapping[str, str]] = {
     "reordered": "segments that were overtaken",
     "late": "copies that came long after",
     "backscatter": "segments of the server for addresses that nobody has",
+    **{f"outside.{kind}": f"of these: {kind}" for kind in KINDS},
 }
 
 STATES: Final[tuple[str, ...]] = tuple(state.name for state in State)
