@@ -147,8 +147,8 @@ def _more(ctx: click.Context, given: dict[str, Any], policies: list[str] | None)
     if given["policy"] is not None:
         if policies is not None:
             raise click.UsageError("--policy names one, --compare several: give one of the two options", ctx)
-        spellings.said("--policy", f"-o synq_policy={given['policy']}")
         found += spellings.of_policy(_policy("--policy", given["policy"]), given["knobs"])
+        spellings.said("--policy", f"-o synq_policy={given['policy']}")
     found += spellings.pair(given, "on", "off", "flood.bursts", "/", ("0", "0"), "--bursts")
     found += spellings.pair(given, "start", "stop", "flood.during", ",", ("0", "end"), "--during")
     return found

@@ -18,6 +18,8 @@ from loadgen.cli.flag import Assignment, Flag
 POLICIES: Final = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
 COOKIES: Final = ("off", "overflow", "always")
 
+_LONGEST: Final = 200  # characters of what is told
+
 _BY: Final = {"client": "client", "server": "server", "simultaneous": "both", "mix": "turns"}
 
 
@@ -87,7 +89,8 @@ def tell(ctx: click.Context, command: str) -> dict[str, Flag]:
 
 def said(name: str, instead: str) -> None:
     """One line of what is written now."""
-    click.echo(f"{name}: an old spelling, write {instead}", err=True)
+    short = instead if len(instead) <= _LONGEST and instead.isprintable() else f"{name}'s new name"
+    click.echo(f"{name}: an old spelling, write {short}", err=True)
 
 
 def is_given(ctx: click.Context, name: str) -> bool:

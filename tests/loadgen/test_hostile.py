@@ -60,10 +60,10 @@ def test_every_option_has_a_good_value():
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        (["handshake", "-n", "1" * 31], 2),
+        (["handshake", "-n", "1" * 31], 3),
         (["handshake", "-o", "isn=\N{SUPERSCRIPT TWO}"], 3),
-        (["handshake", "-o", "port_selection=" + "9" * 5000], 3),
-        (["close", "--rtt", "9999999d"], 2),
+        (["handshake", "-o", "client.port_selection=" + "9" * 5000], 3),
+        (["close", "--rtt", "9999999d"], 3),
         (["handshake", "--backlog", "9999999999999999999"], 3),
         (["handshake", "--backlog", "many"], 2),
         (["flood", "--config", "deep.toml"], 3),
