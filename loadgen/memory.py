@@ -63,6 +63,8 @@ def _arrivals(load: Load, scenario: Scenario, span_ns: float) -> float:
     """The most connections that begin within a span."""
     if load.times_ns:
         most = float(len(load.times_ns))
+    elif span_ns <= 0:
+        most = 0.0  # of all at once, too
     else:
         most = _most_per_second(load) * min(span_ns, scenario.run.duration_ns) / _S
     return most if load.count is None else min(most, load.count)

@@ -11,8 +11,9 @@ from benchmarks.harness import Measured, cpu_ns, memory_kept, touch_mappings
 from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle
 from benchmarks.sections.run import Lines, Run
 from benchmarks.table import Note, Row, Target, count
-from loadgen.phases.close import Close, CloseSettings
-from loadgen.phases.workload import Handshake, Settings
+from loadgen.api import replicates_of
+from loadgen.scenario import presets
+from loadgen.scenario.model import Scenario
 
 IN_THE_SYSTEM = "in the system, clearing pages"
 OPENING = [phase for phase, _ in PHASES][:5]
@@ -25,43 +26,41 @@ def system_s() -> float:
 
 
 class Spent:
-    """Time of several runs, per connection: ns of CPU, ns of these in the system, percent inside engines."""
+    """Time of several runs, per connection: ns of CPU, ns of these in the system."""
 
     def __init__(self) -> None:
         self.ns: list[float] = []
         self.system: list[float] = []
-        self.inside: list[float] = []
 
-    def add(self, work: Callable[[], dict[str, Any]], n: int) -> None:
-        """Time one more run of n connections; `work` returns its "wall" figures."""
+    def add(self, work: Callable[[], Any], n: int) -> None:
+        """Time one more run of n connections."""
         began, system = cpu_ns(), system_s()
-        wall = work()
+        work()
         self.ns.append((cpu_ns() - began) / n)
         self.system.append((system_s() - system) * 1e9 / n)
-        self.inside.append(100 * wall["engine_s"] / wall["elapsed_s"])
 
 
-def warm_runs(workload: Any, settings: Settings, turns: int) -> Spent:
-    """Runs in touched memory, after one that is not timed: built, pages touched, then timed."""
+def warm_runs(scenario: Scenario, n: int, turns: int) -> Spent:
+    """Runs in touched memory, after one that is not timed."""
     spent = Spent()
+    (job,) = replicates_of(scenario)
     with memory_kept():
-        workload(settings).run()
+        job.play()
         for _ in range(turns):
-            gc.collect()  # a workload and its runner refer to each other: this frees the last one's engines
-            built = workload(settings)
+            gc.collect()
             touch_mappings()
-            spent.add(lambda built=built: dict(built.run().wall), settings.connections)  # type: ignore[misc]
-            del built
+            spent.add(job.play, n)
     gc.collect()
     return spent
 
 
-def fresh_runs(workload: Any, settings: Settings, turns: int) -> tuple[Spent, list[dict[str, float]]]:
-    """Runs timed with their construction, and by turns with them a fresh pair's first lifecycle."""
+def fresh_runs(scenario: Scenario, n: int, turns: int) -> tuple[Spent, list[dict[str, float]]]:
+    """Runs in fresh memory, and by turns with them a fresh pair's first lifecycle."""
     spent, laps = Spent(), []
+    (job,) = replicates_of(scenario)
     for _ in range(turns):
-        laps.append(Lifecycle(EnginePair(settings.connections)).cycle())
-        spent.add(lambda: dict(workload(settings).run().wall), settings.connections)
+        laps.append(Lifecycle(EnginePair(n)).cycle())
+        spent.add(job.play, n)
         gc.collect()
     return spent, laps
 
@@ -72,12 +71,12 @@ def shares(laps: list[dict[str, float]], phases: list[str], spent: Spent) -> Mea
     return Measured.of([100 * ns / run_ns for ns, run_ns in zip(bare, spent.ns, strict=True)])
 
 
-def workload_rows(run: Run, name: str, workload: Any, settings: Settings, phases: list[str]) -> Lines:
+def workload_rows(run: Run, name: str, scenario: Scenario, phases: list[str]) -> Lines:
     """One workload, warm and fresh; `phases` are those that a bare pair has in common with it."""
     turns = 3
-    fresh, laps = fresh_runs(workload, settings, turns)
+    fresh, laps = fresh_runs(scenario, run.n, turns)
     try:
-        warm = warm_runs(workload, settings, turns)
+        warm = warm_runs(scenario, run.n, turns)
     except OSError as reason:
         yield Note(f"loadgen {name}, warm: skipped, {reason}")
         return
@@ -85,7 +84,6 @@ def workload_rows(run: Run, name: str, workload: Any, settings: Settings, phases
     if phases:
         share = shares([run.lap] * turns, phases, warm)
         yield Row("  the bare, warm pair's share of it", share, "%", None, Target(60, least=True))
-    yield Row("  inside engine calls", Measured.of(warm.inside), "%")
     yield Row("  in fresh engines, first touch of every page", Measured.of(fresh.ns), "ns")
     if phases:
         yield Row("  the bare, fresh pair's share of that", shares(laps, phases, fresh), "%")
@@ -93,9 +91,8 @@ def workload_rows(run: Run, name: str, workload: Any, settings: Settings, phases
 
 
 def workloads(run: Run) -> Lines:
-    """Handshake, close, and handshake with a stateless peer."""
+    """Handshake and close, flat out."""
     yield Note("loadgen end to end, ns per connection (arrivals, link, metrics included)")
-    settings, stateless = Settings(connections=run.n), Settings(connections=run.n, stateless=True)
-    yield from workload_rows(run, "handshake", Handshake, settings, OPENING)
-    yield from workload_rows(run, "close", Close, CloseSettings(connections=run.n), CLOSED)
-    yield from workload_rows(run, "handshake --peer stateless", Handshake, stateless, [])
+    for kind, phases in (("handshake", OPENING), ("close", CLOSED)):
+        scenario = presets.preset(kind, {"connections": run.n})
+        yield from workload_rows(run, kind, scenario, phases)

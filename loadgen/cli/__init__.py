@@ -100,7 +100,7 @@ def main(debug: bool) -> None:
 
     \b
     SCENARIOS A scenario file (TOML) describes hosts, loads, floods, link and events;
-              `loadgen run FILE` plays it. churn builds one from options:
+              `loadgen run FILE` plays it. The others build one from options:
               `loadgen churn ... --print-config` prints it, and running that
               gives the same result.
 
@@ -112,7 +112,7 @@ def main(debug: bool) -> None:
               1%  0.01            shares
 
     \b
-    KNOBS     -o KNOB=VALUE sets a knob by its Linux name. churn and run: on the
+    KNOBS     -o KNOB=VALUE sets a knob by its Linux name, on the
               server, with client.KNOB on the clients, with both.KNOB on both; any
               path of a scenario, too (-o link.rtt=40ms).
 
@@ -134,6 +134,6 @@ def main(debug: bool) -> None:
               loadgen plan ports --rate 500 --clients 1 --hold 30ms --rtt 0 --remedies
               loadgen run web.toml --seeds 8 --threshold 'success_ratio>=0.999'
               loadgen handshake --connections 200k --rate 50k --rtt 40ms --loss 1%
-              loadgen close --connections 100k --by client
-              loadgen flood --rate 100k --backlog 1024 --clients 200/s --compare all
+              loadgen close --connections 100k --closes client
+              loadgen flood --flood-rate 100k --backlog 1024 --rate 200 --compare all
     """

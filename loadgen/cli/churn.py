@@ -7,10 +7,23 @@ from typing import Any
 import click
 
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import CLIENT, FLOOD, HOSTS, LINK, LOAD, SERVER, TIMELINE, result_options
+from loadgen.cli.flags import (
+    BATCH,
+    CLIENT,
+    CLOSING,
+    FLOOD,
+    FLOOD_TIMES,
+    HOSTS,
+    LINK,
+    LOAD,
+    SERVER,
+    SYN_DATA,
+    TIMELINE,
+    result_options,
+)
 from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
-from loadgen.cli.scenes import churn_scenario
+from loadgen.cli.scenes import preset_scenario
 
 
 @click.command(
@@ -37,9 +50,13 @@ EXAMPLES
 @flags(LOAD)
 @flags(CLIENT)
 @flags(SERVER)
+@flags(CLOSING)
+@flags(SYN_DATA)
 @flags(LINK)
 @flags(FLOOD)
+@flags(FLOOD_TIMES)
 @flags(TIMELINE)
+@flags(BATCH)
 @flags(HOSTS)
 @flags(KERNEL)
 @result_options
@@ -52,5 +69,5 @@ def churn(ctx: click.Context, /, **given: Any) -> None:
     ended, ports in use, the first refusal and the rate that the ports sustain, the population of the queues
     and states over time, and the times to connected and served.
     """
-    made = churn_scenario(ctx, given)
+    made = preset_scenario(ctx, "churn", given)
     play_and_present(ctx, made, given)

@@ -32,14 +32,16 @@ class Flag:
     split: Callable[[str], dict[str, str]] | None = None  # text -> place below the path -> text
     is_flag: bool = False
     type: click.ParamType[Any] | None = None
+    instead: Callable[[str], str] | None = None  # of an old spelling: what to write now
 
     def option(self) -> Callable[[F], F]:
         words = self.words or (f"--{self.name.replace('_', '-')}",)
         if self.is_flag:
             return click.option(*words, self.name, is_flag=True, default=None, help=self.help)
-        if self.choices:
-            return click.option(*words, self.name, type=click.Choice(self.choices), help=self.help)
-        return click.option(*words, self.name, type=self.type or TEXT, metavar=self.metavar, help=self.help)
+        kind = click.Choice(self.choices) if self.choices else self.type or TEXT
+        metavar = None if self.choices else self.metavar
+        hidden = self.instead is not None
+        return click.option(*words, self.name, type=kind, metavar=metavar, help=self.help, hidden=hidden)
 
     def values(self, given: Any) -> dict[str, str]:
         """Place -> text. Raises UnitError."""

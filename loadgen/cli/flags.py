@@ -6,6 +6,7 @@ Those that stand for a place of the scenario are grouped as it is; `result_optio
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import click
@@ -89,6 +90,54 @@ LOAD: Final = (
     ),
 )
 
+#: Of the presets with phases: open all, then close all.
+CLOSING: Final = (
+    Flag(
+        "close_delay",
+        ("load.close_delay",),
+        "How long after the first FIN the other application closes. 0: the server answers with one FIN+ACK "
+        "(three segments instead of four).",
+        metavar="TIME",
+    ),
+    Flag(
+        "half_close",
+        ("load.half_close",),
+        "Share of connections on which the first closer shuts down its side only and the other side goes "
+        "on sending.",
+        metavar="SHARE",
+    ),
+    Flag(
+        "half_close_bytes",
+        ("load.half_close_bytes",),
+        "How much that is.",
+        metavar="BYTES",
+    ),
+    Flag(
+        "last_ack_loss",
+        ("link.last_ack_loss",),
+        "Share of connections whose last ACK is lost (once).",
+        metavar="SHARE",
+    ),
+)
+
+SYN_DATA: Final = (
+    Flag(
+        "syn_data",
+        ("load.syn_data",),
+        "Put this many bytes on every SYN (RFC 9293 lets the server refuse them, and it does).",
+        metavar="BYTES",
+    ),
+)
+
+BATCH: Final = (
+    Flag(
+        "batch",
+        ("run.batch",),
+        "Segments per engine call. Changes the speed, never the result. Default: 4096.",
+        metavar="COUNT",
+    ),
+)
+
 CLIENT: Final = (
     Flag(
         "clients",
@@ -155,7 +204,8 @@ SERVER: Final = (
     Flag(
         "closes",
         ("server.closes",),
-        "Who closes first: client, server, mix:0.3 (the server's share), reset:0.01 (clients that reset).",
+        "Who closes first: client, server, both (at the same moment), turns (these three by turns), mix:0.3 "
+        "(the server's share), reset:0.01 (clients that reset).",
     ),
 )
 
@@ -233,6 +283,35 @@ FLOOD: Final = (
     ),
 )
 
+#: More of a flood than a load beside one needs.
+FLOOD_TIMES: Final = (
+    Flag(
+        "flood_arrivals",
+        ("flood.arrivals",),
+        "Spacing of the spoofed segments. Default: paced.",
+        choices=("paced", "poisson"),
+    ),
+    Flag(
+        "during",
+        ("flood.during",),
+        "When it begins and ends: 5s,15s or 5s,end. Default: with the run.",
+        metavar="FROM,TO",
+    ),
+    Flag(
+        "bursts",
+        ("flood.bursts",),
+        "Flood for so long, pause for so long, and so on: 2s/8s. The rate is that while it is on.",
+        metavar="ON/OFF",
+        split=stall,
+    ),
+    Flag(
+        "flood_count",
+        ("flood.count",),
+        "Send exactly so many. Default: as long as the flood lasts.",
+        metavar="COUNT",
+    ),
+)
+
 TIMELINE: Final = (
     Flag(
         "duration",
@@ -304,7 +383,23 @@ HOSTS: Final = (
 )
 
 #: Every flag, by parameter.
-FLAGS: Final = {one.name: one for one in (*LOAD, *CLIENT, *SERVER, *LINK, *FLOOD, *TIMELINE, *HOSTS, *KERNEL)}
+FLAGS: Final = {
+    flag.name: flag
+    for flag in (
+        *LOAD, *CLIENT, *SERVER, *CLOSING, *SYN_DATA, *LINK, *FLOOD, *FLOOD_TIMES, *TIMELINE, *BATCH, *HOSTS,
+        *KERNEL,
+    )
+}  # fmt: skip
+
+
+def said(group: tuple[Flag, ...], **helps: str) -> tuple[Flag, ...]:
+    """The flags of a group, some of them with another help; None leaves one out."""
+    return tuple(replace(flag, help=helps.get(flag.name, flag.help)) for flag in group)
+
+
+def but(group: tuple[Flag, ...], *names: str) -> tuple[Flag, ...]:
+    """The group without these."""
+    return tuple(flag for flag in group if flag.name not in names)
 
 
 #: Options that are no part of the scenario.

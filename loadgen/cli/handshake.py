@@ -6,9 +6,39 @@ from typing import Any
 
 import click
 
-from loadgen.cli import options as opt
-from loadgen.cli.common import OPENING, opening_settings, run_workload, shared
-from loadgen.phases.workload import Handshake, Settings
+from loadgen.cli import spellings
+from loadgen.cli.flag import flags
+from loadgen.cli.flags import (
+    BATCH,
+    CLIENT,
+    FLOOD,
+    HOSTS,
+    LINK,
+    LOAD,
+    SERVER,
+    SYN_DATA,
+    TIMELINE,
+    but,
+    result_options,
+    said,
+)
+from loadgen.cli.playing import play_and_present
+from loadgen.cli.scenes import preset_scenario
+
+OPENED = said(
+    but(LOAD, "concurrency", "requests_per_connection", "idle_timeout"),
+    rate="Open at this rate, in connections per second. Default: flat out, all at virtual time 0; the "
+    "listener's limits are then raised unless they are given.",
+    hold="Keep the open connections for this long.",
+    arrivals="Spacing of the arrivals at --rate: paced (the default), poisson, or trace:FILE.",
+    connections="How many connections to open. Default: 10k.",
+    speaks="Who speaks first. Default: nobody, so that a lost third ACK is seen as a ghost.",
+)
+ADDRESSES = said(
+    CLIENT,
+    clients="Client addresses (10.1.0.1 and up). One has only the ports of ip_local_port_range (28232 by "
+    "default) towards one server port. Default: as many as use a quarter of each range.",
+)
 
 
 @click.command(
@@ -28,48 +58,44 @@ EXAMPLES
     loadgen handshake -n 1k --loss third-ack=100% -o tcp_synack_retries=2
 """
 )
-@shared(OPENING)
-@click.option(
-    "--duration",
-    type=opt.TIME,
-    help="Stop at this virtual time; what is unresolved then is pending or in flight. "
-    "With --rate and no --connections: how long to open.",
+@flags(OPENED)
+@flags(SYN_DATA)
+@flags(ADDRESSES)
+@flags(but(SERVER, "closes"))
+@flags(LINK)
+@flags(FLOOD)
+@flags(
+    said(
+        but(TIMELINE, "drain"),
+        duration="Stop at this virtual time; what is unresolved then is pending. "
+        "With --rate and no --connections: how long to open.",
+    )
 )
-@click.option(
-    "--duplicates",
-    type=opt.LOSS,
-    default="0",
-    show_default=True,
-    help="Share of segments that arrive twice, of all or by kind.",
-)
-@click.option(
-    "--duplicate-delay",
-    type=opt.TIME,
-    default="0",
-    show_default=True,
-    help="How much later the copy arrives.",
-)
-@click.option(
-    "--syn-data",
-    type=click.IntRange(0, 1460),
-    default=0,
-    help="Put this many bytes on every first SYN (RFC 9293 lets the server refuse them, and it does).",
-)
+@flags(BATCH)
+@flags(HOSTS)
+@click.option("--peer", type=click.Choice(["engine", "stateless"]), default="engine", hidden=True)
+@result_options
 @click.pass_context
 def handshake(ctx: click.Context, /, **given: Any) -> None:
-    """Open connections and hold them: who gets through, how fast, and what happened to the rest.
+    """Open connections and hold them: what such a burst costs, and who gets through.
 
     Reports connected (the client's connect() returned), served (the server's application has it) and ghost
-    (the client believes it, the server does not) side by side, handshake latency in virtual time, the peak
-    of half-open connections, resends, the cause of every failure, and bytes per connection.
+    (the client believes it, the server does not) side by side, connect times in virtual time, the peak of
+    half-open connections, resends, and the cause of every failure.
+
+    Everything is opened before anything is closed: no port and no TIME_WAIT entry is used twice. Do not size
+    ports, TIME_WAIT or a queue of a host in steady use by it; that is `loadgen churn`.
     """
-    duration, rate = given["duration"], given["rate"]
-    if duration and rate and ctx.get_parameter_source("connections") is click.core.ParameterSource.DEFAULT:
-        given["connections"] = max(1, duration * rate // 10**12)
-        duration = None
-    settings = Settings(
-        **opening_settings(ctx, given, given["duplicates"], given["duplicate_delay"]),
-        duration_ns=duration,
-        syn_data=given["syn_data"],
-    )
-    run_workload(ctx, Handshake, settings, given)
+    refuse_stateless(ctx, given)
+    made = preset_scenario(ctx, "handshake", given, spellings.tell(ctx, "handshake"))
+    play_and_present(ctx, made, given)
+
+
+def refuse_stateless(ctx: click.Context, given: dict[str, Any]) -> None:
+    """What there is no more."""
+    if given["peer"] == "stateless":
+        raise click.UsageError(
+            "--peer stateless: there is no such client any more; leave it out, both ends are engines now", ctx
+        )
+    if spellings.is_given(ctx, "peer"):
+        spellings.said("--peer engine", "nothing: it is always one")

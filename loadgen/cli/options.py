@@ -16,9 +16,8 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 
 from loadgen.cli.hints import hint as hint
-from loadgen.phases.link import KIND_NAMES, Kind, Rates
 from loadgen.scenario.knobs import native
-from loadgen.units import UnitError, parse_count, parse_duration, parse_rate, parse_share
+from loadgen.units import UnitError, parse_count, parse_duration, parse_share
 from tcpcore import Config
 
 #: What a host may be told to be.
@@ -85,30 +84,18 @@ class _Unit(click.ParamType[T]):
         return parsed
 
 
-class _Backlog(click.ParamType[int]):
-    """A backlog that listen() could be given."""
-
-    name = "count"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        text = str(value).strip()
-        try:
-            backlog = -parse_count(text[1:]) if text.startswith("-") else parse_count(text)
-        except UnitError as error:
-            self.fail(str(error), param, ctx)
-        if not 0 <= backlog <= MOST_BACKLOG:
-            refuse("--backlog", f"expected 0 to {MOST_BACKLOG}, got {text}")
-        return backlog
-
-
-MOST_BACKLOG: Final = 2**31 - 1
 COUNT: Final = _Unit("count", parse_count, 0, 2**53)  # whole numbers that a float tells apart
-BYTES: Final = _Unit("count", parse_count, 0, 2**30)  # of one connection; sequence numbers go to 2**32
-BACKLOG: Final = _Backlog()
-CONNECTIONS: Final = _Unit("count", parse_count, 1, 2**30)  # as many as an engine can have blocks
-RATE: Final = _Unit("rate", parse_rate, 1, 10**12, lambda rate: f"{rate // 10**12}G/s")
-TIME: Final = _Unit("time", parse_duration, 0, LONGEST_NS, lambda ns: f"{ns // (86400 * 10**9)}d")
 SHARE: Final = _Unit("share", parse_share)
+TIME: Final = _Unit("time", parse_duration, 0, LONGEST_NS, lambda ns: f"{ns // (86400 * 10**9)}d")
+
+
+def _time_text(text: str) -> str:
+    """The text itself, where it is a time."""
+    parse_duration(text)
+    return text.strip()
+
+
+TIME_TEXT: Final = _Unit("time", _time_text)
 
 
 class _File(click.Path):
@@ -143,27 +130,6 @@ class _Seed(click.IntRange):
 SEED: Final = _Seed()
 
 
-def parse_rates(text: str, bare: Iterable[Kind]) -> Rates:
-    """`1%` for the kinds `bare`, or `syn=5%,third-ack=1%`."""
-    if "=" not in text:
-        given = parse_share(text)
-        return Rates(tuple(given if kind in set(bare) else 0.0 for kind in Kind))
-    shares = [0.0] * len(Kind)
-    for item in text.split(","):
-        name, _, share = item.partition("=")
-        name = name.strip().replace("_", "-").lower()
-        if name not in KIND_NAMES:
-            raise UnitError(
-                f"expected kinds of segment ({', '.join(KIND_NAMES)}), got {name!r}{hint(name, KIND_NAMES)}"
-            )
-        shares[KIND_NAMES.index(name)] = parse_share(share)
-    return Rates(tuple(shares))
-
-
-LOSS: Final = _Unit("share", lambda text: parse_rates(text, Kind))
-DATA_ONLY: Final = _Unit("share", lambda text: parse_rates(text, (Kind.DATA,)))
-
-
 def read_text(path: FilePath, what: str) -> str:
     """The file's text; ConfigError when there is none to read."""
     try:
@@ -187,21 +153,21 @@ KNOB_OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "profile": click.option(
         "--profile",
         type=click.Choice(list(PROFILES)),
-        help="What both ends are: a Linux 6.18 host, a FreeBSD 14 host, or RFC 9293, 5961 and 6298 "
+        help="What the host is: a Linux 6.18 host, a FreeBSD 14 host, or RFC 9293, 5961 and 6298 "
         "to the letter. Default: linux. `loadgen profiles` prints the three.",
     ),
     "sysctl": click.option(
         "--sysctl",
         type=FILE,
         metavar="FILE",
-        help="Knobs of both ends from a host's own `sysctl -a`, over those of --profile.",
+        help="Knobs from a host's own `sysctl -a`, over those of --profile.",
     ),
     "knobs": click.option(
         "-o",
         "knobs",
         multiple=True,
         metavar="KNOB=VALUE",
-        help="Set a knob of both ends, by its Linux name. Repeatable.",
+        help="Set a knob, by its Linux name. Repeatable.",
     ),
     "verbose": click.option(
         "-v", "--verbose", is_flag=True, help="List the keys of the --sysctl file that are no knobs here."

@@ -53,7 +53,7 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     _tell_of_sysctl(scenario, given["verbose"])
     jobs, n = _jobs(scenario, given.get("shards"))
     _require_memory(dataclasses.replace(jobs[0].scenario, run=_of(scenario, len(jobs))), hosts, given)
-    played = _play(jobs, given["jobs"])
+    played = played_or_partial(jobs, given["jobs"])
     outcomes = finished(played.outcomes if n is None else shards.merged(played.outcomes, n))
     if not outcomes:
         ctx.exit(signals.exit_code())
@@ -113,12 +113,12 @@ def _of(scenario: Scenario, runs: int) -> Run:
     return dataclasses.replace(scenario.run, seeds=runs)
 
 
-def _play(jobs: Sequence[Job], workers: int) -> Played:
+def played_or_partial(replicates: Sequence[Job], jobs: int) -> Played:
     """Every replicate, or what there is when a signal comes."""
     played = Played([], True)
     try:
         with signals.at_checks(), bar(what="playing") as tell:
-            played = play(jobs, workers=workers, progress=tell, stop=signals.pending)
+            played = play(replicates, workers=jobs, progress=tell, stop=signals.pending)
             if signals.pending():
                 played.interrupted = True
                 signals.honoured()
@@ -157,13 +157,22 @@ def _tell_of_sysctl(scenario: Scenario, verbose: bool) -> None:
         host = sysctl(name, side)
         note = f"{name}: {len(host.sysctl_taken)} knobs taken, {host.sysctl_ignored} other keys ignored"
         click.echo(note + ("" if verbose or not host.sysctl_ignored else " (-v lists them)"), err=True)
+        for line in host.sysctl_notes:
+            click.echo(f"  {line}", err=True)
+        if host.sysctl_unmodelled:
+            unmodelled = ", ".join(host.sysctl_unmodelled)
+            click.echo(f"  they matter and are not modelled: {unmodelled}", err=True)
         for key in host.sysctl_unknown if verbose else ():
             click.echo(f"  {key}", err=True)
 
 
 def _require_memory(scenario: Scenario, hosts: Resolved, given: Mapping[str, Any]) -> None:
+    """Of all replicates that are played at once."""
+    require_memory_of(memory.estimate_bytes(scenario, hosts.client, hosts.server, given["jobs"]), given)
+
+
+def require_memory_of(need: int, given: Mapping[str, Any]) -> None:
     """Say what a big run takes; refuse one that this machine cannot hold, unless it is forced."""
-    need = memory.estimate_bytes(scenario, hosts.client, hosts.server, given["jobs"])
     there_is = memory.available_bytes()
     if there_is is not None and need > there_is and not given["force"]:
         raise click.ClickException(

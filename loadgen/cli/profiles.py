@@ -21,7 +21,6 @@ from rich.text import Text
 
 from loadgen.cli import options as opt
 from loadgen.cli.common import present
-from loadgen.phases.metrics import SCHEMA
 from tcpcore import Config
 
 #: Not part of what a host is: the size and the seed of a simulation.
@@ -96,7 +95,7 @@ def as_json(table: Mapping[str, Mapping[str, Any]]) -> str:
         knob: {"differs": differs(values), **values, "doc": does[knob]} for knob, values in table.items()
     }
     names = list(next(iter(table.values())))
-    document = {"schema": SCHEMA, "command": "profiles", "profiles": names, "knobs": knobs}
+    document = {"schema": 1, "command": "profiles", "profiles": names, "knobs": knobs}
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 

@@ -21,6 +21,7 @@ from loadgen.cli import from_host, sides
 from loadgen.cli.flag import Assignment, Flag, assignments
 from loadgen.cli.flags import FLAGS
 from loadgen.cli.options import ConfigError
+from loadgen.report import before
 from loadgen.scenario import paths, presets, toml
 from loadgen.scenario.check import check
 from loadgen.scenario.errors import Mistake, ScenarioError, shown
@@ -52,10 +53,19 @@ class Made:
     changes: Mapping[str, object] = field(default_factory=dict)  # whole path -> value, of options
 
 
-def churn_scenario(ctx: click.Context, given: dict[str, Any]) -> Made:
-    """The scenario that the options of `churn` stand for."""
-    made = Made("churn", command_line(ctx), presets.BASES["churn"], {})
-    return _changed(ctx, made, _preset, given)
+def preset_scenario(
+    ctx: click.Context,
+    kind: str,
+    given: dict[str, Any],
+    old: Mapping[str, Flag] | None = None,
+    more: Iterable[Assignment] = (),
+) -> Made:
+    """The scenario that the options of a preset stand for.
+
+    `old` are spellings that are understood and told of, `more` what other options than flags set.
+    """
+    made = Made(kind, command_line(ctx), presets.BASES[kind], {})
+    return _changed(ctx, made, _preset, given, old or {}, more)
 
 
 def file_scenario(ctx: click.Context, file: Path, given: dict[str, Any]) -> Made:
@@ -125,10 +135,19 @@ def origins_in(text: str) -> dict[str, str]:
 
 
 def _changed(
-    ctx: click.Context, made: Made, make: Make, given: dict[str, Any], known: Mapping[str, Flag] = FLAGS
+    ctx: click.Context,
+    made: Made,
+    make: Make,
+    given: dict[str, Any],
+    old: Mapping[str, Flag] | None = None,
+    more: Iterable[Assignment] = (),
+    known: Mapping[str, Flag] = FLAGS,
 ) -> Made:
     """What --config, the environment, the command line and -o change, the weakest first."""
-    found = [*_of_knobs_table(ctx), *assignments(ctx, known, given), *_of_o(given["knobs"])]
+    known = {**known, **(old or {})}
+    found = [*_of_knobs_table(ctx), *assignments(ctx, known, given), *more, *_of_o(given["knobs"])]
+    if made.kind in before.KINDS:
+        _refuse_contradictions(found)
     scenario, found = _with_flood(ctx, made.scenario, found)
     said = {_whole(scenario, one): one.value for one in found}
     found = [*from_host.assignments(given.get("from_host"), scenario, ctx.params.get("file"), said), *found]
@@ -141,7 +160,7 @@ def _changed(
         origins[path] = one.origin
     try:
         changed = make(scenario, changes)
-        thresholds = [_threshold(text) for text in given["threshold"]]
+        thresholds = [_threshold(text, made.kind) for text in given["threshold"]]
         changed = dataclasses.replace(changed, threshold=(*changed.threshold, *thresholds))
         check(changed)
     except ScenarioError as error:
@@ -149,12 +168,29 @@ def _changed(
     return Made(made.kind, made.command, changed, origins, scenario, changes)
 
 
+def _refuse_contradictions(found: Iterable[Assignment]) -> None:
+    """Two -o of one knob, or -o and --time-wait, that say different things."""
+    known: dict[str, Assignment] = {}
+    for one in found:
+        other = known.get(one.path)
+        if one.origin == "flag -o" and other is not None and str(other.value) != str(one.value):
+            name = one.path.rpartition(".")[2]
+            by = "another -o" if other.origin == "flag -o" else other.name
+            raise click.BadParameter(
+                f"{name} is contradictory: {one.value} here, {other.value} by {by}", param_hint="'-o'"
+            )
+        if one.origin == "flag -o" or one.name == "--time-wait":
+            known[one.path] = one
+
+
 def _with_changes(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
     return scenario.replace(changes)
 
 
 def _preset(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
-    """The preset chooses what the options leave open; it has no flood."""
+    """The preset chooses what the options leave open; only that of a flood has one."""
+    if presets.BASES[scenario.name].flood:
+        return presets.preset(scenario.name, changes)
     of_flood = {path: value for path, value in changes.items() if path.split(".")[0] == "flood"}
     others = {path: value for path, value in changes.items() if path not in of_flood}
     made = presets.preset(scenario.name, others)
@@ -193,7 +229,8 @@ def _refusal(
             make(scenario, {_whole(scenario, one): one.value})
         except ScenarioError as alone:
             if str(alone) == str(error):
-                if _unreadable(alone) and "trace:" not in str(one.value):
+                in_file = one.origin.startswith("file ")
+                if _unreadable(alone) and "trace:" not in str(one.value) and not in_file:
                     return click.BadParameter(
                         str(error), ctx, one.param, None if one.param else repr(one.name)
                     )
@@ -211,8 +248,8 @@ def _unreadable(error: BaseException) -> bool:
     return False
 
 
-def _threshold(text: str) -> Threshold:
-    """`success_ratio>=0.999`."""
+def _threshold(text: str, kind: str) -> Threshold:
+    """`success_ratio>=0.999`; a figure that had another name is told of."""
     found = _THRESHOLD.fullmatch(text)
     try:
         if found is None:
@@ -220,7 +257,10 @@ def _threshold(text: str) -> Threshold:
         test, limit = bound(f"{found[2]} {found[3]}")
     except Mistake as error:
         raise click.BadParameter(str(error), param_hint="'--threshold'") from None
-    return Threshold(found[1], test, limit, text.strip())
+    name = before.metric(found[1]) if kind in before.KINDS else found[1]
+    if name != found[1]:
+        click.echo(f"--threshold {found[1]}: is called {name} now", err=True)
+    return Threshold(name, test, limit, text.strip())
 
 
 def _of_knobs_table(ctx: click.Context) -> Iterator[Assignment]:

@@ -336,6 +336,21 @@ def plain_results(
     }
 
 
+def merged(plain: Mapping[str, Any], also: Mapping[str, Any]) -> dict[str, Any]:
+    """Both; a record that is in both has the entries of both."""
+    found = dict(plain)
+    for name, value in also.items():
+        known = found.get(name)
+        found[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, Mapping) else value
+    return found
+
+
+def detection(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Of the first replicate whose half-open queue was watched: the queues, the alarms, the floods."""
+    watched = [outcome.watched for outcome in outcomes if outcome.watched is not None]
+    return watched[0].series() if watched else {}
+
+
 def home(population: str) -> str:
     """The end whose series has it: `half_open` is the server's."""
     return observed.HOME.get(population, "server")

@@ -151,6 +151,24 @@ def _state(index: int) -> Callable[[Outcome, Keys], int | None]:
     return count
 
 
+def _of_load(field: str) -> Callable[[Outcome, Keys], int]:
+    return lambda outcome, keys: sum(int(getattr(load, field)) for load in outcome.loads)
+
+
+def _residence(name: str) -> Callable[[Outcome, Keys], Histogram]:
+    return lambda outcome, keys: (
+        histograms.empty() if outcome.watched is None else getattr(outcome.watched, name)
+    )
+
+
+def _detected(name: str, ms: bool = False) -> Callable[[Outcome, Keys], int | None]:
+    def found(outcome: Outcome, keys: Keys) -> int | None:
+        value = None if outcome.watched is None else outcome.watched.detection.get(name)
+        return None if value is None else round(value * 1e6) if ms else int(value)
+
+    return found
+
+
 def _sent(outcome: Outcome, keys: Keys) -> int:
     wanted = keys.get("NAME")
     return sum(flood.sent for flood in outcome.floods if wanted is None or flood.name == wanted)
@@ -262,6 +280,41 @@ def _queues() -> Iterator[Metric]:
     yield Metric("left.SIDE", "count", "none", meaning, MEAN, left)
 
 
+def _closing() -> Iterator[Metric]:
+    meaning = "connections in LAST-ACK or CLOSING that were reset: nobody knew them any more"
+    stuck = lambda outcome, keys: int(outcome.stuck)  # noqa: E731
+    yield Metric("stuck_last_ack", "count", "lower", meaning, MEAN, stuck)
+    meaning = "connections that took text of an earlier connection between the same two ports"
+    yield Metric("old_segments_accepted", "count", "lower", meaning, MEAN, _of_load("old_taken"))
+    for name, field, unit, meaning in (
+        ("connections", "half_closed", "count", "connections whose first closer shut down its side only"),
+        ("queued_bytes", "half_queued", "bytes", "what was sent to those after that"),
+        ("acknowledged_bytes", "half_read", "bytes", "what those had read at the end of the stream"),
+    ):
+        yield Metric(f"half_close.{name}", unit, "none", meaning, MEAN, _of_load(field))
+
+
+def _flooded() -> Iterator[Metric]:
+    """Of the half-open queue of a server under a flood."""
+    for name in ("answered", "unanswered"):
+        meaning = f"how long half-open entries that were {'not ' * (name == 'unanswered')}answered stayed"
+        yield from _latency(f"residence.{name}", meaning, _residence(name))
+    for name, better, meaning in (
+        ("floods", "none", "floods that there were"),
+        ("found", "higher", "floods that the queue alone told of"),
+        ("false_alarms", "lower", "alarms without a flood"),
+        ("honest_bursts", "none", "honest crowds that the detector was shown"),
+        ("alarms_on_bursts", "lower", "alarms on those"),
+    ):
+        yield Metric(f"detection.{name}", "count", better, meaning, MEAN, _detected(name))
+    for name, meaning in (
+        ("raised_after", "from the begin of a flood to the alarm, the worst"),
+        ("begin_error", "where the alarm says that the flood began, against the truth, the worst"),
+        ("end_error", "where it says that it ended, the worst"),
+    ):
+        yield Metric(f"detection.{name}", "ns", "lower", meaning, MEAN, _detected(f"{name}_ms", ms=True))
+
+
 def _counters() -> Iterator[Metric]:
     for name, meaning in names.COUNTERS.items():
         better = "lower" if name in names.LOSSES else "none"
@@ -296,6 +349,8 @@ def _rows() -> Iterator[Metric]:
     yield from _of_loads("load.NAME.")
     yield from _ports()
     yield from _queues()
+    yield from _closing()
+    yield from _flooded()
     yield Metric("flood.sent", "count", "none", "spoofed segments of all floods", MEAN, _sent)
     yield Metric("flood.NAME.sent", "count", "none", "spoofed segments of that flood", MEAN, _sent)
     for name, meaning in _KERNEL.items():

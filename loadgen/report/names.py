@@ -113,6 +113,7 @@ LINK: Final[Mapping[str, str]] = {
     "old_reached": "late text that met another connection on its addresses and ports",
     "old_accepted": "late text that such a connection could take for its own",
     "backscatter": "segments of the server for addresses that nobody has",
+    **{f"outside.{kind}": f"of these: {kind}" for kind in KINDS},
 }
 
 STATES: Final[tuple[str, ...]] = tuple(state.name for state in State)

@@ -19,7 +19,7 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.values import Distribution
 
 _LONGEST: Final = 1000  # entries of a list that is written out
-_INF: Final = "inf"
+INFINITE: Final = "inf"  # a rate: all at once
 
 
 def to_json(scenario: Scenario, origins: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def _value(value: Any) -> Any:
             text = ",".join(map(str, value))
             return {"entries": len(value), "sha256": hashlib.sha256(text.encode()).hexdigest()}
         return [_value(inner) for inner in value]
-    if value == math.inf:  # all at once; JSON has no word for it
-        return _INF
+    if value == math.inf:
+        return INFINITE  # JSON has no word for it
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
@@ -113,8 +113,8 @@ def _leaf(hint: Any, value: Any) -> Any:
 
 def _tuples(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(map(_tuples, value))
-    return math.inf if value == _INF else value
+        return tuple(math.inf if inner == INFINITE else _tuples(inner) for inner in value)
+    return value
 
 
 def _flat(document: Any, prefix: str) -> Iterator[tuple[str, Any]]:

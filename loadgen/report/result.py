@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadgen.report import before, histograms, memory, metrics, observed, plain, sentence, thresholds
 from loadgen.report import figures as making
-from loadgen.report import histograms, memory, metrics, observed, plain, sentence, thresholds
 from loadgen.report.estimate import Figure
 from loadgen.report.series import Series
 from loadgen.scenario.model import Scenario
@@ -69,6 +69,8 @@ class Result:
     origins: dict[str, str] = field(default_factory=dict)  # dotted path of the scenario -> who set it
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # knobs of either end
     config: dict[str, Any] | None = None  # flat; None: the scenario's paths
+    also: dict[str, Any] = field(default_factory=dict)  # `results` under the names of before
+    detection: dict[str, Any] = field(default_factory=dict)  # queues over time, alarms and floods
     wall: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] | None = field(default=None, repr=False)  # the scenario as it was read
 
@@ -139,7 +141,8 @@ class Result:
             "partial": self.partial,
             "question": self.question,
             **({"point": self.point} if self.point else {}),
-            "command": self.command,
+            "command": self.kind if self.kind in before.KINDS else self.command,
+            "reproduce": self.command,
             "seed": self.seed,
             "replicates": self.replicates,
             "warmup_ns": self.warmup_ns,
@@ -154,7 +157,10 @@ class Result:
             "verdict": self.verdict,
             "thresholds": self.thresholds,
             "metrics": {name: figure.to_dict() for name, figure in self.figures.items()},
-            "results": making.plain_results(self.figures, self.outcomes, self.replicates),
+            "results": making.merged(
+                making.plain_results(self.figures, self.outcomes, self.replicates), self.also
+            ),
+            "detection": self.detection,
             "outcomes": self.outcomes,
             "loads": self.loads,
             "floods": self.floods,
@@ -238,8 +244,12 @@ def build(
         question=question,
         command=command,
         hosts=making.hosts(resolved),
+        detection=making.detection(outcomes),
         wall=making.wall(outcomes),
     )
+    if kind in before.KINDS and resolved is not None:
+        result.config = before.config(kind, scenario, resolved.server)
+        result.also = before.results(kind, scenario, outcomes, resolved.server)
     check(result.outcomes)
     for load in result.loads.values():
         check(load)
@@ -284,6 +294,8 @@ def read_document(document: Mapping[str, Any]) -> Result:
         for one in document["loads"].values():
             check(one)
         same = {name: document[name] for name in _SAME}
+        same["command"] = document.get("reproduce", document["command"])
+        same |= {"also": document["results"], "detection": document.get("detection", {})}
         scenario = plain.from_json(document["scenario"])
         read = {name: Figure.from_dict(one) for name, one in document["metrics"].items()}
         order = [name for name in metrics.concrete(scenario) if name in read]

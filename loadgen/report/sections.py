@@ -78,6 +78,8 @@ def details(result: Result) -> list[Section]:
         Section("latency (virtual time)", list(_latencies(result))),
         Section("ports", list(_ports(result))),
         Section("populations", list(_populations(result))),
+        Section("closing", list(_closing(result))),
+        Section("detection of floods, from the queue alone", list(_detection(result))),
         Section("floods", [_mean_row(result, f"flood.{name}.sent", one["sent"])
                            for name, one in sorted(result.floods.items())]),
         Section("states at the end", list(_states(result))),
@@ -167,6 +169,37 @@ def _limits(result: Result) -> tuple[list[Row], list[str]]:
     return rows, notes
 
 
+def _closing(result: Result) -> Iterator[Row]:
+    """What is left of a close without its last ACK or its TIME_WAIT, and half-closed connections."""
+    names = ["stuck_last_ack", "old_segments_accepted"]
+    names += [f"half_close.{part}" for part in ("connections", "queued_bytes", "acknowledged_bytes")]
+    for name in names:
+        if name in result.figures and result[name]:
+            yield _figure(result, name)
+
+
+def _detection(result: Result) -> Iterator[Row]:
+    """What the half-open queue tells of the floods, and how long its entries stay."""
+    if result["detection.floods"] is None:
+        return
+    parts = [
+        "floods",
+        "found",
+        "false_alarms",
+        "raised_after",
+        "begin_error",
+        "end_error",
+        "alarms_on_bursts",
+    ]
+    for name in (
+        *(f"detection.{part}" for part in parts),
+        "residence.answered.p50",
+        "residence.unanswered.p50",
+    ):
+        if result[name] is not None:
+            yield _figure(result, name)
+
+
 def _latencies(result: Result) -> Iterator[Row]:
     for name in ("connect", "served_after", "accept_wait"):
         low, high = result[f"{name}.min"], result[f"{name}.max"]
@@ -219,9 +252,7 @@ def _states(result: Result) -> Iterator[Row]:
                 yield _mean_row(result, f"states.{side}.{state}", n)
 
 
-def _sides(
-    result: Result, counts: Mapping[str, Mapping[str, int]], known: Iterable[str]
-) -> Iterator[Row]:
+def _sides(result: Result, counts: Mapping[str, Mapping[str, int]], known: Iterable[str]) -> Iterator[Row]:
     """A counter a line, the two ends side by side; those that are 0 at both are left out."""
     client, server = (counts.get(side, {}) for side in names.SIDES)
     for name in _ordered({**client, **server}, known):

@@ -35,6 +35,11 @@ def check_thresholds(scenario: Scenario) -> None:
             raise UnknownMetric(f"threshold {threshold.text or threshold.metric!r}: {error}") from None
 
 
+def compare_numbers(test: str, seen: float, bound: float) -> bool:
+    """Whether `seen test bound` holds."""
+    return _TESTS[test](seen, bound)
+
+
 def judge(threshold: Threshold, figure: Figure) -> dict[str, Any]:
     """The threshold as a result has it: what was seen and what that means."""
     low, high = figure.low, figure.high

@@ -35,6 +35,7 @@ from loadgen.scenario.values import checked
 
 MOST_ROWS: Final = 10_000_000  # of a series
 HIGHEST_FLOOD: Final = 100_000_000  # per second
+MOST_BURSTS: Final = 1_000_000
 REFLECTORS: Final = "172.16.0.0"  # where the hosts of reflect:N begin
 _MULTICAST: Final = int(IPv4Address("224.0.0.0"))
 
@@ -135,8 +136,10 @@ def _server(server: Server) -> None:
     with inside("closes"):
         _share("server", closes.server)
         _share("reset", closes.reset)
-        both = closes.server + closes.reset
-        _require(both <= 1, "server", "expected server and reset together to be at most 100%")
+        _share("both", closes.both)
+        total = closes.server + closes.reset + closes.both
+        _require(total <= 1, "server", "expected server, reset and both together to be at most 100%")
+        _require(not (closes.turns and total), "turns", "expected no shares beside it")
     _knobs(server.knobs, "server")
 
 
@@ -178,6 +181,7 @@ def _link(link: Link) -> None:
             _share(field, getattr(link.burst, field))
     _require(link.burst.leave > 0 or link.burst.enter == 0, "burst", "expected leave above 0: it never ends")
     _share("reorder", link.reorder)
+    _share("last_ack_loss", link.last_ack_loss)
     with inside("late"):
         _share("share", link.late_share)
     for field in ("jitter", "duplicate_after", "reorder_after"):
@@ -192,6 +196,7 @@ def _run(run: Run) -> None:
     _require(warm, "warmup", f"expected less than duration, {write_time(run.duration_ns)}")
     _between("seeds", run.seeds, 1, 10_000)
     _between("batch", run.batch, 1, 1 << 20)
+    _between("honest_bursts", run.honest_bursts, 0, 1000)
     rows = run.series_ns >= 0 and (run.series_ns == 0 or run.duration_ns // run.series_ns <= MOST_ROWS)
     _require(rows, "series", f"expected at most {MOST_ROWS:,} rows in the run, or 0 for none")
 
@@ -200,7 +205,7 @@ def _load(load: Load, scenario: Scenario) -> None:
     at("hold", checked, load.hold)
     _arrivals(load)
     _require(load.count is None or load.count >= 1, "count", f"expected at least 1, got {load.count}")
-    for field in ("start", "close_at", "idle_timeout", "patience"):
+    for field in ("start", "close_at", "idle_timeout", "patience", "close_delay"):
         _nanoseconds(field, getattr(load, f"{field}_ns"))
     end = scenario.run.duration_ns
     _require(load.start_ns < end, "start", f"expected a time before the end of the run, {write_time(end)}")
@@ -210,9 +215,29 @@ def _load(load: Load, scenario: Scenario) -> None:
     _between("close_rate", load.close_rate, 0, HIGHEST_RATE)
     _require(load.requests_per_connection >= 1, "requests_per_connection", "expected at least 1")
     _require(load.speaks in ("client", "server", "nobody"), "speaks", "expected client, server or nobody")
-    for field in ("request", "response"):
+    for field in ("request", "response", "half_close_bytes"):
         _between(field, getattr(load, field), 0, 2**30)
+    _between("syn_data", load.syn_data, 0, 1460)
+    _share("half_close", load.half_close)
+    _again(load, scenario)
     _tries(load.tries)
+
+
+def _again(load: Load, scenario: Scenario) -> None:
+    """The load whose addresses and ports it has once more."""
+    if not load.again:
+        return
+    named = {one.name: one for one in scenario.load}
+    _require(load.again in named, "again", f"no load is called {shown(load.again)}{hint(load.again, named)}")
+    first = named[load.again]
+    _require(
+        first is not load and not first.again,
+        "again",
+        "expected the name of another load, of first connections",
+    )
+    holds = first.count is not None and load.count is not None and load.count <= first.count
+    _require(holds, "count", f"expected a count here and in {load.again}, here no more than there")
+    _require(scenario.client.destinations == 1, "again", "expected one destination beside it")
 
 
 def _arrivals(load: Load) -> None:
@@ -252,6 +277,11 @@ def _flood(flood: Flood, scenario: Scenario) -> None:
     _require(begins, "during", f"expected a begin before the end of the run, {write_time(end)}")
     ends = flood.stop_ns is None or flood.start_ns < flood.stop_ns <= end
     _require(ends, "during", f"expected an end after the begin and within the run, {write_time(end)}")
+    _require(flood.count is None or flood.count >= 1, "count", f"expected at least 1, got {flood.count}")
+    holds = (flood.on_ns > 0) == (flood.off_ns > 0) and min(flood.on_ns, flood.off_ns) >= 0
+    _require(holds, "bursts", "expected ON/OFF, both above 0, or none")
+    bursts = end // (flood.on_ns + flood.off_ns) if flood.off_ns else 0
+    _require(bursts <= MOST_BURSTS, "bursts", f"expected at most {MOST_BURSTS:,} in the run")
     with inside("sources"):
         sources(flood.sources, scenario)
 

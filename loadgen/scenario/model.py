@@ -69,6 +69,8 @@ class Closes:
 
     server: float = 0.0
     reset: float = 0.0  # by the client, with a RST
+    both: float = 0.0  # client and server at the same moment
+    turns: bool = False  # instead of shares: client, server and both by turns
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,11 @@ class Load:
     idle_timeout_ns: int  # 0: none
     patience_ns: int  # a client not served by then gives up; 0: never
     tries: Tries
+    close_delay_ns: int  # from the first FIN to the other application's close
+    half_close: float  # share of connections whose first closer shuts down its side only
+    half_close_bytes: int  # what the other side sends then, before it closes
+    syn_data: int  # bytes on a SYN
+    again: str  # name of a load whose n-th address and port the n-th connection has; "": none
 
     def __init__(
         self,
@@ -150,6 +157,11 @@ class Load:
         idle_timeout_ns: int = 0,
         patience_ns: int = 0,
         tries: Tries = Tries(),
+        close_delay_ns: int = 0,
+        half_close: float = 0.0,
+        half_close_bytes: int = 0,
+        syn_data: int = 0,
+        again: str = "",
         *,
         rate: str | float | None = None,
     ) -> None:
@@ -172,6 +184,9 @@ class Flood:
     start_ns: int = 0
     stop_ns: int | None = None  # None: with the run
     sources: str = "0.0.0.0/0"  # CIDR[,CIDR...], or reflect:N
+    count: int | None = None  # at most so many segments
+    on_ns: int = 0  # with off_ns: bursts this long ...
+    off_ns: int = 0  # ... and pauses; 0: none
 
 
 @dataclass(frozen=True)
@@ -215,6 +230,7 @@ class Link:
     jitter_ns: int = 0  # each segment is late by up to this
     late_after_ns: int = 0  # a copy of `late_share` of the segments arrives this much later
     late_share: float = 0.0
+    last_ack_loss: float = 0.0  # share of connections whose last ACK is lost, once
 
     def __init__(
         self,
@@ -228,6 +244,7 @@ class Link:
         jitter_ns: int = 0,
         late_after_ns: int = 0,
         late_share: float = 0.0,
+        last_ack_loss: float = 0.0,
         *,
         duplicate_after: str | float | None = None,
         reorder_after: str | float | None = None,
@@ -251,6 +268,7 @@ class Run:
     series_ns: int = 1_000_000_000  # 0: no series
     drain: bool = False
     batch: int = 4096  # rows an engine call; changes the speed, never the result
+    honest_bursts: int = 0  # crowds without a flood that the detector of floods is shown afterwards
 
     def __init__(
         self,
@@ -260,6 +278,7 @@ class Run:
         series_ns: int = 1_000_000_000,
         drain: bool = False,
         batch: int = 4096,
+        honest_bursts: int = 0,
         *,
         duration: str | float | None = None,
         warmup: str | float | None = None,

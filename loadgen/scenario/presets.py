@@ -22,7 +22,7 @@ from typing import Final
 from loadgen.scenario import hosts, knobs
 from loadgen.scenario.check import check
 from loadgen.scenario.errors import Mistake, ScenarioError, hint
-from loadgen.scenario.model import Client, Flood, Link, Load, Run, Scenario, Server
+from loadgen.scenario.model import Client, Flood, Link, Load, Run, Scenario, Server, Tries
 from loadgen.scenario.numbers import LONGEST_NS, read_rate, read_time
 from loadgen.scenario.paths import changed, every_path, resolve_path, total_peak
 from loadgen.scenario.values import Distribution
@@ -44,18 +44,23 @@ OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "accept_stall": ("server.accept.stall",),
     "flood_rate": ("flood.rate",),
     "flood_kind": ("flood.kind",),
+    "flood_arrivals": ("flood.arrivals",),
+    "flood_count": ("flood.count",),
+    "bursts": ("flood.bursts",),
     "during": ("flood.during",),
     "sources": ("flood.sources",),
     "seed": ("seed",),
+    "honest_bursts": ("run.honest_bursts",),
     **{
         name: (f"load.{name}",)
         for name in ("arrivals", "shape", "concurrency", "hold", "requests_per_connection", "request",
-                     "response", "speaks", "idle_timeout", "patience", "tries")
+                     "response", "speaks", "idle_timeout", "patience", "tries", "close_delay",
+                     "half_close", "half_close_bytes", "syn_data")
     },
     **{
         name: (f"link.{name}",)
         for name in ("rtt", "jitter", "loss", "burst", "duplicate", "duplicate_after", "reorder",
-                     "reorder_after", "late")
+                     "reorder_after", "late", "last_ack_loss")
     },
     **{name: (f"run.{name}",) for name in ("duration", "warmup", "seeds", "series", "drain", "batch")},
     "destinations": ("client.destinations",),
@@ -66,17 +71,22 @@ _MS: Final = 1_000_000
 _RTT: Final = Distribution("const", float(_MS))
 _RESENDS_NS: Final = 130 * SECOND  # a SYN's seven on Linux, and a SYN-ACK's six
 _BURST: Final = Load("burst", "paced", rate=math.inf, count=10_000, request=0, speaks="nobody")
+_CLOSED: Final = dataclasses.replace(_BURST, close_delay_ns=_MS, half_close_bytes=10_000)
+_COPIES_AFTER: Final = 10 * SECOND
+#: So that what is seen is TIME_WAIT's own work: no PAWS, a slow ISN clock, and no reset ends TIME_WAIT.
+_BARE: Final[Mapping[str, int]] = {"isn_tick_ns": 4_000_000, "tcp_timestamps": 0, "tcp_rfc1337": 1}
 
 #: What each is before any option.
 BASES: Final[Mapping[str, Scenario]] = {
     "handshake": Scenario(name="handshake", load=[_BURST], link=Link(_RTT)),
-    "close": Scenario(name="close", load=[_BURST], link=Link(_RTT), run=Run(drain=True)),
+    "close": Scenario(name="close", load=[_CLOSED], link=Link(_RTT), run=Run(drain=True)),
     "churn": Scenario(name="churn", load=[Load("clients", rate=1000.0)], link=Link(_RTT)),
     "flood": Scenario(
         name="flood",
         load=[Load("clients", rate=200.0, patience_ns=5 * SECOND)],
         flood=[Flood("spoofed", rate=10_000.0)],
         link=Link(_RTT),
+        run=Run(honest_bursts=12),
     ),
 }
 
@@ -114,7 +124,7 @@ def preset(kind: str, options: Mapping[str, object]) -> Scenario:
     if kind not in BASES:
         raise ScenarioError(f"no preset is called {kind!r}{hint(kind, BASES)}")
     changes = _places(BASES[kind], options)
-    scenario, given = BASES[kind], set(changes)
+    scenario, given = BASES[kind], _given(changes)
     if kind == "flood":
         scenario, changes = _without_nothing(scenario, changes)
     if changes.get("load.concurrency") and "load.rate" not in changes:
@@ -150,6 +160,12 @@ def _places(scenario: Scenario, options: Mapping[str, object]) -> dict[str, obje
     return changes
 
 
+def _given(changes: Mapping[str, object]) -> set[str]:
+    """The paths, knobs of both ends as those of each."""
+    both = [path.rpartition(".")[2] for path in changes if path.startswith(f"{knobs.BOTH}.")]
+    return {*changes, *(f"{side}.knobs.{name}" for side in (knobs.SERVER, knobs.CLIENT) for name in both)}
+
+
 def _without_nothing(scenario: Scenario, changes: dict[str, object]) -> tuple[Scenario, dict[str, object]]:
     """Without the load or the flood whose rate is 0, and without what is set of it."""
     for field in ("load", "flood"):
@@ -158,7 +174,7 @@ def _without_nothing(scenario: Scenario, changes: dict[str, object]) -> tuple[Sc
             nothing = rate is not None and read_rate(rate) == 0
         except Mistake as error:
             raise ScenarioError(f"{field}.rate: {error}") from None
-        if nothing and "load.count" not in changes:
+        if nothing and (field == "flood" or "load.count" not in changes):
             scenario = dataclasses.replace(scenario, **{field: ()})  # type: ignore[arg-type]
             changes = {path: value for path, value in changes.items() if not path.startswith(f"{field}.")}
     return scenario, changes
@@ -214,6 +230,7 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
     else:
         end = closing
         load = dataclasses.replace(load, hold=Distribution("const", float(LONGEST_NS)))  # to the end
+    again = closes and any(scenario.link.duplicate.values())
     run = scenario.run if timed else dataclasses.replace(scenario.run, duration_ns=max(end, _MS))
     scenario = dataclasses.replace(scenario, load=[load, *scenario.load[1:]], run=run)
     if at_once:
@@ -221,7 +238,39 @@ def _burst(scenario: Scenario, given: set[str], *, closes: bool) -> Scenario:
     if closes:
         scenario = _raised(scenario, given, "server", tcp_max_tw_buckets=count)
         scenario = _raised(scenario, given, "client", tcp_max_tw_buckets=count)
-    return _enough_clients(scenario, given)
+    scenario = _enough_clients(scenario, given)
+    return _opened_again(scenario, given, run.duration_ns, timed) if again else scenario
+
+
+def _opened_again(scenario: Scenario, given: set[str], at: int, timed: bool) -> Scenario:
+    """With a second connection for each of the first, between the same two ports, while old segments come.
+
+    One that TIME_WAIT refuses is opened again when TIME_WAIT is over.
+    """
+    for side in (knobs.SERVER, knobs.CLIENT):
+        end: Server | Client = getattr(scenario, side)
+        bare = {name: value for name, value in _BARE.items() if f"{side}.knobs.{name}" not in given}
+        changed_end = {side: dataclasses.replace(end, knobs={**end.knobs, **bare})}
+        scenario = dataclasses.replace(scenario, **changed_end)  # type: ignore[arg-type]
+    link = scenario.link
+    if "link.duplicate_after" not in given:
+        link = dataclasses.replace(link, duplicate_after_ns=_COPIES_AFTER)
+    first = scenario.load[0]
+    if not {"load.speaks", "load.request", "load.response"} & given:
+        first = dataclasses.replace(first, speaks="server", request=1000, response=1000)
+    wait = max(hosts.config(scenario.client, knobs.CLIENT).time_wait_ms,
+               hosts.config(scenario.server, knobs.SERVER).time_wait_ms) * _MS  # fmt: skip
+    wait += link.duplicate_after_ns + SECOND  # an old segment may restart it
+    again = dataclasses.replace(
+        first, name="second", again=first.name, start_ns=at, request=0, close_at_ns=None,
+        shape=((0, math.inf),),
+        hold=Distribution("const", float(LONGEST_NS)), tries=Tries(2, wait, 1.0), half_close=0.0,
+        speaks="server" if first.response else "nobody",
+    )  # fmt: skip
+    run = scenario.run
+    if not timed:
+        run = dataclasses.replace(run, duration_ns=at + 2 * wait, drain=False)
+    return dataclasses.replace(scenario, link=link, load=[first, again, *scenario.load[1:]], run=run)
 
 
 def _decided_after(scenario: Scenario, peak: float, given: set[str]) -> int:

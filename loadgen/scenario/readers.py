@@ -13,6 +13,7 @@ from ipaddress import IPv4Address
 from typing import Any, Final
 
 from loadgen.scenario.errors import Mistake, hint, shown
+from loadgen.scenario.model import Closes
 from loadgen.scenario.numbers import (
     read_number,
     read_rate,
@@ -238,22 +239,27 @@ def write_bound(test: str, number: float) -> str:
     return f"{test} {write_number(number)}"
 
 
-def closes(value: Any) -> tuple[float, float]:
-    """`client`, `server`, `mix:0.3` (that share by the server), `reset:0.01`: shares of server and reset."""
-    expected = "client, server, mix:SHARE or reset:SHARE"
+def closes(value: Any) -> tuple[float, float, float, bool]:
+    """`client`, `server`, `both`, `turns`, `mix:0.3` (that share by the server), `reset:0.01`."""
+    expected = "client, server, both, turns, mix:SHARE or reset:SHARE"
     kind, colon, share = value.strip().partition(":") if isinstance(value, str) else ("", "", "")
-    words = ("client", "server", "mix", "reset")
+    words = ("client", "server", "both", "turns", "mix", "reset")
     if kind not in words or bool(colon) != (kind in ("mix", "reset")):
         raise Mistake(f"expected {expected}, got {shown(value)}{hint(kind, words) if kind else ''}")
     if not colon:
-        return float(kind == "server"), 0.0
-    return (read_share(share), 0.0) if kind == "mix" else (0.0, read_share(share))
+        return float(kind == "server"), 0.0, float(kind == "both"), kind == "turns"
+    return (read_share(share), 0.0, 0.0, False) if kind == "mix" else (0.0, read_share(share), 0.0, False)
 
 
-def write_closes(server: float, reset: float) -> str | None:
-    """None where both happen: then it is a table."""
-    if server and reset:
+def write_closes(closes: Closes) -> str | None:
+    """None where several happen: then it is a table."""
+    server, reset = closes.server, closes.reset
+    if closes.turns:
+        return "turns"
+    if (server > 0) + (reset > 0) + (closes.both > 0) > 1 or 0 < closes.both < 1:
         return None
+    if closes.both:
+        return "both"
     if reset:
         return f"reset:{write_share(reset)}"
     return "client" if not server else "server" if server == 1 else f"mix:{write_share(server)}"

@@ -105,6 +105,8 @@ ACCEPT: Final[Keys] = {
 CLOSES: Final[Keys] = {
     "server": _key("server", read_share, write_share),
     "reset": _key("reset", read_share, write_share),
+    "both": _key("both", read_share, write_share),
+    "turns": _key("turns", read_flag),
 }
 SERVER: Final[Keys] = {
     "profile": _PROFILE,
@@ -113,7 +115,7 @@ SERVER: Final[Keys] = {
     "measured": _file("measured"),
     "listen": Table("listen", LISTEN),
     "accept": Table("accept", ACCEPT),
-    "closes": Table("closes", CLOSES, _closes, lambda closes: r.write_closes(closes.server, closes.reset)),
+    "closes": Table("closes", CLOSES, _closes, r.write_closes),
     "knobs": Knobs("knobs", "server"),
 }
 CLIENT: Final[Keys] = {
@@ -147,6 +149,11 @@ LOAD: Final[Keys] = {
     "idle_timeout": _time("idle_timeout_ns"),
     "patience": _time("patience_ns"),
     "tries": Table("tries", TRIES, _tries, _is_os),
+    "close_delay": _time("close_delay_ns"),
+    "half_close": _key("half_close", read_share, write_share),
+    "half_close_bytes": _key("half_close_bytes", count(0, MOST_BYTES)),
+    "syn_data": _key("syn_data", count(0, 1460)),
+    "again": _key("again", r.text),
 }
 FLOOD: Final[Keys] = {
     "name": _key("name", r.name, always=True),
@@ -155,6 +162,8 @@ FLOOD: Final[Keys] = {
     "arrivals": _key("arrivals", r.word(("paced", "poisson"))),
     "during": _pair(("start_ns", "stop_ns"), r.during, r.write_during),
     "sources": _key("sources", r.text),
+    "count": _key("count", r.or_none(count(1, MOST_COUNT)), r.written_or_none(_same)),
+    "bursts": _pair(("on_ns", "off_ns"), r.stall, r.write_stall),
 }
 EVENT: Final[Keys] = {
     "at": Key(("at_ns",), lambda value, folder: (read_time(value),), write_time, always=True),
@@ -175,6 +184,7 @@ LINK: Final[Keys] = {
     "duplicate_after": _time("duplicate_after_ns"),
     "reorder": _key("reorder", read_share, write_share),
     "reorder_after": _time("reorder_after_ns"),
+    "last_ack_loss": _key("last_ack_loss", read_share, write_share),
     "late": Part({"after": _time("late_after_ns"), "share": _key("late_share", read_share, write_share)}),
 }
 RUN: Final[Keys] = {
@@ -185,6 +195,7 @@ RUN: Final[Keys] = {
     "series": _key("series_ns", lambda value: 0 if value == r.NONE else read_time(value), write_time),
     "drain": _key("drain", read_flag),
     "batch": _key("batch", count(1, 1 << 20)),
+    "honest_bursts": _key("honest_bursts", count(0, 1000)),
 }  # fmt: skip
 THRESHOLD: Final[Keys] = {
     "metric": _key("metric", r.text, always=True),

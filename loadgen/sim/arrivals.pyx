@@ -118,9 +118,12 @@ cdef int64_t flood_next(const Flood* flood) noexcept nogil:
     """When the next spoofed segment comes, INT64_MAX if none does."""
     cdef double after = flood.area * flood.gap
     cdef int64_t at
-    if after >= 4e18:
+    if after >= 4e18 or flood.sent >= flood.count:
         return INT64_MAX
-    at = flood.start + <int64_t>(after + 0.5)
+    at = <int64_t>(after + 0.5)
+    if flood.off > 0:                                 # so long it was on
+        at += at // flood.on * flood.off
+    at += flood.start
     return at if at < flood.stop else INT64_MAX
 
 

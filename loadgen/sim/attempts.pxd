@@ -1,7 +1,8 @@
 # The attempts of a run: taken, found by the handle of either end, counted and given back.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
-from tcpcore cimport CLOSED
+from tcpcore cimport CLOSED, ConnectRow
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_time, unit, word
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport (
@@ -12,6 +13,7 @@ cdef uint32_t attempt_new(Sim* sim) noexcept nogil
 cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogil
 cdef uint32_t attempt_arrives(Sim* sim, uint32_t number) noexcept nogil
 cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
+cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
 cdef void collect(Sim* sim, uint32_t host) noexcept nogil
 cdef void attempt_bind(Sim* sim, uint32_t i, uint32_t host, uint64_t conn) noexcept nogil
@@ -103,3 +105,11 @@ cdef inline bint complete(const Load* load, const Attempt* a) noexcept nogil:
     if load.speaks == SERVER_SPEAKS:
         return load.response == 0 or a.answered >= load.requests
     return True
+
+
+cdef inline void connect_row(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
+    """The row of connect() for it (S3.4)."""
+    memset(row, 0, sizeof(ConnectRow))
+    row.src, row.dst, row.dport = a.addr, sim.server_addr + a.destination, sim.port
+    if sim.loads[a.load].again >= 0:                  # 0, any port, where the first connection had none
+        row.sport = sim.loads[sim.loads[a.load].again].ports[a.number]

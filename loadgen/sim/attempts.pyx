@@ -9,11 +9,12 @@ from libc.stdlib cimport realloc
 from libc.string cimport memset
 
 from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
-from loadgen.sim.draw cimport below
-from loadgen.sim.fill cimport fill_add, fill_drop
+from loadgen.sim.draw cimport below, hit
+from loadgen.sim.fill cimport fill_add, fill_drop, total_add
 from loadgen.sim.world cimport (
-    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_GAVE_UP, F_REFUSED,
-    F_RESET, F_SERVED, F_SERVER_CLOSES, F_SERVER_DONE, F_STRANGER, SERVER,
+    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED,
+    F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SERVER_DONE, F_STRANGER, Reset,
+    SERVER, T_ARRIVAL, T_RECONNECT,
 )
 
 cdef enum:
@@ -74,14 +75,24 @@ cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogi
     else:
         host = <uint32_t>(n % sim.addrs)
         a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
+    if load.again >= 0:
+        host = sim.loads[load.again].addrs[n] - sim.first_addr
     a.addr = sim.first_addr + host
+    if load.addrs != NULL:
+        load.addrs[n] = a.addr
     a.client_host = sim.servers + host // sim.addrs_per_host
-    if load.by_server > 0.0 or load.by_reset > 0.0:
+    if load.by_turns:
+        a.flags |= F_SERVER_CLOSES if n % 3 == 1 else F_BOTH_CLOSE if n % 3 == 2 else 0
+    elif load.by_server > 0.0 or load.by_reset > 0.0 or load.by_both > 0.0:
         who = unit(word(load.draws, n * DRAWS_OF_CONNECTION + 3))
         if who < load.by_server:
             a.flags |= F_SERVER_CLOSES
         elif who < load.by_server + load.by_reset:
             a.flags |= F_CLIENT_RESETS
+        elif who < load.by_server + load.by_reset + load.by_both:
+            a.flags |= F_BOTH_CLOSE
+    if load.half_close > 0.0 and not a.flags & F_BOTH_CLOSE and hit(word(load.half_key, n), load.half_close):
+        a.flags |= F_HALF
     tally_of(sim, a).attempted += 1
     return i
 
@@ -118,6 +129,30 @@ cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil:
         attempt_settle(sim, i)
 
 
+cdef void reconnects(Sim* sim, const Attempt* a) noexcept nogil:
+    """S9.4: the client of a connection that a reset-all has reset begins another, not before its time."""
+    cdef const Reset* reset = &sim.resets[a.reset_by - 1]
+    cdef int64_t at = reset.at + <int64_t>(unit(word(word(reset.key, a.load), a.number)) * reset.within)
+    if sim.loads[a.load].concurrency:
+        ask(sim, at, T_ARRIVAL, a.load, 0, 1, -1)
+    else:
+        ask(sim, at, T_RECONNECT, a.load, a.addr, a.destination, -1)
+
+
+cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil:
+    """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    if a.flags & F_CLIENT_DONE:
+        return
+    a.flags |= F_CLIENT_DONE
+    if a.reset_by and a.flags & F_RESET:
+        reconnects(sim, a)
+    elif load.concurrency and load.begun < load.count and sim.now < load.stop:
+        ask(sim, sim.now, T_ARRIVAL, a.load, 0, 1, -1)
+    attempt_over(sim, i)
+
+
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
     """Count what the attempt has come to, and give its place back."""
     cdef Attempt* a = &sim.attempts[i]
@@ -140,6 +175,7 @@ cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
             tally.ghost += 1
         else:
             tally.pending += 1
+            tally.in_flight += a.flags & F_CONNECTED != 0
     if a.client != 0:
         place = &sim.hosts[a.client_host].attempt_of[slot_of(a.client)]
         if place[0] == i + 1:
@@ -167,7 +203,7 @@ cdef void half_open_ends(Sim* sim, Host* h, Acceptor* acceptor, const Event* eve
     if entry[0]:
         entry[0] = 0
         fill_drop(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
-        fill_drop(&sim.half_open, 1, event.at)
+        total_add(&sim.half_open, -1, event.at)
 
 
 cdef bint unanswered(const Sim* sim, const Event* event, uint32_t place, uint16_t done) noexcept nogil:
@@ -187,7 +223,7 @@ cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept no
         event = &events[k]
         if h.end == CLIENT:
             if event.kind == EV_CLOSED or event.kind == EV_LOST:
-                fill_drop(&sim.ports, 1, event.at)
+                total_add(&sim.ports, -1, event.at)
                 place = client_attempt(sim, <uint32_t>(h - sim.hosts), event.conn)
                 sim.unanswered[CLIENT] += unanswered(sim, event, place, F_CLIENT_DONE)
         elif event.listener != 0:
@@ -195,17 +231,17 @@ cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept no
             if event.kind == EV_OPENED:
                 h.half_open[slot_of(event.conn)] = 1
                 fill_add(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
-                fill_add(&sim.half_open, 1, event.at)
+                total_add(&sim.half_open, 1, event.at)
             elif event.kind == EV_ESTABLISHED:
                 half_open_ends(sim, h, acceptor, event)
                 if not sim.at_once:
                     fill_add(&acceptor.accepting, 1, event.at)
-                    fill_add(&sim.accepting, 1, event.at)
+                    total_add(&sim.accepting, 1, event.at)
             elif event.kind == EV_LOST:
                 half_open_ends(sim, h, acceptor, event)
                 place = server_attempt(sim, <uint32_t>(h - sim.hosts), event.conn)
                 sim.unanswered[SERVER] += unanswered(sim, event, place, F_SERVER_DONE)
-        if event.kind != EV_OPENED and event.kind != EV_CLOSED:
+        if event.kind != EV_CLOSED and (event.kind != EV_OPENED or (sim.watch != NULL and h.end == SERVER)):
             events[kept] = event[0]
             kept += 1
     return kept

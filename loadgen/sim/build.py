@@ -19,8 +19,10 @@ from tcpcore import Config, Engine, Flag
 FOREVER: Final = (1 << 63) - 1
 MAX_CAPACITY: Final = 1 << 26
 UNLIMITED: Final = 2**31 - 1  # of a knob
+WINDOW_NS: Final = 100_000_000
+MOST_WINDOWS: Final = 50_000
 SYN_LIFE_NS: Final = 130_000_000_000  # a Linux host's connect() gives up after 127 s
-_MOST_CONNECTIONS: Final = (1 << 62)
+_MOST_CONNECTIONS: Final = 1 << 62
 _EVENTS: Final = ("established", "lost", "eof")
 _FLAGS: Final = {"syn": Flag.SYN, "ack": Flag.ACK, "rst": Flag.RST, "fin": Flag.FIN | Flag.ACK}
 
@@ -33,6 +35,11 @@ class Plan:
     clients: list[Engine]
     listeners: list[tuple[int, int]]  # (number of the server's engine, listener id)
     facts: dict[str, Any]
+
+
+def window_ns(end: int) -> int:
+    """Length of the windows in which half-open entries are looked at: 0.1 s, or longer in a long run."""
+    return max(WINDOW_NS, -(-end // (MOST_WINDOWS * 10**6)) * 10**6)
 
 
 def areas(shape: tuple[tuple[int, float], ...]) -> list[tuple[float, float, float]]:
@@ -161,18 +168,16 @@ def make_servers(
             )
         )
         engines.append(engine)
-    return engines, open_listeners(scenario, engines, accepts_at_once(scenario))
+    return engines, open_listeners(scenario, engines)
 
 
-def open_listeners(scenario: Scenario, engines: list[Engine], at_once: bool) -> list[tuple[int, int]]:
+def open_listeners(scenario: Scenario, engines: list[Engine]) -> list[tuple[int, int]]:
     """Listen on all addresses of the server: (number of the engine, listener id) of each."""
     listen = scenario.server.listen
     first = int(IPv4Address(listen.addr))
+    takes, closes = accepts_at_once(scenario), closes_at_once(scenario)
     return [
-        (
-            i,
-            engine.listen(first + k, listen.port, listen.backlog, auto_accept=at_once, auto_close=at_once),
-        )
+        (i, engine.listen(first + k, listen.port, listen.backlog, auto_accept=takes, auto_close=closes))
         for i, engine in enumerate(engines)
         for k in range(scenario.client.destinations)
     ]
@@ -202,6 +207,18 @@ def accepts_at_once(scenario: Scenario) -> bool:
     """S4.1: no worker is ever busy and nothing stalls."""
     accept = scenario.server.accept
     return accept.time.is_zero and not accept.stall_every_ns and all(e.do != "stall" for e in scenario.event)
+
+
+def closes_at_once(scenario: Scenario) -> bool:
+    """Besides, each FIN is answered by the server's own at once."""
+    return accepts_at_once(scenario) and not any(
+        load.close_delay_ns or load.half_close for load in scenario.load
+    )
+
+
+def is_watched(scenario: Scenario) -> bool:
+    """S10.1: a flood at one engine, whose half-open entries are looked at."""
+    return bool(scenario.flood) and scenario.server.listen.listeners == 1
 
 
 def make_clients(
@@ -246,6 +263,7 @@ def link_facts(link: Link, has_partition: bool) -> dict[str, Any]:
         and not link.jitter_ns
         and not link.late_share
         and not has_partition
+        and not link.last_ack_loss
     )
     return {
         "rtt": link.rtt,
@@ -258,6 +276,7 @@ def link_facts(link: Link, has_partition: bool) -> dict[str, Any]:
         "reorder": (link.reorder, link.reorder_after_ns),
         "jitter": link.jitter_ns,
         "late": (link.late_share, link.late_after_ns),
+        "last_ack": link.last_ack_loss,
     }
 
 
@@ -287,6 +306,13 @@ def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:
         "tries": (load.tries.count, load.tries.backoff_ns, load.tries.factor, load.tries.jitter),
         "by_server": closes.server,
         "by_reset": closes.reset,
+        "by_both": closes.both,
+        "by_turns": closes.turns,
+        "close_delay": load.close_delay_ns,
+        "half_close": (load.half_close, load.half_close_bytes),
+        "syn_data": load.syn_data,
+        "again": [one.name for one in scenario.load].index(load.again) if load.again else -1,
+        "used_again": any(one.again == load.name for one in scenario.load),
     }
 
 
@@ -316,6 +342,9 @@ def flood_facts(flood: Flood, end: int) -> dict[str, Any]:
         "stop": end if flood.stop_ns is None else min(end, flood.stop_ns),
         "reflect": reflect,
         "nets": rows,
+        "count": flood.count if flood.count is not None else _MOST_CONNECTIONS,
+        "on": flood.on_ns,
+        "off": flood.off_ns,
     }
 
 
@@ -350,6 +379,8 @@ def build(
         "workers": accept.workers,
         "stall": (accept.stall_ns, accept.stall_every_ns),
         "at_once": accepts_at_once(scenario),
+        "closes_at_once": closes_at_once(scenario),
+        "watch": (window_ns(end), -(-end // window_ns(end)) + 1) if is_watched(scenario) else None,
         "loads": [load_facts(load, scenario, end) for load in scenario.load],
         "floods": [flood_facts(flood, end) for flood in scenario.flood],
     }

@@ -1,5 +1,5 @@
 # The clients' applications: connect, ask, wait, close, try again.
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tcpcore cimport Event
 from loadgen.sim.queue cimport Item
@@ -9,4 +9,3 @@ cdef void clients_arrive(Sim* sim, uint32_t load) noexcept nogil
 cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nogil
 cdef void client_task(Sim* sim, const Item* item) noexcept nogil
 cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil
-cdef void closes_flush(Sim* sim) noexcept nogil

@@ -5,26 +5,25 @@ on the engine through tcpcore's C API, and hand what it emits to the link.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint64_t
-from libc.string cimport memset
 
 from tcpcore cimport (
-    CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, ConnectRow, engine_abort,
-    engine_close, engine_connect, engine_send,
+    CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, engine_abort, engine_connect,
+    engine_send, engine_shutdown,
 )
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
-    ask, attempt_arrives, attempt_begin, attempt_bind, attempt_over, block_lives, block_of, block_u4,
-    client_attempt, collect, complete, hold_of, measured, tally_of, try_time,
+    ask, attempt_arrives, attempt_begin, attempt_bind, attempt_let_go, block_lives, block_of, block_u2,
+    block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, tally_of, try_time,
 )
-from loadgen.sim.draw cimport unit, word
-from loadgen.sim.fill cimport fill_add
+from loadgen.sim.fill cimport total_add
 from loadgen.sim.histogram cimport histo_add
-from loadgen.sim.link cimport link_emitted
-from loadgen.sim.server cimport server_may_close
+from loadgen.sim.link cimport close_later, closes_flush, link_emitted
+from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE, F_GAVE_UP,
-    F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, NOBODY, SERVER_SPEAKS, T_ARRIVAL, T_CLOSE,
-    T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt, Host, Load, Reset, Sim,
+    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
+    F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, NOBODY, SERVER_SPEAKS,
+    T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt,
+    Host, Load, Sim,
 )
 
 cdef enum:
@@ -32,51 +31,9 @@ cdef enum:
     CAUSE_CONNECT_REFUSED = 12
     CAUSE_RESET_BY_PEER = 15
 
+cdef int64_t YEAR = 365 * 86400 * <int64_t>1000000000
 
 # --- what the engine is asked to do ---------------------------------------------------------------
-
-
-cdef void closes_flush(Sim* sim) noexcept nogil:
-    """Make the closes that were put together: one call for those of one host."""
-    cdef Py_ssize_t n = sim.closing_n
-    if n > 0:
-        sim.closing_n = 0
-        link_emitted(sim, sim.closing_host, engine_close(
-            sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
-        collect(sim, sim.closing_host)                # what it has ended is out of its port
-
-
-cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
-    """close() at this instant, after those asked for before."""
-    if sim.closing_n == sim.batch or (sim.closing_n > 0 and sim.closing_host != host):
-        closes_flush(sim)
-    sim.closing_host = host
-    sim.closing[sim.closing_n] = conn
-    sim.closing_n += 1
-
-
-cdef void reconnects(Sim* sim, const Attempt* a) noexcept nogil:
-    """S9.4: the client of a connection that a reset-all has reset begins another, not before its time."""
-    cdef const Reset* reset = &sim.resets[a.reset_by - 1]
-    cdef int64_t at = reset.at + <int64_t>(unit(word(word(reset.key, a.load), a.number)) * reset.within)
-    if sim.loads[a.load].concurrency:
-        ask(sim, at, T_ARRIVAL, a.load, 0, 1, -1)
-    else:
-        ask(sim, at, T_RECONNECT, a.load, a.addr, a.destination, -1)
-
-
-cdef void let_go(Sim* sim, uint32_t i) noexcept nogil:
-    """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
-    cdef Attempt* a = &sim.attempts[i]
-    cdef Load* load = &sim.loads[a.load]
-    if a.flags & F_CLIENT_DONE:
-        return
-    a.flags |= F_CLIENT_DONE
-    if a.reset_by and a.flags & F_RESET:
-        reconnects(sim, a)
-    elif load.concurrency and load.begun < load.count and sim.now < load.stop:
-        ask(sim, sim.now, T_ARRIVAL, a.load, 0, 1, -1)
-    attempt_over(sim, i)
 
 
 cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
@@ -93,7 +50,40 @@ cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
             collect(sim, a.client_host)
         else:
             close_later(sim, a.client_host, conn)
-    let_go(sim, i)
+    attempt_let_go(sim, i)
+
+
+cdef void client_shuts(Sim* sim, uint32_t i) noexcept nogil:
+    """shutdown() by the client, which goes on reading."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef uint64_t conn = a.client
+    a.flags |= F_SHUT
+    sim.loads[a.load].half_closed += 1
+    if conn != 0:
+        closes_flush(sim)
+        link_emitted(sim, a.client_host, engine_shutdown(
+            sim.hosts[a.client_host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
+
+
+cdef void client_answers_fin(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
+    """The client sees the end of the stream (S3.12, S3.17, S3.18)."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    cdef uint32_t nbytes = load.half_bytes
+    if a.flags & F_SHUT and not a.flags & F_SERVER_CLOSES:
+        load.half_read += block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt) \
+            - a.client_start - 1
+    else:
+        if a.flags & F_HALF and a.flags & F_SERVER_CLOSES and nbytes > 0:
+            closes_flush(sim)
+            load.half_queued += nbytes
+            link_emitted(sim, a.client_host, engine_send(
+                sim.hosts[a.client_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
+        if load.close_delay > 0:
+            ask(sim, sim.now + load.close_delay, T_ANSWER_FIN, i, a.stamp, 0, load.delay_lane)
+            return
+    close_later(sim, a.client_host, conn)
+    attempt_let_go(sim, i)
 
 
 cdef void send(Sim* sim, uint32_t i) noexcept nogil:
@@ -111,11 +101,6 @@ cdef void send(Sim* sim, uint32_t i) noexcept nogil:
 
 # --- opening --------------------------------------------------------------------------------------
 
-cdef void row_of(Sim* sim, const Attempt* a, ConnectRow* row) noexcept nogil:
-    memset(row, 0, sizeof(ConnectRow))
-    row.src, row.dst, row.dport = a.addr, sim.server_addr + a.destination, sim.port
-
-
 cdef void failed_try(Sim* sim, uint32_t i, uint16_t why, uint16_t cause) noexcept nogil:
     """A try came to nothing: the next follows when its time is over (S3.14), or this was the last."""
     cdef Attempt* a = &sim.attempts[i]
@@ -123,7 +108,7 @@ cdef void failed_try(Sim* sim, uint32_t i, uint16_t why, uint16_t cause) noexcep
     a.flags |= why
     a.cause = cause
     if a.tries >= load.tries:
-        let_go(sim, i)
+        attempt_let_go(sim, i)
 
 
 cdef void refused(Sim* sim, uint32_t i, uint16_t cause) noexcept nogil:
@@ -145,8 +130,12 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         return
     closes_flush(sim)
     for i in range(n):
-        row_of(sim, &sim.attempts[sim.who[i]], &sim.rows[i])
-    link_emitted(sim, host, engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH))
+        connect_row(sim, &sim.attempts[sim.who[i]], &sim.rows[i])
+    k = engine_connect(h.engine, sim.rows, n, sim.now, sim.conns, sim.out, 2 * BATCH)
+    if sim.loads[sim.attempts[sim.who[0]].load].syn_data > 0:      # all are of one load
+        for i in range(k):
+            sim.out[i].payload_len = sim.loads[sim.attempts[sim.who[0]].load].syn_data
+    link_emitted(sim, host, k)
     if sim.failed:
         return
     for i in range(n):
@@ -157,6 +146,8 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
+            if load.ports != NULL:
+                load.ports[a.number] = block_u2(block_of(h, sim.conns[i]), sim.at_lport)
         else:
             without += 1
         if load.patience > 0 and a.tries == 1:
@@ -164,7 +155,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         if load.tries > 0:
             ask(sim, sim.now + try_time(load, a), T_TRY_ENDS, sim.who[i], a.stamp, a.tries, -1)
     collect(sim, host)
-    fill_add(&sim.ports, <uint32_t>(n - without), sim.now)
+    total_add(&sim.ports, n - without, sim.now)
     if without == 0:
         return
     k = first
@@ -248,14 +239,14 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     tally_of(sim, a).connected += 1
     if measured(sim, a):
         histo_add(&load.connect, sim.now - a.begun)
-    if load.response > 0:
+    if load.response > 0 or load.half_close > 0.0:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
         over = load.close_at + <int64_t>(load.closes * load.close_gap + 0.5)
         load.closes += 1
     else:
         over = sim.now + hold_of(load, a.number)
-    if load.close_at < INT64_MAX:
+    if load.close_at < INT64_MAX and over - sim.now < YEAR:       # later than any run
         ask(sim, over, T_CLOSE, i, a.stamp, 0, load.hold_lane)
     if load.idle > 0:
         a.touched = sim.now
@@ -278,12 +269,18 @@ cdef void ask_request(Sim* sim, uint32_t i) noexcept nogil:
 cdef void may_close(Sim* sim, uint32_t i) noexcept nogil:
     """First close (S3.10, S3.11), if its time has come and all has been read."""
     cdef Attempt* a = &sim.attempts[i]
-    if not a.flags & F_DUE or a.flags & F_CLIENT_DONE:
+    if not a.flags & F_DUE or a.flags & (F_CLIENT_DONE | F_SHUT):
         return
     if a.flags & F_SERVER_CLOSES:
         closes_flush(sim)                             # what it sends comes after them
         server_may_close(sim, i)
     elif complete(&sim.loads[a.load], a):
+        if a.flags & F_HALF and a.flags & F_CONNECTED:
+            client_shuts(sim, i)
+            return
+        if a.flags & F_BOTH_CLOSE:
+            closes_flush(sim)
+            server_closes_with_client(sim, i)
         client_closes(sim, i)
 
 
@@ -327,15 +324,14 @@ cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
         reads(sim, i)
     elif event.kind == EV_EOF:
         reads(sim, i)
-        if not a.flags & F_CLIENT_DONE:               # S3.12
-            close_later(sim, host, event.conn)
-            let_go(sim, i)
+        if not a.flags & F_CLIENT_DONE:
+            client_answers_fin(sim, i, event.conn)
     elif event.kind == EV_LOST and not a.flags & F_CLIENT_DONE:
         close_later(sim, host, event.conn)            # a dead one is held until its application closes it
         by_reset = event.cause == CAUSE_CONNECT_REFUSED or event.cause == CAUSE_RESET_BY_PEER
         if a.flags & F_CONNECTED:
             a.flags |= F_RESET if by_reset else F_GAVE_UP
-            let_go(sim, i)
+            attempt_let_go(sim, i)
         else:
             a.client = 0
             failed_try(sim, i, F_RESET if by_reset else F_GAVE_UP, 0)
@@ -379,8 +375,12 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
     if item.what == T_CLOSE:
         a.flags |= F_DUE
         may_close(sim, i)
+    elif item.what == T_ANSWER_FIN and item.extra:
+        server_answers_fin(sim, i)
     elif a.flags & F_CLIENT_DONE:
         return
+    elif item.what == T_ANSWER_FIN:
+        client_closes(sim, i)
     elif item.what == T_REQUEST:
         send(sim, i)
         if sim.loads[a.load].response == 0:

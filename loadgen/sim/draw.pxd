@@ -19,6 +19,9 @@ cdef enum Purpose:
     FOR_SPREAD = 7            # the key of SO_REUSEPORT's hash
     FOR_ENGINES = 8           # seeds
     FOR_RECONNECT = 9         # after reset-all
+    FOR_HALF_CLOSE = 10       # of a load
+    FOR_LAST_ACK = 11         # of a direction
+    FOR_BURSTS = 12           # honest crowds that a detector is shown
 
 cdef enum:
     DRAWS_OF_CONNECTION = 4   # hold, host, destination, who closes

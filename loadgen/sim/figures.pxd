@@ -4,9 +4,9 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from loadgen.sim.fill cimport Fill, fill_start, fill_time
+from loadgen.sim.fill cimport Fill, fill_start, fill_time, total_most, total_start
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
-from loadgen.sim.world cimport CAUSES, CLIENT, KINDS, SERVER, Acceptor, Load, Sim, Tally
+from loadgen.sim.world cimport CAUSES, CLIENT, KINDS, SERVER, Acceptor, Load, Sim, Tally, Watch
 
 
 cdef inline void* address(array) except? NULL:
@@ -37,9 +37,19 @@ cdef inline void levels_restart(Sim* sim) noexcept nogil:
     for i in range(sim.acceptors_n):
         restart(&sim.acceptors[i].accepting, sim.now)
         restart(&sim.acceptors[i].half_open, sim.now)
-    restart(&sim.ports, sim.now)
-    restart(&sim.half_open, sim.now)
-    restart(&sim.accepting, sim.now)
+    total_start(&sim.ports, sim.now + 1)
+    total_start(&sim.half_open, sim.now + 1)
+    total_start(&sim.accepting, sim.now + 1)
+
+
+cdef inline dict peaks_of(const Sim* sim):
+    """The most at once of ports in use, half-open entries and connections in accept queues (S7.6)."""
+    cdef bint one = sim.acceptors_n == 1
+    return {
+        "ports_in_use": total_most(&sim.ports),
+        "server.half_open": sim.acceptors.half_open.most if one else total_most(&sim.half_open),
+        "server.accept_queue": sim.acceptors.accepting.most if one else total_most(&sim.accepting),
+    }
 
 
 cdef inline dict fullness(const Sim* sim):
@@ -62,11 +72,26 @@ cdef inline dict load_figures(const Load* load):
         "attempted": tally.attempted, "connected": tally.connected, "served": tally.served,
         "ghost": tally.ghost, "gave_up": tally.gave_up, "reset": tally.reset, "pending": tally.pending,
         "first_try": tally.first_try, "tries": tally.tried, "requests": tally.requests_done,
-        "in_warmup": load.tally[1].attempted,
+        "in_warmup": load.tally[1].attempted, "in_flight": tally.in_flight, "old_taken": load.old_taken,
+        "half_close": (load.half_closed, load.half_queued, load.half_read),
         "first_refusal": load.first_refusal if load.first_refusal >= 0 else None,
         "refused": {i: tally.refused_by[i] for i in range(CAUSES) if tally.refused_by[i]},
         "connect": histogram(&load.connect), "served_after": histogram(&load.served_after),
     }
+
+
+cdef inline object column(const uint64_t* counts, size_t n):
+    import numpy as np
+    found = np.empty(n, np.int64)
+    memcpy(address(found), counts, n * sizeof(uint64_t))
+    return found
+
+
+cdef inline tuple watch_figures(const Watch* watch):
+    """(residence of answered and unanswered entries, [entries added, answered, evicted by window])."""
+    columns = [column(watch.added, watch.windows), column(watch.answered_of, watch.windows),
+               column(watch.evicted_of, watch.windows)]
+    return histogram(&watch.answered), histogram(&watch.unanswered), columns
 
 
 cdef inline dict link_figures(const Sim* sim):
@@ -74,6 +99,9 @@ cdef inline dict link_figures(const Sim* sim):
     kinds = ("syn", "syn_ack", "third_ack", "data", "ack", "fin", "last_ack", "rst")
     cdef int end, kind
     counts = {"backscatter": sim.link.backscatter}
+    for kind in range(KINDS):
+        if sim.link.backscatter_kind[kind]:
+            counts["outside." + kinds[kind].replace("_", "-")] = sim.link.backscatter_kind[kind]
     for end, name in ((CLIENT, "client"), (SERVER, "server")):
         counts[f"{name}.fin.unanswered"] = sim.unanswered[end]
     for end, name in ((CLIENT, "client"), (SERVER, "server")):

@@ -1,7 +1,8 @@
 # How full something is, exactly: what there is, the most there was, since when and for how long it was full.
 #
 # Every change is told with its time; nothing is sampled. A queue that is full and not full again within one
-# instant has been full, for no time.
+# instant has been full, for no time. Of what several engines have together, the most is that of the ends of
+# instants: within one, the order of their calls is the loop's, not the scenario's.
 from libc.stdint cimport int64_t, uint32_t
 
 cdef struct Fill:
@@ -54,3 +55,28 @@ cdef inline void fill_places(Fill* fill, uint32_t places, int64_t now) noexcept 
 cdef inline int64_t fill_time(const Fill* fill, int64_t now) noexcept nogil:
     """How long it was full up to now, in ns."""
     return fill.full + (now - fill.since if fill.since >= 0 else 0)
+
+
+cdef struct Total:
+    uint32_t now
+    uint32_t most             # up to `at`
+    int64_t at                # of the last change
+
+
+cdef inline void total_add(Total* total, int64_t n, int64_t now) noexcept nogil:
+    """n more, or -n less."""
+    if now != total.at:
+        if total.now > total.most:
+            total.most = total.now
+        total.at = now
+    total.now = <uint32_t>(total.now + n)
+
+
+cdef inline uint32_t total_most(const Total* total) noexcept nogil:
+    return total.now if total.now > total.most else total.most
+
+
+cdef inline void total_start(Total* total, int64_t now) noexcept nogil:
+    """What was before is forgotten, what is there stays."""
+    total.most = 0
+    total.at = now

@@ -9,15 +9,16 @@ delay draws nothing.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from tcpcore cimport (
-    ACK, ESTABLISHED, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, OPT_TS, RST, SYN, engine_lookup,
+    ACK, ESTABLISHED, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, OPT_TS, RST, SYN, engine_close,
+    engine_lookup,
 )
-from loadgen.sim.attempts cimport block_of, block_u4
+from loadgen.sim.attempts cimport block_of, block_u4, collect
 from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
 from loadgen.sim.hosts cimport host_changed, host_timer
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
 from loadgen.sim.world cimport (
-    CLIENT, ENGINE_FAILED, Host, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN, K_SYN_ACK, K_THIRD_ACK, Link,
-    NO_MEMORY, NOBODY, SERVER,
+    BATCH, CLIENT, ENGINE_FAILED, FIRST_LAST_ACK, Host, K_ACK, K_DATA, K_FIN, K_LAST_ACK, K_RST, K_SYN,
+    K_SYN_ACK, K_THIRD_ACK, Link, NO_MEMORY, NOBODY, SERVER,
 )
 
 
@@ -67,6 +68,7 @@ cdef void reflect(Sim* sim, const Segment* seg, int64_t now) noexcept nogil:
     for i in range(sim.floods_n):
         any = any or seg.dst - sim.floods[i].nets[0] < sim.floods[i].reflect
     sim.link.backscatter += 1
+    sim.link.backscatter_kind[<int>kind_of(seg, -1)] += 1
     if not any or seg.flags & RST:
         return
     rst.src, rst.dst = seg.dst, seg.src
@@ -96,6 +98,9 @@ cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int 
         link.bad[end] = not hit(word(key, i + 6), link.burst_leave) if bad \
             else hit(word(key, i + 6), link.burst_enter)
         lost = lost or (link.bad[end] and hit(word(key, i + 7), link.burst_loss))
+    if link.last_ack > 0.0 and kind == K_LAST_ACK and answered & FIRST_LAST_ACK:
+        lost = lost or hit(word(link.last_ack_keys[end], link.last_acks[end]), link.last_ack)
+        link.last_acks[end] += 1
     if lost or now < link.cut_until:
         link.lost_kind[end][kind] += 1
         return
@@ -111,6 +116,7 @@ cdef void send_impaired(Sim* sim, int end, const Segment* seg, int64_t now, int 
     deliver(sim, host, seg, now + delay)
     if hit(word(key, i + 2), link.duplicate[kind]):
         link.duplicated += 1
+        link.duplicated_of[end] += 1
         deliver(sim, host, seg, now + delay + link.duplicate_after)
     if hit(word(key, i + 5), link.late_share):
         link.late += 1
@@ -154,6 +160,25 @@ cdef void link_emitted(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         return
     link_send(sim, sim.hosts[host].end, sim.out, n, sim.now, -1)
     host_timer(sim, host)
+
+
+cdef void closes_flush(Sim* sim) noexcept nogil:
+    """Make the closes that were put together: one call for those of one host."""
+    cdef Py_ssize_t n = sim.closing_n
+    if n > 0:
+        sim.closing_n = 0
+        link_emitted(sim, sim.closing_host, engine_close(
+            sim.hosts[sim.closing_host].engine, sim.closing, n, sim.now, sim.out, 2 * BATCH))
+        collect(sim, sim.closing_host)                # what it has ended is out of its port
+
+
+cdef void close_later(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+    """close() at this instant, after those asked for before."""
+    if sim.closing_n == sim.batch or (sim.closing_n > 0 and sim.closing_host != host):
+        closes_flush(sim)
+    sim.closing_host = host
+    sim.closing[sim.closing_n] = conn
+    sim.closing_n += 1
 
 
 cdef void link_old(Sim* sim, uint32_t number, const Segment* seg) noexcept nogil:

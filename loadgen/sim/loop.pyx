@@ -5,19 +5,22 @@ hear of it, what they and the loads had planned. What a round sends without dela
 same instant.
 """
 
-from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, uint8_t, uint32_t, uint64_t
 
-from tcpcore cimport Segment, engine_advance, engine_receive
+from tcpcore cimport (
+    CLOSED, CLOSING, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, LAST_ACK, RST, Segment, engine_advance,
+    engine_lookup, engine_receive,
+)
 from loadgen.sim.arrivals cimport flood_next, flood_segment
-from loadgen.sim.attempts cimport ask, collect
-from loadgen.sim.clients cimport client_hears, client_task, closes_flush
+from loadgen.sim.attempts cimport ask, block_of, block_u4, collect
+from loadgen.sim.clients cimport client_hears, client_task
 from loadgen.sim.hosts cimport host_timer, hosts_due, hosts_next
 from loadgen.sim.inbox cimport inbox_take
-from loadgen.sim.link cimport link_old, link_send, link_spoofed
+from loadgen.sim.link cimport closes_flush, link_old, link_send, link_spoofed
 from loadgen.sim.queue cimport Item, queue_drop, queue_first
 from loadgen.sim.server cimport server_hears, server_stall_ends, server_worker
 from loadgen.sim.world cimport (
-    BATCH, ENGINE_FAILED, Flood, Host, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
+    BATCH, ENGINE_FAILED, FIRST_LAST_ACK, Flood, Host, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
 )
 
 
@@ -44,24 +47,72 @@ cdef void fire(Sim* sim, uint32_t number) noexcept nogil:
         collect(sim, number)
 
 
+cdef uint64_t conn_of(const Host* host, const Segment* seg) noexcept nogil:
+    """The connection that a segment is for, 0: none."""
+    cdef FourTuple four
+    cdef uint64_t conn = 0
+    four.raddr, four.laddr, four.rport, four.lport = seg.src, seg.dst, seg.sport, seg.dport
+    engine_lookup(host.engine, &four, 1, &conn)
+    return conn
+
+
+cdef inline bint any_reset(const Segment* segs, Py_ssize_t n) noexcept nogil:
+    cdef uint8_t flags = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        flags |= segs[i].flags
+    return flags & RST != 0
+
+
+cdef int arrive_closing(Sim* sim, Host* host, const Segment* seg, Py_ssize_t* emitted) noexcept nogil:
+    """A FIN or a reset (S5.5): what its answer answers, with FIRST_LAST_ACK where that is one."""
+    cdef uint64_t conn = conn_of(host, seg)
+    cdef uint8_t state = block_of(host, conn)[sim.at_state] if conn != 0 else <uint8_t>CLOSED
+    cdef int answered = seg.flags
+    emitted[0] = engine_receive(host.engine, seg, 1, sim.now, sim.out, 2 * BATCH)
+    if seg.flags & RST:
+        if (state == LAST_ACK or state == CLOSING) and (
+                block_of(host, conn)[sim.at_state] == CLOSED
+                or block_u4(block_of(host, conn), sim.at_generation) != conn >> 32):
+            sim.link.stuck += 1
+    elif seg.flags & FIN and (state == FIN_WAIT_1 or state == FIN_WAIT_2):
+        # where both had closed: of the client's alone
+        if host.end != SERVER or block_of(host, conn)[sim.at_state] != CLOSING:
+            answered |= FIRST_LAST_ACK
+    return answered
+
+
 cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
     """The segments of this instant for one engine that were sent before number `before`."""
     cdef Host* host = &sim.hosts[number]
     cdef Segment copy
     cdef const Segment* segs
-    cdef Py_ssize_t n, m, limit = 1 if sim.link.by_kind else sim.batch
+    cdef int answered
+    cdef Py_ssize_t n, m, i, limit = 1 if sim.link.by_kind else sim.batch
     while not sim.failed:
         n = inbox_take(&host.inbox, sim.now, before, &copy, limit, &segs)
         if n == 0:
             return
         if segs[0].payload_len > 0 and sim.link.late_share > 0.0:
             link_old(sim, number, &segs[0])
-        m = engine_receive(host.engine, segs, n, sim.now, sim.out, 2 * BATCH)
+        answered = segs[0].flags if limit == 1 else -1
+        if limit == 1 and answered & (FIN | RST):
+            answered = arrive_closing(sim, host, segs, &m)
+        elif limit > 1 and any_reset(segs, n):        # one by one: a batch gives what its segments give
+            m = 0
+            for i in range(n):
+                if m > 0:
+                    link_send(sim, host.end, sim.out, m, sim.now, -1)
+                arrive_closing(sim, host, &segs[i], &m)
+                if m < 0:
+                    break
+        else:
+            m = engine_receive(host.engine, segs, n, sim.now, sim.out, 2 * BATCH)
         if m < 0:
             sim.failed = ENGINE_FAILED
             return
         sim.segments += n
-        link_send(sim, host.end, sim.out, m, sim.now, segs[0].flags if limit == 1 else -1)
+        link_send(sim, host.end, sim.out, m, sim.now, answered)
         if n > 1:                                     # the engine keeps 2^20 events
             collect(sim, number)
 

@@ -3,17 +3,18 @@
 # Inline functions with the GIL: `simulator` calls each once. What the structs point into is appended to
 # `kept`, which lives as long as they do. Their addresses are asked of the arrays: a typed memoryview would
 # cost 75 kB of code.
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc
+from libc.stdint cimport INT64_MAX, int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 
 from loadgen.sim.arrivals cimport flood_next, flood_start, load_next
 from loadgen.sim.attempts cimport ask
 from loadgen.sim.draw cimport (
-    FAMILY_CONST, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_FLOOD, FOR_LINK, FOR_TRIES, Family, FamilyKind, stream,
+    FAMILY_CONST, FOR_ARRIVALS, FOR_CONNECTIONS, FOR_FLOOD, FOR_HALF_CLOSE, FOR_LAST_ACK, FOR_LINK,
+    FOR_TRIES, Family, FamilyKind, stream,
 )
 from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.queue cimport LANES
-from loadgen.sim.world cimport CLIENT, KINDS, SERVER, T_ARRIVAL, T_FLOOD, Flood, Load, Point, Sim
+from loadgen.sim.world cimport CLIENT, KINDS, SERVER, T_ARRIVAL, T_FLOOD, Flood, Load, Point, Sim, Watch
 
 
 cdef inline void* zeros(size_t n, size_t size) except NULL:
@@ -61,6 +62,8 @@ cdef inline int make_link(Sim* sim, link, seed, replicate, list kept) except -1:
         sim.link.duplicate[kind] = link["duplicate"][kind]
     for end in range(2):
         sim.link.keys[end] = stream(seed, replicate, FOR_LINK, end)
+        sim.link.last_ack_keys[end] = stream(seed, replicate, FOR_LAST_ACK, end)
+    sim.link.last_ack = link["last_ack"]
     return 0
 
 
@@ -72,6 +75,24 @@ cdef inline int make_trace(Load* load, times, list kept) except -1:
         kept.append(values)
         load.trace = <const int64_t*><size_t>values.buffer_info()[0]
         load.trace_n = len(values)
+    return 0
+
+
+cdef inline int make_close(Sim* sim, Load* load, one, uint64_t key) except -1:
+    """How its connections are closed, and whose ports they have."""
+    load.by_both, load.by_turns = one["by_both"], one["by_turns"]
+    load.close_delay = one["close_delay"]
+    load.half_close, load.half_bytes = one["half_close"]
+    load.half_key = key
+    load.syn_data = one["syn_data"]
+    load.again = one["again"]
+    load.delay_lane = -1
+    if load.close_delay > 0 and sim.queue.lanes_used < LANES:
+        load.delay_lane = sim.queue.lanes_used
+        sim.queue.lanes_used += 1
+    if one["used_again"]:
+        load.addrs = <uint32_t*>zeros(one["count"], sizeof(uint32_t))
+        load.ports = <uint16_t*>zeros(one["count"], sizeof(uint16_t))
     return 0
 
 
@@ -104,6 +125,7 @@ cdef inline int make_loads(Sim* sim, facts, list kept) except -1:
         load.idle, load.patience = one["idle"], one["patience"]
         load.tries, load.backoff, load.factor, load.jitter = one["tries"]
         load.by_server, load.by_reset = one["by_server"], one["by_reset"]
+        make_close(sim, load, one, stream(facts["seed"], facts["replicate"], FOR_HALF_CLOSE, i))
         load.hold_lane = -1
         if load.close_at >= 0 or load.hold.kind == FAMILY_CONST:
             if sim.queue.lanes_used < LANES:
@@ -135,6 +157,7 @@ cdef inline int make_floods(Sim* sim, facts) except -1:
         flood.gap = one["gap"]
         flood.start, flood.stop = one["start"], one["stop"]
         flood.reflect = one["reflect"]
+        flood.count, flood.on, flood.off = one["count"], one["on"], one["off"]
         flood.nets_n = len(one["nets"])
         flood.nets = <uint32_t*>zeros(2 * flood.nets_n, sizeof(uint32_t))
         flood.weights = <double*>zeros(flood.nets_n, sizeof(double))
@@ -144,3 +167,42 @@ cdef inline int make_floods(Sim* sim, facts) except -1:
         if flood.gap > 0 and flood_next(flood) < INT64_MAX:
             ask(sim, flood_next(flood), T_FLOOD, i, 0, 0, -1)
     return 0
+
+
+cdef inline int make_watch(Sim* sim, window, size_t slots) except -1:
+    """What is seen of a half-open queue under a flood; window: (ns, how many), None: nothing is watched."""
+    cdef Watch* watch
+    if window is None:
+        return 0
+    sim.watch = watch = <Watch*>zeros(1, sizeof(Watch))
+    watch.holder = <uint64_t*>zeros(slots, sizeof(uint64_t))
+    watch.since = <int64_t*>zeros(slots, sizeof(int64_t))
+    watch.answered.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
+    watch.unanswered.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
+    watch.window, watch.windows = window
+    watch.added = <uint64_t*>zeros(watch.windows, sizeof(uint64_t))
+    watch.answered_of = <uint64_t*>zeros(watch.windows, sizeof(uint64_t))
+    watch.evicted_of = <uint64_t*>zeros(watch.windows, sizeof(uint64_t))
+    return 0
+
+
+cdef inline void free_made(Sim* sim) noexcept:
+    """Give back the loads, the floods and the watch."""
+    cdef uint32_t i
+    for i in range(sim.loads_n):
+        free(sim.loads[i].shape)
+        free(sim.loads[i].addrs)
+        free(sim.loads[i].ports)
+        free(sim.loads[i].connect.counts)
+        free(sim.loads[i].served_after.counts)
+    for i in range(sim.floods_n):
+        free(sim.floods[i].nets)
+        free(sim.floods[i].weights)
+    free(sim.loads)
+    free(sim.floods)
+    if sim.watch != NULL:
+        for memory in (<size_t>sim.watch.holder, <size_t>sim.watch.since, <size_t>sim.watch.answered.counts,
+                       <size_t>sim.watch.unanswered.counts, <size_t>sim.watch.added,
+                       <size_t>sim.watch.answered_of, <size_t>sim.watch.evicted_of):
+            free(<void*><size_t>memory)
+        free(sim.watch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,11 @@ class LoadOutcome:
     tries: int  # connect() calls
     requests: int  # answered requests
     first_refusal_ns: int | None
+    in_flight: int = field(default=0, kw_only=True)  # of pending: connected
+    half_closed: int = field(default=0, kw_only=True)  # by a shutdown of one side
+    half_queued: int = field(default=0, kw_only=True)  # bytes sent to those
+    half_read: int = field(default=0, kw_only=True)  # bytes that they had read at the end of the stream
+    old_taken: int = field(default=0, kw_only=True)  # connections that took an old segment
     connect: Histogram = field(repr=False)  # begin to connect() returned
     served_after: Histogram = field(repr=False)  # begin to served
     in_warmup: int = 0  # connections that began in the warm-up: in no other count, time or outcome
@@ -88,3 +94,6 @@ class Outcome:
     warmup_ns: int = 0  # of which loads, counters, causes, floods, peaks and accept_wait know nothing
     full: Mapping[str, Full] = field(default_factory=dict)  # half_open, accept_queue
     warmup_counters: Mapping[str, Counts] = field(default_factory=dict)  # client, server: those of it
+    stuck: int = 0  # connections that a reset found in LAST-ACK or CLOSING
+    copies: int = 0  # second copies of the clients' segments
+    watched: Any = None  # loadgen.sim.watching.Watched of a flood's half-open queue

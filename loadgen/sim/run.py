@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
-from loadgen.sim.build import Plan, build, open_listeners, rooms_of, set_knobs
+from loadgen.sim.build import Plan, build, is_watched, open_listeners, rooms_of, set_knobs
 from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outcome
 from loadgen.sim.simulator import Simulator, reconnect_key
+from loadgen.sim.watching import Watching, crowds, said_of_crowds
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Config, Engine, State
 
@@ -145,6 +146,10 @@ class Replay:
         self._listeners = list(plan.listeners)
         self.stopped = False
         self.look_at_places()
+        self.watching: Watching | None = None
+        if is_watched(scenario):
+            number, listener = plan.listeners[0]
+            self.watching = Watching(plan.servers[number], listener, scenario.run.duration_ns)
         self.not_started = [(0, True)] * len(scenario.load)  # and whether that is exact
         self.warmup: int = plan.facts["warmup"]
         self.warmed: Counted | None = None  # what was counted in the warm-up
@@ -175,7 +180,8 @@ class Replay:
         ends = {run.duration_ns, *(event.at_ns for _, event in events if event.at_ns <= run.duration_ns)}
         points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
         ends |= {self.warmup - 1} if self.warmup else set()
-        for at in sorted(ends | points):
+        looks = set(self.watching.ends(run.duration_ns)) if self.watching is not None else set()
+        for at in sorted(ends | points | looks):
             self.play_until(at)
             if self.stopped:
                 break
@@ -188,8 +194,13 @@ class Replay:
                 self.measure()
             if at in points or at == run.duration_ns:
                 self.series.sample(at, self.simulator)
+            if self.watching is not None and at in looks:
+                self.watching.look(at, self.simulator)
             if self._progress is not None:
                 self._progress(at, run.duration_ns)
+            if self._stop is not None and at < run.duration_ns and self._stop():
+                self.stopped = True               # also where little happens between two points
+                break
         if self.stopped:
             self.not_started = [self.simulator.not_started(i) for i in range(len(self.scenario.load))]
         self.simulator.stop_loads()
@@ -198,6 +209,8 @@ class Replay:
         if self.stopped and self.warmup and self.warmed is None:
             self.measure()
         self.series.sample(self.simulator.now, self.simulator)
+        if self.watching is not None and self.stopped:
+            self.watching.look(self.simulator.now, self.simulator)
         self.simulator.settle()
 
     def count(self) -> Counted:
@@ -248,8 +261,7 @@ class Replay:
     def listen_again(self) -> None:
         """Open the listeners, if they are closed, in the order in which they were opened at first."""
         if not self._listeners:
-            at_once = bool(self.plan.facts["at_once"])
-            self._listeners = open_listeners(self.scenario, self.plan.servers, at_once)
+            self._listeners = open_listeners(self.scenario, self.plan.servers)
             self.simulator.listens(self._listeners)
 
     def turn_knob(self, event: Event) -> None:
@@ -286,7 +298,29 @@ def simulate(
     plan = build(scenario, server, client, replicate, warmup_of(scenario, server, client))
     replay = Replay(scenario, plan, progress, stop)
     replay.play()
-    return outcome_of(replay, scenario, replicate, time.perf_counter() - began)
+    outcome = outcome_of(replay, scenario, replicate, time.perf_counter() - began)
+    if scenario.run.honest_bursts and scenario.load and outcome.watched is not None and not outcome.partial:
+        show_crowds(outcome, plan, scenario, replicate, server, client, stop)
+    return outcome
+
+
+def show_crowds(
+    outcome: Outcome,
+    plan: Plan,
+    scenario: Scenario,
+    replicate: int,
+    server: Config,
+    client: Config,
+    stop: Stop | None,
+) -> None:
+    """S10.4: what the detector of floods says of honest crowds at the same listener."""
+    number, listener = plan.listeners[0]
+    backlog = int(plan.servers[number].room(listener)["backlog"])
+    crowded = crowds(scenario, outcome.watched, backlog, replicate)
+    played = simulate(crowded, replicate, server=server, client=client, stop=stop)
+    if not played.partial:
+        bursts = scenario.run.honest_bursts
+        outcome.watched.bursts = said_of_crowds(played.watched, crowded, bursts, replicate)
 
 
 def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float) -> Outcome:
@@ -323,6 +357,9 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
         segments=simulator.segments,
         warmup_ns=replay.warmup,
         warmup_counters={} if replay.warmed is None else replay.warmed.counters,
+        stuck=simulator.closing()[0],
+        copies=simulator.closing()[1],
+        watched=None if replay.watching is None else replay.watching.told(simulator, scenario),
     )
 
 
@@ -345,6 +382,11 @@ def load_outcome(replay: Replay, number: int, name: str) -> LoadOutcome:
         tries=figures["tries"],
         requests=figures["requests"],
         first_refusal_ns=figures["first_refusal"],
+        in_flight=figures["in_flight"],
+        half_closed=figures["half_close"][0],
+        half_queued=figures["half_close"][1],
+        half_read=figures["half_close"][2],
+        old_taken=figures["old_taken"],
         connect=histogram(figures["connect"]),
         served_after=histogram(figures["served_after"]),
         in_warmup=figures["in_warmup"],

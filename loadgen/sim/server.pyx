@@ -7,25 +7,27 @@ and answers a FIN itself (`auto_close`); else workers take connections off the q
 from libc.stdint cimport uint8_t, uint64_t
 
 from tcpcore cimport (
-    CLOSED, CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, FourTuple, engine_accept, engine_close,
-    engine_lookup, engine_send,
+    CLOSED, CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, FourTuple, engine_accept,
+    engine_close, engine_lookup, engine_send, engine_shutdown,
 )
 from loadgen.sim.attempts cimport (
     ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt, measured,
     server_attempt, slot_of, tally_of,
 )
 from loadgen.sim.draw cimport draw_time, word
-from loadgen.sim.fill cimport fill_drop
+from loadgen.sim.fill cimport fill_drop, total_add
+from loadgen.sim.half_open cimport entry_hears
 from loadgen.sim.histogram cimport histo_add
-from loadgen.sim.link cimport link_emitted
+from loadgen.sim.link cimport close_later, closes_flush, link_emitted
 from loadgen.sim.world cimport (
-    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_ACCEPTED, F_CLIENT_DONE, F_DUE, F_LATE, F_SERVED, F_SERVER_CLOSES,
-    F_SERVER_DONE, F_STRANGER, NOBODY, SERVER_SPEAKS, T_STALL_ENDS, T_WORKER, Acceptor, Attempt, Host,
-    Load,
+    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_ACCEPTED, F_CLIENT_DONE, F_DUE, F_HALF, F_LATE, F_OLD, F_SERVED,
+    F_SERVER_CLOSES, F_SERVER_DONE, F_SHUT, F_STRANGER, NOBODY, SERVER_SPEAKS, T_ANSWER_FIN, T_STALL_ENDS,
+    T_WORKER, Acceptor, Attempt, Host, Load,
 )
 
 
 cdef void close_conn(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+    closes_flush(sim)
     link_emitted(sim, host, engine_close(sim.hosts[host].engine, &conn, 1, sim.now, sim.out, 2 * BATCH))
 
 
@@ -39,6 +41,52 @@ cdef void server_closes(Sim* sim, uint32_t i) noexcept nogil:
     attempt_over(sim, i)
 
 
+cdef void server_closes_later(Sim* sim, uint32_t i) noexcept nogil:
+    """close() by the server, together with others of this instant."""
+    cdef Attempt* a = &sim.attempts[i]
+    if a.flags & F_SERVER_DONE:
+        return
+    close_later(sim, a.server_host, a.server)
+    a.flags |= F_SERVER_DONE
+    attempt_over(sim, i)
+
+
+cdef void server_closes_with_client(Sim* sim, uint32_t i) noexcept nogil:
+    """The server closes at the moment at which the client does, if it has the connection."""
+    if sim.attempts[i].server != 0 and sim.attempts[i].flags & F_ACCEPTED:
+        server_closes_later(sim, i)
+
+
+cdef void server_answers_fin(Sim* sim, uint32_t i) noexcept nogil:
+    """The server's delay after the client's FIN is over (S3.17)."""
+    if sim.attempts[i].server != 0:
+        server_closes_later(sim, i)
+
+
+cdef void hears_fin(Sim* sim, uint32_t i) noexcept nogil:
+    """The server's application sees the end of the stream (S3.12, S3.17, S3.18)."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Load* load = &sim.loads[a.load]
+    cdef uint32_t nbytes = load.half_bytes
+    if a.flags & F_STRANGER:
+        server_closes(sim, i)
+        return
+    if a.flags & F_SHUT and a.flags & F_SERVER_CLOSES:
+        load.half_read += block_u4(block_of(&sim.hosts[a.server_host], a.server), sim.at_rcv_nxt) \
+            - a.server_start - 1
+        server_closes_later(sim, i)
+        return
+    if a.flags & F_HALF and not a.flags & F_SERVER_CLOSES and nbytes > 0:
+        load.half_queued += nbytes
+        closes_flush(sim)
+        link_emitted(sim, a.server_host, engine_send(
+            sim.hosts[a.server_host].engine, &a.server, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
+    if load.close_delay > 0:
+        ask(sim, sim.now + load.close_delay, T_ANSWER_FIN, i, a.stamp, 1, load.delay_lane)
+    else:
+        server_closes_later(sim, i)
+
+
 cdef void server_may_close(Sim* sim, uint32_t i) noexcept nogil:
     """First close by the server (S3.10), if it has the connection and has said all."""
     cdef Attempt* a = &sim.attempts[i]
@@ -50,6 +98,14 @@ cdef void server_may_close(Sim* sim, uint32_t i) noexcept nogil:
         return
     if load.speaks == SERVER_SPEAKS and load.response > 0 and (
             a.said < load.requests or (load.request > 0 and a.heard < load.requests)):
+        return
+    if a.flags & F_HALF:
+        if not a.flags & (F_SHUT | F_SERVER_DONE):
+            a.flags |= F_SHUT
+            load.half_closed += 1
+            closes_flush(sim)
+            link_emitted(sim, a.server_host, engine_shutdown(
+                sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH))
         return
     server_closes(sim, i)
 
@@ -65,6 +121,7 @@ cdef void answer(Sim* sim, uint32_t i) noexcept nogil:
     a.said += 1
     a.touched = sim.now
     if nbytes > 0 and not a.flags & F_SERVER_DONE:
+        closes_flush(sim)
         link_emitted(sim, a.server_host, engine_send(
             sim.hosts[a.server_host].engine, &conn, &nbytes, 1, sim.now, sim.out, 2 * BATCH))
 
@@ -93,6 +150,11 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
         return
     load = &sim.loads[a.load]
     if load.request == 0:
+        block = block_of(&sim.hosts[a.server_host], a.server)
+        if load.again >= 0 and not a.flags & F_OLD and block[sim.at_state] < CLOSE_WAIT and block_lives(
+                block, sim, a.server) and block_u4(block, sim.at_rcv_nxt) != a.server_start:
+            a.flags |= F_OLD                          # the client has said nothing
+            load.old_taken += 1
         return
     block = block_of(&sim.hosts[a.server_host], a.server)
     if not block_lives(block, sim, a.server):
@@ -157,7 +219,7 @@ cdef void take_one(Sim* sim, uint32_t number) noexcept nogil:
         return
     acceptor.queued -= 1
     fill_drop(&acceptor.accepting, 1, sim.now)
-    fill_drop(&sim.accepting, 1, sim.now)
+    total_add(&sim.accepting, -1, sim.now)
     i = server_attempt(sim, acceptor.host, conn)
     state = block_of(host, conn)[sim.at_state]
     if i == NOBODY:
@@ -166,8 +228,8 @@ cdef void take_one(Sim* sim, uint32_t number) noexcept nogil:
         server_closes(sim, i)
     else:
         accepted(sim, i)
-        if state == CLOSE_WAIT:
-            server_closes(sim, i)
+        if state == CLOSE_WAIT and not sim.attempts[i].flags & F_SERVER_DONE:
+            hears_fin(sim, i)
 
 
 cdef void take(Sim* sim, uint32_t number) noexcept nogil:
@@ -251,7 +313,7 @@ cdef void established(Sim* sim, uint32_t host, const Event* event) noexcept nogi
     """A connection has come into the accept queue."""
     cdef uint32_t i, number
     cdef Attempt* a
-    if sim.at_once and not block_lives(block_of(&sim.hosts[host], event.conn), sim, event.conn):
+    if sim.closes_at_once and not block_lives(block_of(&sim.hosts[host], event.conn), sim, event.conn):
         return                                        # S4.6: nobody held it
     i = whose(sim, host, event.conn)
     if i == NOBODY:
@@ -261,7 +323,11 @@ cdef void established(Sim* sim, uint32_t host, const Event* event) noexcept nogi
     if sim.now - a.begun >= sim.first_rto:
         a.flags |= F_LATE
     if sim.at_once:
-        accepted(sim, i)
+        if not sim.closes_at_once and not block_lives(
+                block_of(&sim.hosts[host], event.conn), sim, event.conn):
+            server_closes(sim, i)                     # S4.5: it died before it was heard of
+        else:
+            accepted(sim, i)
         return
     number = sim.hosts[host].listener_of[event.listener]
     sim.acceptors[number].queued += 1
@@ -272,9 +338,13 @@ cdef void server_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
     """An event of the server's engine."""
     cdef uint32_t i
     cdef Attempt* a
+    if sim.watch != NULL and (event.kind <= EV_ESTABLISHED or event.kind == EV_LOST):
+        entry_hears(sim, host, event)
     if event.kind == EV_ESTABLISHED:
         if event.listener != 0:
             established(sim, host, event)
+        return
+    if event.kind == EV_OPENED:
         return
     i = server_attempt(sim, host, event.conn)
     if i == NOBODY:
@@ -286,13 +356,13 @@ cdef void server_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
         reads(sim, i)
         if a.flags & F_SERVER_DONE:
             return
-        if sim.at_once:                               # the engine has answered it
+        if sim.closes_at_once:                        # the engine has answered it
             a.flags |= F_SERVER_DONE
             attempt_over(sim, i)
         elif a.flags & F_ACCEPTED:
-            server_closes(sim, i)                     # S3.12
+            hears_fin(sim, i)
     elif event.kind == EV_LOST and not a.flags & F_SERVER_DONE:
-        if sim.at_once:                               # nobody holds it
+        if sim.closes_at_once:                        # nobody holds it
             a.flags |= F_SERVER_DONE
             attempt_over(sim, i)
         elif a.flags & F_ACCEPTED:

@@ -15,25 +15,33 @@ from tcpcore import BLOCK
 from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport load_left
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
-from loadgen.sim.draw cimport FOR_ACCEPT, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream
-from loadgen.sim.figures cimport address, fullness, histogram, levels_restart, link_figures, load_figures
-from loadgen.sim.fill cimport fill_drop, fill_places
+from loadgen.sim.draw cimport FOR_ACCEPT, FOR_BURSTS, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream, word
+from loadgen.sim.figures cimport (
+    address, fullness, histogram, levels_restart, link_figures, load_figures, peaks_of, watch_figures,
+)
+from loadgen.sim.fill cimport fill_drop, fill_places, total_add
 from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
 from loadgen.sim.link cimport link_emitted, link_send
 from loadgen.sim.loop cimport loop_next, loop_run
-from loadgen.sim.making cimport family_of, make_floods, make_link, make_loads, zeros
+from loadgen.sim.making cimport family_of, free_made, make_floods, make_link, make_loads, make_watch, zeros
 from loadgen.sim.queue cimport queue_free, queue_init
 from loadgen.sim.world cimport (
-    BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS, Acceptor,
-    Attempt, Host, Load, Reset, Sim, Tally,
+    BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS,
+    Acceptor, Attempt, Host, Load, Reset, Sim,
 )
 
 
 def reconnect_key(seed, replicate, number):
     """The key of the draws of event `number` of a replicate, a reset-all."""
     return stream(seed, replicate, FOR_RECONNECT, number)
+
+
+def words_of_bursts(seed, replicate, first, n):
+    """n words of the stream of the honest crowds, from number `first` on."""
+    key = stream(seed, replicate, FOR_BURSTS, 0)
+    return np.array([word(key, first + i) for i in range(n)], dtype=np.uint64)
 
 
 def engine_seed(seed, replicate, number):
@@ -88,6 +96,7 @@ cdef class Simulator:
         self.forget_peaks()
         make_loads(sim, facts, self.kept)
         make_floods(sim, facts)
+        make_watch(sim, facts["watch"], len(self.engines[0].blocks))
 
     def __dealloc__(self):
         cdef Sim* sim = &self.sim
@@ -98,19 +107,12 @@ cdef class Simulator:
             free(sim.hosts[i].heard)
             free(sim.hosts[i].listener_of)
             free(sim.hosts[i].half_open)
-        for i in range(sim.loads_n):
-            free(sim.loads[i].shape)
-            free(sim.loads[i].connect.counts)
-            free(sim.loads[i].served_after.counts)
-        for i in range(sim.floods_n):
-            free(sim.floods[i].nets)
-            free(sim.floods[i].weights)
+        free_made(sim)
         queue_free(&sim.queue)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
-                       <size_t>sim.free_attempts, <size_t>sim.loads, <size_t>sim.acceptors,
-                       <size_t>sim.floods, <size_t>sim.resets,
-                       <size_t>sim.out, <size_t>sim.rows, <size_t>sim.conns,
-                       <size_t>sim.who, <size_t>sim.closing, <size_t>sim.accept_wait.counts):
+                       <size_t>sim.free_attempts, <size_t>sim.acceptors, <size_t>sim.resets, <size_t>sim.out,
+                       <size_t>sim.rows, <size_t>sim.conns, <size_t>sim.who, <size_t>sim.closing,
+                       <size_t>sim.accept_wait.counts):
             free(<void*><size_t>memory)
 
     # --- making ----------------------------------------------------------------------------------
@@ -118,8 +120,7 @@ cdef class Simulator:
     cdef find_fields(self):
         cdef Sim* sim = &self.sim
         fields = BLOCK.fields
-        if BLOCK.itemsize != 64:
-            raise RuntimeError("a BLOCK has 64 bytes")
+        assert BLOCK.itemsize == 64
         sim.at_raddr, sim.at_laddr = fields["raddr"][1], fields["laddr"][1]
         sim.at_rport, sim.at_lport = fields["rport"][1], fields["lport"][1]
         sim.at_iss, sim.at_rcv_nxt = fields["iss"][1], fields["rcv_nxt"][1]
@@ -158,7 +159,7 @@ cdef class Simulator:
         sim.accept_time = family_of(facts["accept_time"], self.kept)
         sim.workers = facts["workers"]
         sim.stall, sim.stall_every = facts["stall"]
-        sim.at_once = facts["at_once"]
+        sim.at_once, sim.closes_at_once = facts["at_once"], facts["closes_at_once"]
         sim.acceptors = <Acceptor*>zeros(len(listeners), sizeof(Acceptor))
         sim.acceptors_n = len(listeners)
         most = max((listener for _, listener in listeners), default=0)
@@ -237,7 +238,7 @@ cdef class Simulator:
     cdef emptied_queue(self, Acceptor* acceptor):
         """Nothing waits in an accept queue any more."""
         acceptor.queued = 0
-        fill_drop(&self.sim.accepting, acceptor.accepting.now, self.sim.now)
+        total_add(&self.sim.accepting, -<int64_t>acceptor.accepting.now, self.sim.now)
         fill_drop(&acceptor.accepting, acceptor.accepting.now, self.sim.now)
 
     def abort_all(self, key, within=None):
@@ -342,9 +343,8 @@ cdef class Simulator:
 
     @property
     def peaks(self):
-        """The most at once of ports in use, half-open entries and connections in accept queues; exact."""
-        return {"ports_in_use": self.sim.ports.most, "server.half_open": self.sim.half_open.most,
-                "server.accept_queue": self.sim.accepting.most}
+        """The most at once of ports in use, half-open entries and connections in accept queues (S7.6)."""
+        return peaks_of(&self.sim)
 
     def places(self, rooms, syncache):
         """The places of each listener's queues, (half-open, accept), 0: no limit; also when they change."""
@@ -375,13 +375,26 @@ cdef class Simulator:
     def counts(self, number):
         """(attempted, connected, served so far) of a load, its warm-up included."""
         cdef Load* load = &self.sim.loads[number]
-        cdef Tally* tally = load.tally
-        return (tally[0].attempted + tally[1].attempted, tally[0].connected + tally[1].connected,
-                load.served_so_far)
+        return (load.tally[0].attempted + load.tally[1].attempted,
+                load.tally[0].connected + load.tally[1].connected, load.served_so_far)
 
     def flood_sent(self, number):
         """Segments of a flood so far."""
         return self.sim.floods[number].sent
+
+    def sources(self):
+        """Sources of the first new entries since the last call."""
+        cdef uint32_t i, n = self.sim.watch.sources_n
+        self.sim.watch.sources_n = 0
+        return np.array([self.sim.watch.sources[i] for i in range(n)], dtype=np.uint32)
+
+    def watched(self):
+        """(residence of answered and unanswered entries, entries added, answered, evicted by window)."""
+        return watch_figures(self.sim.watch)
+
+    def closing(self):
+        """(resets that found a connection in LAST-ACK or CLOSING, copies of the clients' segments)."""
+        return self.sim.link.stuck, self.sim.link.duplicated_of[CLIENT]
 
     def link(self):
         """What the link has done: sent, lost, duplicated, reordered, late, backscatter."""

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore cimport ConnectRow, Event, Segment, tcp_engine
 from loadgen.sim.draw cimport Family
-from loadgen.sim.fill cimport Fill
+from loadgen.sim.fill cimport Fill, Total
 from loadgen.sim.histogram cimport Histo
 from loadgen.sim.inbox cimport Inbox
 from loadgen.sim.queue cimport Queue
@@ -18,6 +18,8 @@ cdef enum:
     CLIENT = 1
     CAUSES = 64
     NOBODY = 0xFFFFFFFF
+    LOOKS = 256               # new entries of a window whose source is kept
+    FIRST_LAST_ACK = 0x100    # beside flags: the FIN came to an end that had sent its own and waited for it
 
 cdef enum Kind:
     K_SYN
@@ -60,6 +62,10 @@ cdef enum Flags:
     F_LATE = 1024             # connect() took longer than one initial RTO
     F_DUE = 2048              # connected + hold is over
     F_STRANGER = 4096         # the server's connection of no attempt
+    F_BOTH_CLOSE = 8192       # at the same moment
+    F_HALF = 16384            # who closes first shuts down its side only
+    F_SHUT = 32768            # and has done so
+    F_OLD = 65536             # took text that its client has not sent
 
 cdef struct Attempt:
     uint64_t client           # handle of the current try, 0: none
@@ -79,9 +85,9 @@ cdef struct Attempt:
     uint32_t heard            # requests read by the server
     uint32_t said             # responses sent
     uint32_t answered         # responses read by the client
+    uint32_t flags
     uint16_t load
     uint16_t destination
-    uint16_t flags
     uint16_t tries
     uint16_t cause            # of a refusal
     uint16_t reset_by         # 1 + the Reset after which its client reconnects, 0: none
@@ -101,6 +107,7 @@ cdef struct Point:
 cdef struct Tally:
     uint64_t attempted, connected, served, ghost, gave_up, reset, pending, refused, first_try
     uint64_t tried, requests_done
+    uint64_t in_flight        # of `pending`: connected
     uint64_t refused_by[CAUSES]
 
 cdef struct Load:
@@ -131,7 +138,18 @@ cdef struct Load:
     double jitter
     double by_server          # shares
     double by_reset
+    double by_both
+    bint by_turns             # client, server, both, by number
     int hold_lane             # of the queue
+    int64_t close_delay       # of the other application, after the FIN
+    int delay_lane
+    double half_close         # share
+    uint64_t half_key
+    uint32_t half_bytes
+    uint32_t syn_data
+    int again                 # the load whose addresses and ports these use, -1: none
+    uint32_t* addrs           # [count] of each connection, where another load uses them again
+    uint16_t* ports
     # as it goes
     uint64_t begun            # arrivals so far
     double area               # where the next arrival is
@@ -141,6 +159,7 @@ cdef struct Load:
     # outcomes
     Tally tally[2]            # connections that began after the warm-up, and those that began in it
     uint64_t served_so_far    # of both
+    uint64_t half_closed, half_queued, half_read, old_taken
     int64_t first_refusal     # -1: none
     Histo connect             # after the warm-up
     Histo served_after
@@ -149,6 +168,21 @@ cdef enum Speaks:
     CLIENT_SPEAKS
     SERVER_SPEAKS
     NOBODY_SPEAKS
+
+# Half-open entries of the server's one engine: how long they stay, and how many of those that came in each
+# window were answered or gave way.
+cdef struct Watch:
+    uint64_t* holder          # [capacity] handle of the entry in each slot
+    int64_t* since            # [capacity]
+    Histo answered
+    Histo unanswered
+    int64_t window            # ns
+    size_t windows
+    uint64_t* added           # [windows] by the window in which the entry came
+    uint64_t* answered_of
+    uint64_t* evicted_of
+    uint32_t sources[LOOKS]   # of the first new entries of this window
+    uint32_t sources_n
 
 # An accept loop: one listener with its workers.
 cdef struct Acceptor:
@@ -174,6 +208,9 @@ cdef struct Flood:
     double* weights           # rising sums of the shares, one per pair
     int nets_n
     uint32_t reflect          # hosts that answer with RST; 0: nobody answers
+    uint64_t count            # most segments
+    int64_t on                # with `off`: bursts this long
+    int64_t off               # and pauses, 0: none
     uint64_t sent
     double area
 
@@ -192,6 +229,10 @@ cdef struct Link:
     int64_t jitter
     double late_share
     int64_t late_after
+    double last_ack           # share of connections whose first last ACK is lost
+    uint64_t last_ack_keys[2]
+    uint64_t last_acks[2]     # first ones so far
+    uint64_t stuck            # connections that a reset found in LAST-ACK or CLOSING
     int64_t cut_until         # a partition: everything is lost before this time
     uint64_t keys[2]
     uint64_t sent[2]
@@ -202,6 +243,8 @@ cdef struct Link:
     uint64_t old_accepted     # and that this connection could take for its own
     int64_t windows[2]        # that the ends offer
     bint any_old_ack[2]       # they take text whatever old ACK it carries (ack_range "rfc793")
+    uint64_t duplicated_of[2]
+    uint64_t backscatter_kind[KINDS]
     int64_t longest           # delay so far
     uint64_t order            # of the next segment
 
@@ -231,7 +274,9 @@ cdef struct Sim:
     uint32_t workers
     int64_t stall
     int64_t stall_every
-    bint at_once              # the engine accepts and answers a FIN by itself
+    bint at_once              # the engine accepts by itself
+    bint closes_at_once       # and answers a FIN
+    Watch* watch              # NULL: none
     Flood* floods
     uint32_t floods_n
     Link link
@@ -248,9 +293,9 @@ cdef struct Sim:
     Py_ssize_t closing_n
     uint32_t closing_host
     Histo accept_wait
-    Fill ports                # pairs of port and destination that connections of the clients have
-    Fill half_open            # of all listeners
-    Fill accepting
+    Total ports               # pairs of port and destination that connections of the clients have
+    Total half_open           # of all listeners
+    Total accepting
     uint64_t unanswered[2]    # ends of a side that were reset, or gave up, after their close (S3.17)
     bint syncache             # half-open entries share places: all count for the first listener
     Reset* resets
@@ -278,3 +323,4 @@ cdef enum Task:
     T_STALL_ENDS              # who: acceptor
     T_FLOOD                   # who: flood
     T_RECONNECT               # who: load; stamp: the client's address; extra: destination
+    T_ANSWER_FIN              # who: attempt; extra 1: its server's end

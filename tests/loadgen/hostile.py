@@ -21,7 +21,6 @@ import click
 
 from loadgen import entry
 from loadgen.cli import COMMANDS
-from loadgen.cli import flood as cli_flood
 from loadgen.cli import main as group
 
 EXIT_CODES = {0, 1, 2, 3, 99, 130}
@@ -126,6 +125,8 @@ GOOD = {
     "topic": ("ports", "time-wait"),
     "vs": ("client.tcp_tw_reuse=1", "rate=100,200", "time_wait=1s+destinations=2"), "within": ("10ms",),
     "horizon": ("1s",), "established": ("1k",), "bytes_": ("30k",),
+    "by": ("client", "mix"), "kind": ("ack",), "cookies": ("off",),
+    "during": ("1ms,5ms", "0,end"), "bursts": ("1ms/1ms",), "flood_count": ("1", "10"),
 }
 
 #: Where an option of one command takes other values than of the others.
@@ -142,14 +143,16 @@ GOOD_FOR = {
     ("sweep", "output"): ("study",), ("sweep", "seeds"): ("1", "2"),
     ("sweep", "grid"): ("load.hold=1ms,2ms",),
     ("churn", "warmup"): ("0", "5ms"), ("run", "seeds"): ("1", "2"),
+    ("flood", "clients"): ("1", "3"), ("handshake", "clients"): ("1", "3"), ("close", "clients"): ("1", "3"),
+    ("flood", "client_addresses"): ("2",),
 }  # fmt: skip
 
 #: What keeps an invocation small, before the options that are tried.
 BASE = {
     "handshake": ("-n", "5"),
     "close": ("-n", "5"),
-    "flood": ("--duration", "20ms", "--patience", "20ms", "--rate", "200/s", "--clients", "50/s",
-              "--backlog", "8", "--workers", "1", "--seeds", "2"),  # fmt: skip
+    "flood": ("--duration", "20ms", "--patience", "20ms", "--flood-rate", "200/s", "--rate", "50/s",
+              "--backlog", "8", "--seeds", "2", "-o", "run.honest_bursts=0"),  # fmt: skip
     "profiles": (),
     "metrics": (),
     "collect": (),
@@ -369,7 +372,6 @@ def _main():
         folder.mkdir()
         os.chdir(folder)
         furnish(folder)
-        cli_flood._BURSTS = 1  # most of the time of a small flood
         invoke(["handshake", "-n", "1"])  # modules that are imported late
         failures, codes, ran, used = fuzz(n, seed, report)
         beside = [path.name for path in Path(name).iterdir()]

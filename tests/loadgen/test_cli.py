@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from loadgen.cli import main
-from loadgen.phases.runner import Runner
 from tcpcore import Config
 from tests.loadgen.interrupting import interrupted
 
@@ -51,13 +50,11 @@ def test_every_command_has_examples(loadgen, command):
         (["handshak"], "did you mean 'handshake'"),
         (["handshake", "--conections", "5"], "--connections"),
         (["handshake", "--connections", "many"], "whole number"),
-        (["handshake", "--connections", "0"], "at least 1"),
         (["handshake", "--rtt", "40"], "unit"),
-        (["handshake", "--loss", "150%"], "share"),
-        (["handshake", "--loss", "sin=1%"], "did you mean 'syn'"),
         (["handshake", "--threshold", "served=5"], "threshold"),
-        (["handshake", "--threshold", "sucess_ratio>=1"], "did you mean success_ratio"),
-        (["handshake", "-o", "tcp_syncookies"], "knob=value"),
+        (["handshake", "-o", "tcp_syncookies"], "NAME=VALUE"),
+        (["handshake", "-o", "tcp_syn_retries=1"], "client.tcp_syn_retries"),
+        (["handshake", "--peer", "stateless"], "no such client any more"),
         (["handshake", "--by", "client"], "--by"),
         (["close", "--by", "nobody"], "simultaneous"),
         (["close", "--duration", "5s"], "--duration"),
@@ -104,7 +101,11 @@ def test_bad_configuration_file(loadgen, tmp_path, text, words):
         (["--sysctl", "no-such-file"], "no-such-file"),
         (["-o", "tcp_syncokies=1"], "did you mean 'tcp_syncookies'"),
         (["-o", "tcp_syncookies=7"], "tcp_syncookies"),
-        (["-o", "events=lost"], "loadgen reads them"),
+        (["-o", "events=lost"], "events"),
+        (["--connections", "0"], "expected 1"),
+        (["--loss", "150%"], "share"),
+        (["--loss", "sin=1%"], "did you mean 'syn'"),
+        (["--threshold", "sucess_ratio>=1"], "did you mean success_ratio"),
     ],
 )
 def test_bad_knobs_and_missing_files(loadgen, args, words):
@@ -114,11 +115,11 @@ def test_bad_knobs_and_missing_files(loadgen, args, words):
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_sysctl(loadgen, tmp_path):
-    (tmp_path / "host.sysctl").write_text("net.ipv4.tcp_synack_retries = 1\nnet.ipv4.tcp_syn_retries = 1\n")
+    (tmp_path / "host.sysctl").write_text("net.ipv4.tcp_synack_retries = 1\nnet.ipv4.tcp_fin_timeout = 7\n")
     path = tmp_path / "run.toml"
     path.write_text(
         "connections = 20\nrtt = '3ms'\nsysctl = 'host.sysctl'\n"
-        "[knobs]\ntcp_synack_retries = 2\ntcp_retries2 = 4\nip_local_port_range = [2000, 3000]\n"
+        "[knobs]\ntcp_synack_retries = 2\ntcp_retries2 = 4\n"
     )
     config = document(
         loadgen("handshake", "--config", path, "-n", "30", "-o", "tcp_retries2=5", "--format", "json")
@@ -126,8 +127,7 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_sysctl(loadge
     assert config["connections"] == 30
     assert config["rtt_ms"] == 3
     knobs = config["knobs"]
-    assert (knobs["tcp_syn_retries"], knobs["tcp_synack_retries"], knobs["tcp_retries2"]) == (1, 2, 5)
-    assert knobs["ip_local_port_range"] == [2000, 3000]
+    assert (knobs["tcp_fin_timeout"], knobs["tcp_synack_retries"], knobs["tcp_retries2"]) == (7, 2, 5)
 
 
 def test_a_hosts_sysctl(loadgen):
@@ -143,9 +143,15 @@ def test_a_hosts_sysctl(loadgen):
 def test_json_to_standard_output_and_nothing_else(loadgen):
     outcome = loadgen("handshake", "-n", 50, "--format", "json", "--seed", 9)
     result = document(outcome)
-    assert list(result) == [
+    assert set(result) >= {
         "schema", "command", "config", "seed", "results", "counters", "causes", "series", "wall", "partial"
-    ]  # fmt: skip
+    }  # fmt: skip
+    assert set(result) >= {"kind", "scenario", "metrics", "outcomes", "verdict", "versions"}
+    assert result["reproduce"] == "loadgen handshake --connections 50 --seed 9"
+    assert {"from_client", "from_server", "lost", "duplicated", "reordered"} <= set(
+        result["counters"]["link"]
+    )
+    assert (result["config"]["connections"], result["config"]["rtt_ms"]) == (50, 1.0)
     assert (result["schema"], result["command"], result["seed"], result["partial"]) == (
         1,
         "handshake",
@@ -156,13 +162,13 @@ def test_json_to_standard_output_and_nothing_else(loadgen):
 
 
 def test_the_format_goes_by_the_name_of_the_file(loadgen, tmp_path):
-    for name, start in (("r.json", "{"), ("r.csv", "figure,value"), ("r.txt", "loadgen handshake")):
+    for name, start in (("r.json", "{"), ("r.csv", "metric,value"), ("r.txt", "All 5 clients")):
         outcome = loadgen("handshake", "-n", 5, "--output", tmp_path / name)
         assert outcome.exit_code == 0
         assert outcome.stdout == ""
         assert (tmp_path / name).read_text().startswith(start)
     loadgen("handshake", "-n", 5, "--output", tmp_path / "r.json", "--format", "csv")
-    assert (tmp_path / "r.json").read_text().startswith("figure,value")
+    assert (tmp_path / "r.json").read_text().startswith("metric,value")
 
 
 def test_a_file_that_cannot_be_written(loadgen, tmp_path):
@@ -182,9 +188,11 @@ def test_the_table_names_what_a_planner_looks_for(loadgen):
         "100 %",
         "p99",
         "time_wait",
-        "stuck_last_ack",
     ):
         assert words in outcome.stdout
+    assert (
+        "stuck_last_ack" in loadgen("close", "-n", 30, "--last-ack-loss", "100%", "--time-wait", "0").stdout
+    )
 
 
 def test_thresholds(loadgen):
@@ -193,6 +201,7 @@ def test_thresholds(loadgen):
     )
     assert good.exit_code == 0
     assert "met" in good.stdout
+    assert "handshake_ms.max: is called connect.max now" in good.stderr
     missed = loadgen("handshake", "-n", 50, "--threshold", "connected>50", "--format", "json")
     assert missed.exit_code == 99
     assert json.loads(missed.stdout)["results"]["connected"] == 50
@@ -207,29 +216,29 @@ def test_a_threshold_without_samples_is_missed(loadgen):
         "--loss",
         "syn=100%",
         "-o",
-        "tcp_syn_retries=1",
+        "client.tcp_syn_retries=1",
         "--threshold",
-        "handshake_ms.p99<1h",
+        "connect.p99<1h",
     )
     assert outcome.exit_code == 99
     assert "no samples" in outcome.stdout
 
 
 def test_an_interrupted_run_reports_what_it_has(loadgen, monkeypatch):
-    receive, calls = Runner._receive, []
+    asked = []
 
-    def interrupted(self, side, segs, late=False):
-        calls.append(side)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        receive(self, side, segs, late)
+    def pending():
+        asked.append(True)
+        return len(asked) > 1  # once the run is under way
 
-    monkeypatch.setattr(Runner, "_receive", interrupted)
+    monkeypatch.setattr("loadgen.sim.run.INSTANTS", 100)
+    monkeypatch.setattr("loadgen.signals.pending", pending)
     outcome = loadgen("handshake", "-n", 1000, "--rate", "10k", "--format", "json")
     assert outcome.exit_code == 130
     result = json.loads(outcome.stdout)
     assert result["partial"] is True
     assert 0 < result["results"]["attempted"] < 1000
+    assert result["results"]["attempted"] + result["results"]["not_started"] <= 1000
 
 
 def test_sigint_to_the_process():
@@ -249,7 +258,7 @@ def test_the_examples_are_valid(loadgen, name):
 @pytest.mark.parametrize(
     "args",
     [("handshake", "-n", "20", "--loss", "10%"), ("close", "-n", "20", "--loss", "10%"),
-     ("flood", "--rate", "200", "--clients", "50", "--duration", "1s", "--loss", "10%")],
+     ("flood", "--flood-rate", "200", "--rate", "50", "--duration", "1s", "--loss", "10%")],
     ids=lambda args: args[0],
 )  # fmt: skip
 def test_a_random_seed_is_told_so_that_the_run_can_be_repeated(loadgen, args):
@@ -257,8 +266,53 @@ def test_a_random_seed_is_told_so_that_the_run_can_be_repeated(loadgen, args):
     other = document(loadgen(*args, "--seed", "random", "--format", "json"))
     again = document(loadgen(*args, "--seed", first["seed"], "--format", "json"))
     assert 0 <= first["seed"] < 2**53 and first["seed"] != other["seed"]
+    assert but_the_command(again) == but_the_command(first)
+    assert f"seed {first['seed']}" in loadgen(*args, "--seed", first["seed"]).stdout
+
+
+def but_the_command(result):
+    """Without what says how the seed was given."""
+    scenario = {**result["scenario"], "seed": None}
+    return {**result, "wall": None, "reproduce": None, "scenario": scenario}
+
+
+@pytest.mark.parametrize(
+    ("args", "now", "path"),
+    [
+        (("close", "--by", "simultaneous"), "write --closes both", ("closes", "both", 1.0)),
+        (("close", "--by", "mix"), "write --closes turns", ("closes", "turns", True)),
+        (("close", "--data", "1000"), "write --speaks server --request 1000 --response 1000", None),
+    ],
+)
+def test_an_old_spelling_works_and_says_what_to_write(loadgen, args, now, path):
+    outcome = loadgen(*args, "-n", 6, "--format", "json")
+    assert now in outcome.stderr
+    scenario = document(outcome)["scenario"]
+    if path:
+        assert scenario["server"][path[0]][path[1]]["value"] == path[2]
+    else:
+        assert scenario["load"][0]["request"]["value"] == 1000
+
+
+def test_what_the_phases_must_not_be_used_for_is_in_their_help(loadgen):
+    for command in ("handshake", "close"):
+        said = " ".join(loadgen(command, "--help").stdout.split())
+        assert "Everything is opened before anything is closed" in said and "that is `loadgen churn`" in said
+
+
+@pytest.mark.parametrize("command", ["handshake", "close", "flood"])
+def test_a_printed_scenario_gives_the_same_bytes(loadgen, tmp_path, command):
+    args = {
+        "handshake": ("-n", 20, "--syn-data", 10),
+        "close": ("-n", 20, "--half-close", "50%", "--closes", "turns"),
+        "flood": ("--duration", "1s", "--bursts", "100ms/100ms", "--flood-count", 50),
+    }[command]
+    printed = loadgen(command, *args, "--print-config")
+    assert printed.exit_code == 0, printed.output
+    (tmp_path / "printed.toml").write_text(printed.stdout)
+    first = document(loadgen(command, *args, "--format", "json"))
+    again = document(loadgen("run", tmp_path / "printed.toml", "--format", "json"))
     assert {**again, "wall": None} == {**first, "wall": None}
-    assert f"seed,{first['seed']}" in loadgen(*args, "--seed", first["seed"], "--format", "csv").stdout
 
 
 def test_a_random_seed_in_a_file_and_a_wrong_word(loadgen, tmp_path):

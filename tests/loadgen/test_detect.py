@@ -5,17 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from loadgen.phases.detect import Alarm, Window, detect, judge, series
-from loadgen.phases.flood import FloodSettings, false_alarms, simulate
-from loadgen.phases.flood_compare import POLICIES, variants
-from loadgen.phases.link import Path, Rates
-from loadgen.phases.spoof import Sources
+from loadgen.cli.comparing import variants
+from loadgen.cli.spellings import POLICIES
+from loadgen.sim.detect import Alarm, Window, detect, judge, series
+from tests.loadgen.playing import document_of, scenario_of
 
 MS = 1_000_000
 S = 1000 * MS
 ROOM = 100
 NOBODY = np.empty(0, dtype=np.uint32)
-BASE = FloodSettings(duration_ns=10 * S, patience_ns=2 * S, backlog=256, path=Path(rtt_ns=40 * MS))
 
 
 def windows(*rows):
@@ -100,35 +98,43 @@ def test_series_add_up():
 # -- on real queues ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", variants(BASE, POLICIES))
+def variant(name, **more):
+    options = {"duration": "12s", "patience": "2s", "backlog": 256, "rtt": "40ms", "speaks": "nobody",
+               "hold": "1h", "honest_bursts": 0, **more}  # fmt: skip
+    return variants(scenario_of("flood", **options), POLICIES, set())[name]
+
+
+NAMES = [
+    name for policy in POLICIES for name in (policy.replace("-", "_"), policy.replace("-", "_") + "_cookies")
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_flood_is_found_where_it_was(name):
-    given = dataclasses.replace(
-        BASE, duration_ns=5 * S, connections=1000, rate=200_000, flood_rate=5_000_000, spacing="poisson",
-        start_ns=S + 537 * MS, stop_ns=4 * S + 12 * MS,
-    )  # fmt: skip
-    found = simulate(variants(given, POLICIES)[name]).results["detection"]
+    document = document_of(variant(
+        name, duration="7s", connections=1000, rate=200, flood_rate=5000, flood_arrivals="poisson",
+        during="1537ms,4012ms"), "flood")  # fmt: skip
+    found = document["results"]["detection"]
     assert (found["floods"], found["found"], found["false_alarms"]) == (1, 1, 0)
     assert abs(found["begin_error_ms"]) <= 100
     assert abs(found["end_error_ms"]) <= 200
     assert found["raised_after_ms"] < (4000 if name.startswith("freebsd") else 1500)
+    assert document["metrics"]["detection.found"]["value"] == 1
 
 
 def test_a_flood_of_half_the_honest_rate():
-    given = dataclasses.replace(
-        BASE, connections=2000, rate=200_000, flood_rate=100_000, start_ns=2 * S, stop_ns=9 * S,
-        sources=Sources.parse("203.0.113.0/24"),
-    )  # fmt: skip
-    result = simulate(variants(given, ["evict-oldest"])["evict_oldest"])
-    assert result.results["detection"]["found"] == 1
-    assert result.series["alarms"][0]["dispersion"] < 0.5
+    document = document_of(variant(
+        "evict_oldest", connections=2000, rate=200, flood_rate=100, during="2s,9s", sources="203.0.113.0/24"),
+        "flood")  # fmt: skip
+    assert document["results"]["detection"]["found"] == 1
+    assert document["detection"]["alarms"][0]["dispersion"] < 0.5
 
 
 @pytest.mark.parametrize("rtt", [1, 200, 600])
 @pytest.mark.parametrize("name", ["linux", "drop_new_cookies", "evict_oldest", "freebsd_cookies"])
 def test_honest_crowds_raise_no_alarm(rtt, name):
     """Each larger than the backlog, within a quarter of a second, every client from a network of its own."""
-    given = dataclasses.replace(
-        BASE, check_bursts=4, path=Path(rtt_ns=rtt * MS, loss=Rates.everywhere(0.02))
-    )  # fmt: skip
-    told = false_alarms(variants(given, POLICIES)[name])
-    assert told == {"honest_bursts": 4, "burst_size": 384, "alarms_on_bursts": 0}
+    scenario = variant(name, flood_rate=1, duration="1s", rtt=f"{rtt}ms", loss="2%")
+    told = document_of(scenario.replace({"run.honest_bursts": 4}), "flood")["results"]["detection"]
+    crowds = {key: told[key] for key in ("honest_bursts", "burst_size", "alarms_on_bursts")}
+    assert crowds == {"honest_bursts": 4, "burst_size": 384, "alarms_on_bursts": 0}

@@ -93,7 +93,7 @@ def test_what_cannot_be_written_is_one_line(folder, name):
 
 
 def test_a_folder_that_is_missing_is_told_before_the_run(folder, monkeypatch):
-    monkeypatch.setattr("loadgen.cli.common.require_memory", lambda settings: None)
+    monkeypatch.setattr("loadgen.cli.playing._require_memory", lambda *args: None)
     outcome = invoke(["handshake", "-n", "1G", "--output", "missing/r.json"])
     assert outcome.code == 1 and "there is no folder" in outcome.stderr
 
@@ -206,7 +206,7 @@ def test_a_symbolic_link_to_nowhere_is_told_before_the_run(folder, links, why, m
     (folder / "folder").mkdir()
     for name, target in links.items():
         (folder / name).symlink_to(target)
-    monkeypatch.setattr("loadgen.cli.common.require_memory", lambda settings: None)
+    monkeypatch.setattr("loadgen.cli.playing._require_memory", lambda *args: None)
     outcome = invoke(["handshake", "-n", "1G", "--format", "json", "--output", "link"])
     assert outcome.code == 1 and f"cannot write link: {why}" in told(outcome.stderr)
     with pytest.raises(OutputError, match="cannot write link: "):
@@ -331,7 +331,7 @@ def test_nobody_reads(args):
 
 def test_a_reader_that_has_enough(folder):
     """As `| head -1`, with more to say than a pipe holds."""
-    command = f"{sys.executable} -m loadgen flood --duration 60s --rate 200/s --clients 50/s --format json"
+    command = f"{sys.executable} -m loadgen flood --duration 60s --flood-rate 200/s --rate 50/s --format json"
     done = subprocess.run(
         ["sh", "-c", f"{{ {command}; echo code $? >&2; }} | head -1"],
         env=environment(), capture_output=True, text=True, timeout=120,

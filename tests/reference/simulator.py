@@ -78,6 +78,26 @@ class Level:
         return self.full + (now - self.since if self.since is not None else 0)
 
 
+class Total:
+    """How much of something all engines have together, and the most at the end of an instant."""
+
+    def __init__(self):
+        self.now = 0
+        self.restart(0)
+
+    def restart(self, at):
+        self.before, self.at = 0, at
+
+    def set(self, n, at):
+        if at != self.at:
+            self.before, self.at = max(self.before, self.now), at
+        self.now = n
+
+    @property
+    def most(self):
+        return max(self.before, self.now)
+
+
 class World:
     def __init__(self, scenario, server, client, replicate):
         self.scenario, self.replicate = scenario, replicate
@@ -108,7 +128,7 @@ class World:
             acceptor.host.acceptors[listener] = acceptor
             room = acceptor.host.engine.room(listener)
             acceptor.half_open, acceptor.accepting = Level(room["half_open_max"]), Level(room["accept_max"])
-        self.levels = {"ports_in_use": Level(), "server.half_open": Level(), "server.accept_queue": Level()}
+        self.levels = {name: Total() for name in ("ports_in_use", "server.half_open", "server.accept_queue")}
         self.link = Link(self, scenario, replicate)
         self.loads = [Load(facts, i, scenario, replicate) for i, facts in enumerate(scenario.load)]
         for load in self.loads:
@@ -438,6 +458,9 @@ def figures_of(world, series):
         for name, counts in world.counted().items()
     }  # fmt: skip
     peaks |= {name: level.most for name, level in world.levels.items()}
+    if len(world.acceptors) == 1:
+        one = world.acceptors[0]
+        peaks |= {"server.half_open": one.half_open.most, "server.accept_queue": one.accepting.most}
     return {
         "now": world.now,
         "segments": world.segments,

@@ -60,6 +60,7 @@ class Link:
         self.sent = {"server": 0, "client": 0}
         self.by_kind = {}  # (end, kind): [sent, lost]
         self.duplicated = self.reordered = self.late = self.backscatter = 0
+        self.outside = {}  # backscatter by kind
         link = self.facts
         self.perfect = link.rtt.family == "const" and not (
             any(link.loss.values()) or any(link.duplicate.values()) or link.burst.enter or link.reorder
@@ -119,6 +120,8 @@ class Link:
     def scatter(self, seg):
         """S5.4 and S8.4."""
         self.backscatter += 1
+        outside = f"outside.{kind_of(seg, 0)}"
+        self.outside[outside] = self.outside.get(outside, 0) + 1
         flags = int(seg["flags"])
         if flags & Flag.RST or not any(flood.reflects(int(seg["dst"])) for flood in self.world.floods):
             return
@@ -143,7 +146,7 @@ class Link:
         self.world.deliver(self.receiver("client", rst), rst, self.world.now + 2 * self.half)
 
     def counters(self):
-        counts = {"backscatter": self.backscatter}
+        counts = {"backscatter": self.backscatter, **self.outside}
         for end in ("client", "server"):
             counts[f"sent_by_{end}"] = self.sent[end]
         if not self.perfect:
@@ -187,8 +190,10 @@ class Flood:
 
     def due(self):
         """When the next one comes, None: never."""
-        at = self.facts.start_ns + int(self.area * self.gap + 0.5)
-        return at if self.gap > 0 and at < self.stop else None
+        facts, on = self.facts, int(self.area * self.gap + 0.5)
+        at = facts.start_ns + on + (on // facts.on_ns * facts.off_ns if facts.off_ns else 0)
+        goes_on = self.gap > 0 and at < self.stop and (facts.count is None or self.sent < facts.count)
+        return at if goes_on else None
 
     def segment(self, dst, dport):
         words = [word(self.key, 4 * self.sent + i) for i in range(5)]

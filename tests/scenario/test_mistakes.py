@@ -84,7 +84,7 @@ WRONG = {
         ":2: server.profile: expected linux, freebsd, strict or a profile's .toml, got 'linus'; did you mean "
         "'linux'?"),
     "[server]\ncloses = 'mix'\n":
-        ":2: server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'mix'",
+        ":2: server.closes: expected client, server, both, turns, mix:SHARE or reset:SHARE, got 'mix'",
     LOAD + "speaks = 'servre'\n": (
         ":3: load.0.speaks: expected client or server or nobody, got 'servre'; did you mean 'server'?"),
     LOAD + "arrivals = 'poison'\n": (

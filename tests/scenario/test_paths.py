@@ -120,7 +120,7 @@ def test_every_end_that_is_the_end_of_no_other_is_found():
         ({"load.hold": -1}, "load.hold: expected a time with its unit such as 30ms"),
         ({"load.rate": "3k/sek"}, "load.rate: expected a rate such as"),
         ({"server.closes": "clent"},
-         "server.closes: expected client, server, mix:SHARE or reset:SHARE, got 'clent'; "
+         "server.closes: expected client, server, both, turns, mix:SHARE or reset:SHARE, got 'clent'; "
                                      "did you mean 'client'?"),
         ({"run.duration": "0s"}, "run.duration: expected more than 0"),
         ({"run.duration": LONGEST_NS}, "run.duration: expected at most 365d"),

@@ -6,7 +6,7 @@
 import sys
 from pathlib import Path
 
-from loadgen.phases import theory
+from tests.theory import forms as theory
 from tests.theory.grid import APPROXIMATE, EXACT, FULL, holds
 from tests.theory.simulate import WARM_UP
 

@@ -13,9 +13,9 @@ from functools import cache
 
 import numpy as np
 
-from loadgen.phases import theory
-from loadgen.phases.theory import Form, Interval
+from tests.theory import forms as theory
 from tests.theory import simulate
+from tests.theory.forms import Form, Interval
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from loadgen.phases import theory
+from tests.theory import forms as theory
 from tests.theory.__main__ import BEGIN, DOCS, END, forms
 
 

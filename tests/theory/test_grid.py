@@ -5,7 +5,7 @@ Sources: see loadgen/theory. What "inside" means for many points together: tests
 
 import pytest
 
-from loadgen.phases import theory
+from tests.theory import forms as theory
 from tests.theory.grid import APPROXIMATE, EXACT, PART, holds
 
 POINTS = sum(len(group.points) for group in EXACT)

@@ -1,4 +1,4 @@
-"""The closed forms and statistics of `loadgen flood --check` under one name; they are in `loadgen.theory`."""
+"""The closed forms and statistics of the SYN queue under one name; they are in `loadgen.theory`."""
 
 from loadgen.theory.intervals import (
     Interval,

@@ -1,1 +1,0 @@
-"""The workloads that run in phases: open everything, then hold it or close it."""
