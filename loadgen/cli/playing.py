@@ -149,6 +149,9 @@ def _hosts(scenario: Scenario) -> Resolved:
         raise ConfigError(str(error)) from None
 
 
+_NAMED: Final = 6  # keys in a line
+
+
 def _tell_of_sysctl(scenario: Scenario, verbose: bool) -> None:
     """How many keys of the files are knobs here, and with `verbose` which are not."""
     for side, name in (("server", scenario.server.sysctl), ("client", scenario.client.sysctl)):
@@ -160,8 +163,10 @@ def _tell_of_sysctl(scenario: Scenario, verbose: bool) -> None:
         for line in host.sysctl_notes:
             click.echo(f"  {line}", err=True)
         if host.sysctl_unmodelled:
-            unmodelled = ", ".join(host.sysctl_unmodelled)
-            click.echo(f"  they matter and are not modelled: {unmodelled}", err=True)
+            named = host.sysctl_unmodelled[: None if verbose else _NAMED]
+            more = len(host.sysctl_unmodelled) - len(named)
+            rest = f" and {more} more (-v lists them)" if more else ""
+            click.echo(f"  they matter and are not modelled: {', '.join(named)}{rest}", err=True)
         for key in host.sysctl_unknown if verbose else ():
             click.echo(f"  {key}", err=True)
 

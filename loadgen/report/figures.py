@@ -21,6 +21,7 @@ from loadgen.report.estimate import Figure
 from loadgen.report.metrics import Metric
 from loadgen.scenario.model import Scenario
 from loadgen.sim.outcome import Histogram, LoadOutcome, Outcome
+from loadgen.theory.warmup import is_lasting
 
 #: How a connection may end, `refused` by cause; they sum to attempted.
 ENDS: Final = ("served", "ghost", "refused", "gave_up", "reset", "pending", "not_started")
@@ -63,12 +64,14 @@ def figures(
 ) -> dict[str, Figure]:
     """Every figure of the table; counters that are 0 in all seeds are left out."""
     found: dict[str, Figure] = {}
+    steady = is_lasting(scenario) and not scenario.event  # else its parts are not alike
     for name, (metric, keys) in metrics.concrete(scenario).items():
         if name in given:
             found[name] = given[name]
             continue
         figure = _figure(metric, [metric.of(outcome, keys) for outcome in outcomes])
-        figure = _with_batches(metric, keys, figure, outcomes)
+        if steady:
+            figure = _with_batches(metric, keys, figure, outcomes)
         if not (metric.counts and not any(figure.seeds)):
             found[name] = figure
     return found

@@ -83,7 +83,7 @@ def text_of(name: str, value: Any) -> str:
     if isinstance(value, Mapping) and "family" in value:
         return _distribution(value)
     if name == "shape" and isinstance(value, list):
-        return ", ".join(f"{words.rate(rate)} at {format_duration(at)}" for at, rate in value)
+        return ", ".join(f"{words.rate(float(rate))} at {format_duration(at)}" for at, rate in value)
     if name == "rate" and isinstance(value, (int, float)):
         return words.rate(value)
     text = f"{value:.12g}" if isinstance(value, float) else str(value)

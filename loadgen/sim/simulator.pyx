@@ -11,7 +11,6 @@ from libc.string cimport memset
 import numpy as np
 
 from tcpcore import BLOCK
-
 from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
 from loadgen.sim.arrivals cimport load_left
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
@@ -40,8 +39,8 @@ def reconnect_key(seed, replicate, number):
 
 def words_of_bursts(seed, replicate, first, n):
     """n words of the stream of the honest crowds, from number `first` on."""
-    key = stream(seed, replicate, FOR_BURSTS, 0)
-    return np.array([word(key, first + i) for i in range(n)], dtype=np.uint64)
+    return np.array([word(stream(seed, replicate, FOR_BURSTS, 0), first + i)
+                     for i in range(n)], dtype=np.uint64)
 
 
 def engine_seed(seed, replicate, number):

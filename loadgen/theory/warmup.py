@@ -50,10 +50,15 @@ def _rounded(seconds: float) -> int:
 
 def auto(scenario: Scenario, server: Config, client: Config) -> float:
     """Seconds that the rule asks for. 0 where a load has no steady state: a count, a trace, flat out."""
-    if not scenario.load or any(_ends(load) for load in scenario.load):
+    if not is_lasting(scenario):
         return 0.0
     lives = max(forgotten(established(scenario, part)) for part in parts(scenario)) + round_trip(scenario)
     return max(lives, _accept_queue(scenario, server), _time_wait(scenario, server, client))
+
+
+def is_lasting(scenario: Scenario) -> bool:
+    """Whether the loads have a steady state: none is a count, a trace, flat out or closed at one moment."""
+    return bool(scenario.load) and not any(_ends(load) for load in scenario.load)
 
 
 def _ends(load: Load) -> bool:

@@ -7,9 +7,11 @@ of its folder.
 """
 
 import contextlib
+import functools
 import io
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -19,10 +21,12 @@ from pathlib import Path
 
 import click
 
+import loadgen
 from loadgen import entry
 from loadgen.cli import COMMANDS
 from loadgen.cli import main as group
 
+DATA = Path(__file__).parents[1] / "data"
 EXIT_CODES = {0, 1, 2, 3, 99, 130}
 LONGEST_LINE, MOST_LINES = 320, 9
 PATIENCE_S = 10  # then the invocation is interrupted, as by Ctrl-C
@@ -122,7 +126,10 @@ GOOD = {
     "only": ("backlog > 1", "backlog*2 < 100"), "search": ("load.rate=100..200",), "tolerance": ("50%",),
     "max_seeds": ("8",), "shards": ("0", "1"), "longest": ("1s",),
     "executor": ("processes",), "memory": ("8G",),
-    "topic": ("ports", "time-wait"),
+    "topic": ("ports", "time-wait"), "from_host": ("web1",), "bytes": ("slabinfo.txt",),
+    "apply": ("good.sysctl",),
+    "old": ("result.json",), "new": ("result.json",),
+    "allow_change": ("served", "ports.*"), "wall": ("5%",), "interval": ("60", "1"),
     "vs": ("client.tcp_tw_reuse=1", "rate=100,200", "time_wait=1s+destinations=2"), "within": ("10ms",),
     "horizon": ("1s",), "established": ("1k",), "bytes_": ("30k",),
     "by": ("client", "mix"), "kind": ("ack",), "cookies": ("off",),
@@ -142,6 +149,8 @@ GOOD_FOR = {
     ("sweep", "knobs"): ("tcp_syncookies=0", "client.hosts=2"), ("sweep", "config"): ("run.toml",),
     ("sweep", "output"): ("study",), ("sweep", "seeds"): ("1", "2"),
     ("sweep", "grid"): ("load.hold=1ms,2ms",),
+    ("report", "file"): ("result.json",), ("report", "output"): ("page.html",),
+    ("compare", "threshold"): ("first_try_ratio: -0.1%",), ("compare", "output"): ("moved.md",),
     ("churn", "warmup"): ("0", "5ms"), ("run", "seeds"): ("1", "2"),
     ("flood", "clients"): ("1", "3"), ("handshake", "clients"): ("1", "3"), ("close", "clients"): ("1", "3"),
     ("flood", "client_addresses"): ("2",),
@@ -156,6 +165,8 @@ BASE = {
     "profiles": (),
     "metrics": (),
     "collect": (),
+    "compare": ("result.json", "result.json"),
+    "report": ("result.json", "-O", "page.html"),
     "plan": ("host", "--rate", "500", "--no-sim", "--apply", "good.toml"),
     "churn": ("--rate", "500", "--duration", "20ms", "--clients", "1"),
     "run": ("scenario.toml",),
@@ -208,10 +219,20 @@ def words(option, value):
     return [f"{name}={value}"] if name.startswith("--") else [name, value]
 
 
+@functools.cache
+def result():
+    """A result file, of a run that is as small as one can be."""
+    load = loadgen.Load(rate="300/s")
+    return loadgen.run(loadgen.Scenario(load=[load], run=loadgen.Run(duration="20ms"))).to_text_json()
+
+
 def furnish(folder):
     """The files that values name."""
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
+    (folder / "result.json").write_text(result())
+    shutil.copytree(DATA / "host" / "web1", folder / "web1")
+    shutil.copy(DATA / "host" / "web1" / "slabinfo.txt", folder)
     with open(folder / "large.toml", "wb") as file:
         file.truncate(100 << 20)
     (folder / "folder").mkdir()
@@ -371,6 +392,7 @@ def _main():
         folder = Path(name, "work")
         folder.mkdir()
         os.chdir(folder)
+        os.environ["MPLCONFIGDIR"] = str(folder / "matplotlib")
         furnish(folder)
         invoke(["handshake", "-n", "1"])  # modules that are imported late
         failures, codes, ran, used = fuzz(n, seed, report)

@@ -20,6 +20,7 @@ def folder(tmp_path, monkeypatch):
     hostile.furnish(here)
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("MPLCONFIGDIR", str(here / "matplotlib"))
     return here
 
 
