@@ -198,9 +198,6 @@ class Replay:
                 self.watching.look(at, self.simulator)
             if self._progress is not None:
                 self._progress(at, run.duration_ns)
-            if self._stop is not None and at < run.duration_ns and self._stop():
-                self.stopped = True               # also where little happens between two points
-                break
         if self.stopped:
             self.not_started = [self.simulator.not_started(i) for i in range(len(self.scenario.load))]
         self.simulator.stop_loads()

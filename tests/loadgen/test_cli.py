@@ -229,7 +229,7 @@ def test_an_interrupted_run_reports_what_it_has(loadgen, monkeypatch):
 
     def pending():
         asked.append(True)
-        return len(asked) > 1  # once the run is under way
+        return len(asked) > 3  # once the run is under way
 
     monkeypatch.setattr("loadgen.sim.run.INSTANTS", 100)
     monkeypatch.setattr("loadgen.signals.pending", pending)
