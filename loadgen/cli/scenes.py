@@ -101,7 +101,7 @@ def command_line(ctx: click.Context, command: str = "", without: Collection[str]
     words = ["loadgen", command or ctx.info_name or ""]
     for param in ctx.command.params:
         value, name = ctx.params.get(param.name or ""), max(param.opts, key=len)
-        if param.name in {*_NO_RESULT, *without, "config"} or value in (None, False, ()):
+        if param.name in {*_NO_RESULT, *without, "config"} or value is None or value is False or value == ():
             continue
         if ctx.get_parameter_source(param.name or "") is ParameterSource.DEFAULT:
             continue
