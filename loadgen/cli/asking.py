@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from loadgen import signals
 from loadgen.cli import sides
 from loadgen.cli.flag import Flag
 from loadgen.cli.flags import FLAGS
 from loadgen.cli.flags import HOSTS as _HOSTS
 from loadgen.cli.hints import hint
 from loadgen.cli.options import ConfigError
+from loadgen.cli.playing import played_or_partial
 from loadgen.cli.scenes import Made, planned_scenario
 from loadgen.output import OutputError, write_stdout
 from loadgen.plan.ask import Case, Refused, Topic, Variant, beyond, require_answerable
 from loadgen.plan.play import EFFORTS, Player
 from loadgen.plan.topics import NAMES, topic
-from loadgen.progress import bar
-from loadgen.replicates import Job, Played, play
 from loadgen.report import metrics
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
@@ -36,9 +34,7 @@ from loadgen.scenario.errors import Mistake, ScenarioError
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.paths import every_path, resolve_path
 from loadgen.scenario.tables import SCENARIO
-from loadgen.sim.run import CapacityReached
 from loadgen.units import UnitError, parse_count, parse_duration
-from loadgen.workers import WorkerLost
 
 #: A question is about one kind of host, unless the clients' is given, too.
 HOSTS: Final = tuple(
@@ -76,29 +72,8 @@ def player_of(given: Mapping[str, Any]) -> Player:
     """What plays, and how much."""
     player = Player(EFFORTS[given["effort"]], force=given["force"])
     if not given["no_sim"]:
-        player.run = lambda jobs: _played(jobs, given["jobs"])
+        player.run = lambda jobs: played_or_partial(jobs, given["jobs"])
     return player
-
-
-def _played(jobs: Sequence[Job], processes: int) -> Played:
-    """Every job, or what there is when a signal comes."""
-    played = Played([None] * len(jobs), True)
-    try:
-        with signals.at_checks(), bar(what="playing") as tell:
-            played = play(jobs, workers=processes, progress=tell, stop=signals.pending)
-            if signals.pending():
-                played.interrupted = True
-                signals.honoured()
-    except KeyboardInterrupt:
-        played.interrupted = True
-        signals.honoured()
-    except CapacityReached as error:
-        raise click.ClickException(str(error)) from None
-    except MemoryError as error:
-        raise click.ClickException(f"out of memory{f': {error}' if str(error) else ''}") from None
-    except WorkerLost as error:
-        raise click.ClickException(str(error)) from None
-    return played
 
 
 def case_of(

@@ -115,7 +115,7 @@ def _of(scenario: Scenario, runs: int) -> Run:
 
 def played_or_partial(replicates: Sequence[Job], jobs: int) -> Played:
     """Every replicate, or what there is when a signal comes."""
-    played = Played([], True)
+    played = Played([None] * len(replicates), True)
     try:
         with signals.at_checks(), bar(what="playing") as tell:
             played = play(replicates, workers=jobs, progress=tell, stop=signals.pending)

@@ -14,7 +14,6 @@ from loadgen.plan.answers import Answer, Line, Part, Table
 WIDE: Final = 140
 NARROWEST: Final = 40
 _LABEL: Final = 15
-_LETTERS: Final = 9  # columns at the right: "F, S"
 
 
 def as_text(answer: Answer, last: Sequence[str], width: int | None = None) -> str:

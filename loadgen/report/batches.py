@@ -1,7 +1,7 @@
 """Intervals from within few runs: batch means, where there are not enough seeds.
 
 A run's points after the warm-up are cut into batches of equal length whose means are taken for independent
-(Schmeiser 1982; Law, Simulation Modeling and Analysis, 9.5.3). That they are is tested: of twice as many
+(Schmeiser 1982). That they are is tested: of twice as many
 batches, the neighbours must not go together, by their correlation. Where they do (a population that still
 grows, a memory as long as the run) there is no interval. A ratio's batches are its residuals (Cochran 6.4).
 """

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 Counts = Mapping[str, int]
-Array = npt.NDArray[np.generic]
 
 
 @dataclass

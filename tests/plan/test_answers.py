@@ -121,10 +121,10 @@ def test_what_is_unexplained_has_no_answer_and_exit_code_1(monkeypatch):
 
 def test_an_interruption_leaves_the_formulas(monkeypatch):
     from loadgen import signals
-    from loadgen.cli import asking
+    from loadgen.cli import playing
 
     monkeypatch.setattr(signals, "_received", 0)  # other tests of this process have sent some
-    monkeypatch.setattr(asking, "play", lambda jobs, **_: Played([None] * len(jobs), True))
+    monkeypatch.setattr(playing, "play", lambda jobs, **_: Played([None] * len(jobs), True))
     code, printed, _ = run("loadgen plan ports --rate 500 --clients 1 --hold 30ms")
     assert code == 130
     assert "cut short" in printed and "470.3/s" in printed and "partial: interrupted" in printed

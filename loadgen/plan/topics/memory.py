@@ -31,8 +31,7 @@ BASE: Final = Scenario(
 OPEN: Final = (Quantity("rate", ("load.rate", "load.shape")),)
 EXTRAS: Final = ("established", "bytes")
 NOT_MODELLED: Final = tuple(EXCLUDES.split(", "))
-_KINDS: Final = ("established", "churning", "half-open", "TIME_WAIT")
-_WORDS: Final = {"established": "established", "half_open": "half_open", "time_wait": "time_wait"}
+_WORDS: Final = ("established", "half_open", "time_wait")
 
 Bytes = Mapping[str, Cost]
 
