@@ -278,8 +278,8 @@ class Knobs:
         0, "simultaneous open: the SYN-ACK starts the resend timer afresh", freebsd=1, rfc="open"
     )
     crossed_synack_opens: int = switch(
-        1, "simultaneous open: the peer's SYN-ACK is taken for the ACK that it is; 0: a challenge ACK answers "
-        "it, as Linux before 6.11",
+        1, "simultaneous open: the peer's SYN-ACK is taken for the ACK that it is; "
+        "0: a challenge ACK answers it, as Linux before 6.11",
     )  # fmt: skip
     listen_answers_synack: int = switch(
         1, "LISTEN answers SYN+ACK by a RST", freebsd=0, rfc="3.10.7.2, second: any ACK is reset"

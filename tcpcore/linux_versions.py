@@ -150,9 +150,9 @@ def older(version: Version) -> dict[str, Change]:
 
 def notes(kernel: str, version: Version, said: Collection[str]) -> list[str]:
     """What is concluded from the version, a sentence each; nothing of the knobs that are `said` otherwise."""
-    ported = "; later stable releases of older kernels have the change, too"
+    ported = {True: "; later stable releases of older kernels have the change, too", False: ""}
     found = [
-        f"{kernel}: {name} = {change.value} (before {worded(change.version)}{ported if change.ported else ''})"
+        f"{kernel}: {name} = {change.value} (before {worded(change.version)}{ported[change.ported]})"
         for name, change in older(version).items()
         if name not in said
     ]

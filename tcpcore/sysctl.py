@@ -279,7 +279,7 @@ def _linux_host(settings: list[Setting], found: dict[str, Any], notes: list[str]
 
 def _kernel(settings: list[Setting], notes: list[str]) -> tuple[linux_versions.Version | None, str]:
     """The kernel's version by its own word or by the settings it lists, and what to call it."""
-    release = next((s.value for s in settings if s.key == "kernel.osrelease"), None)
+    release = next((s.value for s in reversed(settings) if s.key == "kernel.osrelease"), None)
     version = None if release is None else linux_versions.version_of(release)
     if version is not None:
         return version, f"Linux {linux_versions.worded(version)}"

@@ -80,7 +80,10 @@ def test_what_the_text_or_the_caller_says_wins_over_the_version():
     assert not {"tcp_syn_linear_timeouts", "tcp_timestamps", "somaxconn"} & set(config.sysctl_implied)
 
 
-@pytest.mark.parametrize("kernel", ["6.18", "6.18.44", "6.5", "6.4", "5.15", "5.15.0-91-generic", "4.4", "2.6.32-754.el6"])
+KERNELS = ["6.18", "6.18.44", "6.5", "6.4", "5.15", "5.15.0-91-generic", "4.4", "2.6.32-754.el6"]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_a_kernel_by_name_is_that_of_a_host(kernel):
     config = Config.linux(kernel)
     assert config == linux(kernel) == Config.linux(kernel=kernel)
