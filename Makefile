@@ -37,7 +37,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types
+.PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
 .PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
 .PHONY: test-lowest lock
@@ -173,6 +173,9 @@ state-machine: build  ## learn the automaton and regenerate docs/state-machine.s
 
 mutants: build  ## break each rule once; a test that names the rule must catch it
 	nice $(PY) -m tests.mutants
+
+man: build $(TOOLS_STAMP)  ## write the manual pages of loadgen to build/man, from its help
+	$(PY) -m tests.project.manpages build/man
 
 lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .

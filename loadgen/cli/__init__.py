@@ -28,6 +28,8 @@ COMMANDS: Final = (
     "profiles",
     "metrics",
     "collect",
+    "doctor",
+    "completion",
 )
 
 
@@ -61,7 +63,10 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
         number = version("tcpcore")
     except PackageNotFoundError:
         number = "unknown"
+    from loadgen.behaviour import BEHAVIOUR, SYSTEMS
+
     click.echo(f"loadgen, version {number}")
+    click.echo(f"tcpcore {number}, behaviour {BEHAVIOUR}; profiles {', '.join(SYSTEMS.values())}")
     ctx.exit()
 
 
@@ -87,7 +92,7 @@ EXIT CODES
     expose_value=False,
     is_eager=True,
     callback=_print_version,
-    help="Show the version and exit.",
+    help="Show the version, that of the figures and the systems of the profiles, and exit.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 def main(debug: bool) -> None:

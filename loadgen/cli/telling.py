@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from loadgen import signals
+from loadgen.behaviour import SYSTEMS
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
 from loadgen.plan.answers import UNEXPLAINED, Answer
@@ -69,11 +70,10 @@ def last_parts(case: Case) -> list[str]:
     else:
         parts.append("virtual 0 s, nothing was simulated")
     profiles = list(dict.fromkeys((scenario.server.profile, scenario.client.profile)))
-    names = {"linux": "linux-6.18", "freebsd": "freebsd-14"}
     parts += [
         f"wall {player.wall_s:.3g} s",
         f"seed {scenario.seed}",
-        " and ".join(names.get(one, one) for one in profiles),
+        " and ".join(one if one == "strict" else SYSTEMS.get(one, one) for one in profiles),
         f"effort {player.effort.name}" if player.plays else "no simulation",
     ]
     if player.interrupted:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from loadgen.behaviour import BEHAVIOUR
 from loadgen.report import before, histograms, memory, metrics, observed, plain, sentence, thresholds
 from loadgen.report import figures as making
 from loadgen.report.estimate import Figure
@@ -25,8 +26,6 @@ from loadgen.scenario.model import Scenario
 from loadgen.sim.outcome import Histogram, Outcome
 
 SCHEMA: Final = 1
-#: Goes up when the same scenario and seed give other figures than before.
-BEHAVIOUR: Final = 1
 COMPLETE, PARTIAL, FAILED = "complete", "partial", "failed"
 
 

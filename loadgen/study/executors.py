@@ -13,8 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
 
+from loadgen.behaviour import BEHAVIOUR
 from loadgen.report.figures import versions
-from loadgen.report.result import BEHAVIOUR
 from loadgen.study.pools import Futures, Pool, processes
 
 PROCESSES: Final = "processes"

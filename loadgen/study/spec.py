@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from loadgen.behaviour import BEHAVIOUR
 from loadgen.report import plain
 from loadgen.report.figures import hosts as hosts_of
-from loadgen.report.result import BEHAVIOUR
 from loadgen.scenario.hosts import Resolved, resolve
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.paths import replace

@@ -154,6 +154,7 @@ GOOD_FOR = {
     ("churn", "warmup"): ("0", "5ms"), ("run", "seeds"): ("1", "2"),
     ("flood", "clients"): ("1", "3"), ("handshake", "clients"): ("1", "3"), ("close", "clients"): ("1", "3"),
     ("flood", "client_addresses"): ("2",),
+    ("completion", "shell"): ("bash", "zsh", "fish"),
 }  # fmt: skip
 
 #: What keeps an invocation small, before the options that are tried.
@@ -165,6 +166,8 @@ BASE = {
     "profiles": (),
     "metrics": (),
     "collect": (),
+    "doctor": (),
+    "completion": ("bash",),
     "compare": ("result.json", "result.json"),
     "report": ("result.json", "-O", "page.html"),
     "plan": ("host", "--rate", "500", "--no-sim", "--apply", "good.toml"),
