@@ -75,7 +75,7 @@ define copied
 @mkdir -p $(1)
 @find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
 @tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='loadgen/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
-	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md requirements \
+	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md requirements \
 	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
 @cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
 endef

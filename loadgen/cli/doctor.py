@@ -114,7 +114,7 @@ def as_text(found: list[Finding]) -> str:
     lines: list[str] = []
     for group in dict.fromkeys(finding.group for finding in found):
         lines += ["", group] if lines else [group]
-        lines += [f"  {one.name:<12}{one.state:<9}{one.said}" for one in found if one.group == group]
+        lines += [f"  {one.name:<11} {one.state:<8} {one.said}" for one in found if one.group == group]
     return "\n".join(lines) + "\n"
 
 
@@ -133,5 +133,6 @@ def doctor(format_: str | None) -> None:
         format_,
         None,
     )
-    if any(one.state == BROKEN for one in found):
-        raise SystemExit(1)
+    broken = [f"{one.name} ({one.said})" for one in found if one.state == BROKEN]
+    if broken:
+        raise click.ClickException(f"nothing works without {', '.join(broken)}")

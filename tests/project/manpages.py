@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
-import click
 from click_man.core import generate_man_page
 
 from loadgen.cli import COMMANDS, main
