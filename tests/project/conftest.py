@@ -1,4 +1,4 @@
-"""The distributions, built once for all tests here, whichever process they run in: compiling takes minutes."""
+"""The distributions, built once for all tests here and all processes: compiling takes minutes."""
 
 import fcntl
 import os
@@ -11,10 +11,9 @@ import pytest
 from tests.project.distributions import BACKEND, BUILT, EPOCH, ROOT, run, unpacked
 
 
-
 @pytest.fixture(scope="session")
 def place(tmp_path_factory):
-    """A folder that all of pytest-xdist's processes share, one at a time until the distributions are there."""
+    """A folder that all processes of pytest-xdist share. What is written there needs a lock."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     place = shared / "distributions"
