@@ -402,6 +402,16 @@ def but(group: tuple[Flag, ...], *names: str) -> tuple[Flag, ...]:
     return tuple(flag for flag in group if flag.name not in names)
 
 
+#: Alternatives, of the commands that answer a question.
+VS: Final = click.option(
+    "--vs",
+    "vs",
+    multiple=True,
+    metavar="NAME=VALUE[+NAME=VALUE...]",
+    help="An alternative, shown beside what is: options and knobs, several joined by +. NAME=A,B are two. "
+    "Repeatable.",
+)
+
 #: Options that are no part of the scenario.
 _RESULT: Final = {
     "knobs": click.option(
