@@ -7,6 +7,7 @@ entries are no more than the half-open queue holds.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Final
 
@@ -114,7 +115,7 @@ def _live(load: Load, scenario: Scenario) -> float:
     if load.close_at_ns is not None:
         span = scenario.run.duration_ns
     mean = _arrivals(load, scenario, span)
-    most = 1 + mean + 4 * mean**0.5  # of a Poisson number
+    most = 1 + mean + 4 * math.sqrt(mean)  # of a Poisson number
     return most if load.count is None else min(most, load.count)
 
 

@@ -13,7 +13,7 @@ RUNS = {
     "held": ("handshake", {"connections": "50k"}),
     "closed": ("close", {"connections": "50k"}),
     "clients close": ("churn", {"rate": "5k", "hold": "exp:100ms", "rtt": "20ms", "duration": "10s"}),
-    "servers close": ("churn", {"rate": "5k", "hold": "5s", "rtt": "20ms", "duration": "10s", "closes": "server"}),
+    "servers close": ("churn", {"rate": "5k", "hold": "5s", "duration": "10s", "closes": "server"}),
 }
 
 
