@@ -16,7 +16,7 @@ import pytest
 import loadgen
 from loadgen import entry, output
 from loadgen.report.reading import point_files, read
-from loadgen.report.result import load
+from loadgen.report.result import BEHAVIOUR, load
 from loadgen.study import store
 from tests.loadgen.processes import started, until
 from tests.study.made import TOML, contents, scenario, written
@@ -166,8 +166,8 @@ def test_a_study_of_another_version_is_refused(here, capsys):
     document = store.read_document(path.parent)
     path.write_text(store.study_toml({**document, "behaviour": 0}))
     assert sweep(*GRID, "-O", "study") == 3
-    assert "behaviour: 0 there, 1 here" in capsys.readouterr().err
-    path.write_text(path.read_text().replace("behaviour = 0", "behaviour = 1"))
+    assert f"behaviour: 0 there, {BEHAVIOUR} here" in capsys.readouterr().err
+    path.write_text(path.read_text().replace("behaviour = 0", f"behaviour = {BEHAVIOUR}"))
     assert sweep(*GRID, "-O", "study") == 3
     assert "its hash is not that of what it says" in capsys.readouterr().err
     path.write_text("schema = 9\n")
