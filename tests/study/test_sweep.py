@@ -45,8 +45,10 @@ def results(folder):
 
 
 def test_a_grid_has_a_result_file_a_point_and_a_table(here, capsys):
-    assert sweep(*GRID, "--threshold", "success_ratio>=0.9", "-O", "study") == 0
-    shown = capsys.readouterr().out.splitlines()
+    assert sweep(*GRID, "--threshold", "success_ratio>=0.9", "-O", "study") == 99
+    shown, told = (text.splitlines() for text in capsys.readouterr())
+    which = "server.listen.backlog=1, load.rate=300/s: undecided"
+    assert told == [f"target not met at 3 of 6 points, first {which}"]
     assert shown[0].split() == ["backlog", "rate", "success_ratio", "target"] and len(shown) == 7
     study = results(here / "study")
     assert len(study) == 6 and not read("study").failed
@@ -120,6 +122,20 @@ def test_zip_only_and_a_dry_run(here, capsys):
     assert sweep(*args, "--seeds", "2", "-O", "study") == 0
     assert [one.point["server.listen.backlog"] for one in results(here / "study").values()] != []
     assert len(points("study")) == 2
+
+
+def test_a_target_that_every_point_meets_is_no_error(here, capsys):
+    args = ("--grid", "backlog=5,9", "--seeds", "1", "--threshold", "attempted>=0", "-O", "study")
+    assert sweep(*args) == 0 and capsys.readouterr().err == ""
+    assert sweep(*args[:-4], "--threshold", "attempted<0", "-O", "other") == 99
+    assert "target not met at 2 of 2 points" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_a_search_counts_the_runs_that_it_would_make(here, capsys):
+    args = ("-o", "server.accept.time=exp:1ms", "--search", "load.rate=900..1100", "--threshold",
+            "first_try_loss<=0.001", "-o", "backlog=63", "--dry-run")  # fmt: skip
+    assert sweep(*args) == 0
+    assert "both ends of each (runs of 50s: the accept queue forgets slowly)" in capsys.readouterr().out
 
 
 # -- what is resumed -------------------------------------------------------------------------
