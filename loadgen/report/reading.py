@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +60,11 @@ def read(path: str | Path) -> Result | Points:
         return _study(place) if place.is_dir() else load(place)
     except OSError as error:
         raise ResultError(f"{error.filename or place}: {error.strerror}") from None
+
+
+def of_results(results: Sequence[Result]) -> Points:
+    """A study of results that are in no file."""
+    return Points(Path(), {}, (), tuple(_points([(Path(), result) for result in results])), ())
 
 
 def _study(folder: Path) -> Points:

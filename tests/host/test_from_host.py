@@ -194,8 +194,9 @@ def test_the_servers_load_wins_over_the_clients(proxy):
 
 def test_a_study_takes_a_hosts_files(tmp_path):
     (tmp_path / "web.toml").write_text('schema = 1\n[[load]]\nrate = "50/s"\n')
-    given = ("--profile", "linux", "--grid", "backlog=7,9", "--seeds", "1", "--duration", "100ms", "--jobs", "1")
-    result = run("sweep", tmp_path / "web.toml", "--from-host", WEB1, *given, "-O", tmp_path / "study")
+    given = ("--profile", "linux", "--grid", "backlog=7,9", "--seeds", "1", "--duration", "100ms")
+    given = ("--from-host", WEB1, *given, "--jobs", "1", "-O", tmp_path / "study")
+    result = run("sweep", tmp_path / "web.toml", *given)
     assert result.exit_code == 0, result.stderr
     assert "load.rate = 300.0 of the host is not taken" in result.stderr
     point = next((tmp_path / "study" / "points").glob("*/*.json"))
