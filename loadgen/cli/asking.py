@@ -56,6 +56,7 @@ EXTRAS: Final = {
     "bytes": str,
     "apply": str,
 }
+_EXTRA_OPTIONS: Final = ("within", "horizon", "established", "bytes_", "apply")
 _SUPERLATIVES: Final = ("best", "optimal", "optimum", "auto")
 
 
@@ -74,6 +75,13 @@ def player_of(given: Mapping[str, Any]) -> Player:
     if not given["no_sim"]:
         player.run = lambda jobs: played_or_partial(jobs, given["jobs"])
     return player
+
+
+def as_flood(ctx: click.Context, given: dict[str, Any]) -> Case | None:
+    """The question of `plan flood` that the options of `loadgen flood` ask, with its defaults."""
+    effort = given["effort"] or "normal"
+    given |= dict.fromkeys(_EXTRA_OPTIONS) | {"effort": effort, "no_sim": False, "remedies": False}
+    return case_of(ctx, topic("flood"), None, given, player_of(given))
 
 
 def case_of(

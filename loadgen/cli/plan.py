@@ -21,6 +21,7 @@ from loadgen.cli.flags import (
     LOAD,
     SERVER,
     TIMELINE,
+    VS,
     some_result_options,
 )
 from loadgen.cli.telling import present_answer
@@ -54,14 +55,7 @@ EXAMPLES
 )
 @click.argument("topic", metavar="|".join(NAMES))
 @click.argument("file", required=False, type=opt.FILE)
-@click.option(
-    "--vs",
-    "vs",
-    multiple=True,
-    metavar="NAME=VALUE[+NAME=VALUE...]",
-    help="An alternative, shown beside what is: options and knobs, several joined by +. NAME=A,B are two. "
-    "Repeatable.",
-)
+@VS
 @click.option("--remedies", is_flag=True, help="Show what each usual remedy is worth, and its cost (ports).")
 @click.option(
     "--within", type=TEXT, metavar="TIME", help="herd: the clients come back within this. Default: 100ms."

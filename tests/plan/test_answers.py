@@ -65,6 +65,26 @@ def test_jobs_change_nothing():
     assert {**one, "wall": 0} == {**two, "wall": 0}
 
 
+def test_a_flood_with_alternatives_is_the_question_of_plan_flood():
+    options = SHORT["flood"].removeprefix("flood ")
+    one, other = (json.loads(run(f"loadgen {command} {options} --effort quick --format json")[1])
+                  for command in ("flood", "plan flood"))  # fmt: skip
+    assert one["command"].startswith("loadgen flood ") and "--vs tcp_syncookies=0" in one["command"]
+    assert {**one, "wall": 0, "command": 0} == {**other, "wall": 0, "command": 0}
+
+
+@pytest.mark.parametrize(("given", "code", "said"), [
+    ("--vs tcp_syncookies=0 --compare all", 2, "--compare cannot be combined with --vs"),
+    ("--vs tcp_syncookies=0 --policy linux", 2, "--policy cannot be combined with --vs"),
+    ("--effort quick", 2, "--effort: of --vs alone"),
+    ("--vs tcp_syncookies=0 --during 1s,2s", 3, "without pauses, beginning and end"),
+    ("--vs tcp_syncookie=0", 3, "did you mean 'tcp_syncookies'?"),
+])  # fmt: skip
+def test_what_a_flood_with_alternatives_refuses(given, code, said):
+    found, printed, errors = run(f"loadgen flood --flood-rate 1k {given}")
+    assert (found, printed) == (code, "") and said in errors
+
+
 @pytest.mark.parametrize(("given", "left", "value"), [
     ("ports --rate 12k --ports 1024-65535 --hold 30ms --time-wait 120s", "clients", 23),
     ("ports --rate 500 --clients ? --hold 30ms", "clients", 2),
@@ -170,7 +190,7 @@ def test_the_recorded_floods_are_the_recording():
 
 def test_the_kernel_is_inside_the_interval_and_the_formula_is_marked():
     command = next(one for one in BLOCK_COMMANDS if " flood " in one)
-    found = document(command.removeprefix("loadgen plan "))
+    found = document(command.removeprefix("loadgen "))
     seen, kernel = (found["plan"]["figures"][f"cookies off.{name}"] for name in ("first_try", "kernel"))
     assert seen["low"] <= kernel["value"] == 0.041 <= seen["high"]
     (marked,) = [one for one in found["theory"] if "cookies off" in one["row"]]

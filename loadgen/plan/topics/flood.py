@@ -81,12 +81,20 @@ def solve(case: Case) -> Answer:
         text = "without timestamps window scale and SACK are lost; server speaks first: 1 % lost third "
         text += "ACKs = 1 % of cookie connections hang (a SYN-ACK resend saves what the queue keeps)"
         answer.say("cookies cost", text, "R, F")
-    lasts = (case.player.duration_ns or _LASTS_S * NS) / NS
-    text = f"clients come from {_WARM_S:g} s to {_WARM_S + lasts:g} s of a Poisson flood of silent peers"
-    answer.assumed.append(text + (" (as recorded)" if lasts == _LASTS_S else ""))
+    answer.assumed.append(_timeline(case))
     if case.scenario.load and case.scenario.load[0].tries.count:
         answer.assumed.append("a try is one SYN, as recorded")
     return settle(answer, case)
+
+
+def _timeline(case: Case) -> str:
+    """When the clients come, of what flood."""
+    lasts = (case.player.duration_ns or _LASTS_S * NS) / NS
+    flood = case.scenario.flood[0]
+    drawn = "a Poisson" if flood.arrivals == "poisson" else "an evenly spaced"
+    peers = "peers that answer with RST" if flood.sources.startswith("reflect") else "silent peers"
+    span = f"{_WARM_S:g} s to {_WARM_S + lasts:g} s{' (as recorded)' if lasts == _LASTS_S else ''}"
+    return f"clients come from {span} of {drawn} flood of {peers}"
 
 
 def _evicting(case: Case, variant: Variant) -> Case:
@@ -116,6 +124,9 @@ def _scenario(case: Case) -> Scenario:
     made = case.scenario
     if not made.load or not made.flood:
         raise Refused("plan flood: needs a load and a flood: give --rate and --flood-rate")
+    if any(flood.start_ns or flood.stop_ns or flood.on_ns or flood.count for flood in made.flood):
+        raise Refused("plan flood: asks about a flood without pauses, beginning and end: play this one with "
+                      "loadgen flood")  # fmt: skip
     load = made.load[0]
     if load.tries.count:
         wait = load.tries.backoff_ns * max(1.0, load.tries.factor) ** load.tries.count
