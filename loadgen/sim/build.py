@@ -14,6 +14,7 @@ from typing import Any, Final
 from loadgen.scenario import hosts
 from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
 from loadgen.sim.simulator import engine_seed
+from loadgen.theory import ports
 from tcpcore import Config, Engine, Flag
 
 FOREVER: Final = (1 << 63) - 1
@@ -363,6 +364,7 @@ def build(
         "replicate": replicate,
         "batch": scenario.run.batch,
         "warmup": warmup_ns,
+        "ports_at": ports.cycles_end(scenario, client, server),
         "first_rto": client.rto_initial_ms * 10**6,
         "first_addr": int(IPv4Address(scenario.client.first_addr)),
         "addrs": scenario.client.hosts,
