@@ -140,11 +140,11 @@ cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, c
     return True
 
 
-cdef bint crossed_synack(const Tcb* tcb, const Segment* seg) noexcept nogil:
+cdef bint crossed_synack(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
     """Simultaneous open: the SYN-ACK that answers our SYN-ACK repeats a SYN we already took. By the letter
     it is not acceptable, and neither side would ever be acknowledged (RFC 9293 figure 8 needs it taken)."""
-    return (tcb.state == SYN_RECEIVED and not tcb.bits & B_PASSIVE and seg.flags & ACK
-            and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1 and seg.ack == tcb.snd_nxt)
+    return (knobs.crossed_synack_opens and tcb.state == SYN_RECEIVED and not tcb.bits & B_PASSIVE
+            and seg.flags & ACK and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1 and seg.ack == tcb.snd_nxt)
 
 
 cdef bint exact_rst(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
@@ -170,7 +170,7 @@ cdef bint first_sequence(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* 
         count(act.counters, Mib.PAWSEstab)
         counter = Mib.TCPACKSkippedPAWS
     elif not (acceptable(tcb, cold, seg, knobs) or exact_rst(tcb, seg, knobs)
-              or (seg.flags & SYN and crossed_synack(tcb, seg))):
+              or (seg.flags & SYN and crossed_synack(tcb, seg, knobs))):
         bad = True
     if bad:
         if seg.flags & RST:
@@ -255,7 +255,7 @@ cdef bint fourth_syn(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knob
     """RFC 9293 3.10.7.4, fourth: a SYN is challenged, wherever it lies (RFC 5961 4.2): a peer that has
     restarted answers the challenge with a RST that is exact. RFC 793 reset the connection
     (insecure_syn)."""
-    if not seg.flags & SYN or crossed_synack(tcb, seg):
+    if not seg.flags & SYN or crossed_synack(tcb, seg, knobs):
         return True
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         end_half_open(act, CauseEmbryonicAborted)     # back to LISTEN
