@@ -289,11 +289,10 @@ def _need(answer: Answer, asked: Demand, found: _Found, metric: str) -> None:
     listen = 2 ** math.ceil(math.log2(need + 1)) - 1
     places, more = asked.needs(), asked.needs(MORE)
     lead = f"{say.num(places)} places"
-    if need + 1 != places:
+    if need + 1 != places and result is not None:
         lead = f"formula {say.num(places)} places, simulation {say.num(need + 1)}"
-    text = f"{lead}: listen({say.num(need)}), or "
-    text += "" if listen == need else f"the next power of 2, {say.num(listen)}, and "
-    text = text.removesuffix("or ") + f"somaxconn >= that; at +10 % load {say.num(more)}"
+    rounded = "" if listen == need else f", or the next power of 2, {say.num(listen)},"
+    text = f"{lead}: listen({say.num(need)}){rounded} and somaxconn >= that; at +10 % load {say.num(more)}"
     if result is not None:
         text += f". With {say.num(need)}: {metric} {say.of(result, metric)}"
         text += f", accept queue peak {say.num(result['accept_queue.peak'] or 0)}"
@@ -324,7 +323,8 @@ def _beside(answer: Answer, asked: Demand, case: Case, places: int) -> None:
         wants = demand(other)
         there, short = _timed(other, wants)
         has, needs = accept_places(other.scenario, other.hosts.server), wants.needs()
-        text = f"{variant.label}: {say.num(needs)} places needed, {say.num(has)} there"
+        enough = "enough" if needs <= has else "not enough"
+        text = f"{variant.label}: {enough}, {say.num(needs)} places needed, {say.num(has)} there"
         result = case.player.play([there.scenario])[0] if not short else None
         if result is not None:
             row = _target(result, case)

@@ -71,7 +71,7 @@ def solve(case: Case) -> Answer:
     _rows(answer, case, counts, table)
     _overflow(answer, case, counts)
     _simulator(answer, case, counts)
-    if not case.has("link.rtt") and not case.whole:
+    if not case.has("link.rtt") and not case.whole and not case.open:
         answer.assumed.append("rtt 0 s (not given)")
     answer.assumed.append("idle connections carry no data; low: no file descriptor, high: with one")
     return settle(answer, case)
