@@ -21,6 +21,7 @@ _FORMATS: Final = {"": "table", ".txt": "table", ".json": "json", ".md": "markdo
 
 
 @click.command(
+    short_help="Set two results or studies against each other.",
     epilog="""\
 EXAMPLES
 

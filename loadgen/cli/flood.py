@@ -33,6 +33,7 @@ from loadgen.plan.play import EFFORTS
 
 
 @click.command(
+    short_help="Spoofed segments beside honest clients: who gets in?",
     epilog="""\
 EXAMPLES
 

@@ -16,6 +16,7 @@ from loadgen.cli.scenes import file_scenario
 
 
 @click.command(
+    short_help="Play a scenario file.",
     epilog="""\
 EXAMPLES
 

@@ -145,6 +145,7 @@ def _options(command: Any) -> Any:
 
 
 @click.command(
+    short_help="Play a scenario at many points, or look for its limit.",
     epilog="""\
 EXAMPLES
 

@@ -12,6 +12,7 @@ from loadgen.plan import recorded
 from loadgen.plan.answers import AGREE, EXPLAINED, UNEXPLAINED, reasons, reconciled
 from loadgen.plan.play import EFFORTS, Player, segments_per_s
 from loadgen.plan.text import WIDE, as_text
+from loadgen.plan.topics import backlog
 from loadgen.replicates import Played
 from loadgen.report.result import read_document
 from loadgen.scenario.model import Client, Flood, Load, Run, Scenario
@@ -214,3 +215,31 @@ def test_a_narrow_terminal_gets_shorter_lines(width):
     text = as_text(said, ["virtual 1 s", "wall 1 s", "reproduce: loadgen " + "--rate 1k " * 20], width)
     assert max(map(len, text.splitlines())) <= width < WIDE
     assert "123,501" in text and "200,000" in text
+
+
+# -- the smallest backlog
+
+
+@pytest.mark.parametrize(("enough", "first"), [(794, 835), (100, 43), (1, 43), (43, 43), (500, 1000)])
+def test_the_smallest_backlog_is_looked_for_up_and_down(monkeypatch, enough, first):
+    played = []
+
+    def play(case, asked, backlog):
+        played.append(backlog)
+        return backlog
+
+    monkeypatch.setattr(backlog, "_play", play)
+    target = lambda result, case: {"state": "met" if result >= enough else "missed"}  # noqa: E731
+    monkeypatch.setattr(backlog, "_target", target)
+    found = backlog._look(None, None, first, False)
+    assert played[0] == first and found.need == found.result and len(set(played)) == len(played) <= 8
+    assert enough <= found.need and (found.misses or 0) < enough
+    if len(played) < 8:
+        assert found.need - (found.misses or 0) <= max(1, found.need / 20)
+
+
+def test_no_backlog_that_was_tried_is_enough(monkeypatch):
+    monkeypatch.setattr(backlog, "_play", lambda case, asked, backlog: backlog)
+    monkeypatch.setattr(backlog, "_target", lambda result, case: {"state": "missed"})
+    found = backlog._look(None, None, 100, False)
+    assert (found.need, found.tried) == (0, 8) and found.misses == 420
