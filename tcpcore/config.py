@@ -258,6 +258,7 @@ DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "rcv_buf_stamped": lambda config: config.window(stamped=True),
     "rcv_buf_whole": lambda config: config.rcv_buf,
     "fin_timeout_ms": lambda config: config.tcp_fin_timeout * 1000,
+    "paws_idle_ms": lambda config: config.paws_idle_s * 1000,
 }
 
 

@@ -207,6 +207,10 @@ class Knobs:
         1, 0, _MAX_MS, "PAWS lets a timestamp pass that is too old by no more than this",
         unit="ticks", freebsd=0, strict=0, rfc="RFC 7323 5.3, R1: none",
     )  # fmt: skip
+    paws_idle_s: int = number(
+        2147, 0, 2_073_600, "PAWS ends once TS.Recent is so old; Linux before 6.7: 2073600, 24 days",
+        unit="s", freebsd=2_073_600, strict=2_073_600, rfc="RFC 7323 5.5: more than 24 days",
+    )  # fmt: skip
     paws_ignores_old_acks: int = switch(
         1, "an old ACK with an old timestamp is dropped in silence; not with acceptance trim",
         freebsd=0, strict=0, rfc="RFC 7323 5.3, R1: it is answered",

@@ -53,6 +53,7 @@ CHANGES: Final = (
     Change((6, 14), "tw_reuse_clock_ms", 1000, "19ce8cd30465: counted in whole seconds before"),
     Change((6, 11), "crossed_synack_opens", 0, "23e89e8ee7be: a challenge ACK before", ported=True),
     Change((6, 9), "shutdown_waits", 0, "94062790aedb: the FIN went at once before", ported=True),
+    Change((6, 7), "paws_idle_s", 2_073_600, "af7721448a60: 24 days before"),
     Change((6, 5), "tcp_syn_linear_timeouts", 0, "ccce324dabfe: each resend of a SYN doubled"),
     Change((6, 0), "tcp_challenge_ack_limit", 1000, "79e3602caa6f: unlimited since", ported=True),
     Change((5, 12), "port_selection", "hash", "190cc82489f4: RFC 6056 algorithm 3 before, 4 since"),

@@ -93,7 +93,7 @@ cdef struct Knobs:
     uint8_t paws_answers          # PawsAnswers
     uint8_t ack_range             # AckRange
     uint8_t syn_text              # SynText
-    uint32_t early_syn_resend_ms, paws_tolerance_ticks
+    uint32_t early_syn_resend_ms, paws_tolerance_ticks, paws_idle_ms
     uint8_t paws_ignores_old_acks, ts_recent_needs_good_ack, tsecr_checked, tolerate_missing_ts
     uint8_t listen_drops_synfin, listen_answers_synack, wrong_ack_first, bad_ack_ends_half_open
     uint8_t crossed_syn_restarts, crossed_synack_opens, ack_of_iss_opens, shutdown_waits, unlisten_forgets

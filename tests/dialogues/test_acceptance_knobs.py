@@ -136,3 +136,14 @@ def test_the_syn_ack_of_a_simultaneous_open(syn_sent, crossed_synack_opens):
     assert syn_sent.state == (State.ESTABLISHED if crossed_synack_opens else State.SYN_RECEIVED)
     syn_sent.arrives("A", seq=1)
     assert syn_sent.state == State.ESTABLISHED
+
+
+@turned("paws_idle_s", 2147, 24 * 86_400, tcp_timestamps=2)
+def test_a_timestamp_wears_out(established, paws_idle_s):
+    """Since Linux 6.7 after 2147 s of silence, before after the 24 days of RFC 7323 5.5."""
+    established.wait(2147)
+    established.arrives("A", seq=1, length=10, tsval=-2_147_000 - 5000)
+    established.expects("A", ack=1)
+    established.wait(2149)
+    established.arrives("A", seq=1, length=10, tsval=-2_149_000 - 5000)
+    established.expects("A", ack=11 if paws_idle_s == 2147 else 1)

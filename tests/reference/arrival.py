@@ -22,7 +22,7 @@ from tests.reference.connection import (
     between,
     tick,
 )
-from tests.reference.data import AT_ONCE, DAY_MS, FIN_WAIT_2, PERSIST, REXMT
+from tests.reference.data import AT_ONCE, FIN_WAIT_2, PERSIST, REXMT
 from tests.reference.half_open import HalfOpen
 from tests.reference.time_wait import TimeWait
 
@@ -280,8 +280,8 @@ class Arrival(HalfOpen, TimeWait):
     # -- the steps
 
     def too_old(self, conn, seg, now):
-        """PAWS, with its 24 days."""
-        young = now // MS - conn.ts_recent_at <= 24 * DAY_MS
+        """PAWS, while TS.Recent is young enough."""
+        young = now // MS - conn.ts_recent_at <= self.config.paws_idle_s * 1000
         late = (conn.ts_recent - seg.tsval) % SPACE <= self.config.paws_tolerance_ticks
         return (conn.older(seg) and young and not late and not seg.rst
                 and not self.harmless_replay(conn, seg))

@@ -41,7 +41,7 @@ def test_an_older_kernel_and_which_rules_that_changes(tmp_path):
     assert found.origins["client"]["shutdown_waits"] == "knobs"
     server, client = found.warnings
     assert server == ("server: kernel 5.15 does otherwise than 6.18: tcp_challenge_ack_limit = 1000, "
-                      "beyond_window_dropped = 0, tsecr_checked = 2")  # fmt: skip
+                      "beyond_window_dropped = 0, paws_idle_s = 2073600, tsecr_checked = 2")  # fmt: skip
     assert client.startswith("client: kernel 5.15.0-91-generic does otherwise than 6.18: tcp_syn_linear")
     assert "shutdown_waits" not in client
     assert resolve(Scenario(server=Server(kernel="6.18"))).warnings == []
