@@ -36,6 +36,7 @@ from loadgen.scenario.values import checked
 MOST_ROWS: Final = 10_000_000  # of a series
 HIGHEST_FLOOD: Final = 100_000_000  # per second
 MOST_BURSTS: Final = 1_000_000
+WITH_KERNELS: Final = frozenset({"linux"})  # profiles that a version of a kernel changes
 REFLECTORS: Final = "172.16.0.0"  # where the hosts of reflect:N begin
 _MULTICAST: Final = int(IPv4Address("224.0.0.0"))
 
@@ -124,7 +125,7 @@ def _threshold(threshold: Threshold) -> None:
 def _kernel(end: Server | Client) -> None:
     at("kernel", kernel, end.kernel)
     message = f"acts only with profile linux, got profile {end.profile}"
-    _require(end.kernel is None or end.profile == "linux", "kernel", message)
+    _require(end.kernel is None or end.profile in WITH_KERNELS, "kernel", message)
 
 
 def _server(server: Server) -> None:

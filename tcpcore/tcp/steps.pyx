@@ -123,8 +123,9 @@ cdef void text_after_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const K
 
 cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, const Segment* seg,
                        const Knobs* knobs, int64_t now) noexcept nogil:
-    """PAWS (RFC 7323 5.3 R1) while TS.Recent is young enough (5.5). Linux lets pass what is one tick too old (tcp_paws_check)
-    and a pure ACK that was merely overtaken, unless it is more than an RTO old (tcp_disordered_ack)."""
+    """PAWS (RFC 7323 5.3 R1) while TS.Recent is young enough (5.5). Linux lets pass what is one tick too old
+    (tcp_paws_check) and a pure ACK that was merely overtaken, unless it is more than an RTO old
+    (tcp_disordered_ack)."""
     if seg.flags & RST or not ts_before_recent(tcb, ts, seg):
         return False
     if clock_ms(now) - ts.recent_at > knobs.paws_idle_ms:
@@ -142,7 +143,8 @@ cdef bint crossed_synack(const Tcb* tcb, const Segment* seg, const Knobs* knobs)
     """Simultaneous open: the SYN-ACK that answers our SYN-ACK repeats a SYN we already took. By the letter
     it is not acceptable, and neither side would ever be acknowledged (RFC 9293 figure 8 needs it taken)."""
     return (knobs.crossed_synack_opens and tcb.state == SYN_RECEIVED and not tcb.bits & B_PASSIVE
-            and seg.flags & ACK and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1 and seg.ack == tcb.snd_nxt)
+            and seg.flags & ACK and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1
+            and seg.ack == tcb.snd_nxt)
 
 
 cdef bint exact_rst(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
