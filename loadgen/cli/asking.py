@@ -36,14 +36,14 @@ from loadgen.scenario.paths import every_path, resolve_path
 from loadgen.scenario.tables import SCENARIO
 from loadgen.units import UnitError, parse_count, parse_duration
 
+_BOTH: Final = {
+    "profile": "What the hosts are: linux (6.18), freebsd (14), strict (the RFCs), or a TOML file.",
+    "kernel": "The hosts are a Linux of this version (5.15): what it does otherwise than 6.18.",
+}
 #: A question is about one kind of host, unless the clients' is given, too.
 HOSTS: Final = tuple(
-    dataclasses.replace(
-        flag,
-        paths=("server.profile", "client.profile"),
-        help="What the hosts are: linux (6.18), freebsd (14), strict (the RFCs), or a TOML file.",
-    )
-    if flag.name == "profile"
+    dataclasses.replace(flag, paths=(f"server.{flag.name}", f"client.{flag.name}"), help=_BOTH[flag.name])
+    if flag.name in _BOTH
     else flag
     for flag in _HOSTS
 )

@@ -369,6 +369,19 @@ HOSTS: Final = (
         metavar="PROFILE",
     ),
     Flag(
+        "kernel",
+        ("server.kernel",),
+        "The server is a Linux of this version (5.15): what it does otherwise than 6.18 "
+        "(docs/kernel-versions.md).",
+        metavar="VERSION",
+    ),
+    Flag(
+        "client_kernel",
+        ("client.kernel",),
+        "The clients are a Linux of this version.",
+        metavar="VERSION",
+    ),
+    Flag(
         "sysctl",
         ("server.sysctl",),
         "The server's knobs from a host's own `sysctl -a`.",
