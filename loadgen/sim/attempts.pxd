@@ -6,7 +6,7 @@ from tcpcore cimport CLOSED, ConnectRow
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_time, unit, word
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport (
-    CLIENT_SPEAKS, NO_MEMORY, NOBODY, SERVER_SPEAKS, Attempt, Host, Load, Sim, Tally, Task,
+    CLIENT_SPEAKS, HALF, NO_MEMORY, NOBODY, RESTS, SERVER_SPEAKS, Attempt, Host, Load, Sim, Tally, Task,
 )
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
@@ -16,6 +16,8 @@ cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
 cdef void collect(Sim* sim, uint32_t host) noexcept nogil
+cdef void attempt_rest(Sim* sim, uint32_t i) noexcept nogil
+cdef uint32_t attempt_roused(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil
 cdef void attempt_bind(Sim* sim, uint32_t i, uint32_t host, uint64_t conn) noexcept nogil
 
 
@@ -23,17 +25,21 @@ cdef inline uint32_t slot_of(uint64_t conn) noexcept nogil:
     return <uint32_t>conn
 
 
-cdef inline uint32_t client_attempt(const Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+cdef inline uint32_t client_attempt(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     """The attempt whose current try has this handle on a client host, NOBODY if there is none."""
     cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]
+    if i & RESTS:
+        i = attempt_roused(sim, host, conn)
     if i == 0 or sim.attempts[i - 1].client != conn or sim.attempts[i - 1].client_host != host:
         return <uint32_t>NOBODY
     return i - 1
 
 
-cdef inline uint32_t server_attempt(const Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+cdef inline uint32_t server_attempt(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     """The attempt that the server's host knows by this handle, NOBODY if there is none."""
-    cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]
+    cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)] & ~<uint32_t>HALF
+    if i & RESTS:
+        i = attempt_roused(sim, host, conn)
     if i == 0 or sim.attempts[i - 1].server != conn or sim.attempts[i - 1].server_host != host:
         return <uint32_t>NOBODY
     return i - 1

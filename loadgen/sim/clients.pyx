@@ -13,7 +13,7 @@ from tcpcore cimport (
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, attempt_arrives, attempt_begin, attempt_bind, attempt_let_go, block_lives, block_of, block_u2,
-    block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, tally_of, try_time,
+    block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, slot_of, tally_of, try_time,
 )
 from loadgen.sim.fill cimport total_add
 from loadgen.sim.histogram cimport histo_add
@@ -22,7 +22,7 @@ from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, s
 from loadgen.sim.world cimport (
     BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
     F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, NOBODY, SERVER_SPEAKS,
-    T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt,
+    T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_CLOSE_SLOT, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt,
     Host, Load, Sim,
 )
 
@@ -247,7 +247,10 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     else:
         over = sim.now + hold_of(load, a.number)
     if load.close_at < INT64_MAX and over - sim.now < YEAR:       # later than any run
-        ask(sim, over, T_CLOSE, i, a.stamp, 0, load.hold_lane)
+        if load.rests:
+            ask(sim, over, T_CLOSE_SLOT, slot_of(conn), <uint32_t>(conn >> 32), 0, load.hold_lane)
+        else:
+            ask(sim, over, T_CLOSE, i, a.stamp, 0, load.hold_lane)
     if load.idle > 0:
         a.touched = sim.now
         ask(sim, sim.now + load.idle, T_IDLE, i, a.stamp, 0, -1)
@@ -369,10 +372,14 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
     if item.what == T_RECONNECT:
         reconnect(sim, item)
         return
+    if item.what == T_CLOSE_SLOT:
+        i = client_attempt(sim, sim.servers, <uint64_t>item.stamp << 32 | item.who)
+        if i == NOBODY:
+            return
     a = &sim.attempts[i]
-    if a.stamp != item.stamp:
+    if a.stamp != item.stamp and item.what != T_CLOSE_SLOT:
         return
-    if item.what == T_CLOSE:
+    if item.what == T_CLOSE or item.what == T_CLOSE_SLOT:
         a.flags |= F_DUE
         may_close(sim, i)
     elif item.what == T_ANSWER_FIN and item.extra:
