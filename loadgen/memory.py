@@ -11,11 +11,16 @@ import os
 from typing import Final
 
 from loadgen.scenario.model import Load, Scenario
+from loadgen.sim.resting import may_rest
 from tcpcore import Config
 
 #: Bytes of a connection: TCB, cold record, flow table and timers of one end; what the event loop keeps of it.
 _OF_AN_END: Final = 130
 _OF_THE_LOOP: Final = 160
+#: The same where nothing is sent but handshakes and closes: no cold record, and no record of the event loop.
+_OF_A_SILENT_END: Final = 86
+_OF_TIMESTAMPS: Final = 16
+_OF_THE_RESTING: Final = 8
 #: The interpreter with numpy and an engine's tables.
 _OF_A_PROCESS: Final = 80 << 20
 _S: Final = 1e9
@@ -29,9 +34,14 @@ def estimate_bytes(scenario: Scenario, client: Config, server: Config, processes
     closed = scenario.server.closes.server
     waiting_client = _waiting(scenario, client, 1 - closed)
     waiting_server = _waiting(scenario, server, closed)
-    clients = min(live + waiting_client, ports)
-    servers = min(live, ports) + min(waiting_server, ports) + _half_open(scenario, server)
-    one = (clients + servers) * _OF_AN_END + min(live, ports) * _OF_THE_LOOP
+    begun = sum(float("inf") if load.count is None else load.count for load in scenario.load)
+    clients = min(live + waiting_client, ports, begun)
+    servers = min(min(live, ports) + min(waiting_server, ports), begun) + _half_open(scenario, server)
+    if may_rest(scenario):
+        an_end = _OF_A_SILENT_END + _OF_TIMESTAMPS * bool(client.tcp_timestamps and server.tcp_timestamps)
+        one = (clients + servers) * an_end + min(live, ports, begun) * _OF_THE_RESTING
+    else:
+        one = (clients + servers) * _OF_AN_END + min(live, ports) * _OF_THE_LOOP
     return int(min(processes, scenario.run.seeds) * (one + _OF_A_PROCESS))
 
 

@@ -30,7 +30,7 @@ from loadgen.report.words import plural
 from loadgen.scenario.errors import Mistake, ScenarioError
 from loadgen.study import costs, table
 from loadgen.study.driver import Driver, claimed, make_session
-from loadgen.study.executors import PROCESSES, NoExecutor, Unreachable, make_pool
+from loadgen.study.executors import LOCAL, PROCESSES, NoExecutor, Unreachable, make_pool
 from loadgen.study.playing import Stopped
 from loadgen.study.pools import Pool
 from loadgen.study.space import SpaceError, label, make_space, span
@@ -293,7 +293,7 @@ def _play(ctx: click.Context, spec: Spec, given: dict[str, Any]) -> None:
     folder: Path = given["output"]
     if is_study(folder):
         read_document(folder)  # is it one of ours? Asked before anything is started
-    local = given["executor"] in (PROCESSES, "dask:local")
+    local = given["executor"] in (PROCESSES, LOCAL)
     budget = given["memory"] or (costs.memory_budget() if local else None)
     pool = make_pool(given["executor"], given["jobs"] or _processors(), None if local else given["jobs"])
     try:

@@ -6,7 +6,8 @@ from tcpcore cimport CLOSED, ConnectRow
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_time, unit, word
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport (
-    CLIENT_SPEAKS, HALF, NO_MEMORY, NOBODY, RESTS, SERVER_SPEAKS, Attempt, Host, Load, Sim, Tally, Task,
+    CLIENT_SPEAKS, HALF, NO_MEMORY, NOBODY, RESTS, SERVER_SPEAKS, T_CLOSE, T_CLOSE_SLOT, Attempt, Host, Load,
+    Sim, Tally, Task,
 )
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
@@ -84,6 +85,23 @@ cdef inline void ask(Sim* sim, int64_t at, Task what, uint32_t who, uint32_t sta
     item.extra = extra
     if not queue_add(&sim.queue, &item, lane):
         sim.failed = NO_MEMORY
+
+
+cdef inline void ask_close(Sim* sim, uint32_t i, int64_t at) noexcept nogil:
+    """Queue the close of a connection; of one that may rest by then by its slot and generation."""
+    cdef const Attempt* a = &sim.attempts[i]
+    cdef const Load* load = &sim.loads[a.load]
+    if load.rests:
+        ask(sim, at, T_CLOSE_SLOT, slot_of(a.client), <uint32_t>(a.client >> 32), 0, load.hold_lane)
+    else:
+        ask(sim, at, T_CLOSE, i, a.stamp, 0, load.hold_lane)
+
+
+cdef inline uint32_t attempt_meant(Sim* sim, const Item* item) noexcept nogil:
+    """The attempt that a task is about, NOBODY if it is void."""
+    if item.what == T_CLOSE_SLOT:
+        return client_attempt(sim, sim.servers, <uint64_t>item.stamp << 32 | item.who)
+    return item.who if sim.attempts[item.who].stamp == item.stamp else <uint32_t>NOBODY
 
 
 # --- what its load wants of it --------------------------------------------------------------------

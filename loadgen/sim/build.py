@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
+from loadgen.sim.resting import may_rest
 from loadgen.sim.simulator import engine_seed
 from tcpcore import Config, Engine, Flag
 
@@ -21,7 +22,6 @@ MAX_CAPACITY: Final = 1 << 26
 UNLIMITED: Final = 2**31 - 1  # of a knob
 WINDOW_NS: Final = 100_000_000
 MOST_WINDOWS: Final = 50_000
-LONG_HOLD_NS: Final = 1_000_000_000  # a connection's record is not kept for so long
 SYN_LIFE_NS: Final = 130_000_000_000  # a Linux host's connect() gives up after 127 s
 _MOST_CONNECTIONS: Final = 1 << 62
 _EVENTS: Final = ("established", "lost", "eof")
@@ -279,23 +279,6 @@ def link_facts(link: Link, has_partition: bool) -> dict[str, Any]:
         "late": (link.late_share, link.late_after_ns),
         "last_ack": link.last_ack_loss,
     }
-
-
-def may_rest(scenario: Scenario) -> bool:
-    """All that is known of a connection while it is held is in its TCBs: one load whose clients say nothing
-    and close after a long time, at one engine of each end."""
-    load, closes = scenario.load[0], scenario.server.closes
-    return (
-        len(scenario.load) == 1
-        and scenario.server.listen.listeners == 1
-        and not scenario.event
-        and load.hold.mean >= LONG_HOLD_NS
-        and not is_flat_out(load)
-        and (load.speaks == "nobody" or not (load.request or load.response))
-        and not (closes.server or closes.reset or closes.both or closes.turns)
-        and not (load.concurrency or load.tries.count or load.patience_ns or load.idle_timeout_ns)
-        and not (load.close_delay_ns or load.half_close or load.syn_data or load.again)
-    )
 
 
 def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:

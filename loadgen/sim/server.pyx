@@ -11,8 +11,8 @@ from tcpcore cimport (
     engine_close, engine_lookup, engine_send, engine_shutdown,
 )
 from loadgen.sim.attempts cimport (
-    ask, attempt_new, attempt_over, attempt_rest, block_lives, block_of, block_u2, block_u4, client_attempt, measured,
-    server_attempt, slot_of, tally_of,
+    ask, attempt_new, attempt_over, attempt_rest, block_lives, block_of, block_u2, block_u4, client_attempt,
+    measured, server_attempt, slot_of, tally_of,
 )
 from loadgen.sim.draw cimport draw_time, word
 from loadgen.sim.fill cimport fill_drop, total_add

@@ -20,7 +20,7 @@ cdef enum:
     NOBODY = 0xFFFFFFFF
     LOOKS = 256               # new entries of a window whose source is kept
     HALF = 0x80000000         # in attempt_of: the slot has a half-open entry (server)
-    RESTS = 0x40000000         # in attempt_of: nothing is kept but the slot of the other end, in the bits below
+    RESTS = 0x40000000         # in attempt_of: all that is kept is the other end's slot, in the bits below
     FIRST_LAST_ACK = 0x100    # beside flags: the FIN came to an end that had sent its own and waited for it
 
 cdef enum Kind:
