@@ -9,13 +9,15 @@ import click
 
 from loadgen.cli import options as opt
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import TIMELINE, result_options
+from loadgen.cli.flags import HOSTS, TIMELINE, result_options
+from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import file_scenario
 from loadgen.study.executors import PROCESSES
 
 
 @click.command(
+    short_help="Play a scenario file.",
     epilog="""\
 EXAMPLES
 
@@ -49,6 +51,8 @@ EXAMPLES
     "function that gives a concurrent.futures.Executor. Changes the speed, never the result.",
 )
 @flags(TIMELINE)
+@flags(HOSTS)
+@flags(KERNEL)
 @result_options
 @click.pass_context
 def run(ctx: click.Context, /, file: Path, **given: Any) -> None:
