@@ -15,7 +15,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 
-
 cdef enum:
     TICK_NS = 1_000_000       # one tick of every deadline: 1 ms
 

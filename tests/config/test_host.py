@@ -33,7 +33,8 @@ def test_an_old_listing_without_osrelease_is_known_by_what_it_has_and_lacks():
         "Linux before 4.12: tcp_syn_linear_timeouts = 0 (before 6.5)",
     )
     assert config.sysctl_unmodelled == (
-        "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_mem", "net.ipv4.tcp_retries1", "net.ipv4.tcp_rmem", "net.ipv4.tcp_tw_recycle",
+        "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_mem", "net.ipv4.tcp_retries1", "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_tw_recycle",
     )  # fmt: skip
     assert config.sysctl_unknown == ("net.ipv4.tcp_dsack", "net.ipv4.tcp_fack", "net.ipv4.tcp_stdurg")
 

@@ -1,7 +1,7 @@
 """A peer that is silent, as Linux 6.18 meets it: when it asks again, and when it gives up.
 
-Recorded as `tests/live` records (``tests/data/silence.json``): the rules of orphans and of ``tcp_rto_max_ms``,
-loss probes (SACK and ``tcp_early_retrans`` 3), keepalive and TCP_USER_TIMEOUT. Replayed on both stacks.
+Recorded as `tests/live` records, in ``tests/data/silence.json``: orphans, a small ``tcp_rto_max_ms``, loss
+probes (SACK and ``tcp_early_retrans`` 3), keepalive and TCP_USER_TIMEOUT. Replayed on both stacks.
 """
 
 from pathlib import Path
