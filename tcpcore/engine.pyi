@@ -40,6 +40,8 @@ class _Calls:  # what Engine and EngineGroup have in common; in the stubs only
         auto_accept: bool = False,
         auto_close: bool = False,
         rcv_buf: SupportsIndex | None = None,
+        keepalive: bool = False,
+        user_timeout_ms: SupportsIndex | None = None,
     ) -> int: ...
     def unlisten(
         self, listener: SupportsIndex, now: SupportsIndex, out: _Segments | None = None
@@ -55,6 +57,8 @@ class _Calls:  # what Engine and EngineGroup have in common; in the stubs only
         n: SupportsIndex | None = None,
         isn: _Integers | None = None,
         rcv_buf: _Integers | None = None,
+        keepalive: bool = False,
+        user_timeout_ms: SupportsIndex | None = None,
         out: _Segments | None = None,
     ) -> tuple[_Handles, _Segments]: ...
     def accept(self, listener: SupportsIndex, limit: SupportsIndex | None = None) -> _Handles: ...

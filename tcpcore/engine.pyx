@@ -28,7 +28,7 @@ from libc.string cimport memcpy, memset
 from tcpcore.base.arena cimport arena_map, arena_part
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.base.span cimport Span, overlap
-from tcpcore.records.connect_args cimport ConnectArgs
+from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB, Asked, ConnectArgs
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
 from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
@@ -411,7 +411,8 @@ cdef class Engine:
 
     # --- 3.10.1 OPEN -------------------------------------------------------------------------
 
-    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
+    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
+               keepalive=False, user_timeout_ms=None):
         """Listen on an address and port: passive OPEN, RFC 9293 3.10.1.
 
         Parameters
@@ -428,6 +429,10 @@ cdef class Engine:
             The application accepts at once; it answers the peer's FIN with FIN+ACK.
         rcv_buf : int, optional
             Receive buffer of its connections in bytes, rounded as ``window_rounding`` says.
+        keepalive : bool
+            Its connections are probed after a silence of `tcp_keepalive_time` (SO_KEEPALIVE).
+        user_timeout_ms : int, optional
+            How long their peers may be silent (TCP_USER_TIMEOUT); None is `tcp_user_timeout_ms`, 0 none.
 
         Returns
         -------
@@ -446,6 +451,7 @@ cdef class Engine:
         port = integer(port, "port", 1, 65535)
         asked = None if backlog is None else integer(backlog, "backlog", 0, 2**63 - 1)
         size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
+        cdef Asked silent = self.asked_for(keepalive, user_timeout_ms)
         cdef Listener fields
         memset(&fields, 0, sizeof(Listener))
         fields.addr, fields.port = address, port
@@ -457,7 +463,7 @@ cdef class Engine:
             limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
             fields.backlog, fields.backlog_capped = limit, limit != asked
             fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
-            id = host_listen(self.eng, &fields)
+            id = host_listen(self.eng, &fields, &silent)
         finally:
             self.leave()
         if id == 0:
@@ -492,7 +498,8 @@ cdef class Engine:
             self.leave()
         return out[first:first + written]
 
-    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
+    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None,
+                keepalive=False, user_timeout_ms=None, out=None):
         """Open one or many connections: active OPEN, RFC 9293 3.10.1.
 
         Parameters
@@ -505,6 +512,8 @@ cdef class Engine:
             ns.
         n : int, optional
             How many, where everything else is a scalar.
+        keepalive, user_timeout_ms
+            Of all of them, as in `listen`.
 
         Returns
         -------
@@ -519,6 +528,7 @@ cdef class Engine:
         cdef Span handles
         cdef ConnectArgs args
         cdef OneConnect single
+        cdef Asked asked = self.asked_for(keepalive, user_timeout_ms)
         cdef bint one = self.is_one_connect(&single, dst, dport, src, sport, n, isn, rcv_buf)
         cdef list columns = None if one else self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
         out = rows_given(out)
@@ -532,6 +542,7 @@ cdef class Engine:
                     for name, given, column in zip(("dst", "dport", "src", "sport", "isn", "rcv_buf"),
                                                    (dst, dport, src, sport, isn, rcv_buf), columns):
                         apart(out, name, given, column)
+            args.asked = asked
             out = self.space(out, count, "one per connection", &rows)
             conns = _zeros(count, _uint64)
             span_of(conns, PyBUF_WRITABLE, &handles)
@@ -542,6 +553,17 @@ cdef class Engine:
         finally:
             self.leave()
         return conns, out[first:first + written]
+
+    cdef Asked asked_for(self, keepalive, user_timeout_ms) except *:
+        """What listen() or connect() asks about a silent peer, checked."""
+        cdef Asked asked
+        self.state()                  # an engine that is not complete has no config
+        asked.keepalive = bool(keepalive)
+        asked.user_timeout_ms = TIMEOUT_OF_KNOB
+        asked.given = asked.keepalive or user_timeout_ms is not None
+        if user_timeout_ms is not None:
+            asked.user_timeout_ms = integer(user_timeout_ms, "user_timeout_ms", 0, 2**30 - 1)
+        return asked
 
     cdef bint is_one_connect(self, OneConnect* one, dst, dport, src, sport, n, isn, rcv_buf) except -1:
         """Whether these are good arguments for one connection, as scalars; `one` then has them."""

@@ -15,6 +15,8 @@ from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.loops.spread cimport MAX_MEMBERS
 from tcpcore.border cimport integer
 from tcpcore.engine cimport change_config, group_engine, read_state
+from tcpcore.border cimport integer
+from tcpcore.engine cimport change_config, group_engine, read_state
 
 from tcpcore.config import Config, live_values
 from tcpcore.knobs import UNLIMITED
@@ -131,25 +133,27 @@ cdef class EngineGroup:
         """The TCBs, BLOCK[capacity], member after member; as ``Engine.blocks``."""
         return self.engine().blocks
 
-    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
+    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
+               keepalive=False, user_timeout_ms=None):
         """Listen on an address and port in every member, under one id; as `Engine.listen`.
 
         Each member has both queues, with this backlog.
         """
         return self.engine().listen(addr, port, backlog, auto_accept=auto_accept, auto_close=auto_close,
-                                    rcv_buf=rcv_buf)
+                                    rcv_buf=rcv_buf, keepalive=keepalive, user_timeout_ms=user_timeout_ms)
 
     def unlisten(self, listener, now, out=None):
         """Stop listening in every member; the resets come member after member; as `Engine.unlisten`."""
         return self.engine().unlisten(listener, now, out)
 
-    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None, out=None):
+    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None,
+                keepalive=False, user_timeout_ms=None, out=None):
         """Open connections, each in the member that its 4-tuple belongs to; as `Engine.connect`.
 
         Where that member has no block left, the handle is 0, whatever the others have.
         """
         return self.engine().connect(dst, dport, now, src=src, sport=sport, n=n, isn=isn, rcv_buf=rcv_buf,
-                                     out=out)
+                                     keepalive=keepalive, user_timeout_ms=user_timeout_ms, out=out)
 
     def accept(self, listener, limit=None):
         """Take unaccepted connections, member after member, of each the oldest first; as `Engine.accept`."""

@@ -126,6 +126,31 @@ class Knobs:
         0, 0, 255, "`tcp_retries2` once the application is gone; 0 acts as 8",
         freebsd=12, strict=15, rfc="3.8.3 knows one R2, whoever holds the connection", live=True,
     )  # fmt: skip
+    orphan_probes_end: int = switch(
+        1, "an orphan's window probes end when their interval has reached `tcp_rto_max_ms`",
+        freebsd=0, strict=0, rfc="MUST-37: a peer that answers is probed without end",
+    )  # fmt: skip
+    closed_window_ends: int = switch(
+        1, "text in flight to a closed window is given up after twice `tcp_rto_max_ms` of silence; 0: by R2",
+        freebsd=0, strict=0, rfc="3.8.3 knows one R2",
+    )  # fmt: skip
+    tcp_early_retrans: int = number(
+        3, 0, 4, "3, 4: with SACK the last row is sent again before the RTO backs off (tail loss probe)",
+        freebsd=0, strict=0, rfc="RFC 8985 7 belongs to RACK", live=True,
+    )  # fmt: skip
+    tcp_keepalive_time: int = number(
+        7200, 1, 32767, "silence before keepalive probes, where `listen` or `connect` asks for them",
+        unit="s", live=True,
+    )  # fmt: skip
+    tcp_keepalive_intvl: int = number(75, 1, 32767, "between keepalive probes", unit="s", live=True)
+    tcp_keepalive_probes: int = number(
+        9, 1, 127, "keepalive probes without an answer that end a connection",
+        freebsd=8, rfc="SHLD-12 names no number", live=True,
+    )  # fmt: skip
+    tcp_user_timeout_ms: int = number(
+        0, 0, _MAX_MS, "silence of the peer that ends a connection, unless `listen` or `connect` says; 0: R2",
+        unit="ms", live=True,
+    )  # fmt: skip
 
     # -- closing
 
@@ -139,6 +164,10 @@ class Knobs:
     tcp_max_tw_buckets: int = number(
         262_144, 0, UNLIMITED, "connections in TIME-WAIT", none="no limit", none_is=UNLIMITED,
         freebsd=UNLIMITED, strict=UNLIMITED, rfc="MUST-13 knows no cap", live=True,
+    )  # fmt: skip
+    tcp_max_orphans: int = number(
+        262_144, 0, UNLIMITED, "connections without an application, TIME-WAIT aside: one more is reset",
+        none="no limit", none_is=UNLIMITED, freebsd=UNLIMITED, strict=UNLIMITED, rfc="no limit", live=True,
     )  # fmt: skip
     tcp_tw_reuse: int = number(
         2, 0, 2, "`connect` over TIME-WAIT: 0 no, 1 yes, 2 on loopback only",

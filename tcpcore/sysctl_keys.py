@@ -57,6 +57,9 @@ FREEBSD_KEYS: Final[Mapping[str, Callable[[int], dict[str, Any]]]] = {
     "net.inet.tcp.msl": _as("time_wait_ms", times=2),  # ms; TIME-WAIT lasts two of them
     "net.inet.tcp.maxtcptw": _as("tcp_max_tw_buckets"),
     "net.inet.tcp.keepinit": _as("keepinit_ms"),
+    "net.inet.tcp.keepidle": lambda value: {"tcp_keepalive_time": -(-value // 1000)},  # ms
+    "net.inet.tcp.keepintvl": lambda value: {"tcp_keepalive_intvl": -(-value // 1000)},  # ms
+    "net.inet.tcp.keepcnt": _as("tcp_keepalive_probes"),
     "net.inet.tcp.finwait2_timeout": lambda value: {"tcp_fin_timeout": -(-value // 1000)},  # ms
     "net.inet.tcp.retries": _as("tcp_retries2", "tcp_orphan_retries"),
     "net.inet.tcp.rexmit_initial": _as("rto_initial_ms"),
@@ -82,18 +85,18 @@ OVERRULING: Final = ("net.inet.tcp.syncookies_only", "net.inet.tcp.delayed_ack")
 _MATTERS: Final = (
     # Linux: queues, memory and counts that bound connections
     "net.core.netdev_max_backlog", "net.core.[rw]mem_*", "net.ipv4.tcp_mem", "net.ipv4.tcp_[rw]mem",
-    "net.ipv4.tcp_max_orphans", "net.netfilter.nf_conntrack_*", "net.nf_conntrack_max",
+    "net.netfilter.nf_conntrack_*", "net.nf_conntrack_max",
     "net.ipv4.netfilter.ip_conntrack_*", "fs.file-max", "fs.nr_open", "net.ipv4.tcp_tw_recycle",
     "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_autobind_reuse", "net.ipv4.tcp_migrate_req",
     # what a connection does
-    "net.ipv4.tcp_keepalive_*", "net.ipv4.tcp_retries1", "net.ipv4.tcp_ecn", "net.ipv4.tcp_fastopen",
-    "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_early_retrans", "net.ipv4.tcp_frto",
+    "net.ipv4.tcp_retries1", "net.ipv4.tcp_ecn", "net.ipv4.tcp_fastopen",
+    "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_frto",
     "net.ipv4.tcp_recovery", "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_app_win",
     "net.ipv4.tcp_moderate_rcvbuf", "net.ipv4.tcp_shrink_window", "net.ipv4.tcp_no_metrics_save",
     "net.ipv4.tcp_base_mss", "net.ipv4.tcp_mtu_prob*", "net.ipv4.tcp_min_snd_mss",
     "net.ipv4.tcp_pingpong_thresh", "net.ipv4.tcp_thin_*",
     # FreeBSD
-    "net.inet.tcp.keep*", "net.inet.tcp.always_keepalive", "net.inet.tcp.syncache.*",
+    "net.inet.tcp.always_keepalive", "net.inet.tcp.syncache.*",
     "net.inet.tcp.mssdflt", "net.inet.tcp.minmss", "net.inet.tcp.ecn.*", "net.inet.tcp.fastopen.*",
     "net.inet.tcp.cc.algorithm", "net.inet.tcp.functions_default", "net.inet.tcp.sendspace",
     "net.inet.tcp.sendbuf_*", "net.inet.tcp.recvbuf_*", "net.inet.tcp.nolocaltimewait",

@@ -99,6 +99,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "UnreadData": "closed over unread data, and so reset",
     "DataAfterClose": "data came after close, and so reset",
     "FinWait2TimedOut": "the peer's FIN did not come within tcp_fin_timeout",
+    "TooManyOrphans": "closed where tcp_max_orphans had no application already",
 }
 
 #: Counters of the link.

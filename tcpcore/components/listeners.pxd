@@ -14,6 +14,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.probing cimport ProbeTable
 from tcpcore.base.ring cimport Ring, ring_at
+from tcpcore.records.connect_args cimport Asked
 
 cdef enum:
     MAX_LISTENERS = 65535
@@ -48,6 +49,8 @@ cdef struct Burst:
 cdef struct ListenerTable:
     Listener* listeners       # [id - 1]
     Burst* bursts             # [id - 1]; apart, so that a Listener stays one cache line
+    Asked* asked              # [id - 1]; apart, too: valid where one of them was given
+    bint any_asked            # one was
     ProbeTable by_address
     uint32_t n_exact          # entries of by_address with an address
     uint32_t n_any            # and without one
@@ -65,6 +68,7 @@ cdef void listener_next(ListenerTable* table, uint16_t listener) noexcept nogil
 cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint32_t backlog,
                        uint32_t accept_room) noexcept nogil
 cdef void listener_close(ListenerTable* table, uint16_t listener) noexcept nogil
+cdef void listener_ask(ListenerTable* table, uint16_t listener, const Asked* asked) noexcept nogil
 cdef bint listener_link(ListenerTable* table, uint16_t listener) noexcept nogil
 cdef uint16_t listener_find(const ListenerTable* table, uint32_t addr, uint16_t port) noexcept nogil
 
@@ -85,6 +89,13 @@ cdef inline Listener* open_listener(const ListenerTable* table, int64_t number) 
     if not 0 < number <= table.fresh or listener_at(table, number).state != LISTENER_OPEN:
         return NULL
     return listener_at(table, number)
+
+
+cdef inline const Asked* listener_asked(const ListenerTable* table, uint16_t listener) noexcept nogil:
+    """What was asked of this listener's connections, NULL for nothing."""
+    if not table.any_asked or not table.asked[listener - 1].given:
+        return NULL
+    return &table.asked[listener - 1]
 
 
 cdef inline uint32_t accept_queue_length(const Listener* listener) noexcept nogil:

@@ -75,7 +75,8 @@ cdef bint listeners_init(ListenerTable* table) noexcept nogil:
     memset(table, 0, sizeof(ListenerTable))
     table.listeners = <Listener*>arena_map(MAX_LISTENERS * sizeof(Listener))
     table.bursts = <Burst*>arena_map(MAX_LISTENERS * sizeof(Burst))
-    if table.listeners == NULL or table.bursts == NULL or not grow(table):
+    table.asked = <Asked*>arena_map(MAX_LISTENERS * sizeof(Asked))
+    if table.listeners == NULL or table.bursts == NULL or table.asked == NULL or not grow(table):
         listeners_free(table)
         return False
     return True
@@ -88,6 +89,7 @@ cdef void listeners_free(ListenerTable* table) noexcept nogil:
         ring_free(&table.listeners[i].accept_queue)
     arena_unmap(table.listeners, MAX_LISTENERS * sizeof(Listener))
     arena_unmap(table.bursts, MAX_LISTENERS * sizeof(Burst))
+    arena_unmap(table.asked, MAX_LISTENERS * sizeof(Asked))
     probe_free(&table.by_address)
     memset(table, 0, sizeof(ListenerTable))
 
@@ -95,7 +97,8 @@ cdef void listeners_free(ListenerTable* table) noexcept nogil:
 cdef size_t listeners_bytes(const ListenerTable* table) noexcept nogil:
     """Touched bytes of the listeners, allocated ones of by_address and the accept queues."""
     cdef size_t total = (arena_touched(table.listeners, MAX_LISTENERS * sizeof(Listener))
-                         + arena_touched(table.bursts, MAX_LISTENERS * sizeof(Burst)))
+                         + arena_touched(table.bursts, MAX_LISTENERS * sizeof(Burst))
+                         + arena_touched(table.asked, MAX_LISTENERS * sizeof(Asked)))
     cdef uint32_t i
     for i in range(table.fresh):
         total += ring_bytes(&table.listeners[i].accept_queue, sizeof(uint32_t))
@@ -160,6 +163,13 @@ cdef int listener_open(ListenerTable* table, uint32_t addr, uint16_t port, uint3
     return listener
 
 
+cdef void listener_ask(ListenerTable* table, uint16_t listener, const Asked* asked) noexcept nogil:
+    """Note what is asked of the connections of this listener."""
+    if asked.given:
+        table.asked[listener - 1] = asked[0]
+        table.any_asked = True
+
+
 cdef bint listener_link(ListenerTable* table, uint16_t listener) noexcept nogil:
     """Let a listener of a snapshot be found if it is OPEN, or else be freed last if it is FREE. False when
     another one has its address, or memory is refused."""
@@ -200,6 +210,8 @@ cdef void free_listener(ListenerTable* table, uint16_t listener) noexcept nogil:
     cdef Listener* fields = listener_at(table, listener)
     ring_free(&fields.accept_queue)
     memset(fields, 0, sizeof(Listener))
+    if table.any_asked:
+        table.asked[listener - 1].given = False
     if table.bursts[listener - 1].number:     # not written otherwise: its page may not be there
         table.bursts[listener - 1].number = 0
     chain_free(table, listener)

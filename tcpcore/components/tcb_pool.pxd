@@ -7,12 +7,13 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport prefetch
-from tcpcore.records.tcb cimport Cold, Tcb, Timestamps
+from tcpcore.records.tcb cimport Cold, Liveness, Tcb, Timestamps
 
 cdef struct TcbPool:
     Tcb* blocks               # [capacity], 64-byte aligned
     Timestamps* stamps        # [capacity], same index
     Cold* colds               # [capacity], same index
+    Liveness* lives           # [capacity], same index
     uint32_t* stack           # freed slots
     uint32_t n_stack
     uint32_t fresh            # slots never used yet start here

@@ -22,8 +22,10 @@ cdef bint pool_init(TcbPool* pool, uint32_t capacity, Tcb* blocks) noexcept nogi
     pool.blocks = blocks if blocks != NULL else <Tcb*>arena_map(<size_t>capacity * sizeof(Tcb))
     pool.stamps = <Timestamps*>arena_map(<size_t>capacity * sizeof(Timestamps))
     pool.colds = <Cold*>arena_map(<size_t>capacity * sizeof(Cold))
+    pool.lives = <Liveness*>arena_map(<size_t>capacity * sizeof(Liveness))
     pool.stack = <uint32_t*>arena_map(<size_t>capacity * sizeof(uint32_t))
-    if pool.blocks == NULL or pool.stamps == NULL or pool.colds == NULL or pool.stack == NULL:
+    if (pool.blocks == NULL or pool.stamps == NULL or pool.colds == NULL or pool.lives == NULL
+            or pool.stack == NULL):
         pool_free(pool)
         return False
     return True
@@ -35,6 +37,7 @@ cdef void pool_free(TcbPool* pool) noexcept nogil:
         arena_unmap(pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
     arena_unmap(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
     arena_unmap(pool.colds, <size_t>pool.capacity * sizeof(Cold))
+    arena_unmap(pool.lives, <size_t>pool.capacity * sizeof(Liveness))
     arena_unmap(pool.stack, <size_t>pool.capacity * sizeof(uint32_t))
     memset(pool, 0, sizeof(TcbPool))
 
@@ -51,8 +54,9 @@ cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
 
 
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil:
-    """Touched bytes of the four arrays, or of three where the TCBs are the caller's."""
+    """Touched bytes of the five arrays, or of four where the TCBs are the caller's."""
     return (arena_touched(NULL if pool.borrowed else pool.blocks, <size_t>pool.capacity * sizeof(Tcb))
             + arena_touched(pool.stamps, <size_t>pool.capacity * sizeof(Timestamps))
             + arena_touched(pool.colds, <size_t>pool.capacity * sizeof(Cold))
+            + arena_touched(pool.lives, <size_t>pool.capacity * sizeof(Liveness))
             + arena_touched(pool.stack, <size_t>pool.capacity * sizeof(uint32_t)))

@@ -82,7 +82,7 @@ typedef struct tcpcore_connect_row {
     uint32_t isn;                 /* used if has_isn */
     uint32_t rcv_buf;             /* bytes; 0: the knob's */
     uint8_t has_isn;
-    uint8_t _pad0;
+    uint8_t keepalive;            /* 1: probe the peer after a silence of tcp_keepalive_time */
     uint16_t _pad1;
 } tcpcore_connect_row;
 

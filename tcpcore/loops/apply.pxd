@@ -73,6 +73,7 @@ cdef inline void begin_action(EngineState* eng, Action* act, Ranges* scratch, ui
     act.rows = rows
     act.counters = &eng.counters
     act.stamp = &eng.pool.stamps[slot]
+    act.live = &eng.pool.lives[slot]
     if in_set(eng.pool.blocks[slot].state, LINGERING):
         act.tw_full = eng.counts[TIME_WAIT] + eng.time_wait_like >= eng.knobs.tcp_max_tw_buckets
     if eng.pool.blocks[slot].bits & B_COLD and cold.ranges:

@@ -9,7 +9,8 @@ from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport prefetch, unlikely
 from tcpcore.records.action cimport Action
-from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
+from tcpcore.records.counters cimport CauseListenerClosed, CauseTooManyOrphans, Mib, count, count_n
+from tcpcore.records.event cimport EV_ACCEPTED
 from tcpcore.records.handle cimport handle_slot
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
@@ -18,9 +19,11 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.calls cimport abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call
 from tcpcore.tcp.cold cimport use_cold
-from tcpcore.tcp.output cimport rows_due
+from tcpcore.tcp.outcomes cimport die
+from tcpcore.tcp.output cimport emit_abort_rst, rows_due
 from tcpcore.tcp.predict cimport predict_close
 from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.events cimport events_add
 from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
 from tcpcore.components.syn_eviction cimport eviction_forget
@@ -28,11 +31,10 @@ from tcpcore.components.syn_policy cimport EVICT_PER_LISTENER
 from tcpcore.components.tcb_pool cimport pool_give
 from tcpcore.components.timer_wheel cimport wheel_tick
 from tcpcore.loops.apply cimport (
-    PriorState, apply_action, begin_action, count_change, remove_connection, save_state,
+    PriorState, apply_action, begin_action, count_change, counts_as_orphan, remove_connection, save_state,
 )
 from tcpcore.loops.state cimport handle_at, resolve_handle
 from tcpcore.loops.timers cimport arm
-from tcpcore.records.event cimport EV_ACCEPTED
 
 cdef enum:
     AHEAD = 32                # prefetch distance of TCBs, in handles
@@ -50,6 +52,34 @@ cdef void release_dead(EngineState* eng, uint32_t slot) noexcept nogil:
     eng.held_dead -= 1
     eng.pool.blocks[slot].bits = 0
     pool_give(&eng.pool, slot)
+
+
+cdef inline bint too_many_orphans(const EngineState* eng) noexcept nogil:
+    """Whether there are more connections without an application than tcp_max_orphans allows. What waits for
+    a FIN like TIME-WAIT is none any more (Linux: inet_timewait_sock)."""
+    return eng.orphans - eng.time_wait_like > eng.knobs.tcp_max_orphans
+
+
+cdef inline bint is_full_orphan(const EngineState* eng, const Tcb* tcb) noexcept nogil:
+    """True for a connection without an application that is kept as one."""
+    return (tcb.state != CLOSED and counts_as_orphan(tcb.state, tcb.bits)
+            and not is_time_wait_like(tcb.state, tcb.bits, &eng.knobs))
+
+
+cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment* rows) noexcept nogil:
+    """Reset a connection that was just closed and is one orphan too many (Linux: tcp_check_oom in tcp_close).
+    DEVIATES: the RST goes instead of the FIN, Linux's after it. Returns the rows."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Action act
+    cdef Ranges scratch
+    cdef PriorState prior
+    save_state(&prior, tcb)
+    begin_action(eng, &act, &scratch, slot, rows)
+    emit_abort_rst(tcb, &eng.pool.colds[slot], &eng.knobs, now, &act)
+    count(&eng.counters, Mib.TCPAbortOnMemory)
+    die(&act, CauseTooManyOrphans, 0)
+    apply_action(eng, slot, &prior, &act, now)
+    return act.n_rows
 
 
 cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now,
@@ -83,6 +113,8 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
         count_change(eng, tcb, &prior)
         eng.predicted += 1
         n_rows[0] = 1
+        if unlikely(too_many_orphans(eng)):
+            reset_orphan(eng, slot, now, rows)
         return 0
     begin_action(eng, &act, &scratch, slot, rows)
     if call == CALL_SEND:
@@ -98,6 +130,8 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
     if tcb.state != CLOSED:
         apply_action(eng, slot, &prior, &act, now)
     n_rows[0] = act.n_rows
+    if call == CALL_CLOSE and unlikely(too_many_orphans(eng)) and is_full_orphan(eng, tcb):
+        n_rows[0] = reset_orphan(eng, slot, now, rows)
     return taken
 
 

@@ -3,15 +3,17 @@
 # Ports are chosen by components/ports and probed in the flow table here, as only a loop knows both.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from tcpcore.base.prefetch cimport expect
-from tcpcore.records.connect_args cimport ConnectArgs
+from tcpcore.base.prefetch cimport expect, unlikely
+from tcpcore.records.connect_args cimport Asked, ConnectArgs
 from tcpcore.records.counters cimport (
     CauseAddressInUse, CauseBlocksExhausted, CausePortsExhausted, Mib, NoCause, count,
 )
+from tcpcore.records.event cimport EV_OPENED
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
     B_EPHEMERAL, B_HELD, B_QUEUED, B_TS, SYN_SENT, TICK_NS, TIME_WAIT, T_REXMT, Tcb,
 )
+from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_active
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.events cimport events_add
@@ -25,7 +27,6 @@ from tcpcore.loops.apply cimport refuse, remove_connection
 from tcpcore.loops.reuse cimport note_time_wait, replaceable_at, time_wait_reusable
 from tcpcore.loops.state cimport EngineState, handle_at
 from tcpcore.loops.timers cimport arm
-from tcpcore.records.event cimport EV_OPENED
 
 cdef struct ConnectRequest:
     # the arguments of one connect()
@@ -35,6 +36,7 @@ cdef struct ConnectRequest:
     int32_t lport             # -1: to be chosen
     int64_t iss               # -1: from the ISN generator
     uint32_t rcv_buf          # bytes, rounded; 0: the knob's
+    Asked asked
     # what was worked out ahead
     uint32_t hash             # of the 4-tuple with the port named, or the one that `search` expects
     Py_ssize_t numbers        # index of its isns and ts_offsets, -1 none
@@ -146,6 +148,9 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
     timeout = open_active(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], &eng.knobs, now,
                           <uint32_t>iss, ts_offset,
                           request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf else 0, rows)
+    if unlikely(request.asked.given):
+        start_liveness(tcb, &eng.pool.colds[ref - 1], &eng.pool.lives[ref - 1],
+                       request.asked.user_timeout_ms, request.asked.keepalive)
     if (ports_taken(&eng.ports, request.search, choice.place, choice.lport) if choice.place >= 0
             else ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)):
         tcb.bits |= B_EPHEMERAL

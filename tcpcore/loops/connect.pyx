@@ -72,6 +72,7 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
     cdef bint chosen = n != 0 and args.sport[0] < 0
     cdef ConnectRequest request
     cdef uint32_t more
+    request.asked = args.asked
     while done < n:
         part = least(n - done, SIPHASH_BATCH if chosen else STRIDE)
         if chosen:

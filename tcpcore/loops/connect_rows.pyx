@@ -6,7 +6,7 @@ Invariant: a batch of n opens does what n batches of one do.
 
 from libc.stdint cimport int32_t, uint16_t, uint32_t
 
-from tcpcore.records.connect_args cimport ConnectArgs
+from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB, ConnectArgs
 from tcpcore.records.segment cimport is_unicast
 from tcpcore.tcp.receive_window cimport WINDOW_MAX, round_window
 from tcpcore.loops.connect cimport connect_batch
@@ -20,14 +20,15 @@ cdef bint can_connect(const ConnectRow* opens, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
         if (not is_unicast(opens[i].dst) or (opens[i].src and not is_unicast(opens[i].src))
-                or opens[i].dport == 0 or opens[i].rcv_buf > WINDOW_MAX):
+                or opens[i].dport == 0 or opens[i].rcv_buf > WINDOW_MAX or opens[i].keepalive > 1):
             return False
     return True
 
 
 cdef Py_ssize_t connect_part(EngineState* eng, const ConnectRow* opens, Py_ssize_t n, int64_t now,
                              uint64_t* conns, Segment* rows) noexcept nogil:
-    """Open n <= PART connections, which all name their ports or all do not. Returns the rows written."""
+    """Open n <= PART connections, which all name their ports or all do not, and all are kept alive or none.
+    Returns the rows written."""
     cdef uint32_t[PART] dst, src, rcv_buf
     cdef uint16_t[PART] dport
     cdef int32_t[PART] sport
@@ -47,6 +48,8 @@ cdef Py_ssize_t connect_part(EngineState* eng, const ConnectRow* opens, Py_ssize
     args.sport, args.isn, args.rcv_buf = sport, isn, rcv_buf
     for i in range(6):
         args.steps[i] = 1
+    args.asked.given = args.asked.keepalive = opens[0].keepalive
+    args.asked.user_timeout_ms = TIMEOUT_OF_KNOB
     return connect_batch(eng, &args, n, now, conns, rows)
 
 
@@ -57,7 +60,8 @@ cdef Py_ssize_t connect_rows(EngineState* eng, const ConnectRow* opens, Py_ssize
     while done < n:
         part = 1
         while (part < PART and done + part < n
-                and (opens[done].sport == 0) == (opens[done + part].sport == 0)):
+                and (opens[done].sport == 0) == (opens[done + part].sport == 0)
+                and opens[done].keepalive == opens[done + part].keepalive):
             part += 1
         written += connect_part(eng, opens + done, part, now, conns + done, rows + written)
         done += part

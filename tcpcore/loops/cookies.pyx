@@ -28,7 +28,7 @@ from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, drop_unwanted, enqueue, refuse, save_state,
 )
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
-from tcpcore.loops.passive cimport buffer_for, count_passive, fill_passive_tuple, own_buffer
+from tcpcore.loops.passive cimport ask_of, buffer_for, count_passive, fill_passive_tuple, own_buffer
 
 cdef enum:
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
@@ -137,6 +137,8 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
     flow_insert(&eng.flows, hash, slot + 1)
     if unlikely(in_port_range(&eng.ports, tcb.lport)):
         count_passive(eng, tcb)
+    if unlikely(eng.listeners.any_asked):
+        ask_of(eng, slot, id)
     open_cookie(tcb, &eng.pool.colds[slot], seg, &eng.knobs, now, offset,
                 cookie_buffer(eng, listener, told), &act)
     enqueue(eng, slot, now)

@@ -6,7 +6,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from tcpcore.records.connect_args cimport ConnectArgs
+from tcpcore.records.connect_args cimport Asked, ConnectArgs
 from tcpcore.records.counters cimport Counters
 from tcpcore.records.info cimport Info
 from tcpcore.records.op cimport Op
@@ -14,9 +14,7 @@ from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport N_STATES
 from tcpcore.components.listeners cimport Listener, open_listener
 from tcpcore.loops.advance cimport advance_to
-from tcpcore.loops.calls cimport (
-    Call, accept_one, call_batch, close_listener, connection_info, rows_of_send,
-)
+from tcpcore.loops.calls cimport Call, call_batch, close_listener, connection_info, rows_of_send
 from tcpcore.loops.connect cimport connect_batch
 from tcpcore.loops.guard cimport guard_start
 from tcpcore.loops.play cimport play_batch
@@ -48,7 +46,7 @@ cdef struct HostQueues:
     uint32_t cache            # entries that the buckets of a syncache hold
 
 cdef void host_free(EngineState* eng) noexcept nogil
-cdef int host_listen(EngineState* eng, const Listener* fields) noexcept nogil
+cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* asked) noexcept nogil
 cdef Py_ssize_t host_unaccepted(const EngineState* eng, uint16_t listener) noexcept nogil
 cdef void host_queues(const EngineState* eng, uint16_t listener, HostQueues* queues) noexcept nogil
 cdef void host_accept(EngineState* eng, uint16_t listener, uint64_t* conns, Py_ssize_t n,

@@ -12,9 +12,12 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
 from tcpcore.base.arena cimport arena_touched_around
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
+from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport CLOSED, LISTEN, TICK_NS, Tcb
 from tcpcore.components.events cimport events_drain, events_take
-from tcpcore.components.listeners cimport LISTENER_OPEN, accept_queue_length, listener_at, listener_open
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, accept_queue_length, listener_ask, listener_at, listener_open,
+)
 from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT
 from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.calls cimport accept_one
@@ -23,7 +26,6 @@ from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.spread cimport spread_free, spread_member, to_group
 from tcpcore.loops.spread_calls cimport spread_accept, spread_listen
 from tcpcore.loops.state cimport state_bytes, state_free
-from tcpcore.records.event cimport Event
 
 from tcpcore.records.layouts import EVENT
 
@@ -64,7 +66,7 @@ cdef void spread_start(EngineState* eng, int64_t at) noexcept nogil:
 
 # ---- listeners
 
-cdef int host_listen(EngineState* eng, const Listener* fields) noexcept nogil:
+cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* asked) noexcept nogil:
     """A listener with these fields: its id, or what listener_open says."""
     cdef Listener* opened
     cdef uint32_t m
@@ -79,6 +81,7 @@ cdef int host_listen(EngineState* eng, const Listener* fields) noexcept nogil:
         opened.auto_close = fields.auto_close
         opened.rcv_buf = fields.rcv_buf
         opened.backlog_capped = fields.backlog_capped
+        listener_ask(&member_at(eng, m).listeners, <uint16_t>id, asked)
         member_at(eng, m).counts[LISTEN] += 1
     return id
 

@@ -9,8 +9,8 @@ from tcpcore.base.seq cimport seq_lt
 from tcpcore.records.counters cimport Counters, Mib, counted
 from tcpcore.records.tcb cimport (
     B_COLD, B_EPHEMERAL, B_FIN_SENT, B_HELD, B_MATURE, B_ORPHAN, B_PASSIVE, B_QUEUED, CLOSED, FIN_WAIT_2,
-    LISTEN, N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_NONE, T_PERSIST, T_REXMT,
-    T_TIME_WAIT, Cold, Tcb, main_kind,
+    LISTEN, N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_KEEPALIVE, T_NONE, T_PERSIST,
+    T_REXMT, T_TIME_WAIT, Cold, Tcb, main_kind,
 )
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.flow_table cimport flow_check
@@ -43,7 +43,7 @@ cdef str timer_fault(const Tcb* tcb, const Cold* cold):
         return "FIN-WAIT-2 timer and orphan disagree"
     if tcb.state in (SYN_SENT, SYN_RECEIVED) or flying:
         return None if main == T_REXMT else "numbers in flight without the resend timer"
-    return None if main in (T_NONE, T_PERSIST) else f"timer {main} with nothing in flight"
+    return None if main in (T_NONE, T_PERSIST, T_KEEPALIVE) else f"timer {main} with nothing in flight"
 
 
 cdef list tcb_faults(const EngineState* eng, uint32_t slot):

@@ -13,6 +13,7 @@ from tcpcore.loops.state cimport EngineState
 
 cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
                         int64_t now, Segment* rows) noexcept nogil
+cdef void ask_of(EngineState* eng, uint32_t slot, uint32_t id) noexcept nogil
 cdef void count_passive(EngineState* eng, Tcb* tcb) noexcept nogil
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil
 

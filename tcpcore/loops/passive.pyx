@@ -9,19 +9,22 @@ Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_ad
 from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
+from tcpcore.records.connect_args cimport Asked
 from tcpcore.records.counters cimport (
     CauseAcceptQueueFull, CauseBlocksExhausted, CauseSynQueueEvicted, CauseSynQueueFull,
     CauseSynQueueReserve, Mib, count,
 )
+from tcpcore.records.event cimport EV_OPENED
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport FIN, OPT_TS
 from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
+from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make
-from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_at
+from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_asked, listener_at
 from tcpcore.components.ports cimport in_port_range, ports_bound
 from tcpcore.components.syn_eviction cimport (
     SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest, eviction_random,
@@ -38,7 +41,6 @@ from tcpcore.loops.cookies cimport expect_cookies, send_cookie
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
 from tcpcore.loops.state cimport KEY_RANDOM, handle_at
 from tcpcore.loops.timers cimport arm
-from tcpcore.records.event cimport EV_OPENED
 
 
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:
@@ -155,6 +157,14 @@ cdef void count_passive(EngineState* eng, Tcb* tcb) noexcept nogil:
         tcb.bits |= B_EPHEMERAL
 
 
+cdef void ask_of(EngineState* eng, uint32_t slot, uint32_t id) noexcept nogil:
+    """Ask of a new connection what its listener asks of all."""
+    cdef const Asked* asked = listener_asked(&eng.listeners, <uint16_t>id)
+    if asked != NULL:
+        start_liveness(&eng.pool.blocks[slot], &eng.pool.colds[slot], &eng.pool.lives[slot],
+                       asked.user_timeout_ms, asked.keepalive)
+
+
 cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
                         int64_t now, Segment* rows) noexcept nogil:
     """SYN-RECEIVED from LISTEN (RFC 9293 3.10.7.2, third), if the queue admits it; the rows written, 0 or 1.
@@ -186,6 +196,8 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     timeout = open_passive(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], seg, &eng.knobs, now,
                            <uint32_t>iss, ts_offset_for(eng, seg, numbers),
                            buffer_for(eng, listener, seg.opts & OPT_TS), rows)
+    if unlikely(eng.listeners.any_asked):
+        ask_of(eng, ref - 1, id)
     if seg.payload_len or seg.flags & FIN:
         take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)

@@ -262,6 +262,7 @@ cdef uint64_t open_one(EngineState* eng, Output* out, uint16_t sport, Py_ssize_t
     request.lport = sport if sport else -1
     request.iss = -1
     request.rcv_buf = 0
+    request.asked.given = False
     request.hash = eng.hashes[i]
     request.numbers = isn_batch_find(eng, &eng.arriving[i], now)
     # in bounds even if another thread writes to the rows

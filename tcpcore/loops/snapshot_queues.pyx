@@ -15,19 +15,20 @@ from tcpcore.base.stream cimport (
     STREAM_WRITE, is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u32, stream_u64,
     stream_u8,
 )
+from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB, Asked
+from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport B_EPHEMERAL, B_PASSIVE, B_QUEUED, CLOSED, SYN_RECEIVED, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
 from tcpcore.components.events cimport events_reserve, events_wanted
 from tcpcore.components.listeners cimport (
-    LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, accept_queue_push, listener_at,
-    listener_link,
+    LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, ListenerTable, accept_queue_push,
+    listener_asked, listener_at, listener_link,
 )
 from tcpcore.components.ports cimport HAS_RETRY, PortUse, Ports, in_port_range, ports_bound, ports_use
 from tcpcore.components.syn_eviction cimport (
     EVICTION_PLACES, EvictionEntry, eviction_bucket, eviction_reserve,
 )
 from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET
-from tcpcore.records.event cimport Event
 
 cdef enum:
     PERTURB = 1 << 16         # numbers in Ports.perturb
@@ -78,6 +79,20 @@ cdef void stream_burst(Stream* stream, Burst* burst, bint noted) noexcept nogil:
         stream_u32(stream, &burst.young)
 
 
+cdef void stream_asked(Stream* stream, ListenerTable* table, uint32_t id) noexcept nogil:
+    """What is asked of a listener's connections; the record is not touched where nothing is."""
+    cdef uint8_t given = not is_reading(stream) and listener_asked(table, <uint16_t>id) != NULL
+    cdef Asked* asked = &table.asked[id - 1]
+    stream_u8(stream, &given)
+    if given:
+        stream_u32(stream, &asked.user_timeout_ms)
+        stream_u8(stream, &asked.keepalive)
+        if asked.keepalive > 1 or asked.user_timeout_ms > TIMEOUT_OF_KNOB or given > 1:
+            stream_fails(stream, "a listener with a field that is out of range", id)
+        asked.given = True
+        table.any_asked = True
+
+
 cdef void stream_listener(Stream* stream, EngineState* eng, uint32_t id, uint8_t* seen) noexcept nogil:
     """One listener and who waits there; of a free one that it is free."""
     cdef Listener* listener = listener_at(&eng.listeners, <uint16_t>id)
@@ -100,6 +115,7 @@ cdef void stream_listener(Stream* stream, EngineState* eng, uint32_t id, uint8_t
     if not is_reading(stream):
         noted = burst.number != 0
     stream_burst(stream, burst, noted)
+    stream_asked(stream, &eng.listeners, id)
     if is_reading(stream) and (
             listener.state > LISTENER_CLOSING or listener.rcv_buf > WINDOW_MAX
             or listener.auto_accept | listener.auto_close | listener.backlog_capped > 1):

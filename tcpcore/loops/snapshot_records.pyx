@@ -10,12 +10,13 @@ from libc.stdlib cimport calloc, free
 
 from tcpcore.base.seq cimport seq_lt
 from tcpcore.base.stream cimport (
-    is_reading, stream_bytes, stream_count, stream_fails, stream_u8, stream_u32,
+    is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u32, stream_u8,
 )
+from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB
 from tcpcore.records.out_of_order cimport N_RANGES, Ranges
 from tcpcore.records.tcb cimport (
-    B_COLD, B_HELD, B_QUEUED, B_TS, CLOSED, LISTEN, N_STATES, T_NONE, T_OUTPUT, Cold, Tcb, Timestamps,
-    is_side,
+    B_COLD, B_HELD, B_QUEUED, B_TS, CLOSED, HAS_LIVENESS, LISTEN, N_STATES, N_TIMERS, T_NONE, Cold,
+    Liveness, Tcb, Timestamps, is_side,
 )
 from tcpcore.components.flow_table cimport flow_relink
 from tcpcore.components.range_pool cimport RangePool, range_pool_at
@@ -24,6 +25,8 @@ from tcpcore.components.tcb_pool cimport TcbPool
 cdef enum:
     MAX_SHIFT = 14            # RFC 7323 2.3
     MAX_BACKOFF = 31          # doublings of an RTO
+    MOST_MS = (1 << 30) - 1   # of a knob
+    CLOCK_BITS = 43           # of a tick
 
 
 cdef inline bint is_free(const Tcb* tcb) noexcept nogil:
@@ -40,13 +43,13 @@ cdef const char* tcb_fault(const Tcb* tcb, const Cold* cold) noexcept nogil:
         if tcb.timer != T_NONE or tcb.timer_pos or tcb.next or (is_free(tcb) and tcb.bits):
             return "a CLOSED TCB with a timer or in a chain"
         return NULL
-    if tcb.timer > T_OUTPUT or (tcb.timer == T_NONE) != (tcb.timer_pos == 0):
+    if tcb.timer >= N_TIMERS or (tcb.timer == T_NONE) != (tcb.timer_pos == 0):
         return "a TCB with a timer of no kind"
     if tcb.mss == 0 or tcb.wscale & 15 > MAX_SHIFT or tcb.wscale >> 4 > MAX_SHIFT:
         return "a TCB without an MSS, or with a window shift above 14"
     if tcb.bits & B_COLD:
         later = cold.later_timer
-        if later > T_OUTPUT or (later != T_NONE and is_side(later) == is_side(tcb.timer)):
+        if later >= N_TIMERS or (later != T_NONE and is_side(later) == is_side(tcb.timer)):
             return "a TCB with two timers of one kind"
         if cold.backoff > MAX_BACKOFF:
             return "a TCB with more doublings of its RTO than there are"
@@ -77,6 +80,21 @@ cdef void check_pool(Stream* stream, const TcbPool* pool) noexcept nogil:
     free(seen)
 
 
+cdef void stream_live(Stream* stream, Liveness* live, uint32_t slot) noexcept nogil:
+    """A valid liveness line, without the padding at its end."""
+    stream_i64(stream, &live.heard_at)
+    stream_i64(stream, &live.keepalive_at)
+    stream_i64(stream, &live.probing_since)
+    stream_u32(stream, &live.user_timeout_ms)
+    stream_u32(stream, &live.probed_to)
+    stream_u8(stream, &live.keepalive)
+    if is_reading(stream) and (live.keepalive > 1
+                               or MOST_MS < live.user_timeout_ms != TIMEOUT_OF_KNOB
+                               or live.heard_at < 0 or live.keepalive_at < 0 or live.probing_since < 0
+                               or (live.heard_at | live.keepalive_at | live.probing_since) >> CLOCK_BITS):
+        stream_fails(stream, "a liveness line with a field that is out of range", slot)
+
+
 cdef void stream_pool(Stream* stream, EngineState* eng) noexcept nogil:
     """The TCBs that were ever used, the stack of free slots, valid timestamps and cold records."""
     cdef TcbPool* pool = &eng.pool
@@ -92,6 +110,8 @@ cdef void stream_pool(Stream* stream, EngineState* eng) noexcept nogil:
             stream_bytes(stream, &pool.stamps[slot], sizeof(Timestamps))
         if pool.blocks[slot].bits & B_COLD:
             stream_bytes(stream, &pool.colds[slot], sizeof(Cold))
+            if pool.colds[slot].highest & HAS_LIVENESS:
+                stream_live(stream, &pool.lives[slot], slot)
     if is_reading(stream):
         pool.used = pool.fresh - pool.n_stack
         check_pool(stream, pool)

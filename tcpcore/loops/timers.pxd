@@ -1,18 +1,21 @@
 # A TCB's two timers on its one entry of the timer wheel.
 #
-# The main timer (retransmission, persist, FIN-WAIT-2, TIME-WAIT) and the side timer (delayed ACK, output due
-# now) may run at once. The wheel holds one entry per TCB, so it gets the earlier of the two, and the cold
-# record keeps the later one; when the entry fires, the later one takes its place (advance.pyx).
+# The main timer (retransmission, persist, FIN-WAIT-2, TIME-WAIT, or while there is none of them keepalive)
+# and the side timer (delayed ACK, output due now) may run at once. The wheel holds one entry per TCB, so it
+# gets the earlier of the two, and the cold record keeps the later one; when the entry fires, the later one
+# takes its place (advance.pyx).
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from tcpcore.base.prefetch cimport likely
+from tcpcore.base.prefetch cimport likely, unlikely
 from tcpcore.records.action cimport OP_ARM, OP_CANCEL, Action
 from tcpcore.records.tcb cimport B_COLD, LATER_SHIFT, T_NONE, Cold, Tcb, is_side, ticks_from
+from tcpcore.tcp.liveness cimport has_liveness
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.timer_wheel cimport wheel_arm, wheel_cancel
 from tcpcore.loops.state cimport EngineState
 
 cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil
+cdef void rest(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil
 cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil
 
 
@@ -42,8 +45,10 @@ cdef inline void set_timers(EngineState* eng, uint32_t slot, const Action* act, 
     if likely(act.side_op != OP_ARM and not two):
         if act.main_op == OP_ARM:
             arm(eng, slot, act.main_kind, tick_up(now) + act.main_timeout)
-        elif act.main_op == OP_CANCEL and tcb.timer != T_NONE:
-            wheel_cancel(&eng.wheel, slot)
-            tcb.timer = T_NONE
+        elif act.main_op == OP_CANCEL:
+            if unlikely(has_liveness(tcb, cold)):
+                rest(eng, slot, now)
+            elif tcb.timer != T_NONE:
+                stop_timer(eng, slot)
         return
     set_both(eng, slot, act, now)

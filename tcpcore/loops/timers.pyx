@@ -1,7 +1,8 @@
 """The rarer timer operations: both timers of a TCB at once, and none of them any more."""
 
-from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_OUTPUT, with_highest
+from tcpcore.records.tcb cimport TICK_NS, T_DELACK, T_KEEPALIVE, T_OUTPUT, with_highest
 from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.liveness cimport keepalive_due
 from tcpcore.components.timer_wheel cimport wheel_tick
 
 
@@ -14,6 +15,15 @@ cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil:
     tcb.timer = T_NONE
     if armed:
         wheel_cancel(&eng.wheel, slot)                # last, so that its rare call is a jump: 8 instructions
+
+
+cdef void rest(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:
+    """Nothing is in flight or queued any more, and no side timer runs: the keepalive timer, if asked for."""
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    if eng.pool.lives[slot].keepalive_at:
+        arm(eng, slot, T_KEEPALIVE, keepalive_due(&eng.pool.lives[slot], &eng.knobs, now))
+    elif tcb.timer != T_NONE:
+        stop_timer(eng, slot)
 
 
 cdef void keep_later(Cold* cold, int64_t tick) noexcept nogil:
@@ -48,6 +58,9 @@ cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t n
         main_at = tick_up(now) + act.main_timeout
     elif act.main_op == OP_CANCEL:
         main = T_NONE
+        if has_liveness(tcb, cold) and eng.pool.lives[slot].keepalive_at:
+            main = T_KEEPALIVE
+            main_at = keepalive_due(&eng.pool.lives[slot], &eng.knobs, now)
     if act.side_op == OP_ARM:
         side = act.side_kind
         # output is due now, not at the next tick

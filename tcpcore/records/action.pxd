@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from tcpcore.records.counters cimport Counters
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport Segment
-from tcpcore.records.tcb cimport Timestamps
+from tcpcore.records.tcb cimport Liveness, Timestamps
 
 cdef enum TimerOp:
     OP_KEEP = 0
@@ -31,6 +31,7 @@ cdef struct Action:
     bint tw_full              # tcp_max_tw_buckets reached
     Ranges* ranges            # in out: out-of-order text, possibly empty, never NULL for data states
     Timestamps* stamp         # in out: the connection's timestamps
+    Liveness* live            # in out: its liveness line
     Counters* counters        # in out
     # out
     Segment* rows             # space for as many rows as the call may emit

@@ -4,6 +4,7 @@
 # and the keys of Engine.counters and Engine.causes, are made of these two enums.
 from libc.stdint cimport uint64_t
 
+
 cpdef enum Mib:
     ActiveOpens
     PassiveOpens
@@ -44,6 +45,9 @@ cpdef enum Mib:
     TCPAbortOnData
     TCPAbortOnClose
     TCPAbortOnTimeout
+    TCPAbortOnMemory
+    TCPLossProbes
+    TCPKeepAlive
     TCPOFOQueue
     TCPOFODrop
     TCPZeroWindowDrop
@@ -91,6 +95,7 @@ cpdef enum CauseCode:
     CauseUnreadData
     CauseDataAfterClose
     CauseFinWait2TimedOut
+    CauseTooManyOrphans
     N_CAUSES
 
 cdef struct Counters:

@@ -68,13 +68,16 @@ cdef struct Knobs:
     uint32_t tcp_max_syn_backlog
     # resending
     uint8_t tcp_synack_retries, tcp_syn_retries, tcp_syn_linear_timeouts, tcp_retries2, tcp_orphan_retries
+    uint8_t orphan_probes_end, closed_window_ends, tcp_early_retrans, tcp_keepalive_probes
+    uint16_t tcp_keepalive_time, tcp_keepalive_intvl      # s
+    uint32_t tcp_user_timeout_ms  # 0: none
     uint8_t rto_min_rule          # RtoMinRule
     uint8_t retries_rule          # RetriesRule
     uint32_t rto_initial_ms, rto_slop_ms, tcp_rto_min_us, tcp_rto_max_ms
     uint32_t keepinit_ms          # 0: no bound
     # closing
     uint8_t tcp_rfc1337, tcp_tw_reuse
-    uint32_t time_wait_ms, tcp_max_tw_buckets, tcp_tw_reuse_delay, tw_reuse_clock_ms
+    uint32_t time_wait_ms, tcp_max_tw_buckets, tcp_max_orphans, tcp_tw_reuse_delay, tw_reuse_clock_ms
     # doubtful segments
     uint8_t insecure_rst, insecure_syn, drop_synfin, blackhole
     uint32_t tcp_challenge_ack_limit, tcp_invalid_ratelimit

@@ -10,14 +10,14 @@ from tcpcore.records.info cimport Info
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.op cimport Op
 from tcpcore.records.segment cimport Segment
-from tcpcore.records.tcb cimport Cold, Tcb, Timestamps
+from tcpcore.records.tcb cimport Cold, Liveness, Tcb, Timestamps
 
 import numpy as np
 
 from tcpcore.records.dtypes import struct_dtype
 
 assert sizeof(Segment) == 40 and sizeof(Op) == 72 and sizeof(Event) == 24
-assert sizeof(Tcb) == 64 and sizeof(Cold) == 64 and sizeof(Timestamps) == 16
+assert sizeof(Tcb) == 64 and sizeof(Cold) == 64 and sizeof(Timestamps) == 16 and sizeof(Liveness) == 40
 
 cdef Segment _segment
 cdef Op _op

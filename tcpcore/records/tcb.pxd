@@ -1,6 +1,7 @@
 # The TCB (RFC 9293 3.3.1): one 64-byte cache line per connection. Beside it, in arrays of their own: 16
-# bytes of timestamps, touched only by connections that agreed on them, and a cold line, touched only by
-# data, RTT samples, persist timers and errors. BLOCK, the numpy dtype, is derived from the struct.
+# bytes of timestamps, touched only by connections that agreed on them, a cold line, touched only by data,
+# RTT samples, persist timers and errors, and a liveness line, touched only by connections that keepalive,
+# a user timeout or a closed window asks about. BLOCK, the numpy dtype, is derived from the struct.
 #
 #       0       4       8     10    12      16
 #    0  | raddr | laddr | rport|lport| next  |
@@ -52,8 +53,8 @@ cdef struct Timestamps:
 cdef struct Cold:
     uint32_t srtt_us
     uint32_t rttvar_us
-    uint32_t rtt_seq          # number being timed; while B_RECOVER: the recovery point
-    uint32_t rtt_at           # tick it was sent; in SYN-RECEIVED, once it is not 0: rtt_seq is our last TSval
+    uint32_t rtt_seq          # number being timed; B_RECOVER: the recovery point; half-open: our last TSval
+    uint32_t rtt_at           # tick it was sent, or (B_CROSSED) our SYN-ACK; half-open, if not 0: see rtt_seq
     uint32_t snd_end          # number after the last byte the application queued
     uint32_t max_snd_wnd      # largest window the peer ever offered (RFC 5961 5)
     uint32_t rcv_adv          # right edge of the window we advertised
@@ -70,8 +71,18 @@ cdef struct Cold:
     uint32_t ack_war_at       # ack_war_cnt: tick at which the window began; while ack_war_sent is not 0
     uint8_t resent_at_high    # bits 32 to 39 of that tick
     uint8_t later_high        # bits 32 to 39 of later: the first timer may be long overdue
-    uint8_t highest           # bits 40 to 42 of later (LATER) and of resent_at (RESENT), and OOW_SENT
+    uint8_t highest           # bits 40 to 42 of later (LATER) and of resent_at (RESENT), and flags (Highest)
     uint8_t ack_war_sent      # ACKs counted in the window
+
+# The liveness line: what its application asks of the peer besides acknowledgements, and when that was heard.
+# Valid only while the cold line is and has HAS_LIVENESS. Ticks are whole: no silence is too long for them.
+cdef struct Liveness:
+    int64_t heard_at          # tick of the last acceptable segment
+    int64_t keepalive_at      # tick at which the keepalive timer is due; 0: it does not run
+    int64_t probing_since     # tick of the first probe of a window that is still closed; 0: none went
+    uint32_t user_timeout_ms  # RFC 5482; 0: none; TIMEOUT_OF_KNOB
+    uint32_t probed_to        # while B_PROBED: SND.NXT when the loss probe went (Linux: tlp_high_seq)
+    uint8_t keepalive         # asked for
 
 # RFC 9293 3.3.2. The numbers are public: tcpcore.State is made of them. (Without a name, so that a state
 # can be an index.)
@@ -114,18 +125,20 @@ cdef enum TcbBit:
     B_EPHEMERAL = 0x0400      # its port is counted by the port allocator
     B_RECOVER = 0x0800        # resending after a timeout until cold.rtt_seq is acknowledged
     B_TIMING = 0x1000         # cold.rtt_seq is being timed
-    B_LAST_TIMER = 0x1000     # active SYN-RECEIVED: its timer ends the attempt; snd_wl1: tick of our SYN-ACK
+    B_CROSSED = 0x1000        # active SYN-RECEIVED: cold.rtt_at tells when our SYN-ACK went
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
     B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
     B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN
     B_FULL_SOCKET = 0x2000    # orphan in FIN-WAIT-2: a connection still, no TIME-WAIT (Linux)
     B_WINDOW = 0x4000         # own rcv_buf or unread data: the window is in the cold line
     B_RESEND_SYN = 0x8000     # opening: our SYN went, or will go, twice before its timer: no RTT sample
+    B_PROBED = 0x8000         # synchronized: a loss probe has been sent for what is in flight (RFC 8985 7)
 
 cdef enum Highest:
     LATER_SHIFT = 0
     RESENT_SHIFT = 3
     OOW_SENT = 0x40           # an ACK has been counted by tcp_invalid_ratelimit
+    HAS_LIVENESS = 0x80       # the liveness line is valid
 
 cdef enum TimerKind:
     T_NONE = 0
@@ -135,6 +148,8 @@ cdef enum TimerKind:
     T_TIME_WAIT = 4
     T_DELACK = 5
     T_OUTPUT = 6              # queued data that may go out now
+    T_KEEPALIVE = 7           # main timer while nothing is in flight or queued
+    N_TIMERS = 8
 
 
 cdef inline bint in_set(uint8_t state, uint32_t states) noexcept nogil:

@@ -4,25 +4,29 @@
 # SND.UNA and SND.WND, and if it covers our FIN, the state. A function returns False when the segment is
 # dealt with.
 # Invariant: SND.UNA only moves forward, and never beyond SND.NXT.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
+from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_DEAD, E_OPENED, E_WRITABLE
 from tcpcore.records.counters cimport Mib, NoCause, count
 from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, SYN_TEXT_DROPPED
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, SYN, seg_end, seg_len
 from tcpcore.records.tcb cimport (
-    B_COLD, B_FIN_SENT, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, B_RECOVER, B_RESEND_SYN, B_SHUT, B_SYN_UNACKED,
-    B_TIMING, B_TS, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_RECEIVED, T_FIN_WAIT_2,
-    T_PERSIST, T_REXMT, main_kind,
+    B_COLD, B_FIN_SENT, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER, B_RESEND_SYN, B_SHUT,
+    B_SYN_UNACKED, B_TIMING, B_TS, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_RECEIVED,
+    T_FIN_WAIT_2, T_KEEPALIVE, T_PERSIST, T_REXMT, Liveness, main_kind,
 )
 from tcpcore.tcp.half_open cimport complete_half_open, refuse_ack
+from tcpcore.tcp.liveness cimport has_liveness, note_heard, persist_interval
 from tcpcore.tcp.options cimport moves_window, take_window
 from tcpcore.tcp.outcomes cimport (
     answer_withheld, challenge_ack, complete_handshake, die, mark_syn_unacked, reset_after_close,
 )
-from tcpcore.tcp.output cimport arm_main_timer, cancel_main_timer, emit_ack, resend_first, send_queued
-from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rexmt_timeout, rtt_sample, tick_up
+from tcpcore.tcp.output cimport (
+    arm_main_timer, cancel_main_timer, emit_ack, flight_timeout, resend_first, send_queued,
+)
+from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rtt_sample, tick_up
 from tcpcore.tcp.text cimport keep_out_of_order
 from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2, enter_time_wait, is_time_wait_like
 from tcpcore.tcp.timestamps cimport echoed_sample, store_sample, update_ts_recent
@@ -33,6 +37,7 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
     """RFC 9293 3.10.7.4, fifth: check the ACK field. False: the segment has been dealt with."""
     cdef uint32_t wnd = <uint32_t>seg.wnd << (0 if seg.flags & SYN else tcb.wscale & 15)
     cdef bint advanced = seq_lt(tcb.snd_una, seg.ack)
+    cdef uint8_t kind
     if not seg.flags & ACK:
         return without_ack(tcb, cold, seg, knobs, now, act)
     if tcb.state == SYN_RECEIVED:
@@ -42,17 +47,32 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
     if seq_lt(seg.ack, tcb.snd_una):
         return True                                   # old, but its text may be new
     update_ts_recent(tcb, act.stamp, seg, now)
-    if main_kind(tcb, cold) == T_PERSIST:
+    kind = main_kind(tcb, cold)
+    if kind == T_PERSIST or kind == T_KEEPALIVE:
         tcb.retries = 0                               # the probes are being answered
-        if knobs.persist_restarts:
-            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+        if kind == T_PERSIST and knobs.persist_restarts:
+            arm_main_timer(act, T_PERSIST, persist_interval(tcb, cold, knobs, act.live, now))
+    if unlikely(tcb.bits & B_PROBED) and probe_answered(tcb, act.live, seg, wnd):
+        tcb.bits &= ~B_PROBED
     if moves_window(tcb, seg, wnd):
         take_window(tcb, cold, seg, wnd)
+    if unlikely(has_liveness(tcb, cold) or (tcb.snd_wnd == 0 and knobs.closed_window_ends
+                                            and tcb.snd_una != tcb.snd_nxt)):
+        note_heard(tcb, cold, act.live, now)
     if advanced:
         acknowledged(tcb, cold, seg, knobs, now, act)
         if tcb.snd_una == tcb.snd_nxt and tcb.bits & B_FIN_SENT:
             return fin_acknowledged(tcb, cold, seg, knobs, now, act)
     return True
+
+
+cdef bint probe_answered(const Tcb* tcb, const Liveness* live, const Segment* seg,
+                         uint32_t wnd) noexcept nogil:
+    """True if the loss probe's fate is known: numbers after it are acknowledged, or its copy and the original
+    have both come, which a second ACK tells (RFC 8985 7.4; Linux: tcp_process_tlp_ack). Until then there is
+    no other probe, not for later text either."""
+    return seq_lt(live.probed_to, seg.ack) or (
+        seg.ack == live.probed_to and seg.ack == tcb.snd_una and seg.payload_len == 0 and wnd == tcb.snd_wnd)
 
 
 cdef bint without_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
@@ -148,7 +168,7 @@ cdef void acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     if tcb.snd_una == tcb.snd_nxt:
         cancel_main_timer(act)
         return
-    arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
+    arm_main_timer(act, T_REXMT, flight_timeout(tcb, cold, knobs))
     if tcb.bits & B_RECOVER:
         resend_first(tcb, cold, knobs, now, act)
 

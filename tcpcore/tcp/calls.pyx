@@ -10,8 +10,9 @@ from tcpcore.records.counters cimport (
     NoCause, count,
 )
 from tcpcore.records.tcb cimport (
-    ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_SHUT, CAN_RECEIVE, CAN_SEND, CLOSED, CLOSE_WAIT,
-    ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, OPENING, SYN_RECEIVED, SYN_SENT, TIME_WAIT, in_set,
+    ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_RESEND_SYN, B_SHUT, B_TIMING, CAN_RECEIVE,
+    CAN_SEND, CLOSED, CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, OPENING, SYN_RECEIVED,
+    SYN_SENT, TIME_WAIT, in_set,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.outcomes cimport ECONNRESET, die, mark_syn_unacked
@@ -57,6 +58,15 @@ cdef uint32_t receive_call(Tcb* tcb, Cold* cold, uint32_t nbytes, const Knobs* k
 
 # --- 3.10.4 CLOSE Call -------------------------------------------------------------------
 
+cdef void close_before_established(Tcb* tcb, Cold* cold) noexcept nogil:
+    """Our FIN follows a SYN-ACK that is not acknowledged yet, and whose round trip is taken all the same."""
+    cdef bint once = tcb.retries == 0 and not tcb.bits & B_RESEND_SYN
+    mark_syn_unacked(tcb)
+    if once:
+        tcb.bits |= B_TIMING
+        cold.rtt_seq = tcb.iss + 1
+
+
 cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """CLOSE as the RFC means it: no more from us, the peer may go on (half-close)."""
     if tcb.state == SYN_SENT:
@@ -65,7 +75,7 @@ cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
         tcb.bits |= B_SHUT                            # the FIN follows the ACK of our SYN
     elif tcb.state == ESTABLISHED or tcb.state == SYN_RECEIVED:
         if tcb.state == SYN_RECEIVED:
-            mark_syn_unacked(tcb)
+            close_before_established(tcb, cold)
         tcb.state = FIN_WAIT_1
         send_queued(tcb, cold, knobs, now, act, 1)
     elif tcb.state == CLOSE_WAIT:

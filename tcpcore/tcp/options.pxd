@@ -12,13 +12,13 @@ from tcpcore.records.segment cimport (
     MSS_DEFAULT, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, WSCALE_MAX, Segment,
 )
 from tcpcore.records.tcb cimport (
-    B_COLD, B_LAST_TIMER, B_MATURE, B_RESEND_SYN, B_SACK, B_TS, B_WINDOW, B_WSCALE, ESTABLISHED, Cold, Tcb,
+    B_COLD, B_CROSSED, B_MATURE, B_RESEND_SYN, B_SACK, B_TS, B_WINDOW, B_WSCALE, ESTABLISHED, Cold, Tcb,
     Timestamps,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport MSS_MIN
 from tcpcore.tcp.receive_window cimport full_window
-from tcpcore.tcp.rto cimport first_syn_timeout, rtt_sample, rtt_update, syn_began, tick_up, trip_since
+from tcpcore.tcp.rto cimport first_syn_timeout, rtt_sample, rtt_update, tick_up
 from tcpcore.tcp.timestamps cimport echoed_sample, set_ts_recent
 
 
@@ -77,11 +77,11 @@ cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* ts, const Seg
                            const Knobs* knobs, int64_t now) noexcept nogil:
     """Enter ESTABLISHED, with a first RTT sample. Where something was resent only an echo of our timestamp
     can tell which of them this answers (Karn, RFC 6298 3)."""
-    if tcb.retries == 0 and not tcb.bits & (B_RESEND_SYN | B_LAST_TIMER):
+    if tcb.retries == 0 and not tcb.bits & (B_RESEND_SYN | B_CROSSED):
         tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now)
                                        - (tcb.deadline - first_syn_timeout(tcb, knobs)))
     elif tcb.retries == 0 and not tcb.bits & B_RESEND_SYN:
-        tcb.rtt = <uint16_t>trip_since(syn_began(tcb), now)
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - cold.rtt_at)     # our SYN-ACK's
     elif tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
         tcb.rtt = <uint16_t>echoed_sample(ts, seg, now)
     else:
@@ -90,7 +90,7 @@ cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* ts, const Seg
         cold.srtt_us = 0
         rtt_update(cold, tcb.rtt)
     tcb.retries = 0
-    tcb.bits &= ~(B_RESEND_SYN | B_MATURE | B_LAST_TIMER)
+    tcb.bits &= ~(B_RESEND_SYN | B_MATURE | B_CROSSED)
     if tcb.bits & B_COLD:
         cold.backoff = 0                              # the SYN's doublings end with it (RFC 6298 5.7)
     tcb.state = ESTABLISHED

@@ -6,14 +6,15 @@ from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    B_LAST_TIMER, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_RECEIVED, T_REXMT,
+    B_CROSSED, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_SENT, T_REXMT,
 )
 from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.liveness cimport has_liveness, start_keepalive
 from tcpcore.tcp.options cimport establish
 from tcpcore.tcp.output cimport (
     arm_main_timer, cancel_main_timer, emit_ack, emit_answering_rst, emit_bare_ack, emit_syn,
 )
-from tcpcore.tcp.rto cimport clock_ms, set_syn_began, syn_began, tick_up
+from tcpcore.tcp.rto cimport clock_ms, syn_began, tick_up
 
 
 # --- the connection ends -----------------------------------------------------------------
@@ -49,9 +50,6 @@ cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
         left = syn_began(tcb) + knobs.keepinit_ms - tick_up(now)
         if left < timeout:
             timeout = <uint32_t>left if left > 0 else 0
-            if tcb.state == SYN_RECEIVED and tcb.retries == 0:
-                set_syn_began(tcb, now)               # the deadline does not tell the round trip's start
-                tcb.bits |= B_LAST_TIMER
     arm_main_timer(act, T_REXMT, timeout)
 
 
@@ -70,14 +68,17 @@ cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
 cdef void mark_syn_unacked(Tcb* tcb) noexcept nogil:
     """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
     tcb.bits |= B_SYN_UNACKED
-    tcb.bits &= ~B_LAST_TIMER
+    tcb.bits &= ~(B_CROSSED | B_RESEND_SYN)
     tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
     tcb.rtt = 0
 
 
 cdef void complete_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
-    """Enter ESTABLISHED, and stop the timer of the handshake."""
+    """Enter ESTABLISHED, and stop the timer of the handshake. After a simultaneous open no keepalive timer
+    starts (Linux: tcp_finish_connect and tcp_create_openreq_child start it)."""
+    if has_liveness(tcb, cold) and (tcb.state == SYN_SENT or tcb.bits & B_PASSIVE):
+        start_keepalive(act.live, knobs, now)
     establish(tcb, cold, act.stamp, seg, knobs, now)
     cancel_main_timer(act)
 

@@ -28,6 +28,8 @@ cdef enum:
 cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                           uint32_t limit) noexcept nogil
 cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil
+cdef uint32_t flight_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil
+cdef bint send_loss_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil

@@ -7,11 +7,13 @@
 # it imply the persist timer.
 from tcpcore.records.segment cimport MSS_DEFAULT, PSH
 from tcpcore.records.tcb cimport (
-    B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_NONE, T_OUTPUT, T_PERSIST, T_REXMT, in_set, main_kind,
+    B_PROBED, B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_KEEPALIVE, T_NONE, T_OUTPUT, T_PERSIST,
+    T_REXMT, in_set, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.liveness cimport use_liveness
 from tcpcore.tcp.receive_window cimport TS_BYTES
-from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
+from tcpcore.tcp.rto cimport probes_loss, rexmt_timeout, sent_timeout, tick_up
 
 
 cdef uint32_t queued_end(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -81,15 +83,59 @@ cdef void time_row(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
         cold.rtt_at = <uint32_t>tick_up(now)
 
 
-cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
-    """Arm the resend or the persist timer if this file's invariant asks for one and it does not run."""
+cdef uint32_t last_row(const Tcb* tcb, const Cold* cold) noexcept nogil:
+    """The number that the last row in flight begins with, as far as lengths tell: a FIN is a row of its own
+    unless the row being timed ended with it, and where that row ended another begins."""
+    cdef uint32_t end = tcb.snd_nxt - (1 if tcb.bits & B_FIN_SENT else 0)
+    cdef uint32_t first = tcb.snd_una, mss = eff_mss(tcb, cold)
+    cdef bint timed = tcb.bits & B_TIMING and tcb.bits & B_COLD
+    if end == first:
+        return first
+    if tcb.bits & B_FIN_SENT and not (timed and cold.rtt_seq == tcb.snd_nxt):
+        return end
+    if timed and seq_lt(first, cold.rtt_seq) and seq_lt(cold.rtt_seq, end):
+        first = cold.rtt_seq
+    if end - first > mss:
+        return end - ((end - first - 1) % mss + 1)
+    return first
+
+
+cdef uint32_t flight_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The timeout of what is in flight, counted from now: the RTO or, if it is first, the loss probe's."""
+    if not probes_loss(tcb, knobs):
+        return rexmt_timeout(tcb, cold, knobs)
+    return sent_timeout(tcb, cold, knobs, last_row(tcb, cold) == tcb.snd_una)
+
+
+cdef uint32_t later_probe_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                                  int64_t now) noexcept nogil:
+    """The loss probe's timeout after more was sent: it starts over, up to the RTO of the row being timed,
+    the oldest."""
+    cdef uint32_t timeout = sent_timeout(tcb, cold, knobs, False), oldest = rexmt_timeout(tcb, cold, knobs)
+    cdef uint32_t elapsed = <uint32_t>tick_up(now) - cold.rtt_at
+    if tcb.bits & B_TIMING and elapsed + timeout > oldest:
+        return oldest - elapsed if elapsed < oldest else 1
+    return timeout
+
+
+cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
+                              uint32_t sent) noexcept nogil:
+    """Arm the resend or the persist timer if this file's invariant asks for one and it does not run. sent:
+    the rows just sent, which a loss probe waits for."""
+    cdef uint8_t kind = T_NONE if act.main_op == OP_CANCEL else main_kind(tcb, cold)
     if tcb.snd_nxt != tcb.snd_una:
-        if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
-            if main_kind(tcb, cold) == T_PERSIST:
+        if kind != T_REXMT:
+            if kind == T_PERSIST:
                 cold.backoff = 0                      # the probes' doublings are not the text's
-            arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
+            elif kind == T_KEEPALIVE:
+                tcb.retries = 0
+            arm_main_timer(act, T_REXMT, flight_timeout(tcb, cold, knobs))
+        elif sent and probes_loss(tcb, knobs):
+            arm_main_timer(act, T_REXMT, later_probe_timeout(tcb, cold, knobs, now))
     elif unsent(tcb, cold):
-        if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
+        if kind == T_NONE or kind == T_KEEPALIVE:
+            if kind == T_KEEPALIVE:
+                tcb.retries = 0
             use_cold(tcb, cold)
             arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
 
@@ -103,7 +149,7 @@ cdef uint32_t send_bare_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t no
         tcb.snd_nxt += 1
         tcb.bits |= B_FIN_SENT
         sent = 1
-    ensure_timer(tcb, cold, knobs, act)
+    ensure_timer(tcb, cold, knobs, now, act, sent)
     return sent
 
 
@@ -129,7 +175,7 @@ cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
         if length:
             time_row(tcb, cold, now)
         sent += 1
-    ensure_timer(tcb, cold, knobs, act)
+    ensure_timer(tcb, cold, knobs, now, act, sent)
     return sent
 
 
@@ -171,6 +217,23 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
         cold.rtt_seq = goal
 
 
+cdef bint send_loss_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """Resend the last row in flight, so that the peer's answer tells of what is missing before it (RFC 8985
+    7.3); False if the peer's window has no room for it any more. It is no resend as R2 counts them."""
+    cdef uint32_t first = last_row(tcb, cold), fin = 1 if tcb.bits & B_FIN_SENT else 0
+    if first != tcb.snd_una and not seq_lt(first, tcb.snd_una + tcb.snd_wnd):
+        return False
+    emit_text(tcb, cold, knobs, now, act, first, tcb.snd_nxt - fin - first, fin)
+    count(act.counters, Mib.RetransSegs)
+    count(act.counters, Mib.TCPLossProbes)
+    if tcb.bits & B_TIMING and seq_lt(first, cold.rtt_seq):
+        tcb.bits &= ~B_TIMING                         # Karn
+    use_liveness(tcb, cold, act.live)
+    act.live.probed_to = tcb.snd_nxt
+    tcb.bits |= B_PROBED
+    return True
+
+
 cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
     """Send what fits into a small window, else (RFC 9293 3.8.6.1) a probe: an old number, which must be
@@ -186,7 +249,7 @@ cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t n
         time_row(tcb, cold, now)
         tcb.retries = 0                               # it is no probe any more but text on its way
         cold.backoff = 0
-        ensure_timer(tcb, cold, knobs, act)
+        ensure_timer(tcb, cold, knobs, now, act, 1)
     else:
         emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
         count(act.counters, Mib.TCPWinProbe)          # Linux counts a probe with text as what it is

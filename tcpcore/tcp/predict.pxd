@@ -22,13 +22,13 @@ from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, SYN, Segment
 from tcpcore.records.tcb cimport (
     B_AUTO_CLOSE, B_COLD, B_FIN_SENT, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, B_SYN_UNACKED, B_TS,
-    CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_RECEIVED, SYN_SENT, TIME_WAIT,
-    T_FIN_WAIT_2, T_NONE, T_REXMT, Cold, Tcb, Timestamps,
+    CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, HAS_LIVENESS, LAST_ACK, SYN_RECEIVED, SYN_SENT,
+    TIME_WAIT, T_FIN_WAIT_2, T_NONE, T_REXMT, Cold, Tcb, Timestamps,
 )
 from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.options cimport establish, moves_window, read_options, take_window
 from tcpcore.tcp.output cimport write_row
-from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rexmt_timeout
+from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, sent_timeout
 from tcpcore.tcp.time_wait cimport count_time_wait, is_time_wait_like
 from tcpcore.tcp.timestamps cimport (
     echoed_sample, echoes_syn, echoes_synack, set_ts_recent, store_sample, ts_before_recent,
@@ -45,7 +45,7 @@ cdef enum Predicted:
     PREDICT_BOTH_CLOSED = 7
 
 cdef enum:
-    BUSY = 0x5800             # B_RECOVER | B_TIMING | B_WINDOW
+    BUSY = 0xD800             # B_RECOVER | B_TIMING | B_WINDOW | B_PROBED
 
 
 cdef inline bint nothing_pending(const Tcb* tcb, const Cold* cold, uint8_t timer) noexcept nogil:
@@ -54,7 +54,7 @@ cdef inline bint nothing_pending(const Tcb* tcb, const Cold* cold, uint8_t timer
         return False
     if not tcb.bits & B_COLD:
         return True
-    return (cold.later_timer == T_NONE and cold.ranges == 0
+    return (cold.later_timer == T_NONE and cold.ranges == 0 and not cold.highest & HAS_LIVENESS
             and (tcb.bits & B_FIN_SENT or cold.snd_end == tcb.snd_nxt))
 
 
@@ -118,7 +118,7 @@ cdef inline void write_fin(Tcb* tcb, Cold* cold, const Timestamps* ts, const Kno
     tcb.bits |= B_FIN_SENT
     write_row(row, tcb, cold, ts, knobs, now, FIN | ACK, tcb.snd_nxt)
     tcb.snd_nxt += 1
-    timeout[0] = rexmt_timeout(tcb, cold, knobs)
+    timeout[0] = sent_timeout(tcb, cold, knobs, True)
 
 
 cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,

@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
 from tcpcore.records.tcb cimport (
-    B_COLD, B_PASSIVE, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, SYN_SENT, TICK_NS, Cold, Tcb, ticks_from,
-    with_highest,
+    B_COLD, B_PASSIVE, B_PROBED, B_RECOVER, B_SACK, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, SYN_SENT,
+    TICK_NS, Cold, Tcb, ticks_from, with_highest,
 )
 from tcpcore.tcp.cold cimport use_cold
 
@@ -18,6 +18,7 @@ cdef enum:
     TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     TW_SHORT_MS = 4000        # Linux counts shorter ones as TWKilled
     RTT_MAX = 65535           # what Tcb.rtt can hold; a longer sample is cut
+    PROBE_SLACK_US = 2000     # Linux TCP_TIMEOUT_MIN_US: on top of a probe's two round trips
 
 
 cdef inline int64_t tick_up(int64_t now) noexcept nogil:
@@ -31,7 +32,7 @@ cdef inline uint32_t clock_ms(int64_t now) noexcept nogil:
 
 
 cdef inline int64_t syn_began(const Tcb* tcb) noexcept nogil:
-    """The tick of the first SYN of an active open that is not yet ESTABLISHED (B_LAST_TIMER: of our SYN-ACK).
+    """The tick of the first SYN of an active open that is not yet ESTABLISHED.
     Its bits 32 to 47 are where the round trip will be."""
     return <int64_t>tcb.rtt << 32 | tcb.snd_wl1
 
@@ -70,12 +71,6 @@ cdef inline uint32_t rtt_sample(uint32_t sample) noexcept nogil:
     if sample >= <uint32_t>0x80000000:
         return 0
     return 1 if sample == 0 else RTT_MAX if sample > RTT_MAX else sample
-
-
-cdef inline uint32_t trip_since(int64_t began, int64_t now) noexcept nogil:
-    """The round trip that began at this tick and ends now, as rtt_sample has it."""
-    cdef int64_t trip = tick_up(now) - began
-    return rtt_sample(<uint32_t>(trip if trip < RTT_MAX else RTT_MAX))
 
 
 cdef inline void rtt_update(Cold* cold, uint32_t sample) noexcept nogil:
@@ -129,11 +124,40 @@ cdef inline uint32_t rexmt_timeout(const Tcb* tcb, const Cold* cold, const Knobs
                      knobs.tcp_rto_max_ms)
 
 
+cdef inline bint probes_loss(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """True if what is in flight is probed for before the RTO is backed off (RFC 8985 7.2; Linux:
+    tcp_schedule_loss_probe): SACK was agreed on, nothing is being resent and no such probe is out."""
+    return (knobs.tcp_early_retrans >= 3 and tcb.bits & B_SACK
+            and not tcb.bits & (B_RECOVER | B_PROBED | B_SYN_UNACKED))
+
+
+cdef inline uint32_t probe_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                                   bint lone) noexcept nogil:
+    """The probe timeout (RFC 8985 7.2): two round trips, and for a lone row, whose ACK the peer may delay,
+    the least RTO on top. Without a sample it is the RTO of a SYN (Linux)."""
+    cdef uint64_t srtt = cold.srtt_us if tcb.bits & B_COLD and cold.srtt_us else 1000 * <uint64_t>tcb.rtt
+    if srtt == 0:
+        return knobs.rto_initial_ms
+    return <uint32_t>((2 * srtt + (knobs.tcp_rto_min_us if lone else PROBE_SLACK_US) + 999) // 1000)
+
+
+cdef inline uint32_t sent_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
+                                  bint lone) noexcept nogil:
+    """The timeout of what was just sent or is left after an ACK: the RTO, or that of a probe if it comes
+    first. lone: one row is in flight."""
+    cdef uint32_t timeout = rexmt_timeout(tcb, cold, knobs), probe
+    if probes_loss(tcb, knobs):
+        probe = probe_timeout(tcb, cold, knobs, lone)
+        return probe if probe < timeout else timeout
+    return timeout
+
+
 cdef inline void count_resend(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
-    """Count a resend or a probe; the time of the first one is kept (Linux: retrans_stamp)."""
+    """Count a resend or a probe; the time of the first one is kept until all that was lost then has been
+    acknowledged (Linux: retrans_stamp)."""
     cdef int64_t tick = tick_up(now)
     use_cold(tcb, cold)
-    if tcb.retries == 0:
+    if tcb.retries == 0 and not (tcb.bits & B_RECOVER and tcb.state >= ESTABLISHED):
         cold.resent_at = <uint32_t>tick
         cold.resent_at_high = <uint8_t>(tick >> 32)
         cold.highest = with_highest(cold.highest, tick, RESENT_SHIFT)

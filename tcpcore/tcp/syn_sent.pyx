@@ -9,11 +9,12 @@ from tcpcore.records.action cimport E_OPENED
 from tcpcore.records.counters cimport CauseConnectRefused, Mib, count, count_n
 from tcpcore.records.knobs cimport SYN_TEXT_DROPPED, SYN_TEXT_KEPT
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, RST, SYN
-from tcpcore.records.tcb cimport B_RESEND_SYN, B_TS, SYN_RECEIVED
+from tcpcore.records.tcb cimport B_CROSSED, B_RESEND_SYN, B_TS, SYN_RECEIVED
+from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport open_window, read_options, take_window
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, arm_syn_timer, complete_handshake, die
 from tcpcore.tcp.output cimport emit_ack, emit_answering_rst, emit_syn, send_queued
-from tcpcore.tcp.rto cimport backoff_of, syn_timeout
+from tcpcore.tcp.rto cimport backoff_of, syn_timeout, tick_up
 from tcpcore.tcp.text cimport ANSWER_ROWS, keep_syn_text, text_and_output
 from tcpcore.tcp.timestamps cimport echoes_syn
 
@@ -47,6 +48,9 @@ cdef void syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     take_window(tcb, cold, seg, seg.wnd)
     tcb.snd_wl1 = began
     tcb.state = SYN_RECEIVED
+    use_cold(tcb, cold)
+    cold.rtt_at = <uint32_t>tick_up(now)
+    tcb.bits |= B_CROSSED
     emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
     if knobs.crossed_syn_restarts:
         arm_syn_timer(tcb, knobs, now, act, syn_timeout(knobs, tcb.retries, backoff_of(tcb, cold)))

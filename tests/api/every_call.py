@@ -135,6 +135,7 @@ VALUES = {
     "sport": lambda s: np.array([21, 22, 23, 24], np.uint16),
     "isn": lambda s: np.array([1, 2, 3, 2**32 - 1], np.uint32),
     "rcv_buf": lambda s: np.array([9000, 9000, 70000, 1], np.uint32),
+    "keepalive": lambda s: True, "user_timeout_ms": lambda s: 60_000,
     "raddr": lambda s: s.from_peer["src"].copy(),
     "rport": lambda s: np.full(4, 7, np.uint16),
     "laddr": lambda s: s.from_peer["dst"].copy(),

@@ -30,7 +30,7 @@ def passive(profile=Config.linux, **knobs):
     eng = Engine(profile(capacity=64, local_addr="10.0.0.1", events=EVENTS, seed=5, auto_read=False,
                          **knobs))
     web = eng.listen(LOCAL, 80, 20)
-    eng.listen(0, 81, auto_accept=True, auto_close=True, rcv_buf=9000)
+    eng.listen(0, 81, auto_accept=True, auto_close=True, rcv_buf=9000, keepalive=True, user_timeout_ms=9000)
     gone = eng.listen(LOCAL, 82)
     eng.unlisten(gone, 0)
     rows = eng.receive(syns(np.arange(1, 13)), MS)
@@ -67,7 +67,7 @@ def active(**knobs):
     eng.receive(fins, 4 * MS)
     eng.receive(segments(1, src=PEER, dst=LOCAL, sport=80, dport=rows["sport"][3], flags=4, seq=10), 5 * MS)
     eng.connect(PEER, 80, 6 * MS, n=9)
-    eng.connect(PEER, 80, 7 * MS, sport=[50000, 50001], rcv_buf=300_000)
+    eng.connect(PEER, 80, 7 * MS, sport=[50000, 50001], rcv_buf=300_000, user_timeout_ms=0)
     return eng
 
 

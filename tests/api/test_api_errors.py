@@ -79,6 +79,10 @@ CALLS = [
     ("port", lambda s, bad: s.eng.listen(LOCAL, bad), (0, -1, 65536, None, True, [80], *NOT_A_NUMBER)),
     ("backlog", lambda s, bad: s.eng.listen(LOCAL, 99, bad), (-1, 2**64, True, *NOT_A_NUMBER)),
     ("rcv_buf", lambda s, bad: s.eng.listen(LOCAL, 99, rcv_buf=bad), (0, -1, 2**31, True, *NOT_A_NUMBER)),
+    ("user_timeout_ms", lambda s, bad: s.eng.listen(LOCAL, 99, user_timeout_ms=bad), (-1, 2**30, True,
+                                                                                   *NOT_A_NUMBER)),
+    ("user_timeout_ms", lambda s, bad: s.eng.connect(PEER, 80, NOW, user_timeout_ms=bad), (
+        -1, 2**30, [1, 2], *NOT_A_NUMBER)),
     ("rcv_buf", lambda s, bad: s.eng.connect(PEER, 80, NOW, rcv_buf=bad), (
         0, -1, 2**31, 2**32, [1, 0], *NOT_A_NUMBER)),
     ("dst", lambda s, bad: s.eng.connect(bad, 80, NOW), (

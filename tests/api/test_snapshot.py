@@ -285,7 +285,7 @@ FIELDS = {
                  "arriving port_looks marks",
     },
     ("components/tcb_pool", "TcbPool"): {
-        SAVED: "blocks stamps colds stack n_stack fresh", DERIVED: "used capacity borrowed"},
+        SAVED: "blocks stamps colds lives stack n_stack fresh", DERIVED: "used capacity borrowed"},
     ("components/flow_table", "FlowTable"): {
         SAVED: "mask", DERIVED: "heads max_mask count blocks k0 k1"},
     ("components/timer_wheel", "TimerWheel"): {
@@ -296,7 +296,8 @@ FIELDS = {
     ("base/chunk_list", "ChunkPool"): {SAVED: "words fresh free", DERIVED: "reserved used"},
     ("base/chunk_list", "ChunkList"): {SAVED: "first end chunks live"},
     ("components/listeners", "ListenerTable"): {
-        SAVED: "listeners bursts fresh free_first free_last", DERIVED: "by_address n_exact n_any"},
+        SAVED: "listeners bursts asked any_asked fresh free_first free_last",
+        DERIVED: "by_address n_exact n_any"},
     ("components/listeners", "Listener"): {
         SAVED: "addr port state auto_accept auto_close backlog_capped next_free backlog accept_room "
                "half_open young rcv_buf cookie_until accept_queue"},
@@ -318,6 +319,9 @@ FIELDS = {
     ("components/syn_eviction", "EvictionEntry"): {SAVED: "ref generation"},
     ("components/syn_policy", "Pause"): {SAVED: "until doublings"},
     ("records/tcb", "Timestamps"): {SAVED: "recent recent_at offset first"},
+    ("records/tcb", "Liveness"): {
+        SAVED: "heard_at keepalive_at probing_since user_timeout_ms probed_to keepalive"},
+    ("records/connect_args", "Asked"): {SAVED: "user_timeout_ms keepalive given"},
 }
 
 

@@ -40,8 +40,8 @@ def test_an_old_listing_without_osrelease_is_known_by_what_it_has_and_lacks():
         "Linux before 4.12: beyond_window_dropped = 0 (before 6.17)",
     )
     assert config.sysctl_unmodelled == (
-        "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_max_orphans",
-        "net.ipv4.tcp_mem", "net.ipv4.tcp_retries1", "net.ipv4.tcp_rmem", "net.ipv4.tcp_tw_recycle",
+        "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_mem", "net.ipv4.tcp_retries1", "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_tw_recycle",
     )  # fmt: skip
     assert config.sysctl_unknown == ("net.ipv4.tcp_dsack", "net.ipv4.tcp_fack", "net.ipv4.tcp_stdurg")
 
@@ -137,11 +137,11 @@ def test_changes_are_ordered_and_are_differences():
 def test_freebsds_own_names_and_units():
     config = host("freebsd.conf")
     assert config == Config.freebsd(
-        somaxconn=512, time_wait_ms=30_000, tcp_synack_retries=1, blackhole=1,
+        somaxconn=512, time_wait_ms=30_000, tcp_synack_retries=1, blackhole=1, tcp_keepalive_time=600,
         ip_local_port_range=(20000, 65535),
     )  # fmt: skip
     assert set(config.sysctl_implied) | set(config.sysctl_taken) >= FREEBSD.keys()
-    assert config.sysctl_unmodelled == ("net.inet.tcp.syncache.hashsize", "net.inet.tcp.keepidle")
+    assert config.sysctl_unmodelled == ("net.inet.tcp.syncache.hashsize",)
     assert config.sysctl_unknown == ("kern.hz",)
 
 

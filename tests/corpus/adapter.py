@@ -15,7 +15,7 @@ SECOND = 1_000_000_000
 KNOBS = {field.name for field in fields(Config)}
 
 LETTERS = dict(zip("FSRPAUEC", Flag, strict=True))
-OPT_MSS, OPT_TS = 1, 8
+OPT_MSS, OPT_SACK_OK, OPT_TS = 1, 4, 8
 
 OPENING = {State.SYN_SENT, State.SYN_RECEIVED}
 SENDING = {State.ESTABLISHED, State.CLOSE_WAIT}
@@ -56,6 +56,8 @@ class Host:
         fields = {"mss": options["mss"]} if "mss" in options else {}
         if "ts" in options:
             fields["tsval"], fields["tsecr"] = options["ts"]
+        if options.get("sack_ok"):
+            fields["opts"] = OPT_SACK_OK | OPT_MSS * ("mss" in options) | OPT_TS * ("ts" in options)
         header = {name: seg[name] for name in ("src", "sport", "dport", "seq", "ack", "wnd")}
         flags = sum(LETTERS[letter] for letter in seg["flags"])
         batch = segments(1, **header, dst=ADDRESS, payload_len=seg["len"], flags=flags, **fields)
@@ -131,7 +133,8 @@ class Host:
 
     def listen(self, args, _):
         try:
-            listener = self.stack.listen(ADDRESS, args["port"], args["backlog"], rcv_buf=args.get("rcvbuf"))
+            listener = self.stack.listen(ADDRESS, args["port"], args["backlog"], rcv_buf=args.get("rcvbuf"),
+                                         **asked(args))
         except OSError as error:
             return errno.errorcode[error.errno]
         self.listeners[args["name"]] = listener
@@ -143,7 +146,8 @@ class Host:
 
     def connect(self, args, flow):
         dst, dport, sport = flow
-        conns, segs = self.stack.connect(dst, dport, self.now, src=ADDRESS, sport=sport, isn=args.get("isn"))
+        conns, segs = self.stack.connect(dst, dport, self.now, src=ADDRESS, sport=sport, isn=args.get("isn"),
+                                         **asked(args))
         self.hear(segs)
         if not conns[0]:
             return "EADDRNOTAVAIL"
@@ -199,6 +203,11 @@ class Host:
             return None
         self.told[handle] = number
         return errno.errorcode[number]
+
+
+def asked(args):
+    """Of a listener's connections or of an active open."""
+    return {name: args[name] for name in ("keepalive", "user_timeout_ms") if name in args}
 
 
 def dotted(address):

@@ -124,6 +124,7 @@ class Kernel:
         sock = new_socket()
         if "rcvbuf" in args:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, args["rcvbuf"])
+        set_options(sock, args)
         self.listeners[args["name"]] = sock
         sock.bind((LOCAL, args["port"]))
         sock.listen(args["backlog"])
@@ -139,6 +140,7 @@ class Kernel:
         dst, dport, sport = flow
         sock = new_socket()
         sock.bind((LOCAL, sport))
+        set_options(sock, args)
         if "isn" in args:
             start_at(sock, args["isn"])
         number = sock.connect_ex((self.outside(dst), dport))
@@ -174,6 +176,14 @@ def new_socket():
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
+
+
+def set_options(sock, args):
+    """What a listener's connections inherit, or an active open has: keepalive, TCP_USER_TIMEOUT."""
+    if "keepalive" in args:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, args["keepalive"])
+    if "user_timeout_ms" in args:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, args["user_timeout_ms"])
 
 
 def start_at(sock, isn):

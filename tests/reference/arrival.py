@@ -22,11 +22,17 @@ from tests.reference.connection import (
     between,
     tick,
 )
-from tests.reference.data import AT_ONCE, FIN_WAIT_2, PERSIST, REXMT
+from tests.reference.data import AT_ONCE, FIN_WAIT_2, KEEPALIVE, PERSIST, REXMT
 from tests.reference.half_open import HalfOpen
 from tests.reference.time_wait import TimeWait
 
 INVALID_FROM = 0xE0000000          # 224.0.0.0: multicast, reserved, broadcast
+
+
+def ask(conn, keepalive, user_timeout_ms):
+    """What listen() or connect() asks about a silent peer."""
+    conn.keepalive, conn.own_timeout = bool(keepalive), user_timeout_ms
+    conn.asked = conn.keepalive or user_timeout_ms is not None
 
 
 class Arrival(HalfOpen, TimeWait):
@@ -104,6 +110,7 @@ class Arrival(HalfOpen, TimeWait):
             return self.refuse("BlocksExhausted", listener.number)
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
         conn.passive = conn.half_open = conn.young = True
+        ask(conn, listener.keepalive, listener.user_timeout_ms)
         self.tell(EventKind.OPENED, conn)
         listener.entries.append(conn)
         conn.iss = self.isn(conn, now) if iss is None else iss
@@ -194,8 +201,8 @@ class Arrival(HalfOpen, TimeWait):
             return
         conn.state = State.SYN_RECEIVED
         self.syn(conn, now)
+        conn.syn_timed = tick(now)
         if self.config.crossed_syn_restarts:
-            conn.syn_timed = tick(now)
             self.arm_syn(conn, now, self.syn_interval(conn.backoff, conn.retries))
         if text != "dropped":
             self.keep_syn_text(conn, seg, seg.fin and text == "kept")
@@ -409,13 +416,16 @@ class Arrival(HalfOpen, TimeWait):
         if not before(seg.ack, conn.snd_una):
             if self.config.ts_recent_needs_good_ack:
                 conn.update_timestamp(seg, now)
-            if conn.main and conn.main[1] == PERSIST:
+            if conn.main and conn.main[1] in (PERSIST, KEEPALIVE):
                 conn.retries = 0
-                if self.config.persist_restarts:
-                    self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+                if self.config.persist_restarts and conn.main[1] == PERSIST:
+                    self.arm(conn, "main", tick(now) + self.persist_interval(conn, now), PERSIST)
+            if conn.probed_to is not None:
+                self.probe_answered(conn, seg)
             advanced = seg.ack != conn.snd_una
             if conn.newer_window(seg):
                 conn.take_window(seg)
+            self.heard_from(conn, now)
             if advanced:
                 room -= self.advance_una(conn, seg, now)
         if conn.fin_sent and conn.snd_una == conn.snd_nxt and not self.fin_acknowledged(
@@ -465,9 +475,9 @@ class Arrival(HalfOpen, TimeWait):
         self.sample_ack(conn, seg, now)
         if conn.snd_una == conn.snd_nxt:
             conn.recover = None
-            self.disarm(conn, "main")
+            self.rest(conn, now)
             return False
-        self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
+        self.arm(conn, "main", tick(now) + self.flight_interval(conn), REXMT)
         if conn.recover is not None and before(conn.snd_una, conn.recover):
             self.resend(conn, now)
             return True

@@ -61,6 +61,11 @@ def model(first, times, cap):
     return sum(doubled(first, k, cap) for k in range(times + 1))
 
 
+def cut(interval, limit, elapsed):
+    """`interval`, but only up to when `limit` (0: none) has elapsed, and a tick at least."""
+    return min(interval, max(limit - elapsed, 1)) if limit else interval
+
+
 class Segment:
     """One row of a SEGMENT array as Python integers."""
 
@@ -120,6 +125,8 @@ class Listener:
     rcv_buf: int
     queue: list = field(default_factory=list)        # completed and not accepted, oldest first
     entries: list = field(default_factory=list)      # all that were ever half-open, oldest first
+    keepalive: bool = False
+    user_timeout_ms: int | None = None
     burst: int = 0                                   # number of the last burst of their timers, and what it
     burst_half_open: int = 0                         # found, less those its timers ended or made mature
     burst_young: int = 0
@@ -193,6 +200,14 @@ class Connection:
     retries: int = 0
     first_resend: int = 0            # tick
     recover: int | None = None       # resending until this number is acknowledged
+    # silence: keepalive, user timeout, loss probes
+    keepalive: bool = False
+    own_timeout: int | None = None   # ms; None: the knob's
+    asked: bool = False              # one of them was
+    heard: int | None = None         # tick of the last acceptable ACK
+    keepalive_at: int | None = None  # tick at which the keepalive timer is due
+    probing_since: int | None = None   # tick of the first probe of a closed window, where it is bounded
+    probed_to: int | None = None     # SND.NXT when the loss probe went
     # RFC 5961 section 7
     invalid_at: int | None = None    # ms of the last limited answer
     war_at: int = 0                  # ms of the first answer of the window of ack_war_cnt

@@ -28,6 +28,7 @@ from tests.reference.connection import (
     add,
     after,
     before,
+    cut,
     doubled,
     model,
     tick,
@@ -35,7 +36,7 @@ from tests.reference.connection import (
 
 #: What a timer is for; `ReferenceEngine.fire` calls the method of that name.
 REXMT, PERSIST, FIN_WAIT_2, TIME_WAIT = "rexmt", "persist", "fin_wait_2", "time_wait"
-DELACK, OUTPUT = "delack", "output"
+DELACK, OUTPUT, KEEPALIVE = "delack", "output", "keepalive"
 #: Rows that one segment may make a connection send at once; a call may send all that fits the window.
 AT_ONCE = 2
 ALL = 1 << 30
@@ -297,10 +298,6 @@ class Sending:
         if length and conn.recover is None and conn.timed is None:
             conn.timed = conn.snd_nxt, tick(now)
         self.data_row(conn, now, seq, length, fin)
-        if not conn.main or conn.main[1] != REXMT:
-            if conn.main:
-                conn.backoff = 0                      # that of the probes
-            self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
 
     def output(self, conn, now, room=AT_ONCE):
         """Send what the peer's window lets go, `room` rows at most; how many went."""
@@ -312,9 +309,24 @@ class Sending:
             rows += 1
         if self.next_row(conn):
             self.arm(conn, "side", now // MS, OUTPUT)     # not rounded up: due at `now`
-        elif self.waiting(conn) and not conn.in_flight and not conn.main:
-            self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+        self.watch(conn, now, rows)
         return rows
+
+    def watch(self, conn, now, rows):
+        """The timer that what is in flight, or waits for a window, needs, after so many rows went out."""
+        kind = conn.main and conn.main[1]
+        if conn.in_flight:
+            if kind != REXMT:
+                if kind == PERSIST:
+                    conn.backoff = 0                  # that of the probes
+                elif kind == KEEPALIVE:
+                    conn.retries = 0
+                self.arm(conn, "main", tick(now) + self.flight_interval(conn), REXMT)
+            elif rows and self.probes_loss(conn):
+                self.arm(conn, "main", tick(now) + self.later_probe(conn, now), REXMT)
+        elif self.waiting(conn) and kind in (None, KEEPALIVE):
+            conn.retries = 0 if kind else conn.retries
+            self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
 
     def resend(self, conn, now):
         """The first unacknowledged row again."""
@@ -343,9 +355,11 @@ class Sending:
         self.count("TCPTimeouts")
         most = config.tcp_syn_retries
         elapsed = tick(now) - conn.syn_at
-        patience = model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
+        limit = self.user_timeout(conn)
+        patience = limit or model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
         linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
-        if (conn.retries >= most + linear or (self.by_time and conn.retries and elapsed >= patience)
+        timed = self.by_time or limit
+        if (conn.retries >= most + linear or (timed and conn.retries and elapsed >= patience)
                 or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
             self.count("AttemptFails")
             self.count("TCPAbortOnTimeout")
@@ -357,7 +371,7 @@ class Sending:
             conn.backoff += 1
         else:
             conn.backoff = max(0, conn.retries - config.tcp_syn_linear_timeouts)
-        self.arm_syn(conn, now, self.syn_interval(conn.backoff, conn.retries))
+        self.arm_syn(conn, now, cut(self.syn_interval(conn.backoff, conn.retries), limit, elapsed))
 
     def arm_syn(self, conn, now, interval):
         """For a SYN of ours; an attempt that is bounded ends with its bound."""
@@ -365,50 +379,6 @@ class Sending:
         if self.config.keepinit_ms is not None:
             due = min(due, max(tick(now), conn.syn_at + self.config.keepinit_ms))
         self.arm(conn, "main", due, REXMT)
-
-    def count_resend(self, conn, now):
-        if conn.retries == 0:
-            conn.first_resend = tick(now)
-        conn.retries = min(conn.retries + 1, 255)
-
-    def most_resends(self, conn):
-        config = self.config
-        return (config.tcp_orphan_retries or 8) if conn.orphan else config.tcp_retries2
-
-    def data_timer(self, conn, now):
-        config = self.config
-        self.count("TCPTimeouts")
-        most = self.most_resends(conn)
-        if self.by_time:
-            patience = model(DATA_RTO_MIN_MS, most, config.tcp_rto_max_ms)
-            late = conn.retries > 0 and tick(now) - conn.first_resend >= patience
-        else:
-            late = conn.retries >= most
-        if late:
-            self.count("TCPAbortOnTimeout")
-            return self.die(conn, errno.ETIMEDOUT, "TimedOut")
-        self.count_resend(conn, now)
-        conn.backoff += 1
-        conn.timed = None
-        conn.recover = conn.snd_nxt
-        self.resend(conn, now)
-        self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
-
-    def persist_timer(self, conn, now):
-        """3.8.6.1: ask for the window."""
-        if conn.retries >= self.most_resends(conn):
-            self.count("TCPAbortOnTimeout")
-            return self.die(conn, errno.ETIMEDOUT, "TimedOut")
-        self.count_resend(conn, now)
-        if not self.by_time or conn.backoff < self.config.tcp_retries2:
-            conn.backoff += 1
-        if conn.snd_wnd and conn.unsent:
-            conn.retries = conn.backoff = 0
-            return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
-        self.count("TCPWinProbe")
-        self.row(conn, now, ACK, add(conn.snd_una, -1))
-        self.acknowledged(conn)
-        self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
 
     def delack_timer(self, conn, now):
         self.ordinary_ack(conn, now)

@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 
 from tcpcore import SEGMENT, Config, EventKind, OpKind, State
-from tests.reference.arrival import Arrival
+from tests.reference.arrival import Arrival, ask
 from tests.reference.closing import Closing
 from tests.reference.connection import (
     CURRENT,
@@ -34,6 +34,7 @@ from tests.reference.connection import (
 )
 from tests.reference.data import ALL, Sending
 from tests.reference.events import Telling
+from tests.reference.giving_up import GivingUp
 
 INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt", "u4"), ("rcv_nxt", "u4"),
                  ("unread", "u4"), ("retries", "u1"), ("listener", "i8")])
@@ -56,7 +57,7 @@ def handles(conns):
     return [int(conn) for conn in np.atleast_1d(np.asarray(conns, dtype=np.uint64))]
 
 
-class ReferenceEngine(Arrival, Closing, Sending, Telling):
+class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
     def __init__(self, config=None, *, isn=None, ts_offset=None, draw=None, **knobs):
         self.config = Config(**knobs) if config is None else config.replace(**knobs)
         self.clock = self.moment = 0
@@ -276,7 +277,8 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
         """Other knobs from the next call on; which ones may change is not checked here."""
         self.config = self.config.replace(**knobs)
 
-    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None):
+    def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
+               keepalive=False, user_timeout_ms=None):
         addr = address(addr)
         if any((other.addr, other.port) == (addr, port) for other in self.listeners.values()):
             raise OSError(errno.EADDRINUSE, "somebody listens there")
@@ -285,7 +287,8 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
         self.next_listener += 1
         self.listeners[number] = Listener(
             number, addr, port, cap if backlog is None else min(backlog, cap), bool(auto_accept),
-            bool(auto_close), self.config.rcv_buf if rcv_buf is None else rcv_buf)
+            bool(auto_close), self.config.rcv_buf if rcv_buf is None else rcv_buf,
+            keepalive=keepalive, user_timeout_ms=user_timeout_ms)
         return number
 
     def unlisten(self, listener, now):
@@ -307,13 +310,16 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
                 self.drop_half_open(conn, "ListenerClosed", "SynQueueListenerClosed")
         return self.sent()
 
-    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None):
+    def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None,
+                keepalive=False, user_timeout_ms=None):
         now = self.at(now)
         src = self.config.local_addr if src is None else src
         wanted = [addresses(src), -1 if sport is None else sport, addresses(dst), dport,
                   -1 if isn is None else isn, self.config.rcv_buf if rcv_buf is None else rcv_buf]
         columns = np.broadcast_arrays(*wanted, np.empty(1 if n is None else n))[:-1]
         conns = [self.open(now, *(int(x) for x in row)) for row in zip(*columns, strict=True)]
+        for handle in filter(None, conns):
+            ask(self.find(handle), keepalive, user_timeout_ms)
         return np.array(conns, dtype=np.uint64), self.sent()
 
     def open(self, now, laddr, lport, raddr, rport, isn, rcv_buf):
@@ -412,6 +418,8 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
         """3.10.4, the states; whether there is a FIN to send."""
         if conn.state == State.SYN_RECEIVED:
             conn.syn_unacked = True
+            if not conn.retries and not conn.no_sample:
+                conn.timed = add(conn.iss, 1), conn.syn_timed
         if conn.state in (State.ESTABLISHED, State.SYN_RECEIVED):
             conn.state = State.FIN_WAIT_1
         elif conn.state == State.CLOSE_WAIT:
@@ -425,7 +433,9 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
         now = self.at(now)
         for conn, in self.living(conns):
             if conn and not conn.half_open and not conn.queued and not conn.orphan:
+                before = len(self.rows)
                 self.go_away(conn, now)
+                self.limit_orphans(conn, now, before)
         return self.sent()
 
     def go_away(self, conn, now):
@@ -443,6 +453,17 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
             self.start_fin_wait_2(conn, now)
         else:
             self.half_close(conn, now)
+
+    def limit_orphans(self, conn, now, before):
+        """One too many is reset, instead of what it sent (rows from `before` on)."""
+        orphans = [one for one in self.slots.values() if one.orphan and one.state != State.CLOSED
+                   and one.state != State.TIME_WAIT and not one.in_time_wait_table]
+        if conn in orphans and len(orphans) > self.config.tcp_max_orphans:
+            self.count("OutSegs", before - len(self.rows))
+            del self.rows[before:]
+            self.active_rst(conn, now)
+            self.count("TCPAbortOnMemory")
+            self.die(conn, 0, "TooManyOrphans")
 
     def abort(self, conns, now):
         now = self.at(now)

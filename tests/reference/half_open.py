@@ -155,11 +155,13 @@ class HalfOpen:
 
     def established(self, conn, seg, now):
         """The peer has acknowledged our SYN."""
+        if conn.passive or conn.state == State.SYN_SENT:
+            self.start_keepalive(conn, now)
         conn.state = State.ESTABLISHED
         self.note(conn, EventKind.ESTABLISHED)
         conn.snd_una = seg.ack
         conn.take_window(seg)
-        self.disarm(conn, "main")
+        self.rest(conn, now)
         conn.retries = conn.backoff = 0
         self.sample_syn(conn, seg, now)
 
