@@ -99,6 +99,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "UnreadData": "closed over unread data, and so reset",
     "DataAfterClose": "data came after close, and so reset",
     "FinWait2TimedOut": "the peer's FIN did not come within tcp_fin_timeout",
+    "Unreachable": "ICMP said that the peer is unreachable",
 }
 
 #: Counters of the link.

@@ -14,6 +14,7 @@ cpdef enum Mib:
     RetransSegs
     OutRsts
     InErrs
+    InDestUnreachs
     ListenOverflows
     ListenDrops
     TCPReqQFullDrop
@@ -44,6 +45,7 @@ cpdef enum Mib:
     TCPAbortOnData
     TCPAbortOnClose
     TCPAbortOnTimeout
+    TCPDeferAcceptDrop
     TCPOFOQueue
     TCPOFODrop
     TCPZeroWindowDrop
@@ -91,6 +93,7 @@ cpdef enum CauseCode:
     CauseUnreadData
     CauseDataAfterClose
     CauseFinWait2TimedOut
+    CauseUnreachable              # ICMP said that the peer is, at whatever stage
     N_CAUSES
 
 cdef struct Counters:

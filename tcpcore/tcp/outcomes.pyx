@@ -6,7 +6,7 @@ from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    B_LAST_TIMER, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_RECEIVED, T_REXMT,
+    B_ECN, B_LAST_TIMER, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_RECEIVED, T_REXMT,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport establish
@@ -70,7 +70,7 @@ cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
 cdef void mark_syn_unacked(Tcb* tcb) noexcept nogil:
     """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
     tcb.bits |= B_SYN_UNACKED
-    tcb.bits &= ~B_LAST_TIMER
+    tcb.bits &= ~(B_LAST_TIMER | B_ECN)
     tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
     tcb.rtt = 0
 

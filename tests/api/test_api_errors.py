@@ -55,6 +55,7 @@ EMITTERS = {
     "shutdown": lambda s, now, **out: s.eng.shutdown(s.conns, now, **out),
     "close": lambda s, now, **out: s.eng.close(s.conns, now, **out),
     "abort": lambda s, now, **out: s.eng.abort(s.conns, now, **out),
+    "unreachable": lambda s, now, **out: s.eng.unreachable(s.conns, now, **out),
     "unlisten": lambda s, now, **out: s.eng.unlisten(s.web, now, **out),
 }
 OTHER_ORDER = segments(2).byteswap().view(SEGMENT.newbyteorder())

@@ -298,7 +298,7 @@ FIELDS = {
     ("components/listeners", "ListenerTable"): {
         SAVED: "listeners bursts fresh free_first free_last", DERIVED: "by_address n_exact n_any"},
     ("components/listeners", "Listener"): {
-        SAVED: "addr port state auto_accept auto_close backlog_capped next_free backlog accept_room "
+        SAVED: "addr port state auto_accept auto_close backlog_capped defer backlog accept_room "
                "half_open young rcv_buf cookie_until accept_queue"},
     ("components/listeners", "Burst"): {SAVED: "number half_open young"},
     ("components/isn", "Isn"): {SAVED: "drawn", DERIVED: "rule tick_ns k0 k1"},
