@@ -432,8 +432,7 @@ cdef class Engine:
         rcv_buf : int, optional
             Receive buffer of its connections in bytes, rounded as ``window_rounding`` says.
         defer_accept : int, optional
-            TCP_DEFER_ACCEPT, seconds: a bare ACK does not complete a handshake for so many SYN-ACK timeouts
-            as fill this time; 0: it does, None: ``tcp_defer_accept_s``.
+            TCP_DEFER_ACCEPT, s: for the SYN-ACK timeouts that fill it a bare ACK opens nothing; 0: it does.
 
         Returns
         -------
@@ -638,19 +637,21 @@ cdef class Engine:
         """
         cdef int64_t at = time_of(now)
         cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
+        cdef bint sized = sends or what == CALL_UNREACHABLE
         cdef Py_ssize_t count, written, need, first
         cdef uint64_t handle, amount = 0
         cdef bint one = is_handle(conns, &handle) and (
-            (nbytes is None and not sends) or is_uint(nbytes, 0xFFFFFFFF, &amount))
+            (nbytes is None and not sized) or is_uint(nbytes, 0xFFFFFFFF, &amount))
         cdef uint32_t size = <uint32_t>amount
         cdef Span handles = Span(<uintptr_t>&handle, sizeof(handle)), taken = Span(0, 0)
         cdef Span sizes = Span(<uintptr_t>&size if nbytes is not None else 0, sizeof(size))      # NULL: all
         cdef Segment* rows = NULL
         given, amounts, took = conns, None, None
+        amount_name = "code" if what == CALL_UNREACHABLE else "nbytes"
         if not one:
             conns = as_handles(conns)
-            if sends or nbytes is not None:
-                amounts = np.ascontiguousarray(to_uint(nbytes, "nbytes", 32))
+            if sized or nbytes is not None:
+                amounts = np.ascontiguousarray(to_uint(nbytes, amount_name, 32))
         out = rows_given(out)
         if not one:
             conns = self.input(conns, sizeof(uint64_t), &handles)
@@ -663,9 +664,9 @@ cdef class Engine:
             if out is not None and (not one or isinstance(conns, np.ndarray)):
                 apart(out, "conns", given, conns)
                 if amounts is not None:
-                    apart(out, "nbytes", nbytes, amounts)
+                    apart(out, amount_name, nbytes, amounts)
             if amounts is not None:
-                amounts = self.sizes(amounts, count, sends, &sizes)
+                amounts = self.sizes(amounts, amount_name, count, sends, &sizes)
             need = count
             if sends:
                 if not one:
@@ -684,14 +685,17 @@ cdef class Engine:
         rows_of = out[first:first + written]
         return (took, rows_of) if takes else rows_of
 
-    cdef sizes(self, amounts, Py_ssize_t count, bint private, Span* span):
-        """`nbytes` as one uint32 for each of `count` handles; with `private` nobody else can write to it."""
+    cdef sizes(self, amounts, str name, Py_ssize_t count, bint private, Span* span):
+        """The argument of this name, one uint32 for each of `count` handles.
+
+        With `private` nobody else can write to it.
+        """
         cdef Span given
         cdef Py_ssize_t i, n
         amounts = self.input(amounts, sizeof(uint32_t), &given)
         n = given.nbytes // <Py_ssize_t>sizeof(uint32_t)
         if n != 1 and n != count:
-            raise ValueError(f"nbytes: expected one number or {count}, got {n}")
+            raise ValueError(f"{name}: expected one number or {count}, got {n}")
         if n == count and not private:
             span[0] = given
             return amounts
