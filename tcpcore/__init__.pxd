@@ -16,7 +16,7 @@ from tcpcore.c_api cimport (
     TCPCORE_ABI, TCPCORE_BAD_ARGUMENT, TCPCORE_BUSY, TCPCORE_NO_MEMORY, TCPCORE_TIME_BACK, FourTuple,
     engine_abort, engine_accept, engine_advance, engine_close, engine_connect, engine_events,
     engine_info, engine_lookup, engine_next_timer, engine_of, engine_play, engine_receive, engine_recv,
-    engine_send, engine_shutdown, tcp_engine,
+    engine_send, engine_shutdown, engine_unreachable, tcp_engine,
 )
 from tcpcore.records.event cimport (
     EV_ACCEPTED, EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, EV_REFUSED,

@@ -61,6 +61,8 @@ cdef Py_ssize_t engine_close(tcp_engine* engine, const uint64_t* conns, Py_ssize
                              Segment* out, Py_ssize_t room) noexcept nogil
 cdef Py_ssize_t engine_abort(tcp_engine* engine, const uint64_t* conns, Py_ssize_t n, int64_t now,
                              Segment* out, Py_ssize_t room) noexcept nogil
+cdef Py_ssize_t engine_unreachable(tcp_engine* engine, const uint64_t* conns, const uint32_t* codes,
+                                   Py_ssize_t n, int64_t now, Segment* out, Py_ssize_t room) noexcept nogil
 
 cdef Py_ssize_t engine_lookup(tcp_engine* engine, const FourTuple* tuples, Py_ssize_t n,
                               uint64_t* conns) noexcept nogil

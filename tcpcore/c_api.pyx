@@ -17,8 +17,8 @@ from tcpcore.components.listeners cimport Listener, accept_queue_length, open_li
 from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.advance cimport advance_to
 from tcpcore.loops.calls cimport (
-    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call, accept_one, call_batch,
-    connection_info, rows_of_send,
+    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, CALL_UNREACHABLE, MAX_QUEUED, Call,
+    accept_one, call_batch, connection_info, rows_of_send,
 )
 from tcpcore.loops.connect_rows cimport can_connect, connect_rows
 from tcpcore.loops.guard cimport (
@@ -66,6 +66,7 @@ cdef extern from "include/tcpcore.h":
         void* engine_info
         void* engine_events
         void* engine_play
+        void* engine_unreachable
 
 assert sizeof(tcpcore_segment) == sizeof(Segment) and sizeof(tcpcore_event) == sizeof(Event)
 assert sizeof(tcpcore_info) == sizeof(Info) and sizeof(tcpcore_connect_row) == sizeof(ConnectRow)
@@ -125,9 +126,7 @@ cdef Py_ssize_t engine_receive(tcp_engine* engine, const Segment* segs, Py_ssize
 
 cdef Py_ssize_t engine_advance(tcp_engine* engine, int64_t now, Segment* out, Py_ssize_t room) noexcept nogil:
     """Fire the timers due at or before `now`, in order, until `out` is full; it needs room for one row.
-
-    Rows written: where they fill `out`, engine_next_timer() <= now says that there is more.
-    """
+    Rows written: where they fill `out`, engine_next_timer() <= now says that there is more."""
     cdef EngineState* eng = <EngineState*>engine
     cdef Py_ssize_t code, written
     if eng == NULL or not is_time(now) or not is_array(out, room):
@@ -162,9 +161,7 @@ cdef int64_t engine_next_timer(const tcp_engine* engine) noexcept nogil:
 cdef Py_ssize_t engine_connect(tcp_engine* engine, const ConnectRow* opens, Py_ssize_t n, int64_t now,
                                uint64_t* conns, Segment* out, Py_ssize_t room) noexcept nogil:
     """Open n connections, in order. Rows written, at most one each; it needs room for as many.
-
-    conns (out), n handles: 0 where there was no port, no block or the tuple is in use, counted by cause.
-    """
+    conns (out), n handles: 0 where there was no port, no block or the tuple is in use, counted by cause."""
     cdef EngineState* eng = <EngineState*>engine
     cdef Py_ssize_t code, written
     if (eng == NULL or not is_time(now) or not is_array(opens, n) or not is_array(conns, n)
@@ -237,9 +234,7 @@ cdef Py_ssize_t call(tcp_engine* engine, Call what, const uint64_t* conns, Py_ss
 cdef Py_ssize_t engine_send(tcp_engine* engine, const uint64_t* conns, const uint32_t* nbytes, Py_ssize_t n,
                             int64_t now, Segment* out, Py_ssize_t room) noexcept nogil:
     """Queue nbytes[i] of text on conns[i] and send what may go. Rows written.
-
-    BAD_ARGUMENT also where one connection would have over 2**30 bytes queued and unacknowledged.
-    """
+    BAD_ARGUMENT also where one connection would have over 2**30 bytes queued and unacknowledged."""
     if not is_array(nbytes, n):
         return TCPCORE_BAD_ARGUMENT
     return call(engine, CALL_SEND, conns, n, nbytes, NULL, now, out, room)
@@ -248,9 +243,7 @@ cdef Py_ssize_t engine_send(tcp_engine* engine, const uint64_t* conns, const uin
 cdef Py_ssize_t engine_recv(tcp_engine* engine, const uint64_t* conns, const uint32_t* nbytes, Py_ssize_t n,
                             int64_t now, uint32_t* taken, Segment* out, Py_ssize_t room) noexcept nogil:
     """Take up to nbytes[i] (NULL: all) out of each receive buffer. Rows written, at most one each.
-
-    taken (out, may be NULL): the bytes of each.
-    """
+    taken (out, may be NULL): the bytes of each."""
     if n < 0 or n >> SIZE_BITS or (taken != NULL and (
             not apart(taken, n * sizeof(uint32_t), conns, n * sizeof(uint64_t))
             or not apart(taken, n * sizeof(uint32_t), out, room * sizeof(Segment) if room > 0 else 0)
@@ -276,6 +269,12 @@ cdef Py_ssize_t engine_abort(tcp_engine* engine, const uint64_t* conns, Py_ssize
                              Segment* out, Py_ssize_t room) noexcept nogil:
     """Reset the connections and let go of them. Rows written, at most one each."""
     return call(engine, CALL_ABORT, conns, n, NULL, NULL, now, out, room)
+
+
+cdef Py_ssize_t engine_unreachable(tcp_engine* engine, const uint64_t* conns, const uint32_t* codes,
+                                   Py_ssize_t n, int64_t now, Segment* out, Py_ssize_t room) noexcept nogil:
+    """ICMP destination unreachable with codes[i] (NULL: host, 1). Rows written, at most one each."""
+    return call(engine, CALL_UNREACHABLE, conns, n, codes, NULL, now, out, room)
 
 
 # --- STATUS (RFC 9293 3.10.6) and events ---------------------------------------------------------
@@ -393,6 +392,7 @@ cdef object fill_table():
     _table.engine_info = <void*>engine_info
     _table.engine_events = <void*>engine_events
     _table.engine_play = <void*>engine_play
+    _table.engine_unreachable = <void*>engine_unreachable
     return PyCapsule_New(&_table, "tcpcore._C_API", NULL)
 
 

@@ -36,6 +36,7 @@ from tcpcore.records.op cimport Op
 from tcpcore.records.scalars cimport is_address, is_uint
 from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, Segment, is_unicast
 from tcpcore.records.tcb cimport CLOSE_WAIT, ESTABLISHED, N_STATES, TICK_NS, TIME_WAIT, Tcb
+from tcpcore.tcp.listen cimport timeouts_within
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
 from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_init
 from tcpcore.components.listeners cimport Listener
@@ -47,9 +48,9 @@ from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )
-from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, cookie_init
+from tcpcore.components.syncookie cimport COOKIE_FREEBSD, COOKIE_LINUX, OPT_ECN, cookie_init
 from tcpcore.loops.calls cimport (
-    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, MAX_QUEUED, Call,
+    CALL_ABORT, CALL_CLOSE, CALL_RECV, CALL_SEND, CALL_SHUTDOWN, CALL_UNREACHABLE, MAX_QUEUED, Call,
 )
 from tcpcore.loops.change_knobs cimport change_knobs
 from tcpcore.loops.guard cimport (
@@ -111,7 +112,8 @@ cdef void fill_knobs(Knobs* knobs, config) except *:
 cdef uint8_t offers(config) except *:
     """OptBits of the SYN options this host agrees to."""
     return (OPT_MSS | (OPT_WSCALE if config.tcp_window_scaling else 0)
-            | (OPT_SACK_OK if config.tcp_sack else 0) | (OPT_TS if config.tcp_timestamps else 0))
+            | (OPT_SACK_OK if config.tcp_sack else 0) | (OPT_TS if config.tcp_timestamps else 0)
+            | (OPT_ECN if config.tcp_ecn else 0))
 
 
 cdef EngineState* new_state(config, Tcb* blocks, uint32_t buckets) except NULL:
@@ -412,7 +414,7 @@ cdef class Engine:
     # --- 3.10.1 OPEN -------------------------------------------------------------------------
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
-               keepalive=False, user_timeout_ms=None):
+               keepalive=False, user_timeout_ms=None, defer_accept=None):
         """Listen on an address and port: passive OPEN, RFC 9293 3.10.1.
 
         Parameters
@@ -433,6 +435,8 @@ cdef class Engine:
             Its connections are probed after a silence of `tcp_keepalive_time` (SO_KEEPALIVE).
         user_timeout_ms : int, optional
             How long their peers may be silent (TCP_USER_TIMEOUT); None is `tcp_user_timeout_ms`, 0 none.
+        defer_accept : int, optional
+            TCP_DEFER_ACCEPT, s: for the SYN-ACK timeouts that fill it a bare ACK opens nothing; 0: it does.
 
         Returns
         -------
@@ -452,6 +456,8 @@ cdef class Engine:
         asked = None if backlog is None else integer(backlog, "backlog", 0, 2**63 - 1)
         size = 0 if rcv_buf is None else integer(rcv_buf, "rcv_buf", 1, MAX_RCV_BUF)
         cdef Asked silent = self.asked_for(keepalive, user_timeout_ms)
+        defer = self.config.tcp_defer_accept_s if defer_accept is None else defer_accept
+        defer = integer(defer, "defer_accept", 0, 2**30)
         cdef Listener fields
         memset(&fields, 0, sizeof(Listener))
         fields.addr, fields.port = address, port
@@ -462,6 +468,7 @@ cdef class Engine:
         try:
             limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
             fields.backlog, fields.backlog_capped = limit, limit != asked
+            fields.defer = timeouts_within(defer, &self.eng.knobs)
             fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
             id = host_listen(self.eng, &fields, &silent)
         finally:
@@ -651,19 +658,21 @@ cdef class Engine:
         """
         cdef int64_t at = time_of(now)
         cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
+        cdef bint sized = sends or what == CALL_UNREACHABLE
         cdef Py_ssize_t count, written, need, first
         cdef uint64_t handle, amount = 0
         cdef bint one = is_handle(conns, &handle) and (
-            (nbytes is None and not sends) or is_uint(nbytes, 0xFFFFFFFF, &amount))
+            (nbytes is None and not sized) or is_uint(nbytes, 0xFFFFFFFF, &amount))
         cdef uint32_t size = <uint32_t>amount
         cdef Span handles = Span(<uintptr_t>&handle, sizeof(handle)), taken = Span(0, 0)
         cdef Span sizes = Span(<uintptr_t>&size if nbytes is not None else 0, sizeof(size))      # NULL: all
         cdef Segment* rows = NULL
         given, amounts, took = conns, None, None
+        amount_name = "code" if what == CALL_UNREACHABLE else "nbytes"
         if not one:
             conns = as_handles(conns)
-            if sends or nbytes is not None:
-                amounts = np.ascontiguousarray(to_uint(nbytes, "nbytes", 32))
+            if sized or nbytes is not None:
+                amounts = np.ascontiguousarray(to_uint(nbytes, amount_name, 32))
         out = rows_given(out)
         if not one:
             conns = self.input(conns, sizeof(uint64_t), &handles)
@@ -676,9 +685,9 @@ cdef class Engine:
             if out is not None and (not one or isinstance(conns, np.ndarray)):
                 apart(out, "conns", given, conns)
                 if amounts is not None:
-                    apart(out, "nbytes", nbytes, amounts)
+                    apart(out, amount_name, nbytes, amounts)
             if amounts is not None:
-                amounts = self.sizes(amounts, count, sends, &sizes)
+                amounts = self.sizes(amounts, amount_name, count, sends, &sizes)
             need = count
             if sends:
                 if not one:
@@ -697,14 +706,17 @@ cdef class Engine:
         rows_of = out[first:first + written]
         return (took, rows_of) if takes else rows_of
 
-    cdef sizes(self, amounts, Py_ssize_t count, bint private, Span* span):
-        """`nbytes` as one uint32 for each of `count` handles; with `private` nobody else can write to it."""
+    cdef sizes(self, amounts, str name, Py_ssize_t count, bint private, Span* span):
+        """The argument of this name, one uint32 for each of `count` handles.
+
+        With `private` nobody else can write to it.
+        """
         cdef Span given
         cdef Py_ssize_t i, n
         amounts = self.input(amounts, sizeof(uint32_t), &given)
         n = given.nbytes // <Py_ssize_t>sizeof(uint32_t)
         if n != 1 and n != count:
-            raise ValueError(f"nbytes: expected one number or {count}, got {n}")
+            raise ValueError(f"{name}: expected one number or {count}, got {n}")
         if n == count and not private:
             span[0] = given
             return amounts
@@ -760,6 +772,33 @@ cdef class Engine:
     def abort(self, conns, now, out=None):
         """Reset the connections and let go of them: ABORT, RFC 9293 3.10.5. Returns SEGMENT[m]."""
         return self.call(CALL_ABORT, conns, now, out)
+
+    # --- 3.9.2.2 ICMP ----------------------------------------------------------------------------
+
+    def unreachable(self, conns, now, code=1, out=None):
+        """Tell connections that ICMP destination unreachable has come for them: RFC 9293 3.9.2.2.
+
+        Parameters
+        ----------
+        conns : uint64 or uint64[n]
+            Handles, half-open entries included (`lookup`).
+        now : int
+            Nanoseconds.
+        code : int or uint32[n]
+            Of the message (RFC 792, RFC 1812 5.2.7.1): 0 net, 1 host, 2 protocol, 3 port, 4 (fragmentation
+            needed) does nothing, up to 15.
+
+        Returns
+        -------
+        SEGMENT[m]
+            What is resent because the RTO is halved (RFC 6069).
+
+        On Linux every code ends an attempt to connect, net and host end a half-open entry, and no code ends
+        a connection: `info` tells the error until the peer is heard again, and should the connection time
+        out, it is told instead of ETIMEDOUT. ``unreachable_rules`` has the others. The message counts as
+        one about the first number that is not acknowledged. Handles that are stale are counted.
+        """
+        return self.call(CALL_UNREACHABLE, conns, now, out, code)
 
     # --- 3.10.7 SEGMENT ARRIVES, 3.10.8 timeouts -------------------------------------------------
 

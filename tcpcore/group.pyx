@@ -134,13 +134,14 @@ cdef class EngineGroup:
         return self.engine().blocks
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
-               keepalive=False, user_timeout_ms=None):
+               keepalive=False, user_timeout_ms=None, defer_accept=None):
         """Listen on an address and port in every member, under one id; as `Engine.listen`.
 
         Each member has both queues, with this backlog.
         """
         return self.engine().listen(addr, port, backlog, auto_accept=auto_accept, auto_close=auto_close,
-                                    rcv_buf=rcv_buf, keepalive=keepalive, user_timeout_ms=user_timeout_ms)
+                                    rcv_buf=rcv_buf, keepalive=keepalive, user_timeout_ms=user_timeout_ms,
+                                    defer_accept=defer_accept)
 
     def unlisten(self, listener, now, out=None):
         """Stop listening in every member; the resets come member after member; as `Engine.unlisten`."""
@@ -178,6 +179,10 @@ cdef class EngineGroup:
     def abort(self, conns, now, out=None):
         """Reset connections and let go of them, in the order of the handles; as `Engine.abort`."""
         return self.engine().abort(conns, now, out)
+
+    def unreachable(self, conns, now, code=1, out=None):
+        """Tell connections of ICMP destination unreachable, in their order; as `Engine.unreachable`."""
+        return self.engine().unreachable(conns, now, code, out)
 
     def receive(self, segs, now, out=None):
         """Take in segments: the answers of each stand where one engine would have them; as `Engine.receive`.

@@ -82,6 +82,11 @@ class Knobs:
         freebsd=1, rfc="open", live=True,  # syncache.rst_on_sock_fail
     )  # fmt: skip
 
+    tcp_defer_accept_s: int = number(
+        0, 0, _MAX_MS // 1000, "`listen` without `defer_accept`: so long a bare ACK opens no connection",
+        unit="s", rfc="MUST-10: it does",
+    )  # fmt: skip
+
     # -- resending
 
     tcp_synack_retries: int = number(
@@ -314,6 +319,10 @@ class Knobs:
         1, "simultaneous open: the peer's SYN-ACK is taken for the ACK that it is; "
         "0: a challenge ACK answers it, as Linux before 6.11",
     )  # fmt: skip
+    crossed_synack_offers: int = switch(
+        1, "simultaneous open: the SYN-ACK has all options of our SYN; 0: those that both had",
+        freebsd=0, strict=0, rfc="RFC 7323 2.2, 3.2: only what the peer's SYN had",
+    )  # fmt: skip
     listen_answers_synack: int = switch(
         1, "LISTEN answers SYN+ACK by a RST", freebsd=0, rfc="3.10.7.2, second: any ACK is reset"
     )
@@ -358,6 +367,14 @@ class Knobs:
         1, "active SYN-RECEIVED takes an ACK of nothing, SEG.ACK = SND.UNA, for the handshake's last",
         freebsd=0, strict=0, rfc="3.10.7.4, fifth: a RST",
     )  # fmt: skip
+    unreachable_rules: str = choice(
+        "linux", ("linux", "rfc", "freebsd"), "what ICMP destination unreachable does, by state and code",
+        freebsd="freebsd", strict="rfc", rfc="3.9.2.2: soft errors never abort (MUST-56), hard ones should",
+    )  # fmt: skip
+    unreachable_undoes_backoff: int = switch(
+        1, "it undoes a doubling of the RTO: net and host unreachable",
+        freebsd=0, strict=0, rfc="RFC 6069 is experimental",
+    )  # fmt: skip
     time_wait_outlives: int = switch(
         1, "TIME-WAIT goes on when its application aborts", freebsd=0, strict=0, rfc="3.10.5: deletes the TCB"
     )
@@ -367,6 +384,21 @@ class Knobs:
     tcp_timestamps: int = number(1, 0, 2, "2: without the offset per peer")
     tcp_window_scaling: int = switch(1, "window scaling is offered and taken")
     tcp_sack: int = switch(1, "SACK-permitted is offered and taken")
+    tcp_ecn: int = number(
+        2, 0, 2, "ECN in SYNs: 0 no, 1 asked for and granted, 2 granted", rfc="SHLD-8; RFC 3168 6.1.1: may",
+        live=True,
+    )  # fmt: skip
+    tcp_ecn_fallback: int = switch(
+        1, "a SYN that is resent asks for no ECN", freebsd=0, rfc="RFC 3168 6.1.1.1: may", live=True
+    )
+    ecn_maxretries: int = number(
+        255, 0, 255, "resends of a SYN or SYN-ACK with ECN in it",
+        freebsd=1, rfc="RFC 3168 6.1.1.1: a SYN may be resent without", live=True,
+    )  # fmt: skip
+    crossed_ecn_granted: int = switch(
+        0, "simultaneous open: ECN is granted once to a peer whom our SYN did not ask for it",
+        freebsd=1, rfc="RFC 3168 6.1.1: may",
+    )  # fmt: skip
     mss: int = number(1460, 1, 65535, "sent in SYNs", unit="bytes")
     rcv_buf: int = number(
         65535, 1, MAX_WINDOW, "receive buffer of a connection", unit="bytes", freebsd=65536, rfc="open"

@@ -100,6 +100,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "DataAfterClose": "data came after close, and so reset",
     "FinWait2TimedOut": "the peer's FIN did not come within tcp_fin_timeout",
     "TooManyOrphans": "closed where tcp_max_orphans had no application already",
+    "Unreachable": "ICMP said that the peer is unreachable",
 }
 
 #: Counters of the link.

@@ -1,12 +1,11 @@
 """Initial sequence numbers and timestamp offsets, from a clock and a key.
 
 It does not decide when a number is needed. Sources: RFC 9293 3.4.1 (MUST-8, SHLD-1), RFC 6528 3 (the
-formula), RFC 7323 7.1 (why the timestamp clock is offset per pair of addresses).
+formula), RFC 7323 7.1 (why the timestamp clock is offset).
 """
 
-# The three users of the key hash messages that never coincide (the 4-tuple 12 bytes; 8 bytes of an address
-# pair, whose upper half is not 0; 8 bytes of a counter, whose upper half is 0), so knowing one's numbers says
-# nothing about another's.
+# The users of the key hash messages that never coincide (the 4-tuple 12 bytes, a counter 8), or take halves
+# of one hash, so knowing one's numbers says nothing about another's.
 from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport expect
@@ -36,32 +35,28 @@ cdef uint32_t isn_make(Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr,
     return <uint32_t>siphash24_1(isn.k0, isn.k1, isn.drawn)
 
 
-cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint32_t raddr) noexcept nogil:
-    """What is added to our clock in TSval: one number per pair of addresses, as Linux's secure_tcp_ts_off.
+cdef uint32_t isn_ts_offset(const Isn* isn, uint32_t laddr, uint16_t lport, uint32_t raddr,
+                            uint16_t rport) noexcept nogil:
+    """What is added to our clock in TSval: a number for each 4-tuple, as in RFC 7323 7.1 and both stacks.
 
-    RFC 7323 7.1 would allow one per connection, but then TSval would not rise from one connection to the next
-    of the same pair, which the reuse of TIME-WAIT relies on (RFC 6191)."""
-    return <uint32_t>siphash24_1(isn.k0, isn.k1, raddr | <uint64_t>laddr << 32)
+    The upper half of the hash whose lower half is F of RFC 6528 (Linux: secure_tcp_seq_and_ts_off). The next
+    connection of a 4-tuple has the same one, which the reuse of TIME-WAIT relies on (RFC 6191). One for each
+    pair of addresses, as Linux had from 4.11 until 6.18.44, tells an attacker off the path the ports in use
+    by way of SYN cookies."""
+    return <uint32_t>(siphash24_tuple(isn.k0, isn.k1, raddr, rport, laddr, lport) >> 32)
 
 
 cdef void isn_many(const Isn* isn, const uint64_t* first, const uint64_t* last, Py_ssize_t n, int64_t now,
-                   uint32_t* numbers) noexcept nogil:
-    """isn_make by RFC 6528 for n <= SIPHASH_BATCH 4-tuples, given as the words of their messages."""
+                   uint32_t* numbers, uint32_t* offsets) noexcept nogil:
+    """isn_make by RFC 6528 and isn_ts_offset (each out, NULL: not wanted) for n <= SIPHASH_BATCH 4-tuples,
+    given as the words of their messages."""
     cdef uint64_t hashes[SIPHASH_BATCH]
     cdef uint32_t clock = isn_clock(isn, now)
     cdef Py_ssize_t i
     siphash24_many(isn.k0, isn.k1, first, last, hashes, n)
-    for i in range(n):
-        numbers[i] = clock + <uint32_t>hashes[i]
-
-
-cdef void isn_ts_many(const Isn* isn, const uint64_t* first, Py_ssize_t n, uint32_t* offsets) noexcept nogil:
-    """isn_ts_offset for n <= SIPHASH_BATCH pairs of addresses, the first words of their 4-tuples."""
-    cdef uint64_t last[SIPHASH_BATCH]
-    cdef uint64_t hashes[SIPHASH_BATCH]
-    cdef Py_ssize_t i
-    for i in range(n):
-        last[i] = <uint64_t>8 << 56
-    siphash24_many(isn.k0, isn.k1, first, last, hashes, n)
-    for i in range(n):
-        offsets[i] = <uint32_t>hashes[i]
+    if numbers != NULL:
+        for i in range(n):
+            numbers[i] = clock + <uint32_t>hashes[i]
+    if offsets != NULL:
+        for i in range(n):
+            offsets[i] = <uint32_t>(hashes[i] >> 32)

@@ -26,12 +26,12 @@ cdef enum ListenerState:
 
 cdef struct Listener:
     uint32_t addr             # 0: any
-    uint16_t port
+    uint16_t port             # of a FREE one: the id freed after this one, 0 none
     uint8_t state             # ListenerState
     uint8_t auto_accept       # the application accepts at once: nothing queues
     uint8_t auto_close        # it answers the peer's FIN with its own
     uint8_t backlog_capped    # backlog is somaxconn: listen() asked for more, or for no number
-    uint16_t next_free        # id freed after this one, 0 none
+    uint8_t defer             # timeouts during which a half-open entry waits for text (TCP_DEFER_ACCEPT)
     uint32_t backlog          # effective, min(backlog, somaxconn)
     uint32_t accept_room      # so many may wait for accept()
     uint32_t half_open

@@ -112,7 +112,7 @@ cdef uint16_t take_id(ListenerTable* table) noexcept nogil:
         table.fresh += 1
         return <uint16_t>table.fresh
     if listener:
-        table.free_first = listener_at(table, listener).next_free
+        table.free_first = listener_at(table, listener).port
         if table.free_first == 0:
             table.free_last = 0
     return listener
@@ -132,12 +132,12 @@ cdef void listener_next(ListenerTable* table, uint16_t listener) noexcept nogil:
     cdef uint16_t before = table.free_first
     if before == listener:
         return
-    while listener_at(table, before).next_free != listener:
-        before = listener_at(table, before).next_free
-    listener_at(table, before).next_free = listener_at(table, listener).next_free
+    while listener_at(table, before).port != listener:
+        before = listener_at(table, before).port
+    listener_at(table, before).port = listener_at(table, listener).port
     if table.free_last == listener:
         table.free_last = before
-    listener_at(table, listener).next_free = table.free_first
+    listener_at(table, listener).port = table.free_first
     table.free_first = listener
 
 
@@ -199,7 +199,7 @@ cdef inline void add_address(ListenerTable* table, uint16_t listener) noexcept n
 cdef inline void chain_free(ListenerTable* table, uint16_t listener) noexcept nogil:
     """Make an id the last one of the free ones."""
     if table.free_last:
-        listener_at(table, table.free_last).next_free = listener
+        listener_at(table, table.free_last).port = listener
     else:
         table.free_first = listener
     table.free_last = listener
@@ -324,7 +324,7 @@ cdef list listeners_check(const ListenerTable* table):
     listener = table.free_first
     while listener and n_free:
         n_free -= 1
-        listener = listener_at(table, listener).next_free
+        listener = listener_at(table, listener).port
     if n_free or listener:
         wrong.append("listeners: free ones and their chain differ")
     return wrong

@@ -154,6 +154,8 @@ typedef struct tcpcore_api {
     Py_ssize_t (*engine_events)(tcp_engine *, tcpcore_event *events, Py_ssize_t room);
     Py_ssize_t (*engine_play)(tcp_engine *, tcpcore_op *ops, Py_ssize_t n, int64_t until,
                               tcpcore_segment *out, int64_t *at_out, Py_ssize_t room);
+    Py_ssize_t (*engine_unreachable)(tcp_engine *, const uint64_t *conns, const uint32_t *codes, Py_ssize_t n,
+                                     int64_t now, tcpcore_segment *out, Py_ssize_t room);
 } tcpcore_api;
 
 static const tcpcore_api *tcpcore_functions = NULL;
@@ -251,6 +253,12 @@ static inline Py_ssize_t engine_abort(tcp_engine *engine, const uint64_t *conns,
                                       tcpcore_segment *out, Py_ssize_t room)
 {
     return tcpcore_functions->engine_abort(engine, conns, n, now, out, room);
+}
+
+static inline Py_ssize_t engine_unreachable(tcp_engine *engine, const uint64_t *conns, const uint32_t *codes,
+                                            Py_ssize_t n, int64_t now, tcpcore_segment *out, Py_ssize_t room)
+{
+    return tcpcore_functions->engine_unreachable(engine, conns, codes, n, now, out, room);
 }
 
 static inline Py_ssize_t engine_lookup(tcp_engine *engine, const tcpcore_four_tuple *tuples, Py_ssize_t n,

@@ -40,7 +40,7 @@ cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, in
     """Have the state machine judge a timeout. Returns the rows written, at most one."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     cdef Cold* cold = &eng.pool.colds[slot]
-    cdef uint8_t kind = tcb.timer, most = 0
+    cdef uint8_t kind = tcb.timer, most = 0, defer = 0
     cdef uint64_t number
     cdef Burst* burst = NULL
     cdef Listener* listener
@@ -63,7 +63,9 @@ cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, in
             pressure.half_open = burst.half_open
             pressure.young = burst.young
         most = policy_synack_retries(&pressure, &eng.knobs)
+        defer = listener.defer
     begin_action(eng, &act, &scratch, slot, rows)
+    act.defer = defer
     timer_expired(tcb, cold, kind, most, &eng.knobs, now, &act)
     if tcb.bits & B_TIMING and not prior.bits & B_TIMING:
         age_timing(eng, slot, now // TICK_NS)

@@ -1,4 +1,5 @@
-# The application's calls on connections and listeners (RFC 9293 3.10.2 to 3.10.5), and accept().
+# The application's calls on connections and listeners (RFC 9293 3.10.2 to 3.10.5), and accept(); what ICMP
+# tells (3.9.2.2).
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.info cimport Info
@@ -14,6 +15,7 @@ cdef enum Call:
     CALL_SHUTDOWN = 2
     CALL_CLOSE = 3
     CALL_ABORT = 4
+    CALL_UNREACHABLE = 5      # not the application's but the network's
 
 cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n,
                            const uint32_t* nbytes, uint32_t* taken, int64_t now, Segment* rows) noexcept nogil

@@ -17,7 +17,9 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, SYN_RECEIVED,
     TICK_NS, T_REXMT, Cold, Tcb, in_set,
 )
-from tcpcore.tcp.calls cimport abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call
+from tcpcore.tcp.calls cimport (
+    abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call, unreachable_call,
+)
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.outcomes cimport die
 from tcpcore.tcp.output cimport emit_abort_rst, rows_due
@@ -40,6 +42,7 @@ cdef enum:
     AHEAD = 32                # prefetch distance of TCBs, in handles
     ACCEPT_AHEAD = 64         # accept() does next to nothing with each
     EVERYTHING = 0xFFFFFFFF   # bytes of a RECEIVE that names no number
+    HOST_UNREACHABLE = 1      # code of an ICMP message that has none
 
 cdef struct Amount:
     # one of the bytes that a SEND names for a connection
@@ -84,7 +87,9 @@ cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment
 
 cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now,
                        Segment* rows, uint32_t* n_rows) noexcept nogil:
-    """One call on one handle; n_rows (out) is the rows written. Returns the bytes taken, for CALL_RECV."""
+    """One call on one handle; n_rows (out) is the rows written. Returns the bytes taken, for CALL_RECV.
+
+    nbytes: for CALL_UNREACHABLE the code of the ICMP message."""
     cdef uint32_t ref = resolve_handle(eng, conn), slot, taken = 0, timeout
     cdef Tcb* tcb
     cdef Cold* cold
@@ -98,9 +103,9 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
     slot = ref - 1
     tcb = &eng.pool.blocks[slot]
     cold = &eng.pool.colds[slot]
-    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and call != CALL_ABORT:
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and call < CALL_ABORT:
         return 0                                      # a half-open entry has no application
-    if tcb.bits & B_ORPHAN and call != CALL_ABORT:
+    if tcb.bits & B_ORPHAN and call < CALL_ABORT:
         return 0                                      # the application is gone
     if unlikely(tcb.state == CLOSED or tcb.bits & B_QUEUED) and (call == CALL_CLOSE or call == CALL_ABORT):
         if not tcb.bits & B_QUEUED:                   # else no application has it yet
@@ -125,6 +130,10 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
         shutdown_call(tcb, cold, &eng.knobs, now, &act)
     elif call == CALL_CLOSE:
         close_call(tcb, cold, &eng.knobs, now, &act)
+    elif call == CALL_UNREACHABLE:
+        count(&eng.counters, Mib.InDestUnreachs)
+        unreachable_call(tcb, cold, HOST_UNREACHABLE if nbytes == EVERYTHING else nbytes, &eng.knobs, now,
+                         &act)
     else:
         abort_call(tcb, cold, &eng.knobs, now, &act)
     if tcb.state != CLOSED:

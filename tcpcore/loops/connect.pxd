@@ -144,7 +144,7 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
         iss = isn_make(&eng.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport, now)
     if eng.knobs.tcp_timestamps == 1:
         ts_offset = (eng.ts_offsets[choice.numbers] if choice.numbers >= 0
-                     else isn_ts_offset(&eng.isn, tcb.laddr, tcb.raddr))
+                     else isn_ts_offset(&eng.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport))
     timeout = open_active(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], &eng.knobs, now,
                           <uint32_t>iss, ts_offset,
                           request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf else 0, rows)

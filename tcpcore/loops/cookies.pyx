@@ -12,7 +12,7 @@ from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
 from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.out_of_order cimport Ranges
-from tcpcore.records.segment cimport OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
+from tcpcore.records.segment cimport CWR, ECE, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE
 from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb, Timestamps
 from tcpcore.tcp.opens cimport open_cookie, open_passive
 from tcpcore.tcp.receive_window cimport round_window
@@ -21,7 +21,7 @@ from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.listeners cimport accept_queue_full, listener_at
 from tcpcore.components.ports cimport in_port_range
 from tcpcore.components.syncookie cimport (
-    CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
+    COOKIE_LINUX, OPT_ECN, CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
 )
 from tcpcore.components.tcb_pool cimport pool_take
 from tcpcore.loops.apply cimport (
@@ -64,6 +64,8 @@ cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int
     cdef uint32_t offset = ts_offset_for(eng, seg, isn_batch_find(eng, seg, now))
     cookie_agree(&eng.cookies, seg, &agreed)
     heard.opts &= agreed.opts | OPT_MSS
+    if eng.cookies.rule == COOKIE_LINUX and not agreed.opts & OPT_ECN:
+        heard.flags &= ~(ECE | CWR)                   # what the cookie cannot tell is not granted
     count_n(&eng.counters, Mib.SyncookiesLostOptions, options_in(cookie_lost(&eng.cookies, seg, &agreed)))
     memset(&tcb, 0, sizeof(Tcb))
     fill_passive_tuple(&tcb, seg, id, listener)

@@ -79,6 +79,7 @@ cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* aske
         opened = listener_at(&member_at(eng, m).listeners, <uint16_t>id)
         opened.auto_accept = fields.auto_accept
         opened.auto_close = fields.auto_close
+        opened.defer = fields.defer
         opened.rcv_buf = fields.rcv_buf
         opened.backlog_capped = fields.backlog_capped
         listener_ask(&member_at(eng, m).listeners, <uint16_t>id, asked)
@@ -231,7 +232,7 @@ cdef list member_faults(const EngineState* eng, uint32_t m):
                 fields.addr != others.addr or fields.port != others.port
                 or fields.backlog != others.backlog or fields.accept_room != others.accept_room
                 or fields.auto_accept != others.auto_accept or fields.auto_close != others.auto_close
-                or fields.rcv_buf != others.rcv_buf):
+                or fields.rcv_buf != others.rcv_buf or fields.defer != others.defer):
             faults.append(f"listener {id}: not the same in all members")
     return faults
 

@@ -27,4 +27,6 @@ cdef inline uint32_t ts_offset_for(EngineState* eng, const Segment* seg, Py_ssiz
     """The timestamp offset for who sent this SYN (or the ACK of a cookie), 0 without the option."""
     if not seg.opts & OPT_TS or eng.knobs.tcp_timestamps != 1:
         return 0
-    return eng.ts_offsets[numbers] if numbers >= 0 else isn_ts_offset(&eng.isn, seg.dst, seg.src)
+    if numbers >= 0:
+        return eng.ts_offsets[numbers]
+    return isn_ts_offset(&eng.isn, seg.dst, seg.dport, seg.src, seg.sport)

@@ -5,7 +5,7 @@ Not the numbers themselves: components/isn has the formulas.
 
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, tuple_first, tuple_last
 from tcpcore.records.segment cimport ACK, SYN
-from tcpcore.components.isn cimport isn_hashes, isn_many, isn_ts_many
+from tcpcore.components.isn cimport isn_hashes, isn_many
 from tcpcore.loops.pipeline cimport least
 
 
@@ -40,7 +40,6 @@ cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t
                          int64_t now, Py_ssize_t at) noexcept nogil:
     """Fill isns and ts_offsets from index `at` on for n <= SIPHASH_BATCH 4-tuples, where they are hashes."""
     eng.isn_shift = 0
-    if isn_hashes(&eng.isn):
-        isn_many(&eng.isn, first, last, n, now, eng.isns + at)
-    if eng.knobs.tcp_timestamps == 1:
-        isn_ts_many(&eng.isn, first, n, eng.ts_offsets + at)
+    if isn_hashes(&eng.isn) or eng.knobs.tcp_timestamps == 1:
+        isn_many(&eng.isn, first, last, n, now, eng.isns + at if isn_hashes(&eng.isn) else NULL,
+                 eng.ts_offsets + at if eng.knobs.tcp_timestamps == 1 else NULL)

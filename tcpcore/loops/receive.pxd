@@ -51,7 +51,7 @@ cdef inline bint fast_path_applies(EngineState* eng, const Tcb* tcb) noexcept no
     cdef const Listener* listener
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         listener = listener_at(&eng.listeners, tcb.listener)
-        return listener.state == LISTENER_OPEN and not accept_queue_full(listener)
+        return (listener.state ^ LISTENER_OPEN | listener.defer) == 0 and not accept_queue_full(listener)
     if tcb.state == FIN_WAIT_1:
         return eng.counts[TIME_WAIT] + eng.time_wait_like < eng.knobs.tcp_max_tw_buckets
     return True

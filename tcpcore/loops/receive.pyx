@@ -89,6 +89,7 @@ cdef uint32_t arrives_connected(EngineState* eng, uint32_t slot, const Segment* 
             return arrives_unconnected(eng, seg, hash, now, rows)
         act.auto_accept = listener.auto_accept
         act.accept_full = accept_queue_full(listener)
+        act.defer = listener.defer
     elif tcb.state == TIME_WAIT and seg.flags & SYN:
         act.listening = listener_find(&eng.listeners, seg.dst, seg.dport) != 0
     save_state_hashed(&prior, tcb, hash)

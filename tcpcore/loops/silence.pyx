@@ -11,7 +11,7 @@ Invariant: a silence of any length is what it is to every call after it.
 from libc.stdint cimport int32_t
 
 from tcpcore.records.tcb cimport (
-    B_COLD, B_CROSSED, B_RESEND_SYN, B_TIMING, B_TS, CLOSED, OPENING, SYN_RECEIVED, T_NONE, Cold, Tcb,
+    B_COLD, B_CROSSED, B_PASSIVE, B_RESEND_SYN, B_TIMING, B_TS, CLOSED, OPENING, T_NONE, Cold, Tcb,
     Timestamps, in_set,
 )
 from tcpcore.components.ports cimport ports_after_silence
@@ -54,9 +54,10 @@ cdef void after_silence(EngineState* eng, int64_t tick) noexcept nogil:
             cold = &eng.pool.colds[slot]
             cold.ack_war_at = not_older(cold.ack_war_at, eng.followed, tick, OLD_STAMP)
             cold.oow_at = not_older(cold.oow_at, eng.followed, tick, OLD_STAMP)
-            if tcb.bits & B_TIMING and (tcb.state == SYN_RECEIVED or not in_set(tcb.state, OPENING)):
+            if tcb.bits & B_TIMING and not (in_set(tcb.state, OPENING) and tcb.bits & B_PASSIVE):
                 cold.rtt_at = not_older(cold.rtt_at, eng.followed, tick, OLD_SAMPLE)
-        if (in_set(tcb.state, OPENING) and tcb.retries == 0 and not tcb.bits & (B_RESEND_SYN | B_CROSSED)
+        if (in_set(tcb.state, OPENING) and tcb.retries == 0 and not tcb.bits & B_RESEND_SYN
+                and (not tcb.bits & B_CROSSED or tcb.bits & B_PASSIVE)            # B_DEFERRED
                 and tcb.timer != T_NONE and is_overdue(tcb)
                 and tick - wheel_tick(&eng.wheel, tcb) > OLD_SAMPLE):
             tcb.deadline = <uint32_t>(tick - OLD_SAMPLE)   # which tells the round trip; the heap has the tick

@@ -106,6 +106,7 @@ cdef void stream_listener(Stream* stream, EngineState* eng, uint32_t id, uint8_t
     stream_u8(stream, &listener.auto_accept)
     stream_u8(stream, &listener.auto_close)
     stream_u8(stream, &listener.backlog_capped)
+    stream_u8(stream, &listener.defer)
     stream_u32(stream, &listener.backlog)
     stream_u32(stream, &listener.accept_room)
     stream_u32(stream, &listener.half_open)
@@ -137,10 +138,10 @@ cdef void stream_free_listeners(Stream* stream, EngineState* eng) noexcept nogil
     for _ in range(n):
         stream_bytes(stream, &id, sizeof(uint16_t))
         if not is_reading(stream):
-            id = listener_at(&eng.listeners, id).next_free
+            id = listener_at(&eng.listeners, id).port
         elif (id == 0 or id > eng.listeners.fresh or id == eng.listeners.free_last
                 or listener_at(&eng.listeners, id).state != LISTENER_FREE
-                or listener_at(&eng.listeners, id).next_free):
+                or listener_at(&eng.listeners, id).port):
             stream_fails(stream, "a free listener that is not free, or twice", id)
             return
         else:

@@ -36,7 +36,7 @@ cdef uint16_t common_id(Spread* group) noexcept nogil:
             n_free += listener_at(&group.members[m].listeners, id).state == LISTENER_FREE
         if n_free == group.n:
             break
-        id = listener_at(first, id).next_free
+        id = listener_at(first, id).port
     for m in range(group.n):
         if id:
             listener_next(&group.members[m].listeners, id)

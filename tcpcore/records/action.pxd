@@ -26,6 +26,7 @@ cdef enum Effect:
 cdef struct Action:
     # in: what the state machine must know and the TCB does not hold
     bint accept_full          # the listener's accept queue
+    uint8_t defer             # timeouts of a half-open entry during which the listener wants text, 0: never
     bint auto_accept          # the listener's application accepts at once
     bint listening            # a listener has this port (asked for TIME-WAIT and SYN only)
     bint tw_full              # tcp_max_tw_buckets reached

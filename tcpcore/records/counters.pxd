@@ -15,6 +15,7 @@ cpdef enum Mib:
     RetransSegs
     OutRsts
     InErrs
+    InDestUnreachs
     ListenOverflows
     ListenDrops
     TCPReqQFullDrop
@@ -48,6 +49,7 @@ cpdef enum Mib:
     TCPAbortOnMemory
     TCPLossProbes
     TCPKeepAlive
+    TCPDeferAcceptDrop
     TCPOFOQueue
     TCPOFODrop
     TCPZeroWindowDrop
@@ -96,6 +98,7 @@ cpdef enum CauseCode:
     CauseDataAfterClose
     CauseFinWait2TimedOut
     CauseTooManyOrphans
+    CauseUnreachable              # ICMP said that the peer is, at whatever stage
     N_CAUSES
 
 cdef struct Counters:

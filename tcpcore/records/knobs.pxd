@@ -60,6 +60,11 @@ cpdef enum SynText:           # text and FIN that come with a SYN
     SYN_TEXT_KEPT = 1         # until ESTABLISHED
     SYN_TEXT_CLIENT = 2       # by who opened actively; the FIN of a SYN without ACK is forgotten (FreeBSD)
 
+cpdef enum UnreachableRules:  # ICMP destination unreachable, by state
+    UNREACHABLE_LINUX = 0     # ends an attempt to connect, is remembered by a connection
+    UNREACHABLE_RFC = 1       # protocol and port: ends it, at any time
+    UNREACHABLE_FREEBSD = 2   # port: ends an attempt; others by the second, after resends; connections ignore
+
 cdef struct Knobs:
     # the queues of a listener
     uint8_t synq_policy           # SynqPolicy
@@ -85,6 +90,7 @@ cdef struct Knobs:
     uint32_t ack_war_timewindow_ms
     # options and windows
     uint8_t tcp_timestamps, tcp_window_scaling, tcp_sack, rcv_wscale_min
+    uint8_t tcp_ecn, tcp_ecn_fallback, ecn_maxretries, crossed_ecn_granted
     uint8_t window_rounding       # WindowRounding
     uint8_t window_by_buffer, auto_read
     uint16_t mss
@@ -96,10 +102,13 @@ cdef struct Knobs:
     uint8_t paws_answers          # PawsAnswers
     uint8_t ack_range             # AckRange
     uint8_t syn_text              # SynText
+    uint8_t unreachable_rules     # UnreachableRules
+    uint8_t unreachable_undoes_backoff
     uint32_t early_syn_resend_ms, paws_tolerance_ticks, paws_idle_ms
     uint8_t paws_ignores_old_acks, ts_recent_needs_good_ack, tsecr_checked, tolerate_missing_ts
     uint8_t listen_drops_synfin, listen_answers_synack, wrong_ack_first, bad_ack_ends_half_open
-    uint8_t crossed_syn_restarts, crossed_synack_opens, ack_of_iss_opens, shutdown_waits, unlisten_forgets
+    uint8_t crossed_syn_restarts, crossed_synack_opens, crossed_synack_offers
+    uint8_t ack_of_iss_opens, shutdown_waits, unlisten_forgets
     uint8_t flagless_dropped, rst_seq_in_window, rst_before_fin, refused_in_syn_received, epipe_in_close_wait
     uint8_t ack_repeats_control, seq_within_window, abort_rst_has_ack, persist_restarts
     uint8_t fin_fills_buffer, fin_acked_at_once, fin_freezes_window, text_over_fin_resets

@@ -52,6 +52,11 @@ cdef inline bint is_unicast(uint32_t addr) noexcept nogil:
     return addr - 1 < <uint32_t>0xDFFFFFFF
 
 
+cdef inline bint asks_for_ecn(const Segment* syn) noexcept nogil:
+    """An ECN-setup SYN (RFC 3168 6.1.1): ECE and CWR. AE, which an AccECN SYN has too, is not in `flags`."""
+    return syn.flags & (ECE | CWR) == ECE | CWR
+
+
 cdef inline uint32_t seg_len(const Segment* seg) noexcept nogil:
     """SEG.LEN: the payload bytes, one more for SYN and one for FIN (RFC 9293 3.4)."""
     return <uint32_t>seg.payload_len + (seg.flags & FIN) + ((seg.flags & SYN) >> 1)

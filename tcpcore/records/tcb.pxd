@@ -64,7 +64,7 @@ cdef struct Cold:
     uint32_t ranges           # reference into the out-of-order pool, 0 none
     uint32_t later            # tick of the second timer
     uint8_t later_timer       # its TimerKind
-    uint8_t error             # errno as SO_ERROR would give it
+    uint8_t error             # errno as SO_ERROR would give it; while the connection lives: what ICMP said
     uint8_t delayed           # segments taken and not yet acknowledged (delack_ms)
     uint8_t backoff           # doublings of the RTO since the last sample (Karn)
     uint32_t resent_at        # low 32 bits of the tick of the first resend or probe; while retries is not 0
@@ -124,8 +124,10 @@ cdef enum TcbBit:
     B_AUTO_CLOSE = 0x0200     # the application answers FIN with FIN (listen(auto_close))
     B_EPHEMERAL = 0x0400      # its port is counted by the port allocator
     B_RECOVER = 0x0800        # resending after a timeout until cold.rtt_seq is acknowledged
+    B_ECN = 0x0800            # opening: our SYN asks for ECN, our SYN-ACK grants it (RFC 3168 6.1.1)
     B_TIMING = 0x1000         # cold.rtt_seq is being timed
     B_CROSSED = 0x1000        # active SYN-RECEIVED: cold.rtt_at tells when our SYN-ACK went
+    B_DEFERRED = 0x1000       # half-open: its handshake is done, its text awaited (TCP_DEFER_ACCEPT)
     B_MATURE = 0x2000         # half-open: its SYN-ACK has been resent (Linux: not young)
     B_SYN_UNACKED = 0x2000    # FIN-WAIT-1 entered from SYN-RECEIVED: our SYN is not acknowledged yet
     B_SHUT = 0x2000           # active SYN-RECEIVED: shutdown() waits for the ACK of our SYN

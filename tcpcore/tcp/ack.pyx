@@ -46,6 +46,8 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
         return False
     if seq_lt(seg.ack, tcb.snd_una):
         return True                                   # old, but its text may be new
+    if tcb.bits & B_COLD:
+        cold.error = 0                                # what ICMP said is over (Linux: tcp_ack, sk_err_soft)
     update_ts_recent(tcb, act.stamp, seg, now)
     kind = main_kind(tcb, cold)
     if kind == T_PERSIST or kind == T_KEEPALIVE:

@@ -17,4 +17,7 @@ cdef void close_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
 # 3.10.5 ABORT, and what the end of a listener does to a connection that nobody accepted
 cdef void abort_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void abandon_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
+# 3.9.2.2 what an ICMP message tells
+cdef void unreachable_call(Tcb* tcb, Cold* cold, uint32_t code, const Knobs* knobs, int64_t now,
+                           Action* act) noexcept nogil
 # 3.10.6 STATUS: Engine.info reads the TCB

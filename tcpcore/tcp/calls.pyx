@@ -1,24 +1,31 @@
-# The calls of an application on a connection that exists: RFC 9293 3.10.2 - 3.10.5.
+# The calls of an application on a connection that exists: RFC 9293 3.10.2 - 3.10.5; and of the layer below
+# (3.9.2.2).
 #
 # Not here: handles, queues and which calls a half-open entry or an orphan may get (loops). A call that its
 # state does not allow does nothing; the batch API has no error to return for one connection of many.
 # Sources: RFC 9293; where Linux differs (tcp_close, tcp_disconnect) it is a knob.
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int32_t, uint8_t
 
 from tcpcore.records.counters cimport (
-    CauseAborted, CauseConnectAborted, CauseEmbryonicAborted, CauseListenerClosed, CauseUnreadData, Mib,
-    NoCause, count,
+    CauseAborted, CauseConnectAborted, CauseEmbryonicAborted, CauseListenerClosed, CauseUnreachable,
+    CauseUnreadData, Mib, NoCause, count,
 )
+from tcpcore.records.knobs cimport UNREACHABLE_FREEBSD, UNREACHABLE_RFC, UnreachableRules
 from tcpcore.records.tcb cimport (
     ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_RESEND_SYN, B_SHUT, B_TIMING, CAN_RECEIVE,
     CAN_SEND, CLOSED, CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, OPENING, SYN_RECEIVED,
-    SYN_SENT, TIME_WAIT, in_set,
+    SYN_SENT, TIME_WAIT, T_REXMT, in_set, is_side, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
-from tcpcore.tcp.outcomes cimport ECONNRESET, die, mark_syn_unacked
-from tcpcore.tcp.output cimport emit_abort_rst, emit_ack, send_queued
+from tcpcore.tcp.outcomes cimport ECONNREFUSED, ECONNRESET, die, mark_syn_unacked
+from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, send_queued
 from tcpcore.tcp.receive_window cimport advertised_window, full_window, unread, window_to_advertise
-from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2
+from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
+from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2, is_time_wait_like
+from tcpcore.tcp.timeouts cimport resend_timeout
+
+cdef extern from "<errno.h>" nogil:
+    enum: EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP
 
 
 # --- 3.10.2 SEND Call --------------------------------------------------------------------
@@ -137,3 +144,84 @@ cdef void abandon_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     if in_set(tcb.state, ABORT_RESETS):
         emit_abort_rst(tcb, cold, knobs, now, act)
     die(act, NoCause if tcb.state == TIME_WAIT else CauseListenerClosed, 0)
+
+
+# --- 3.9.2.2 ICMP handling ---------------------------------------------------------------
+
+cdef uint8_t unreachable_error(uint32_t code, UnreachableRules rules) noexcept nogil:
+    """The errno of an ICMP destination unreachable (icmp_err_convert, icmp_errmap), 0 where TCP is not told:
+    fragmentation needed (4) is for path MTU discovery."""
+    if code == 4 or code > 15:
+        return 0
+    if rules == UNREACHABLE_FREEBSD:
+        return ECONNREFUSED if code in (2, 3, 9, 10, 13) else EHOSTUNREACH
+    if code in (0, 6, 9, 11):
+        return ENETUNREACH
+    if code == 2:
+        return ENOPROTOOPT
+    if code == 3:
+        return ECONNREFUSED
+    if code == 5:
+        return EOPNOTSUPP
+    if code == 7:
+        return EHOSTDOWN
+    return ENONET if code == 8 else EHOSTUNREACH
+
+
+cdef bint unreachable_ends(const Tcb* tcb, const Cold* cold, uint32_t code, uint8_t error,
+                           UnreachableRules rules) noexcept nogil:
+    """True if the message ends the connection, False if its error is only remembered (a soft one)."""
+    cdef bint half_open = tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE
+    if rules == UNREACHABLE_RFC:
+        return code == 2 or code == 3                 # hard: SHLD-26
+    if rules == UNREACHABLE_FREEBSD:
+        # tcp_drop_syn_sent; tcp_notify and syncache_unreach: the second one, after several resends
+        if error == ECONNREFUSED and not half_open:
+            return tcb.state == SYN_SENT
+        return (in_set(tcb.state, OPENING) and tcb.bits & B_COLD and cold.error
+                and tcb.retries >= (3 if half_open else 4))
+    # Linux: tcp_req_err; tcp_v4_err, where an attempt ends by any of them and a connection by none
+    return code <= 1 if half_open else in_set(tcb.state, OPENING)
+
+
+cdef void undo_backoff(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """RFC 6069 (Linux: tcp_ld_RTO_revert): the resend was lost for want of a route, not for congestion, so
+    its doubling is undone; what the shorter interval leaves is waited for."""
+    cdef uint32_t deadline = cold.later if is_side(tcb.timer) else tcb.deadline
+    cdef int32_t left = <int32_t>(deadline - <uint32_t>tick_up(now))
+    cdef int32_t waited = <int32_t>rexmt_timeout(tcb, cold, knobs) - left
+    cold.backoff -= 1
+    left = <int32_t>rexmt_timeout(tcb, cold, knobs) - waited
+    if left > 0:
+        arm_main_timer(act, T_REXMT, left)
+    else:
+        resend_timeout(tcb, cold, knobs, now, act)
+
+
+cdef void unreachable_call(Tcb* tcb, Cold* cold, uint32_t code, const Knobs* knobs, int64_t now,
+                           Action* act) noexcept nogil:
+    """ICMP destination unreachable (RFC 9293 3.9.2.2, RFC 5927 for why connections survive it) about the
+    first segment of ours that is not acknowledged."""
+    cdef UnreachableRules rules = <UnreachableRules>knobs.unreachable_rules
+    cdef uint8_t error = unreachable_error(code, rules)
+    if (error == 0 or tcb.state == CLOSED or tcb.state == TIME_WAIT
+            or is_time_wait_like(tcb.state, tcb.bits, knobs)):
+        return
+    if unreachable_ends(tcb, cold, code, error, rules):
+        if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+            count(act.counters, Mib.ListenDrops)
+        elif in_set(tcb.state, OPENING):
+            count(act.counters, Mib.AttemptFails)
+        die(act, CauseUnreachable, error)
+    elif rules != UNREACHABLE_FREEBSD:
+        if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+            return                                    # nobody to be told
+        use_cold(tcb, cold)
+        cold.error = error
+        if knobs.unreachable_undoes_backoff and code <= 1 and tcb.retries and cold.backoff and (
+                main_kind(tcb, cold) == T_REXMT and not in_set(tcb.state, OPENING)):
+            undo_backoff(tcb, cold, knobs, now, act)
+    elif in_set(tcb.state, OPENING) and error != ECONNREFUSED or (
+            tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
+        use_cold(tcb, cold)
+        cold.error = error

@@ -5,14 +5,14 @@
 # ACK and for nothing else (syncache_add, syncache_expand, syncache_chkrst). By the letter of the RFC the
 # entry goes through the ordinary steps (steps.pyx, ack.pyx), which use the outcomes at the end of this
 # file.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint16_t, uint32_t
 
 from tcpcore.records.action cimport E_ACCEPT
 from tcpcore.records.counters cimport (
     CauseAcceptQueueFull, CauseEmbryonicAborted, CauseEmbryonicReset, Mib, count, count_n,
 )
-from tcpcore.records.segment cimport ACK, OPT_TS, RST, SYN
-from tcpcore.records.tcb cimport B_PASSIVE, B_RESEND_SYN, B_TS, T_REXMT
+from tcpcore.records.segment cimport ACK, OPT_TS, RST, SYN, asks_for_ecn, seg_end
+from tcpcore.records.tcb cimport B_COLD, B_DEFERRED, B_ECN, B_PASSIVE, B_RESEND_SYN, B_TS, T_REXMT
 from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.options cimport take_window
 from tcpcore.tcp.outcomes cimport (
@@ -20,7 +20,7 @@ from tcpcore.tcp.outcomes cimport (
 )
 from tcpcore.tcp.output cimport arm_main_timer, emit_answering_rst
 from tcpcore.tcp.receive_window cimport in_window_linux, rcv_wnd
-from tcpcore.tcp.rto cimport syn_timeout
+from tcpcore.tcp.rto cimport rtt_sample, rtt_update, syn_timeout, tick_up
 from tcpcore.tcp.timestamps cimport (
     echoes_synack, set_ts_recent, ts_before_recent, ts_missing, update_ts_recent,
 )
@@ -89,6 +89,8 @@ cdef bint half_open_syncache(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
             set_ts_recent(act.stamp, seg, now)
         elif tcb.bits & B_TS:
             tcb.bits &= ~B_TS
+        if not asks_for_ecn(seg):
+            tcb.bits &= ~B_ECN
         answer_repeated_syn(tcb, cold, knobs, now, act)
     elif seg.flags & (SYN | ACK) == ACK:
         # syncache_expand
@@ -114,6 +116,13 @@ cdef bint complete_half_open(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
     Without room the ACK is ignored: the SYN-ACK's timer or the peer's text asks again later (Linux:
     tcp_v4_syn_recv_sock)."""
     update_ts_recent(tcb, act.stamp, seg, now)
+    if act.defer and tcb.retries < act.defer and seg_end(seg) == tcb.rcv_nxt:
+        # TCP_DEFER_ACCEPT (Linux: tcp_check_req): a bare ACK only says that the peer is there
+        count(act.counters, Mib.TCPDeferAcceptDrop)
+        if tcb.retries and not tcb.bits & B_DEFERRED:
+            tcb.bits |= B_RESEND_SYN
+        tcb.bits |= B_DEFERRED
+        return False
     if act.accept_full and not act.auto_accept:
         count(act.counters, Mib.ListenOverflows)
         count(act.counters, Mib.ListenDrops)
@@ -126,11 +135,31 @@ cdef bint complete_half_open(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
         return False
     tcb.snd_una = seg.ack
     take_window(tcb, cold, seg, <uint32_t>seg.wnd << (tcb.wscale & 15))
-    complete_handshake(tcb, cold, seg, knobs, now, act)
+    if tcb.bits & B_DEFERRED:
+        complete_deferred(tcb, cold, seg, knobs, now, act)
+    else:
+        complete_handshake(tcb, cold, seg, knobs, now, act)
     forget_limit(tcb, cold)
     act.effects |= E_ACCEPT
     count(act.counters, Mib.PassiveOpens)
     return True
+
+
+cdef void complete_deferred(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
+                            Action* act) noexcept nogil:
+    """complete_handshake where the peer's text was waited for. The round trip is taken from the SYN-ACK to
+    the text, unless that was resent (Linux: tcp_synack_rtt_meas, req->num_retrans)."""
+    cdef uint32_t i, began = tcb.deadline
+    cdef bint silent = tcb.retries != 0 and not tcb.bits & B_RESEND_SYN
+    for i in range(tcb.retries + 1):
+        began -= syn_timeout(knobs, i, i)
+    tcb.bits &= ~B_DEFERRED
+    complete_handshake(tcb, cold, seg, knobs, now, act)
+    if silent:
+        tcb.rtt = <uint16_t>rtt_sample(<uint32_t>tick_up(now) - began)
+        if tcb.bits & B_COLD:
+            cold.srtt_us = 0
+            rtt_update(cold, tcb.rtt)
 
 
 cdef void refuse_ack(const Tcb* tcb, const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:

@@ -2,6 +2,8 @@
 #
 # Only the verdict on a segment for a listener: whether a SYN becomes a half-open entry is for the queue to
 # decide (loops), and the RST is written with emit_answering_rst. Inline, as every SYN of a flood asks.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
 from tcpcore.records.action cimport Action
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, Segment
@@ -11,6 +13,19 @@ cdef enum ListenVerdict:
     LISTEN_DROP = 0
     LISTEN_RESET = 1
     LISTEN_OPEN = 2
+
+
+cdef inline uint8_t timeouts_within(uint32_t seconds, const Knobs* knobs) noexcept nogil:
+    """The timeouts of a SYN-ACK that fill this time, 0 for none (Linux: secs_to_retrans)."""
+    cdef uint64_t interval = knobs.rto_initial_ms, period = interval
+    cdef uint32_t n = 1
+    if seconds == 0:
+        return 0
+    while period < <uint64_t>seconds * 1000 and n < 255:
+        n += 1
+        interval = interval * 2 if interval * 2 < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
+        period += interval
+    return <uint8_t>n
 
 
 cdef inline void in_closed(const Segment* seg, const Knobs* knobs, Action* act) noexcept nogil:

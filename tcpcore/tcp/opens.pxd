@@ -8,13 +8,14 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from tcpcore.base.prefetch cimport unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.knobs cimport Knobs
-from tcpcore.records.segment cimport ACK, SYN, WSCALE_MAX, Segment
+from tcpcore.records.segment cimport ACK, SYN, Segment, asks_for_ecn
 from tcpcore.records.tcb cimport (
-    B_HELD, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, SYN_SENT, Cold, Tcb, Timestamps,
+    B_ECN, B_HELD, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, SYN_SENT, Cold, Tcb,
+    Timestamps,
 )
 from tcpcore.tcp.cold cimport start_cold
 from tcpcore.tcp.options cimport open_window, read_options, take_window
-from tcpcore.tcp.output cimport write_syn
+from tcpcore.tcp.output cimport shift_for, write_syn
 from tcpcore.tcp.rto cimport clock_ms, first_syn_timeout, set_syn_began
 
 cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs,
@@ -40,9 +41,7 @@ cdef inline void init_tcb(Tcb* tcb, Cold* cold, Timestamps* ts, const Knobs* kno
         bits |= B_TS
     if unlikely(rcv_buf):
         bits |= B_WINDOW
-        shift = knobs.rcv_wscale_min
-        while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
-            shift += 1
+        shift = shift_for(rcv_buf, knobs)
     if bits & B_WSCALE:
         tcb.wscale = <uint8_t>(shift << 4)
     tcb.bits |= bits
@@ -63,6 +62,8 @@ cdef inline uint32_t open_active(Tcb* tcb, Cold* cold, Timestamps* ts, const Kno
     init_tcb(tcb, cold, ts, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_SENT
     tcb.bits |= B_HELD
+    if unlikely(knobs.tcp_ecn == 1):
+        tcb.bits |= B_ECN
     tcb.mss = knobs.mss
     set_syn_began(tcb, now)
     write_syn(row, tcb, cold, ts, knobs, now, SYN)
@@ -77,6 +78,8 @@ cdef inline uint32_t open_passive(Tcb* tcb, Cold* cold, Timestamps* ts, const Se
     init_tcb(tcb, cold, ts, knobs, now, iss, ts_offset, rcv_buf)
     tcb.state = SYN_RECEIVED
     tcb.bits |= B_PASSIVE
+    if unlikely(asks_for_ecn(seg)) and knobs.tcp_ecn:
+        tcb.bits |= B_ECN
     tcb.rcv_nxt = seg.seq + 1
     read_options(tcb, ts, seg, knobs, now)
     take_window(tcb, cold, seg, seg.wnd)

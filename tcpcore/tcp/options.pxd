@@ -12,8 +12,8 @@ from tcpcore.records.segment cimport (
     MSS_DEFAULT, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, WSCALE_MAX, Segment,
 )
 from tcpcore.records.tcb cimport (
-    B_COLD, B_CROSSED, B_MATURE, B_RESEND_SYN, B_SACK, B_TS, B_WINDOW, B_WSCALE, ESTABLISHED, Cold, Tcb,
-    Timestamps,
+    B_COLD, B_CROSSED, B_ECN, B_MATURE, B_RESEND_SYN, B_SACK, B_TS, B_WINDOW, B_WSCALE, ESTABLISHED, Cold,
+    Tcb, Timestamps,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport MSS_MIN
@@ -90,7 +90,8 @@ cdef inline void establish(Tcb* tcb, Cold* cold, const Timestamps* ts, const Seg
         cold.srtt_us = 0
         rtt_update(cold, tcb.rtt)
     tcb.retries = 0
-    tcb.bits &= ~(B_RESEND_SYN | B_MATURE | B_CROSSED)
+    tcb.bits &= ~(B_RESEND_SYN | B_MATURE | B_CROSSED | B_ECN)
     if tcb.bits & B_COLD:
+        cold.error = 0
         cold.backoff = 0                              # the SYN's doublings end with it (RFC 6298 5.7)
     tcb.state = ESTABLISHED

@@ -6,7 +6,8 @@ from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    B_CROSSED, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_SENT, T_REXMT,
+    B_CROSSED, B_ECN, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_RECEIVED,
+    SYN_SENT, T_REXMT,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.liveness cimport has_liveness, start_keepalive
@@ -68,7 +69,7 @@ cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
 cdef void mark_syn_unacked(Tcb* tcb) noexcept nogil:
     """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
     tcb.bits |= B_SYN_UNACKED
-    tcb.bits &= ~(B_CROSSED | B_RESEND_SYN)
+    tcb.bits &= ~(B_CROSSED | B_RESEND_SYN | B_ECN)
     tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
     tcb.rtt = 0
 

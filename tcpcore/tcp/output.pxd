@@ -13,10 +13,12 @@ from tcpcore.records.action cimport OP_ARM, OP_CANCEL, Action
 from tcpcore.records.counters cimport Mib, count
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport (
-    ACK, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN, Segment, seg_end,
+    ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, RST, SYN, WSCALE_MAX, Segment,
+    seg_end,
 )
 from tcpcore.records.tcb cimport (
-    B_COLD, B_FIN_SENT, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, Cold, Tcb, Timestamps,
+    B_COLD, B_ECN, B_FIN_SENT, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, Cold, Tcb,
+    Timestamps,
 )
 from tcpcore.tcp.receive_window cimport advertise_window, full_window
 from tcpcore.tcp.rto cimport clock_ms
@@ -98,8 +100,11 @@ cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
     cdef uint16_t bits = tcb.bits
     cdef uint8_t opts = OPT_MSS
     start_row(row, tcb, flags, tcb.iss)
-    if unlikely(bits & B_WINDOW):
-        advertise_window(tcb, cold, knobs)            # its window may go further than a SYN can say
+    if unlikely(bits & (B_WINDOW | B_ECN)):
+        if bits & B_WINDOW:
+            advertise_window(tcb, cold, knobs)        # its window may go further than a SYN can say
+        if bits & B_ECN:
+            row.flags |= ECE if flags & ACK else ECE | CWR
     row.wnd = <uint16_t>(space if space < 65535 else 65535)
     row.mss = knobs.mss
     if bits & B_SACK:
@@ -167,10 +172,34 @@ cdef inline void emit_answering_rst(const Segment* seg, Action* act) noexcept no
     count(act.counters, Mib.OutRsts)
 
 
+cdef inline uint32_t shift_for(uint32_t rcv_buf, const Knobs* knobs) noexcept nogil:
+    """The window shift that a connection's own receive buffer needs (RFC 7323 2.3)."""
+    cdef uint32_t shift = knobs.rcv_wscale_min
+    while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
+        shift += 1
+    return shift
+
+
+cdef inline void offer_again(Segment* row, const Tcb* tcb, const Cold* cold, const Timestamps* ts,
+                             const Knobs* knobs, int64_t now) noexcept nogil:
+    """Have the SYN-ACK of a simultaneous open offer what our SYN did, whatever the peer's had (Linux:
+    tcp_send_synack sends the SYN once more, with ACK)."""
+    if knobs.tcp_sack:
+        row.opts |= OPT_SACK_OK
+    if knobs.tcp_window_scaling and not row.opts & OPT_WSCALE:
+        row.opts |= OPT_WSCALE
+        row.wscale = <uint8_t>(shift_for(cold.rcv_buf, knobs) if tcb.bits & B_WINDOW else knobs.rcv_wscale)
+    if knobs.tcp_timestamps and not row.opts & OPT_TS:
+        row.opts |= OPT_TS
+        row.tsval = clock_ms(now) + ts.offset
+
+
 cdef inline void emit_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                           uint8_t flags) noexcept nogil:
     """Add a SYN or SYN-ACK to the action."""
     write_syn(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now, flags)
+    if knobs.crossed_synack_offers and flags & ACK and not tcb.bits & B_PASSIVE:
+        offer_again(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now)
     act.n_rows += 1
     if tcb.bits & B_COLD:
         cold.delayed = 0

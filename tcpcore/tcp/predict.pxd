@@ -54,7 +54,7 @@ cdef inline bint nothing_pending(const Tcb* tcb, const Cold* cold, uint8_t timer
         return False
     if not tcb.bits & B_COLD:
         return True
-    return (cold.later_timer == T_NONE and cold.ranges == 0 and not cold.highest & HAS_LIVENESS
+    return (cold.later_timer | cold.error | cold.ranges | cold.highest & HAS_LIVENESS == 0   # T_NONE is 0
             and (tcb.bits & B_FIN_SENT or cold.snd_end == tcb.snd_nxt))
 
 

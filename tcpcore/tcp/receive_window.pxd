@@ -14,7 +14,7 @@ from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.knobs cimport ACCEPT_LINUX, ROUND_MSS_DOWN, ROUND_MSS_UP, Knobs
 from tcpcore.records.segment cimport FIN, Segment, seg_end, seg_len
 from tcpcore.records.tcb cimport (
-    B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, Cold, Tcb, in_set,
+    B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, SYN_RECEIVED, Cold, Tcb, in_set,
 )
 
 cdef enum:
@@ -63,6 +63,8 @@ cdef inline uint32_t rcv_wnd(const Tcb* tcb, const Cold* cold, const Knobs* knob
     more."""
     cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
     cdef uint32_t space
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE and advertised > 65535:
+        return 65535                                  # what the SYN-ACK could tell (Linux: tcp_synack_window)
     if not knobs.window_by_buffer:
         return advertised
     space = knobs.rcv_buf

@@ -8,8 +8,8 @@ from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_OPENED
 from tcpcore.records.counters cimport CauseConnectRefused, Mib, count, count_n
 from tcpcore.records.knobs cimport SYN_TEXT_DROPPED, SYN_TEXT_KEPT
-from tcpcore.records.segment cimport ACK, FIN, OPT_TS, RST, SYN
-from tcpcore.records.tcb cimport B_CROSSED, B_RESEND_SYN, B_TS, SYN_RECEIVED
+from tcpcore.records.segment cimport ACK, FIN, OPT_TS, RST, SYN, asks_for_ecn
+from tcpcore.records.tcb cimport B_CROSSED, B_ECN, B_RESEND_SYN, B_TS, SYN_RECEIVED
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport open_window, read_options, take_window
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, arm_syn_timer, complete_handshake, die
@@ -51,7 +51,13 @@ cdef void syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     use_cold(tcb, cold)
     cold.rtt_at = <uint32_t>tick_up(now)
     tcb.bits |= B_CROSSED
+    if not asks_for_ecn(seg):
+        tcb.bits &= ~B_ECN
+    elif knobs.crossed_ecn_granted and knobs.tcp_ecn:
+        tcb.bits |= B_ECN
     emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
+    if knobs.crossed_ecn_granted:
+        tcb.bits &= ~B_ECN                            # once (FreeBSD: TF2_ECN_SND_ECE)
     if knobs.crossed_syn_restarts:
         arm_syn_timer(tcb, knobs, now, act, syn_timeout(knobs, tcb.retries, backoff_of(tcb, cold)))
     if knobs.syn_text == SYN_TEXT_DROPPED:

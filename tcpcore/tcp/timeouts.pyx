@@ -10,8 +10,9 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.knobs cimport RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
-    B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER, SYN_RECEIVED, SYN_SENT, T_DELACK,
-    T_FIN_WAIT_2, T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT, Liveness,
+    B_COLD, B_DEFERRED, B_ECN, B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER,
+    B_RESEND_SYN, SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2, T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT,
+    T_TIME_WAIT, Liveness,
 )
 from tcpcore.tcp.liveness cimport cut_by, has_liveness, persist_interval, use_liveness, user_timeout
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
@@ -83,9 +84,13 @@ cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     if tcb.retries >= most or attempt_is_over(tcb, knobs, limit, now):
         count(act.counters, Mib.AttemptFails)
         count(act.counters, Mib.TCPAbortOnTimeout)
-        die(act, CauseConnectTimedOut, ETIMEDOUT)
+        die(act, CauseConnectTimedOut, timeout_error(tcb, cold))
         return
     count_syn(tcb, cold, knobs, now)
+    if tcb.state == SYN_SENT and (knobs.tcp_ecn_fallback or tcb.retries > knobs.ecn_maxretries):
+        # what is on the path may not let it through (Linux: tcp_ecn_clear_syn; FreeBSD:
+        # tcp_ecn_output_syn_sent)
+        tcb.bits &= ~B_ECN
     emit_syn(tcb, cold, knobs, now, act, SYN if tcb.state == SYN_SENT else SYN | ACK)
     count(act.counters, Mib.RetransSegs)
     count(act.counters, Mib.TCPSynRetrans)
@@ -97,11 +102,19 @@ cdef void half_open_timeout(Tcb* tcb, Cold* cold, uint8_t most, const Knobs* kno
                             Action* act) noexcept nogil:
     """The SYN-ACK again, or the entry goes without a word: a RST would only serve whoever floods."""
     count(act.counters, Mib.TCPTimeouts)
-    if tcb.retries >= most:
+    if tcb.retries >= most and (not tcb.bits & B_DEFERRED or tcb.retries >= act.defer):
         die(act, CauseSynQueueExpired, 0)
         return
     tcb.retries += 1
     tcb.bits |= B_MATURE
+    if tcb.bits & B_DEFERRED and tcb.retries < act.defer:
+        # the peer has acknowledged it: only the last one asks for its text (Linux: syn_ack_recalc)
+        arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))
+        return
+    if tcb.retries > knobs.ecn_maxretries:
+        tcb.bits &= ~B_ECN                            # a repeated SYN does not bring it back
+    if tcb.bits & B_DEFERRED:
+        tcb.bits |= B_RESEND_SYN
     resend_synack(tcb, cold, knobs, now, act)
     arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))
 
@@ -120,10 +133,15 @@ cdef uint32_t retries_allowed(const Tcb* tcb, const Knobs* knobs, bint alive) no
     return 8 if knobs.tcp_orphan_retries == 0 and alive else knobs.tcp_orphan_retries
 
 
-cdef void give_up(Action* act) noexcept nogil:
+cdef uint8_t timeout_error(const Tcb* tcb, const Cold* cold) noexcept nogil:
+    """ETIMEDOUT, or what ICMP said since the peer was last heard (Linux: tcp_write_err)."""
+    return cold.error if tcb.bits & B_COLD and cold.error else ETIMEDOUT
+
+
+cdef void give_up(const Tcb* tcb, const Cold* cold, Action* act) noexcept nogil:
     """R2 has passed: the connection ends, and the peer is not told (Linux: tcp_write_err)."""
     count(act.counters, Mib.TCPAbortOnTimeout)
-    die(act, CauseTimedOut, ETIMEDOUT)
+    die(act, CauseTimedOut, timeout_error(tcb, cold))
 
 
 cdef bint closed_window_ends(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit,
@@ -158,12 +176,12 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
     limit = user_timeout(tcb, cold, act.live, knobs)
     if tcb.snd_wnd == 0 and knobs.closed_window_ends and not tcb.bits & B_ORPHAN:
         if closed_window_ends(tcb, cold, knobs, limit, act.live, now):
-            give_up(act)
+            give_up(tcb, cold, act)
             return
     else:
         count(act.counters, Mib.TCPTimeouts)
         if resending_ends(tcb, cold, knobs, limit, now):
-            give_up(act)
+            give_up(tcb, cold, act)
             return
     count_resend(tcb, cold, now)
     cold.backoff += cold.backoff < 31
@@ -198,7 +216,7 @@ cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     """Zero-window probe (RFC 9293 3.8.6.1); only silence, not a closed window, ends the connection
     (MUST-37)."""
     if probing_ends(tcb, cold, knobs, act.live, now):
-        give_up(act)
+        give_up(tcb, cold, act)
         return
     count_resend(tcb, cold, now)
     if cold.backoff < 31 and (knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
@@ -226,7 +244,7 @@ cdef void keepalive_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t no
     if wait <= 0:
         if keepalive_ends(tcb, cold, knobs, act.live, idle):
             emit_abort_rst(tcb, cold, knobs, now, act)
-            give_up(act)
+            give_up(tcb, cold, act)
             return
         count_resend(tcb, cold, now)
         emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)

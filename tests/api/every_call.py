@@ -122,6 +122,8 @@ VALUES = {
     "auto_accept": lambda s: True,
     "auto_close": lambda s: True,
     ("listen", "rcv_buf"): lambda s: 9000,
+    "defer_accept": lambda s: 3,
+    "code": lambda s: np.array([0, 1, 3, 13], np.uint32),
     "listener": lambda s: s.web,
     "limit": lambda s: 2,
     "now": lambda s: NOW,

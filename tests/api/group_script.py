@@ -108,6 +108,9 @@ class Apart:
     def abort(self, conns, now):
         return join(self.call("abort", conns, now))
 
+    def unreachable(self, conns, now):
+        return join(self.call("unreachable", conns, now))
+
     def advance(self, now):
         return join([eng.advance(now) for eng in self.engines])
 
@@ -192,7 +195,8 @@ class Script:
             given = given[draw.permutation(len(given))]
             result = self.keep(host.receive(given, self.now))
         elif name == "call":
-            what, conns = draw.choice(["send", "recv", "shutdown", "close", "abort"]), self.some()
+            what = draw.choice(["send", "recv", "shutdown", "close", "abort", "unreachable"])
+            conns = self.some()
             sizes = [draw.integers(0, 3000, len(conns)).astype(np.uint32)] if what in ("send", "recv") else []
             result = getattr(host, what)(conns, *sizes, self.now)
             result = result if what == "recv" else self.keep(result)

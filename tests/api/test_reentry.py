@@ -47,13 +47,13 @@ def test_every_parameter_is_known():
 
 
 def test_the_arguments_of_the_cases_do_something():
-    """A call that is refused, or emits nothing, would show nothing."""
+    """A call that is refused, or emits nothing, would show nothing; two of them seldom emit."""
     for name in EMITTERS:
         scene = Scene()
         now = {"now": scene.eng.next_timer()} if name == "advance" else {}
         rows = call(scene.eng, name, arguments_of(scene, name) | now)
         rows = rows[1] if isinstance(rows, tuple) else rows
-        assert name == "recv" or len(rows), name
+        assert name in ("recv", "unreachable") or len(rows), name
 
 
 pytestmark = pytest.mark.usefixtures("host")

@@ -150,7 +150,7 @@ def test_send_and_recv(name, rows, **arguments):
     same_both_ways(lambda s, **given: getattr(s.eng, name)(**given), rows, **arguments)
 
 
-@pytest.mark.parametrize("name", ["shutdown", "close", "abort"])
+@pytest.mark.parametrize("name", ["shutdown", "close", "abort", "unreachable"])
 @given(conns=HANDLES, now=TIMES, rows=OUT)
 def test_calls_without_an_amount(name, rows, **arguments):
     same_both_ways(lambda s, **given: getattr(s.eng, name)(**given), rows, **arguments)

@@ -299,7 +299,7 @@ FIELDS = {
         SAVED: "listeners bursts asked any_asked fresh free_first free_last",
         DERIVED: "by_address n_exact n_any"},
     ("components/listeners", "Listener"): {
-        SAVED: "addr port state auto_accept auto_close backlog_capped next_free backlog accept_room "
+        SAVED: "addr port state auto_accept auto_close backlog_capped defer backlog accept_room "
                "half_open young rcv_buf cookie_until accept_queue"},
     ("components/listeners", "Burst"): {SAVED: "number half_open young"},
     ("components/isn", "Isn"): {SAVED: "drawn", DERIVED: "rule tick_ns k0 k1"},

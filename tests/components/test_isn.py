@@ -30,9 +30,10 @@ def test_equals_the_reference(rule, tick_ns, seed, laddr, lport, raddr, rport, n
     assert make(*args) == reference.make(*args)
 
 
-@given(seed=u64, laddr=u32, raddr=u32)
-def test_timestamp_offset_equals_the_reference(seed, laddr, raddr):
-    assert ts_offset(seed, laddr, raddr) == reference.ts_offset(seed, laddr, raddr)
+@given(seed=u64, laddr=u32, lport=u16, raddr=u32, rport=u16)
+def test_timestamp_offset_equals_the_reference(seed, laddr, lport, raddr, rport):
+    args = seed, laddr, lport, raddr, rport
+    assert ts_offset(*args) == reference.ts_offset(*args)
 
 
 @tick_periods
@@ -100,13 +101,14 @@ def test_random_numbers_depend_on_the_draw_and_the_seed_only():
     assert not np.isin(first, make("random", LINUX, 8, *HERE, *THERE, np.zeros(1000, np.int64))).any()
 
 
-def test_timestamp_offsets_are_per_pair_and_not_the_sequence_numbers():
-    peers = np.arange(1000, dtype=np.uint32)
-    offsets = ts_offset(7, "10.0.0.1", peers)
+def test_timestamp_offsets_are_per_connection_and_not_the_sequence_numbers():
+    peers, ports = np.arange(1000, dtype=np.uint32), np.arange(1000, dtype=np.uint16)
+    offsets = ts_offset(7, "10.0.0.1", 80, peers, 40000)
     assert len(np.unique(offsets)) == 1000
-    assert not (offsets == ts_offset(8, "10.0.0.1", peers)).any()
-    assert not (offsets == ts_offset(7, peers, "10.0.0.1")).any()
-    assert not np.isin(make("rfc6528", LINUX, 7, "10.0.0.1", 0, peers, 0, 0), offsets).any()
+    assert len(np.unique(ts_offset(7, "10.0.0.1", 80, "10.0.0.2", ports))) == 1000
+    assert not (offsets == ts_offset(8, "10.0.0.1", 80, peers, 40000)).any()
+    assert not (offsets == ts_offset(7, peers, 40000, "10.0.0.1", 80)).any()
+    assert not np.isin(make("rfc6528", LINUX, 7, "10.0.0.1", 80, peers, 40000, 0), offsets).any()
 
 
 def test_shapes_broadcast():

@@ -16,6 +16,7 @@ from tcpcore.records.layouts import KNOBS
 NO_FIELD = {
     "capacity", "seed", "local_addr", "events", "somaxconn", "cookie_encoding", "ip_local_port_range",
     "port_selection", "isn", "isn_tick_ns",
+    "tcp_defer_accept_s",
 }  # fmt: skip
 #: Only what is derived from it is a field.
 DERIVED_ONLY = {"tcp_fin_timeout"}

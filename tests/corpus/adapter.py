@@ -15,6 +15,8 @@ SECOND = 1_000_000_000
 KNOBS = {field.name for field in fields(Config)}
 
 LETTERS = dict(zip("FSRPAUEC", Flag, strict=True))
+#: AE is not in SEGMENT, whose flags are one byte; by default nothing in Linux depends on it.
+WITHOUT_FLAG = "N"
 OPT_MSS, OPT_SACK_OK, OPT_TS = 1, 4, 8
 
 OPENING = {State.SYN_SENT, State.SYN_RECEIVED}
@@ -59,7 +61,7 @@ class Host:
         if options.get("sack_ok"):
             fields["opts"] = OPT_SACK_OK | OPT_MSS * ("mss" in options) | OPT_TS * ("ts" in options)
         header = {name: seg[name] for name in ("src", "sport", "dport", "seq", "ack", "wnd")}
-        flags = sum(LETTERS[letter] for letter in seg["flags"])
+        flags = sum(LETTERS[letter] for letter in seg["flags"] if letter not in WITHOUT_FLAG)
         batch = segments(1, **header, dst=ADDRESS, payload_len=seg["len"], flags=flags, **fields)
         self.hear(self.stack.receive(batch, self.now))
         handle = self.find((seg["src"], seg["sport"], seg["dport"]))
@@ -125,6 +127,9 @@ class Host:
         if "on" in args:
             self.hear(self.stack.unlisten(self.listeners.pop(args["on"]), self.now))
             return "ok"
+        if name == "unreachable":
+            self.hear(self.stack.unreachable(self.find(flow), self.now, args["code"]))
+            return "ok"
         handle = self.sockets.get(args["conn"])
         return getattr(self, name)(handle, args) if handle else "EBADF"
 
@@ -134,7 +139,7 @@ class Host:
     def listen(self, args, _):
         try:
             listener = self.stack.listen(ADDRESS, args["port"], args["backlog"], rcv_buf=args.get("rcvbuf"),
-                                         **asked(args))
+                                         defer_accept=args.get("defer"), **asked(args))
         except OSError as error:
             return errno.errorcode[error.errno]
         self.listeners[args["name"]] = listener
@@ -156,7 +161,7 @@ class Host:
 
     def send(self, handle, args):
         state = self.look(handle)["state"]
-        if pending := self.take_error(handle):
+        if state not in SENDING and (pending := self.take_error(handle)):
             return pending
         if state not in SENDING:
             return "EAGAIN" if state in OPENING else "EPIPE"

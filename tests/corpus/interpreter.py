@@ -192,7 +192,8 @@ class Performance:
         self.target.inject(seg)
 
     def call(self, step, life):
-        result = self.target.call(step["call"], step, life.flow if life else None)
+        args = step | {"seq": life.absolute(step["seq"])} if "seq" in step else step
+        result = self.target.call(step["call"], args, life.flow if life else None)
         if step["call"] == "listen":
             self.ports[step["name"]] = step["port"]
         if isinstance(result, tuple):

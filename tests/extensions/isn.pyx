@@ -61,7 +61,7 @@ def make(rule, tick_ns, seed, laddr, lport, raddr, rport, now):
     return np.array(numbers, np.uint32).reshape(rows.shape)
 
 
-def ts_offset(seed, laddr, raddr):
+def ts_offset(seed, laddr, lport, raddr, rport):
     """Timestamp offsets under the key of `make`.
 
     Parameters
@@ -69,6 +69,7 @@ def ts_offset(seed, laddr, raddr):
     seed : int
         Where the key comes from, 0 to 2**64 - 1.
     laddr, raddr : address or uint32 array
+    lport, rport : int or uint16 array
 
     Returns
     -------
@@ -81,5 +82,6 @@ def ts_offset(seed, laddr, raddr):
         A parameter of the wrong type, out of range or of a shape that does not broadcast.
     """
     cdef Isn isn = keyed(ISN_RFC6528, 1, to_uint(seed, "seed", 64))
-    rows = np.broadcast(to_address(laddr, "laddr"), to_address(raddr, "raddr"))
-    return np.array([isn_ts_offset(&isn, a, b) for a, b in rows], np.uint32).reshape(rows.shape)
+    rows = np.broadcast(to_address(laddr, "laddr"), to_uint(lport, "lport", 16), to_address(raddr, "raddr"),
+                        to_uint(rport, "rport", 16))
+    return np.array([isn_ts_offset(&isn, a, b, c, d) for a, b, c, d in rows], np.uint32).reshape(rows.shape)

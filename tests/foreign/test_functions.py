@@ -165,6 +165,7 @@ class Scene:
                       "taken": address(self.spare), **out}, 2),
             *((name, {"conns": conns, "n": n, "now": now, **out}, 2)
               for name in ("shutdown", "close", "abort")),
+            ("unreachable", {"conns": conns, "codes": address(self.nbytes), "n": n, "now": now, **out}, 2),
             ("lookup", {"tuples": address(self.names), "n": 2, "conns": address(self.spare)}, None),
             ("info", {"conns": conns, "n": n, "infos": address(self.spare)}, None),
             ("events", {"events": address(self.spare), "room": 2}, None),

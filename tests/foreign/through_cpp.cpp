@@ -163,6 +163,22 @@ PyObject *py_abort(PyObject *, PyObject *args)
     return number(engine_abort(engine, at<const uint64_t>(conns), n, now, rows(out), room));
 }
 
+PyObject *py_unreachable(PyObject *, PyObject *args)
+{
+    PyObject *object;
+    tcp_engine *engine;
+    unsigned long long conns = 0;
+    unsigned long long codes = 0;
+    Py_ssize_t n = 0;
+    long long now = 0;
+    unsigned long long out = 0;
+    Py_ssize_t room = 0;
+    if (!PyArg_ParseTuple(args, "OKKnLKn", &object, &conns, &codes, &n, &now, &out, &room) || !engine_in(object, &engine)) {
+        return NULL;
+    }
+    return number(engine_unreachable(engine, at<const uint64_t>(conns), at<const uint32_t>(codes), n, now, rows(out), room));
+}
+
 PyObject *py_lookup(PyObject *, PyObject *args)
 {
     PyObject *object;
@@ -228,6 +244,7 @@ PyMethodDef methods[] = {
     {"shutdown", py_shutdown, METH_VARARGS, NULL},
     {"close", py_close, METH_VARARGS, NULL},
     {"abort", py_abort, METH_VARARGS, NULL},
+    {"unreachable", py_unreachable, METH_VARARGS, NULL},
     {"lookup", py_lookup, METH_VARARGS, NULL},
     {"info", py_info, METH_VARARGS, NULL},
     {"events", py_events, METH_VARARGS, NULL},

@@ -6,7 +6,7 @@ from tcpcore cimport (
     TCPCORE_ABI, TCPCORE_BAD_ARGUMENT, TCPCORE_BUSY, TCPCORE_NO_MEMORY, TCPCORE_TIME_BACK, ConnectRow, Event,
     FourTuple, Info, Op, Segment, engine_abort, engine_accept, engine_advance, engine_close, engine_connect,
     engine_events, engine_info, engine_lookup, engine_next_timer, engine_of, engine_play,
-    engine_receive, engine_recv, engine_send, engine_shutdown, tcp_engine,
+    engine_receive, engine_recv, engine_send, engine_shutdown, engine_unreachable, tcp_engine,
 )
 from tcpcore cimport (
     ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, PSH, RST, SYN, URG, CLOSED, CLOSE_WAIT,
@@ -87,6 +87,12 @@ def close(engine, uintptr_t conns, Py_ssize_t n, int64_t now, uintptr_t out, Py_
 
 def abort(engine, uintptr_t conns, Py_ssize_t n, int64_t now, uintptr_t out, Py_ssize_t room):
     return engine_abort(of(engine), <const uint64_t*>conns, n, now, <Segment*>out, room)
+
+
+def unreachable(engine, uintptr_t conns, uintptr_t codes, Py_ssize_t n, int64_t now, uintptr_t out,
+                Py_ssize_t room):
+    return engine_unreachable(of(engine), <const uint64_t*>conns, <const uint32_t*>codes, n, now,
+                              <Segment*>out, room)
 
 
 def lookup(engine, uintptr_t tuples, Py_ssize_t n, uintptr_t conns):

@@ -110,14 +110,6 @@ def window_narrower_than_text(steps):
     return queued > 500 and any(seg["wnd"] < queued for seg in arrivals(steps) if "R" not in seg["flags"])
 
 
-def syn_without_stamp_crosses(steps):
-    """Our SYN offered timestamps, the peer's that crosses it does not."""
-    offered = any(seg["flags"] == "S" and "ts" in seg.get("opts", ()) for step in steps
-                  for seg in step.get("expect", ()))
-    return offered and any("S" in seg["flags"] and "A" not in seg["flags"] and "ts" not in seg.get("opts", ())
-                           for seg in arrivals(steps))
-
-
 def consent_and_two_resends(steps):
     """An ACK of our ISS ends a simultaneous open, and our SYN is resent twice, before that or after it."""
     consent = any(seg["flags"] == "A" and offset(seg["ack"]) == 0 for seg in arrivals(steps))
@@ -141,9 +133,6 @@ KNOWN = {
     "filled_window": (
         "the engine leaves the last part of a window that is narrower than a row empty (RFC 9293 3.8.6.2.1), "
         "Linux fills it with a part of a row", window_narrower_than_text),
-    "crossing_syn": (
-        "the SYN-ACK of a simultaneous open has the options that both SYNs had (RFC 7323 3.2), Linux's has "
-        "all it offered", syn_without_stamp_crosses),
     "consent": (
         "an ACK of its ISS opens a connection whose SYN Linux still resends; it has forgotten when it began "
         "to (retrans_stamp): after a resend the next timer takes the time since boot for silence and ends "

@@ -11,7 +11,7 @@ import struct
 import time
 
 from tests.live.namespace import LOCAL
-from tests.live.packets import decode, encode
+from tests.live.packets import decode, encode, encode_unreachable
 
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, SEND_QUEUE, REPAIR_OFF_NO_WP = 19, 20, 21, 2, -1
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -110,7 +110,7 @@ class Kernel:
         if name == "close" and "on" in args:
             self.listeners.pop(args["on"]).close()
             return "ok"
-        if name not in ("listen", "accept", "connect") and args["conn"] not in self.sockets:
+        if name not in ("listen", "accept", "connect", "unreachable") and args["conn"] not in self.sockets:
             return "EBADF"
         try:
             return getattr(self, name)(args, flow)
@@ -125,6 +125,8 @@ class Kernel:
         if "rcvbuf" in args:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, args["rcvbuf"])
         set_options(sock, args)
+        if "defer" in args:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, args["defer"])
         self.listeners[args["name"]] = sock
         sock.bind((LOCAL, args["port"]))
         sock.listen(args["backlog"])
@@ -165,6 +167,13 @@ class Kernel:
     def abort(self, args, flow):
         self.sockets[args["conn"]].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         return self.close(args, flow)
+
+    def unreachable(self, args, flow):
+        """The network says that the peer is: with the number `seq` of a segment that did not get there."""
+        src, sport, dport = flow
+        self.namespace.send(encode_unreachable(self.outside(src), sport, dport, LOCAL, args["seq"],
+                                               args["code"]))
+        return "ok"
 
     def error(self, args, _):
         number = self.sockets[args["conn"]].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

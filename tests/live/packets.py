@@ -8,9 +8,11 @@ import socket
 import struct
 
 IP = struct.Struct("!BBHHHBBH4s4s")
-TCP = struct.Struct("!HHIIBBHHH")
-LETTERS = "FSRPAUEC"
-TCP_PROTOCOL = 6
+TCP = struct.Struct("!HHIIHHHH")
+#: The control bits from the lowest; N is AE, once NS (RFC 3168 6.1, draft-ietf-tcpm-accurate-ecn 3.1).
+LETTERS = "FSRPAUECN"
+ICMP, TCP_PROTOCOL = 1, 6
+UNREACHABLE = 3                    # type of an ICMP message
 
 OPT_END, OPT_NOP, OPT_MSS, OPT_WSCALE, OPT_SACK_OK, OPT_TS = 0, 1, 2, 3, 4, 8
 
@@ -51,12 +53,22 @@ def encode(seg, local):
     """A segment from the peer to the address `local`."""
     options = encode_options(seg.get("opts") or {})
     size = TCP.size + len(options)
-    head = TCP.pack(seg["sport"], seg["dport"], seg["seq"], seg["ack"], size // 4 << 4,
-                    flag_bits(seg["flags"]), seg["wnd"], 0, 0)
+    head = TCP.pack(seg["sport"], seg["dport"], seg["seq"], seg["ack"],
+                    size // 4 << 12 | flag_bits(seg["flags"]), seg["wnd"], 0, 0)
     text = head + options + b"x" * seg["len"]
     src, dst = socket.inet_aton(seg["src"]), socket.inet_aton(local)
     text = text[:16] + struct.pack("!H", checksum(pseudo_header(src, dst, len(text)) + text)) + text[18:]
     ip = IP.pack(0x45, 0, IP.size + len(text), 0, 0x4000, 64, TCP_PROTOCOL, 0, src, dst)
+    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + text
+
+
+def encode_unreachable(peer, port, local_port, local, seq, code):
+    """ICMP destination unreachable (RFC 792) for a segment with this number to `peer`."""
+    src, dst = socket.inet_aton(local), socket.inet_aton(peer)
+    head = IP.pack(0x45, 0, IP.size + TCP.size, 0, 0x4000, 64, TCP_PROTOCOL, 0, src, dst)
+    text = struct.pack("!BBHI", UNREACHABLE, code, 0, 0) + head + struct.pack("!HHI", local_port, port, seq)
+    text = text[:2] + struct.pack("!H", checksum(text)) + text[4:]
+    ip = IP.pack(0x45, 0, IP.size + len(text), 0, 0x4000, 64, ICMP, 0, dst, src)
     return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + text
 
 
@@ -84,8 +96,8 @@ def decode(packet):
     if packet[0] >> 4 != 4 or packet[9] != TCP_PROTOCOL:
         return None
     start = (packet[0] & 15) * 4
-    dport, sport, seq, ack, offset, flags, wnd, _, _ = TCP.unpack_from(packet, start)
-    text = start + (offset >> 4) * 4
+    dport, sport, seq, ack, flags, wnd, _, _ = TCP.unpack_from(packet, start)
+    text = start + (flags >> 12) * 4
     pseudo = pseudo_header(packet[12:16], packet[16:20], len(packet) - start)
     assert sum_of_words(packet[:start]) == sum_of_words(pseudo + packet[start:]) == 0, "a bad checksum"
     return {"src": socket.inet_ntoa(packet[16:20]), "sport": sport, "dport": dport,

@@ -6,8 +6,10 @@ the known difference of that name.
 
 import pytest
 
-from tests.corpus.interpreter import compare
+from tests.corpus.adapter import Host, configuration
+from tests.corpus.interpreter import CORPUS, compare, execute
 from tests.live.differences import KNOWN, kept_scenarios, known, on_engine
+from tests.reference.engine import ReferenceEngine
 
 KEPT = kept_scenarios()
 SHOWN = {scenario["name"].removeprefix("known_"): scenario for scenario in KEPT
@@ -22,6 +24,13 @@ def each(scenarios):
 @each(MENDED)
 def test_the_engine_answers_as_the_kernel_did(scenario):
     assert compare(scenario["steps"], on_engine(scenario)) == []
+
+
+@each([scenario for scenario in MENDED if "cookie" not in scenario["name"]])
+def test_the_reference_answers_as_the_kernel_did(scenario):
+    """Which reads no cookies."""
+    host = Host(ReferenceEngine(configuration(CORPUS["about"]["base_sysctl"], scenario["sysctl"])))
+    assert compare(scenario["steps"], execute(scenario, host)) == []
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -164,7 +164,7 @@ class World:
 
 
 ACTIONS = ["open", "open", "talk", "talk", "deliver", "connect", "accept", "wait", "junk", "send", "send",
-           "recv", "shutdown", "close", "close", "abort", "silence"]
+           "recv", "shutdown", "close", "close", "abort", "unreachable", "silence"]
 SILENCES = [7 * DAY, 13 * DAY, 25 * DAY, 40 * DAY, 60 * DAY, 2**31 * MS, 2**32 * MS, 1000 * DAY]
 PAUSES = [0, 1, MS, 41 * MS, 200 * MS, 1000 * MS, 3000 * MS, 61_000 * MS]
 
@@ -203,7 +203,7 @@ def conversations(draw, profiles=(Config.linux,), knobs=None, configs=CONFIGS):
         elif what == "recv":
             nbytes = draw(st.sampled_from([None, 1, 2000]))
             world.send(one, one.call("recv", some(draw, conns), nbytes, world.now)[1])
-        elif what in ("shutdown", "close", "abort"):
+        elif what in ("shutdown", "close", "abort", "unreachable"):
             world.send(one, one.call(what, some(draw, conns), world.now))
     if draw(st.booleans()):
         world.server.call("unlisten", listener, world.now)

@@ -82,6 +82,9 @@ LIVE = {
     "tcp_invalid_ratelimit": st.sampled_from([0, 500, 3000]),
     "ack_war_timewindow_ms": st.sampled_from([0, 1000]),
     "blackhole": st.integers(0, 2),
+    "tcp_ecn": st.integers(0, 2),
+    "tcp_ecn_fallback": st.integers(0, 1),
+    "ecn_maxretries": st.sampled_from([0, 1, 255]),
     **dict.fromkeys(
         ["tcp_synack_retries", "tcp_syn_retries", "tcp_syn_linear_timeouts", "tcp_retries2",
          "tcp_orphan_retries", "ack_war_cnt"], st.sampled_from([0, 1, 2, 6])),
@@ -184,13 +187,14 @@ class EngineAndReference(RuleBasedStateMachine):
 
     @rule(port=st.sampled_from([80, 80, 81]), anywhere=st.booleans(), backlog=st.sampled_from([0, 1, 2, 8]),
           auto_accept=st.booleans(), auto_close=st.booleans(),
-          rcv_buf=st.sampled_from([None, None, 1000, 100_000]))
-    def listen(self, port, anywhere, backlog, auto_accept, auto_close, rcv_buf):
+          rcv_buf=st.sampled_from([None, None, 1000, 100_000]), defer=st.sampled_from([0, 0, None, 1, 4]))
+    def listen(self, port, anywhere, backlog, auto_accept, auto_close, rcv_buf, defer):
         if any((listener.addr, listener.port) == (0 if anywhere else LOCAL_ADDR, port)
                for listener in self.reference.listeners.values()):
             return
         args = ("0.0.0.0" if anywhere else LOCAL, port, backlog)
-        options = {"auto_accept": auto_accept, "auto_close": auto_close, "rcv_buf": rcv_buf}
+        options = {"auto_accept": auto_accept, "auto_close": auto_close, "rcv_buf": rcv_buf,
+                   "defer_accept": defer}
         self.listeners.append((self.engine.listen(*args, **options), self.reference.listen(*args, **options)))
 
     @precondition(lambda self: self.listeners)
@@ -249,6 +253,11 @@ class EngineAndReference(RuleBasedStateMachine):
     @rule(data=st.data(), call=st.sampled_from(["close", "close", "shutdown", "abort"]))
     def leave(self, data, call):
         self.both(call, self.some(data), self.now)
+
+    @precondition(lambda self: self.conns)
+    @rule(data=st.data(), code=st.sampled_from([0, 1, 1, 2, 3, 4, 13, 99]))
+    def unreachable(self, data, code):
+        self.both("unreachable", self.some(data), self.now, code)
 
     # -- the wire
 

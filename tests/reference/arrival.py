@@ -111,6 +111,7 @@ class Arrival(HalfOpen, TimeWait):
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
         conn.passive = conn.half_open = conn.young = True
         ask(conn, listener.keepalive, listener.user_timeout_ms)
+        conn.ecn = bool(seg.asks_for_ecn and config.tcp_ecn)
         self.tell(EventKind.OPENED, conn)
         listener.entries.append(conn)
         conn.iss = self.isn(conn, now) if iss is None else iss
@@ -200,8 +201,10 @@ class Arrival(HalfOpen, TimeWait):
                 self.text_and_fin(conn, seg, now, owed="ack")
             return
         conn.state = State.SYN_RECEIVED
+        once = self.config.crossed_ecn_granted
+        conn.ecn = seg.asks_for_ecn and bool(conn.ecn or (once and self.config.tcp_ecn))
         self.syn(conn, now)
-        conn.syn_timed = tick(now)
+        conn.syn_timed, conn.ecn = tick(now), conn.ecn and not once
         if self.config.crossed_syn_restarts:
             self.arm_syn(conn, now, self.syn_interval(conn.backoff, conn.retries))
         if text != "dropped":
@@ -414,6 +417,7 @@ class Arrival(HalfOpen, TimeWait):
             return self.challenge_ack(conn, now)
         room = AT_ONCE
         if not before(seg.ack, conn.snd_una):
+            conn.error = 0
             if self.config.ts_recent_needs_good_ack:
                 conn.update_timestamp(seg, now)
             if conn.main and conn.main[1] in (PERSIST, KEEPALIVE):
@@ -454,7 +458,7 @@ class Arrival(HalfOpen, TimeWait):
         if consent:
             conn.state = State.ESTABLISHED
             self.note(conn, EventKind.ESTABLISHED)
-            conn.syn_unacked = True
+            conn.syn_unacked, conn.ecn = True, False
             conn.take_window(seg)
         else:
             self.established(conn, seg, now)

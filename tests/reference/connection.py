@@ -13,7 +13,7 @@ from tcpcore import SEGMENT, State
 
 SPACE = 1 << 32
 MS = 1_000_000
-FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+FIN, SYN, RST, PSH, ACK, ECE, CWR = 1, 2, 4, 8, 16, 64, 128
 OPT_MSS, OPT_WSCALE, OPT_SACK_OK, OPT_TS = 1, 2, 4, 8
 DEFAULT_MSS = 536
 SMALLEST_MSS = 48
@@ -98,6 +98,10 @@ class Segment:
         rest.end = add(rest.seq, rest.len)
         return rest
 
+    @property
+    def asks_for_ecn(self):
+        return bool(self.flags & ECE and self.flags & CWR)
+
     def offered_shift(self):
         return min(self.wscale, 14) if self.opts & OPT_WSCALE else None
 
@@ -123,6 +127,7 @@ class Listener:
     auto_accept: bool
     auto_close: bool
     rcv_buf: int
+    defer: int = 0                                   # timeouts during which a half-open entry waits for text
     queue: list = field(default_factory=list)        # completed and not accepted, oldest first
     entries: list = field(default_factory=list)      # all that were ever half-open, oldest first
     keepalive: bool = False
@@ -143,10 +148,11 @@ class Connection:
     rcv_buf: int
     state: State = State.CLOSED
     listener: int = 0
-    error: int = 0
+    error: int = 0                   # while it lives: what ICMP said since the peer was last heard
     # who knows it
     passive: bool = False            # came from LISTEN
     half_open: bool = False          # passive and still SYN_RECEIVED
+    deferred: bool = False           # half-open, acknowledged, its text awaited
     young: bool = False              # half-open, its SYN-ACK never resent by the timer
     held: bool = False               # an application has a handle of its own
     queued: bool = False             # waits in an accept queue
@@ -171,6 +177,7 @@ class Connection:
     scaled: bool = False
     snd_shift: int = 0
     rcv_shift: int = 0
+    ecn: bool = False                # our SYN asks for it, our SYN-ACK grants it
     # RFC 7323
     ts_offset: int = 0
     ts_recent: int = 0

@@ -10,6 +10,8 @@ import errno
 from tcpcore import EventKind, State
 from tests.reference.connection import (
     ACK,
+    CWR,
+    ECE,
     FIN,
     MS,
     NO_LIMIT,
@@ -101,17 +103,23 @@ class Sending:
         """A SYN, or a SYN-ACK once we have the peer's."""
         answer = conn.state != State.SYN_SENT
         config = self.config
+        offers = not answer or (config.crossed_synack_offers and not conn.passive)
         options = {"opts": OPT_MSS, "mss": config.mss}
-        if conn.scaled if answer else config.tcp_window_scaling:
+        if conn.scaled or (offers and config.tcp_window_scaling):
             options["opts"] |= OPT_WSCALE
             options["wscale"] = config.wscale(conn.rcv_buf)
-        if conn.sack if answer else config.tcp_sack:
+        if conn.sack or (offers and config.tcp_sack):
             options["opts"] |= OPT_SACK_OK
-        if not answer and config.tcp_timestamps:
+        if offers and config.tcp_timestamps:
             options["opts"] |= OPT_TS
             options["tsval"] = self.tsval(conn, now)
         conn.last_tsval = self.tsval(conn, now)
-        self.row(conn, now, SYN | ACK if answer else SYN, conn.iss,
+        flags = SYN | ACK if answer else SYN
+        if not answer and conn.retries > (0 if config.tcp_ecn_fallback else config.ecn_maxretries):
+            conn.ecn = False
+        if conn.ecn:
+            flags |= ECE if answer else ECE | CWR
+        self.row(conn, now, flags, conn.iss,
                  wnd=min(self.whole_window(conn), UNSCALED), **options)
 
     # -- our window (section 7) ------------------------------------------------------------------
@@ -128,6 +136,8 @@ class Sending:
     def window(self, conn):
         """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
         window = self.offered(conn) if self.told(conn) else self.whole_window(conn)
+        if conn.half_open:
+            return min(window, UNSCALED)              # what the SYN-ACK could tell
         if self.config.window_by_buffer:
             window = max(window, self.config.window(conn.rcv_buf) - conn.unread)
         return window
@@ -363,7 +373,7 @@ class Sending:
                 or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
             self.count("AttemptFails")
             self.count("TCPAbortOnTimeout")
-            return self.die(conn, errno.ETIMEDOUT, "ConnectTimedOut")
+            return self.die(conn, conn.error or errno.ETIMEDOUT, "ConnectTimedOut")
         self.count_resend(conn, now)
         conn.no_sample = True
         self.resend(conn, now)

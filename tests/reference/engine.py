@@ -30,11 +30,13 @@ from tests.reference.connection import (
     Segment,
     add,
     as_rows,
+    model,
     tick,
 )
 from tests.reference.data import ALL, Sending
 from tests.reference.events import Telling
 from tests.reference.giving_up import GivingUp
+from tests.reference.icmp import Icmp
 
 INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt", "u4"), ("rcv_nxt", "u4"),
                  ("unread", "u4"), ("retries", "u1"), ("listener", "i8")])
@@ -57,7 +59,7 @@ def handles(conns):
     return [int(conn) for conn in np.atleast_1d(np.asarray(conns, dtype=np.uint64))]
 
 
-class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
+class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
     def __init__(self, config=None, *, isn=None, ts_offset=None, draw=None, **knobs):
         self.config = Config(**knobs) if config is None else config.replace(**knobs)
         self.clock = self.moment = 0
@@ -133,7 +135,7 @@ class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
         self.generations[slot] = self.generations.get(slot, 0) + 1
         conn = Connection(slot, self.generations[slot], laddr, lport, raddr, rport, rcv_buf)
         if self.config.tcp_timestamps == 1:
-            conn.ts_offset = self.ts_offset_of(repr((laddr, raddr)).encode())
+            conn.ts_offset = self.ts_offset_of(repr(conn.flow).encode())
         self.slots[slot] = self.flows[conn.flow] = conn
         return conn
 
@@ -278,7 +280,7 @@ class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
         self.config = self.config.replace(**knobs)
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
-               keepalive=False, user_timeout_ms=None):
+               keepalive=False, user_timeout_ms=None, defer_accept=None):
         addr = address(addr)
         if any((other.addr, other.port) == (addr, port) for other in self.listeners.values()):
             raise OSError(errno.EADDRINUSE, "somebody listens there")
@@ -288,8 +290,14 @@ class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
         self.listeners[number] = Listener(
             number, addr, port, cap if backlog is None else min(backlog, cap), bool(auto_accept),
             bool(auto_close), self.config.rcv_buf if rcv_buf is None else rcv_buf,
+            self.timeouts_within(self.config.tcp_defer_accept_s if defer_accept is None else defer_accept),
             keepalive=keepalive, user_timeout_ms=user_timeout_ms)
         return number
+
+    def timeouts_within(self, seconds):
+        """How many SYN-ACK timeouts fill this time."""
+        first, cap = self.config.rto_initial_ms, self.config.tcp_rto_max_ms
+        return next(n for n in range(256) if model(first, n - 1, cap) * (n > 0) >= 1000 * seconds or n == 255)
 
     def unlisten(self, listener, now):
         now = self.at(now)
@@ -349,6 +357,7 @@ class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
             return 0
         conn = self.take_block(laddr, lport, raddr, rport, rcv_buf)
         conn.state, conn.held = State.SYN_SENT, True
+        conn.ecn = config.tcp_ecn == 1
         if isn >= 0:
             iss = isn
         conn.iss = self.isn(conn, now) if iss is None else iss
@@ -417,7 +426,7 @@ class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
     def queue_fin(self, conn):
         """3.10.4, the states; whether there is a FIN to send."""
         if conn.state == State.SYN_RECEIVED:
-            conn.syn_unacked = True
+            conn.syn_unacked, conn.ecn = True, False
             if not conn.retries and not conn.no_sample:
                 conn.timed = add(conn.iss, 1), conn.syn_timed
         if conn.state in (State.ESTABLISHED, State.SYN_RECEIVED):
@@ -492,6 +501,14 @@ class ReferenceEngine(Arrival, Closing, Sending, GivingUp, Telling):
             self.count("SynQueueAborted")
             cause = "EmbryonicAborted"
         self.die(conn, 0, cause)
+
+    def unreachable(self, conns, now, code=1):
+        now = self.at(now)
+        for conn, one in self.living(conns, code):
+            if conn:
+                self.count("InDestUnreachs")
+                self.hear_unreachable(conn, int(one), now)
+        return self.sent()
 
     def receive(self, segs, now):
         now = self.at(now)

@@ -16,7 +16,7 @@ PROBE_SLACK_US = 2000
 class GivingUp:
     def give_up(self, conn):
         self.count("TCPAbortOnTimeout")
-        self.die(conn, errno.ETIMEDOUT, "TimedOut")
+        self.die(conn, conn.error or errno.ETIMEDOUT, "TimedOut")
 
     def user_timeout(self, conn):
         """ms; 0: none."""

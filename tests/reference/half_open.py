@@ -79,6 +79,7 @@ class HalfOpen:
             if conn.ts and seg.has_ts:
                 conn.take_timestamp(seg, now)
             conn.ts = conn.ts and seg.has_ts
+            conn.ecn = conn.ecn and seg.asks_for_ecn
             self.syn_ack_again(conn, now)
         elif seg.syn:
             if self.config.listen_answers_synack:
@@ -132,6 +133,10 @@ class HalfOpen:
         """The ACK a half-open entry waits for, if anybody can take the connection."""
         listener = self.listeners[conn.listener]
         conn.update_timestamp(seg, now)
+        if conn.retries < listener.defer and seg.end == conn.rcv_nxt:
+            self.count("TCPDeferAcceptDrop")
+            conn.deferred = True
+            return
         if self.accept_queue_full(listener):
             self.count("ListenOverflows")
             self.count("ListenDrops")
@@ -157,7 +162,7 @@ class HalfOpen:
         """The peer has acknowledged our SYN."""
         if conn.passive or conn.state == State.SYN_SENT:
             self.start_keepalive(conn, now)
-        conn.state = State.ESTABLISHED
+        conn.state, conn.error = State.ESTABLISHED, 0
         self.note(conn, EventKind.ESTABLISHED)
         conn.snd_una = seg.ack
         conn.take_window(seg)
@@ -175,14 +180,18 @@ class HalfOpen:
             listener.burst = 1 + now // BURST
             listener.burst_half_open, listener.burst_young = self.half_open(listener), self.young(listener)
         gone = conn.retries >= self.synack_retries(listener)
+        waits = conn.deferred and conn.retries < listener.defer
+        gone = gone and not waits
         listener.burst_half_open = max(0, listener.burst_half_open - gone)
         listener.burst_young = max(0, listener.burst_young - conn.young)
         if gone:
             return self.drop_half_open(conn, "SynQueueExpired", "SynQueueExpired")
         conn.retries += 1
         conn.young = False
-        conn.no_sample = True
-        self.resend(conn, now)
+        conn.ecn = conn.ecn and conn.retries <= self.config.ecn_maxretries
+        if not (conn.deferred and conn.retries < listener.defer):
+            conn.no_sample = True
+            self.resend(conn, now)
         self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
 
     def synack_retries(self, listener):

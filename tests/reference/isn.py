@@ -15,6 +15,5 @@ def make(rule, tick_ns, seed, laddr, lport, raddr, rport, now, drawn=0):
     return (now // tick_ns + keyed) & 0xFFFFFFFF
 
 
-def ts_offset(seed, laddr, raddr):
-    pair = raddr.to_bytes(4, "little") + laddr.to_bytes(4, "little")
-    return siphash(2, 4, *keys(seed), pair) & 0xFFFFFFFF
+def ts_offset(seed, laddr, lport, raddr, rport):
+    return siphash(2, 4, *keys(seed), tuple_bytes(raddr, rport, laddr, lport)) >> 32
