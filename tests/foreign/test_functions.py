@@ -226,7 +226,8 @@ def test_bad_arguments_have_a_code_and_nothing_is_done(scene):
 def test_what_is_written_may_overlap_nothing(scene):
     bad = scene.code["BAD_ARGUMENT"]
     before = scene.all()
-    sizes = {"segs": 40, "opens": 24, "conns": 8, "nbytes": 4, "codes": 4, "taken": 4, "tuples": 12, "infos": 32}
+    sizes = {"segs": 40, "opens": 24, "conns": 8, "nbytes": 4, "codes": 4, "taken": 4, "tuples": 12,
+             "infos": 32}  # fmt: skip
     tried = 0
     for name, arguments, _ in scene.calls():
         length = arguments.get("n", 0)
