@@ -53,3 +53,8 @@ class SynText(IntEnum):
     SYN_TEXT_DROPPED = 0
     SYN_TEXT_KEPT = 1
     SYN_TEXT_CLIENT = 2
+
+class UnreachableRules(IntEnum):
+    UNREACHABLE_LINUX = 0
+    UNREACHABLE_RFC = 1
+    UNREACHABLE_FREEBSD = 2

@@ -200,6 +200,10 @@ def test_too_little_room_is_told_and_nothing_is_done(scene):
         assert 0 <= scene.do(name, arguments, room=need) <= need, name
 
 
+#: What may be NULL.
+OPTIONAL = {("recv", "nbytes"), ("recv", "taken"), ("unreachable", "codes")}
+
+
 def test_bad_arguments_have_a_code_and_nothing_is_done(scene):
     bad = scene.code["BAD_ARGUMENT"]
     before = scene.all()
@@ -212,7 +216,7 @@ def test_bad_arguments_have_a_code_and_nothing_is_done(scene):
                 wrong += [{"now": -1}, {"now": NEVER}]
             elif parameter == "listener":
                 wrong += [{"listener": number} for number in (0, -1, scene.listener + 1, 65536, 2**31 - 1)]
-            elif (name, parameter) not in {("recv", "nbytes"), ("recv", "taken")}:
+            elif (name, parameter) not in OPTIONAL:
                 wrong.append({parameter: 0})
         for changed in wrong:
             assert scene.do(name, arguments, **changed) == bad, (name, changed)
@@ -222,7 +226,8 @@ def test_bad_arguments_have_a_code_and_nothing_is_done(scene):
 def test_what_is_written_may_overlap_nothing(scene):
     bad = scene.code["BAD_ARGUMENT"]
     before = scene.all()
-    sizes = {"segs": 40, "opens": 24, "conns": 8, "nbytes": 4, "taken": 4, "tuples": 12, "infos": 32}
+    sizes = {"segs": 40, "opens": 24, "conns": 8, "nbytes": 4, "codes": 4, "taken": 4, "tuples": 12,
+             "infos": 32}  # fmt: skip
     tried = 0
     for name, arguments, _ in scene.calls():
         length = arguments.get("n", 0)
@@ -242,7 +247,8 @@ def test_what_is_written_may_overlap_nothing(scene):
                     )
                     tried += 1
                 assert scene.do(name, arguments, **{one: arguments[other] + 4 - extents[one]}) == bad
-    assert tried == 3 * (1 + 4 + 2 + 6 + 3 * 1 + 1 + 1)  # receive, connect, send, recv, three, lookup, info
+    # receive, connect, send, recv, three, unreachable, lookup, info
+    assert tried == 3 * (1 + 4 + 2 + 6 + 3 * 1 + 2 + 1 + 1)
     assert scene.all() == before
 
 
