@@ -11,21 +11,25 @@ from loadgen import signals
 from loadgen.behaviour import SYSTEMS
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
+from loadgen.cli.report import require_charts
 from loadgen.plan.answers import UNEXPLAINED, Answer
 from loadgen.plan.ask import Case, Refused
-from loadgen.plan.document import as_json
+from loadgen.plan.document import as_json, as_result
 from loadgen.plan.text import as_text
+from loadgen.report.html import page
 from loadgen.scenario.errors import ScenarioError
 from loadgen.units import format_count, format_duration
 
-FORMATS: Final = {"": "table", ".txt": "table", ".json": "json"}
+FORMATS: Final = {"": "table", ".txt": "table", ".json": "json", ".html": "html"}
 
 
 def present_answer(ctx: click.Context, case: Case, given: Mapping[str, Any]) -> None:
     """Answer, write the answer, leave with the right exit code."""
-    if given["format"] in ("csv", "html"):
-        raise click.BadParameter("an answer is a table or json", ctx, param_hint="'--format'")
+    if given["format"] == "csv":
+        raise click.BadParameter("an answer is a table, json or html", ctx, param_hint="'--format'")
     chosen = format_of(given["format"], given["output"], FORMATS)
+    if chosen == "html":
+        require_charts()
     try:
         answer = case.topic.solve(case)
     except (Refused, ScenarioError) as error:
@@ -34,7 +38,7 @@ def present_answer(ctx: click.Context, case: Case, given: Mapping[str, Any]) -> 
         ctx.exit(signals.exit_code())
     with signals.later():
         present(
-            {"json": lambda: as_json(answer, case)},
+            {"json": lambda: as_json(answer, case), "html": lambda: page(as_result(answer, case))},
             lambda colour, width: as_text(answer, last_parts(case), width),
             chosen,
             given["output"],

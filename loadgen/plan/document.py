@@ -15,7 +15,7 @@ from loadgen.plan.answers import Answer, Part, Table
 from loadgen.plan.ask import Case
 from loadgen.report import thresholds
 from loadgen.report.estimate import Figure
-from loadgen.report.result import COMPLETE, PARTIAL, Result, build
+from loadgen.report.result import COMPLETE, PARTIAL, Result, build, read_document
 
 
 def document(answer: Answer, case: Case) -> dict[str, Any]:
@@ -60,6 +60,11 @@ def as_json(answer: Answer, case: Case) -> str:
     """The document as text: keys sorted."""
     found = document(answer, case)
     return json.dumps(found, indent=1, sort_keys=True, allow_nan=False, default=_plain) + "\n"
+
+
+def as_result(answer: Answer, case: Case) -> Result:
+    """The document as a result, of which a page is made."""
+    return read_document(json.loads(as_json(answer, case)))
 
 
 def _plain(value: Any) -> Any:

@@ -34,7 +34,8 @@ _SIGNS: Final = {"met": "\N{CHECK MARK}", "missed": "\N{BALLOT X}", "undecided":
 def page(result: Result) -> str:
     """A whole HTML document, under 1 MB. Raises NoLibrary where there is no matplotlib."""
     library()
-    body = [*_first(result), '<main class="charts">', *evidence(result), "</main>", *lists(result)]
+    charts = ['<main class="charts">', *evidence(result), "</main>", *lists(result)]
+    body = [*_first(result), *(charts if result.replicates else [])]
     title = result.scenario.name or f"loadgen {result.kind}"
     return document(title, body, lambda room: download(result, room))
 
@@ -80,8 +81,10 @@ def _answer(result: Result) -> list[str]:
 def _interval(result: Result) -> str:
     """The verdict's figure, its interval, and of how many runs."""
     name = str(result.verdict["metric"])
-    figure = result.figure(name)
     n = len(result.replicates)
+    if not n:
+        return "nothing was simulated"
+    figure = result.figure(name)
     known = words.interval(figure)
     few = f"{words.plural(n, 'run')}, too few for an interval"
     how = f"95 % interval {known}, {n} seeds" if known else few
@@ -108,17 +111,11 @@ def unbroken(text: str) -> str:
 
 
 def _first(result: Result) -> list[str]:
-    outcomes = sections.outcomes(result)
     return [
         *_answer(result),
         targets([(row["state"], _target(result, row)) for row in result.thresholds]),
-        '<div class="first"><div>',
-        drawing(_main_chart(result)),
-        "</div><div>",
-        section(dataclasses.replace(sections.thresholds(result), title="Targets")),
-        section(dataclasses.replace(outcomes, title=outcomes.title.replace("outcomes", "Outcomes", 1))),
-        f'<p class="quiet small">{escape(_in_words(result))}</p>',
-        "</div></div>",
+        _planned(result),
+        *(_played(result) if result.replicates else []),
         '<div class="first small"><div>',
         limits(result),
         "</div><div>",
@@ -127,6 +124,47 @@ def _first(result: Result) -> list[str]:
         "</div></div>",
         reproduce(result.command),
     ]
+
+
+def _played(result: Result) -> list[str]:
+    """The chart beside targets and outcomes."""
+    outcomes = sections.outcomes(result)
+    return [
+        '<div class="first"><div>',
+        drawing(_main_chart(result)),
+        "</div><div>",
+        section(dataclasses.replace(sections.thresholds(result), title="Targets")),
+        section(dataclasses.replace(outcomes, title=outcomes.title.replace("outcomes", "Outcomes", 1))),
+        f'<p class="quiet small">{escape(_in_words(result))}</p>',
+        "</div></div>",
+    ]
+
+
+def _planned(result: Result) -> str:
+    """The lines of an answer of the planner: what is needed, alternatives, tables; limits stand below."""
+    lines = result.plan.get("lines", [])
+    found: list[str] = []
+    for one in lines if isinstance(lines, list) else []:
+        if not isinstance(one, Mapping):
+            continue
+        letters = one.get("letters", "")
+        if "text" in one and one.get("label") != "limits now":
+            cells = escape(str(one.get("label", ""))), unbroken(str(one["text"])), escape(str(letters))
+            found.append(f'<tr><td>{cells[0]}</td><td class="wide">{cells[1]}</td><td>{cells[2]}</td></tr>')
+        elif isinstance(one.get("rows"), list):
+            found.append(f'<tr><td colspan="3">{_planned_table(one)}</td></tr>')
+    if not found:
+        return ""
+    return f'<div class="cells"><table class="plan">{"".join(found)}</table></div>'
+
+
+def _planned_table(one: Mapping[str, Any]) -> str:
+    head = "".join(f"<th>{escape(str(cell))}</th>" for cell in one.get("head", []))
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{unbroken(str(cell))}</td>" for cell in row) + "</tr>"
+        for row in one["rows"] if isinstance(row, list)
+    )  # fmt: skip
+    return f"<table><tr>{head}</tr>{rows}</table>"
 
 
 def _main_chart(result: Result) -> Drawing:

@@ -36,6 +36,11 @@ def clients(result: Result) -> Drawing:
         return Drawing(title, notes=[NO_SERIES if result.loads else "No client connects in this scenario."])
     series = {name: one for name, one in totals.items() if one is not None}
     waiting = np.maximum(series["connected"] - series["served"], 0)
+    last = _last_event(series, waiting)
+    quiet = last < 0.8 * len(times)
+    if quiet:
+        times, waiting = times[:last], waiting[:last]
+        series = {name: one[:last] for name, one in series.items()}
     rates = {name: np.diff(one) / np.maximum(np.diff(times), 1e-9) for name, one in series.items()}
     middle = (times[1:] + times[:-1]) / 2
 
@@ -61,7 +66,17 @@ def clients(result: Result) -> Drawing:
         Key(_WAITING, f"below: connected and not served; ghosts in the end: {words.number(ended['ghost'])}"),
     ]
     said = drawn("clients", draw, title=title, height=270, rows=2, ratios=(2, 1))
-    return Drawing(title, said, keys, first_run(result))
+    notes = first_run(result)
+    if quiet:
+        notes.append(f"Not drawn: after {words.time(1e9 * times[-1])} nobody came, was connected or served.")
+    return Drawing(title, said, keys, notes)
+
+
+def _last_event(series: Mapping[str, Any], waiting: Any) -> int:
+    """How many points a picture needs until nothing happens any more, with two to show that."""
+    moves = sum(np.diff(one, prepend=0) != 0 for one in series.values()) + (np.diff(waiting, prepend=0) != 0)
+    found = np.flatnonzero(moves)
+    return max(3, int(found[-1]) + 3 if len(found) else 3)
 
 
 def losses(result: Result) -> Drawing:

@@ -64,6 +64,7 @@ class Result:
     versions: dict[str, Any] = field(default_factory=dict)
     question: str = ""
     point: dict[str, Any] = field(default_factory=dict)  # of a study: path -> what it was set to
+    plan: dict[str, Any] = field(default_factory=dict)  # of an answer of the planner: its lines and figures
     command: str = ""  # what gives the same bytes again
     origins: dict[str, str] = field(default_factory=dict)  # dotted path of the scenario -> who set it
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)  # knobs of either end
@@ -139,7 +140,7 @@ class Result:
             "status": self.status,
             "partial": self.partial,
             "question": self.question,
-            **({"point": self.point} if self.point else {}),
+            **{name: part for name, part in (("point", self.point), ("plan", self.plan)) if part},
             "command": self.kind if self.kind in before.KINDS else self.command,
             "reproduce": self.command,
             "seed": self.seed,
@@ -307,6 +308,7 @@ def read_document(document: Mapping[str, Any]) -> Result:
             memory=document["memory"]["kernel"],
             warmup_ns=document.get("warmup_ns", 0),
             point=dict(document.get("point", {})),
+            plan=dict(document.get("plan", {})),
             measured=document.get("measured", []),
             **same,
         )
@@ -330,6 +332,7 @@ _OBJECTS: Final = (
 )  # fmt: skip
 _TEXTS: Final = ("kind", "status", "question", "command")
 _LISTS: Final = ("assumptions", "not_modelled", "warnings")
+_OPTIONAL: Final = {"measured": list, "point": Mapping, "plan": Mapping, "warmup_ns": int}
 #: Lists of objects, and the keys that each object must have.
 _ROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "replicates": ("replicate", "seed", "virtual_ns", "partial", "left"),
@@ -345,7 +348,7 @@ def _check_shape(document: Mapping[str, Any]) -> None:
         for name in names:
             if not isinstance(document[name], kind):
                 raise ResultError(f"not a result: {name} is no {said}")
-    for name, whole in (("measured", list), ("point", Mapping), ("warmup_ns", int)):  # may be left out
+    for name, whole in _OPTIONAL.items():
         if name in document and not isinstance(document[name], whole):
             raise ResultError(f"not a result: {name} is of another type")
     if not all(isinstance(one, Mapping) for one in document.get("measured", [])):

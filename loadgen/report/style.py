@@ -42,6 +42,8 @@ html,body{margin:0}body.lg{padding:.7em 1em;max-width:76em;margin:auto}
 .charts>section,.first>div{min-width:0}
 .many,.nstat{columns:27em;column-gap:2.2em}
 .many li{overflow-wrap:anywhere;padding-left:1em;text-indent:-1em}
+.plan{width:100%;margin:.4em 0 .8em}
+.plan>tbody>tr>td{white-space:nowrap}.plan>tbody>tr>td.wide{white-space:normal}
 .small{font-size:.92em}
 details{margin:.4em 0}
 summary{cursor:pointer}
@@ -49,7 +51,7 @@ summary{cursor:pointer}
 @media screen and (max-width:800px){.first,.charts{grid-template-columns:minmax(0,1fr)}
 body.lg{padding:.8em}.lg h1{font-size:1.25em}}
 @media screen and (max-width:520px){.lg svg.chart text{font-size:17px!important}
-.lg td.n{white-space:normal}}
+.lg td.n,.plan>tbody>tr>td{white-space:normal}}
 @page{size:A4;margin:9mm}
 @media print{body.lg{--ink:#000;--paper:#fff;--soft:#fff;padding:0;max-width:none}
 body.lg{font-size:7.2pt;line-height:1.25}

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tempfile
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -13,9 +14,17 @@ _BLOCK = re.compile(r"^```console\n(\$ loadgen .*?)\n```$", re.M | re.S)
 
 
 def run(command):
-    """Exit code, standard output and standard error of a line that begins with `loadgen`."""
+    """Exit code, standard output and standard error of a line that begins with `loadgen`.
+
+    A study is kept in a folder that is gone afterwards.
+    """
     words = shlex.split(command)
     assert words[0] == "loadgen"
+    if words[1] == "sweep":
+        with tempfile.TemporaryDirectory() as folder:
+            words[words.index("-O") + 1] = str(Path(folder) / "study")
+            found = CliRunner().invoke(main, [*words[1:], "--jobs", "1"], standalone_mode=True)
+        return found.exit_code, found.stdout, found.stderr
     found = CliRunner().invoke(main, words[1:], standalone_mode=True)
     return found.exit_code, found.stdout, found.stderr
 

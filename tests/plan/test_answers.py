@@ -1,7 +1,9 @@
 """What holds of every answer: its document, two runs of it, what is solved for, and how it is reconciled."""
 
 import csv
+import html
 import json
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -243,3 +245,24 @@ def test_no_backlog_that_was_tried_is_enough(monkeypatch):
     monkeypatch.setattr(backlog, "_target", lambda result, case: {"state": "missed"})
     found = backlog._look(None, None, 100, False)
     assert (found.need, found.tried) == (0, 8) and found.misses == 420
+
+
+# -- as a page
+
+
+def test_an_answer_is_a_page_and_its_file_is_the_same_page(tmp_path):
+    for name in ("a.html", "a.json"):
+        assert run(f"loadgen plan {SHORT['ports']} --remedies -O {tmp_path / name}")[0] == 0
+    text = (tmp_path / "a.html").read_text()
+    assert "<script" not in text and "<td>need</td>" in text and "<th>cost or risk</th>" in text
+    assert "Clients per second" in text and "do the clients' ports last" in html.unescape(text)
+    assert run(f"loadgen report {tmp_path / 'a.json'} -O {tmp_path / 'b.html'}")[0] == 0
+    one, other = (re.sub(r"wall [^|<]+|base64,[^\"]+", "", (tmp_path / name).read_text())
+                  for name in ("a.html", "b.html"))  # fmt: skip
+    assert one == other
+
+
+def test_a_page_of_formulas_has_no_empty_charts(tmp_path):
+    assert run(f"loadgen plan ports --rate 60 --clients 1 --no-sim -O {tmp_path / 'a.html'}")[0] == 0
+    text = (tmp_path / "a.html").read_text()
+    assert "nothing was simulated" in text and "<svg" not in text and "Limits in force" in text

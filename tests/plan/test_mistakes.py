@@ -57,7 +57,7 @@ def test_a_mistake_is_one_line(command):
 
 
 @pytest.mark.parametrize("command", [
-    "ports --rate 5x --clients 2", "ports --rate 1k --clients 1 --format html", "ports --effort much",
+    "ports --rate 5x --clients 2", "ports --rate 1k --clients 1 --format csv", "ports --effort much",
 ])  # fmt: skip
 def test_what_cannot_be_read_is_a_usage_error(command):
     code, printed, errors = run(f"loadgen plan {command}")

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from loadgen.plan.topics import NAMES
+from loadgen.theory import queues
 from tests.plan.page import PAGE, blocks, run, without_wall
 
 BLOCKS = blocks(PAGE.read_text())
@@ -20,7 +21,10 @@ def test_a_command_prints_what_the_page_shows(command, shown):
     assert without_wall(printed) == without_wall(shown)
 
 
-@pytest.mark.parametrize("shown", [shown for _, shown in BLOCKS])
+ANSWERS = [(command, shown) for command, shown in BLOCKS if not command.startswith("loadgen sweep ")]
+
+
+@pytest.mark.parametrize("shown", [shown for _, shown in ANSWERS])
 def test_an_answer_is_short_and_every_line_with_a_figure_has_its_letter(shown):
     lines = shown.splitlines()
     end = next(k for k, line in enumerate(lines) if line.startswith("virtual "))
@@ -45,6 +49,13 @@ def test_an_answer_is_short_and_every_line_with_a_figure_has_its_letter(shown):
 
 def test_the_page_has_every_question():
     text = PAGE.read_text()
-    assert [f"## Q{number}. " in text for number in range(1, 10)] == [True] * 9
-    words = [command.split() for command, _ in BLOCKS]
+    assert [f"## Q{number}. " in text for number in range(1, 11)] == [True] * 10
+    words = [command.split() for command, _ in ANSWERS]
     assert {one[2] if one[1] == "plan" else one[1] for one in words} == set(NAMES) - {"all"}
+
+
+def test_the_knee_is_where_the_formula_without_second_tries_has_it():
+    (shown,) = [shown for command, shown in BLOCKS if command.startswith("loadgen sweep ")]
+    low, high = map(float, re.search(r"between ([\d.]+) and ([\d.]+)", shown).groups())
+    rate = queues.most(lambda rate: queues.mmmk(1, 17, rate, 0.01).refused <= 0.01, 100.0)
+    assert low < rate < high and f"at {rate:.0f}/s" in PAGE.read_text()

@@ -71,13 +71,17 @@ def _line(answer: Answer, case: Case, name: str) -> None:
 
 
 def _steady(scenario: Scenario) -> Scenario:
-    """Each load at its peak rate from the beginning on."""
+    """Each load at its peak rate and each flood at its own, from the beginning to the end."""
     loads = []
     for load in scenario.load:
         values = {name: getattr(load, name) for name in Load.__dataclass_fields__}
         peak = max((rate for _, rate in load.shape), default=0.0)
         loads.append(Load(**{**values, "shape": ((0, peak),), "start_ns": 0}))
-    return dataclasses.replace(scenario, load=loads, threshold=())
+    flood = [
+        dataclasses.replace(one, start_ns=0, stop_ns=None, count=None, on_ns=0, off_ns=0)
+        for one in scenario.flood
+    ]
+    return dataclasses.replace(scenario, load=loads, flood=flood, threshold=())
 
 
 def _played(answer: Answer, case: Case) -> None:
