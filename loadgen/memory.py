@@ -12,15 +12,19 @@ import os
 from typing import Final
 
 from loadgen.scenario.model import Load, Scenario
+from loadgen.sim.resting import may_rest
 from tcpcore import Config
 
 #: Bytes of a connection at one end: TCB, cold record, flow table, timers; what data and TIME_WAIT add to it.
 _OF_AN_END: Final = 95
+_OF_TIMESTAMPS: Final = 16  # of these, where both ends have them
 _OF_DATA_CLIENT: Final = 80
 _OF_DATA_SERVER: Final = 20
 _OF_TIME_WAIT: Final = 35
-#: What the event loop keeps of a live connection, of one that says something, of a segment under way.
+#: What the event loop keeps of a live connection, of one at rest, of one that says something, of a segment
+#: under way.
 _OF_THE_LOOP: Final = 135
+_OF_A_REST: Final = 8
 _OF_A_TALK: Final = 75
 _IN_FLIGHT: Final = 180
 #: The interpreter with numpy and an engine's tables; the spoofed segments of a flood, drawn ahead.
@@ -40,7 +44,8 @@ def estimate_bytes(scenario: Scenario, client: Config, server: Config, processes
     live = min(live, _ports(scenario, client))
     under_way = min(under_way, live)
     one = engines_bytes(scenario, client, server)
-    one += live * (_OF_THE_LOOP + (_OF_A_TALK if _talks(scenario) else 0)) + under_way * _IN_FLIGHT
+    loop = _OF_A_REST if may_rest(scenario) else _OF_THE_LOOP + (_OF_A_TALK if _talks(scenario) else 0)
+    one += live * loop + under_way * _IN_FLIGHT
     one += _OF_A_PROCESS + (_OF_A_FLOOD if scenario.flood else 0)
     return int(min(processes, scenario.run.seeds) * _MARGIN * one)
 
@@ -51,6 +56,7 @@ def engines_bytes(scenario: Scenario, client: Config, server: Config) -> float:
     live = min(sum(_live(load, scenario) for load in scenario.load), ports)
     all_of_them = min(sum(_all(load, scenario) for load in scenario.load), ports)
     caps = (client.tcp_max_tw_buckets * scenario.client.hosts, server.tcp_max_tw_buckets)
+    an_end = _OF_AN_END - (0 if client.tcp_timestamps and server.tcp_timestamps else _OF_TIMESTAMPS)
     entries = 0.0
     for config, share, most, data in (
         (client, 1 - closed, caps[0], _OF_DATA_CLIENT), (server, closed, caps[1], _OF_DATA_SERVER),
@@ -58,7 +64,7 @@ def engines_bytes(scenario: Scenario, client: Config, server: Config) -> float:
         waiting = min(_waiting(scenario, config, share), most, all_of_them)
         data *= talks
         ends = min(live + waiting, all_of_them)
-        entries += ends * (_OF_AN_END + data) + waiting * max(0, _OF_TIME_WAIT - data)
+        entries += ends * (an_end + data) + waiting * max(0, _OF_TIME_WAIT - data)
     return entries + _half_open(scenario, server) * _OF_AN_END
 
 

@@ -32,6 +32,9 @@ from loadgen.scenario.hosts import Resolved, resolve, sysctl
 from loadgen.scenario.model import Run, Scenario
 from loadgen.sim.run import CapacityReached
 from loadgen.study import shards
+from loadgen.study.executors import LOCAL, PROCESSES, NoExecutor, Unreachable, make_pool
+from loadgen.study.pools import Pool
+from loadgen.study.spreading import play_on
 from loadgen.units import format_bytes
 from loadgen.workers import WorkerLost
 
@@ -53,7 +56,7 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     _tell_of_sysctl(scenario, given["verbose"])
     jobs, n = _jobs(scenario, given.get("shards"))
     _require_memory(dataclasses.replace(jobs[0].scenario, run=_of(scenario, len(jobs))), hosts, given)
-    played = played_or_partial(jobs, given["jobs"])
+    played = played_or_partial(jobs, given["jobs"], given.get("executor", PROCESSES))
     outcomes = finished(played.outcomes if n is None else shards.merged(played.outcomes, n))
     if not outcomes:
         ctx.exit(signals.exit_code())
@@ -113,12 +116,16 @@ def _of(scenario: Scenario, runs: int) -> Run:
     return dataclasses.replace(scenario.run, seeds=runs)
 
 
-def played_or_partial(replicates: Sequence[Job], jobs: int) -> Played:
-    """Every replicate, or what there is when a signal comes."""
+def played_or_partial(replicates: Sequence[Job], jobs: int, executor: str = PROCESSES) -> Played:
+    """Every replicate, or what there is when a signal comes. Raises NoExecutor, Unreachable."""
     played = Played([None] * len(replicates), True)
+    pool = None if executor == PROCESSES else _pool(executor, jobs)
     try:
         with signals.at_checks(), bar(what="playing") as tell:
-            played = play(replicates, workers=jobs, progress=tell, stop=signals.pending)
+            if pool is not None:
+                played = play_on(pool, replicates, tell, signals.pending)
+            else:
+                played = play(replicates, workers=jobs, progress=tell, stop=signals.pending)
             if signals.pending():
                 played.interrupted = True
                 signals.honoured()
@@ -132,6 +139,16 @@ def played_or_partial(replicates: Sequence[Job], jobs: int) -> Played:
     except WorkerLost as error:
         raise click.ClickException(str(error)) from None
     return played
+
+
+def _pool(executor: str, jobs: int) -> Pool:
+    """Where an executor's name says. On a machine of its own it takes as many jobs at once as there are."""
+    try:
+        return make_pool(executor, jobs, jobs if executor == LOCAL else None)
+    except NoExecutor as error:
+        raise ConfigError(f"--executor: {error}") from None
+    except Unreachable as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _require_metrics(scenario: Scenario) -> None:

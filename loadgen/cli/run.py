@@ -13,6 +13,7 @@ from loadgen.cli.flags import HOSTS, TIMELINE, result_options
 from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import file_scenario
+from loadgen.study.executors import PROCESSES
 
 
 @click.command(
@@ -40,6 +41,14 @@ EXAMPLES
     metavar="[N]",
     help="Play its listeners, which share nothing (SO_REUSEPORT), as N simulations and add them up, so that "
     "more connections fit: only --jobs of them take memory at once. Without N, or 0: as many as listeners.",
+)
+@click.option(
+    "--executor",
+    default=PROCESSES,
+    show_default=True,
+    metavar="NAME",
+    help="Where replicates and shards are played: processes, dask:ADDRESS, dask:local, or MODULE:FACTORY, a "
+    "function that gives a concurrent.futures.Executor. Changes the speed, never the result.",
 )
 @flags(TIMELINE)
 @flags(HOSTS)

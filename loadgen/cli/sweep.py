@@ -33,7 +33,7 @@ from loadgen.scenario.errors import Mistake, ScenarioError
 from loadgen.scenario.numbers import write_time
 from loadgen.study import costs, table
 from loadgen.study.driver import Driver, claimed, make_session
-from loadgen.study.executors import PROCESSES, NoExecutor, Unreachable, make_pool
+from loadgen.study.executors import LOCAL, PROCESSES, NoExecutor, Unreachable, make_pool
 from loadgen.study.playing import Stopped
 from loadgen.study.pools import Pool
 from loadgen.study.search import ends_of
@@ -306,7 +306,7 @@ def _play(ctx: click.Context, spec: Spec, given: dict[str, Any], points: int) ->
     folder: Path = given["output"]
     if is_study(folder):
         read_document(folder)  # is it one of ours? Asked before anything is started
-    local = given["executor"] in (PROCESSES, "dask:local")
+    local = given["executor"] in (PROCESSES, LOCAL)
     budget = given["memory"] or (costs.memory_budget() if local else None)
     pool = make_pool(given["executor"], given["jobs"] or _processors(), None if local else given["jobs"])
     try:

@@ -6,7 +6,8 @@ from tcpcore cimport CLOSED, ConnectRow
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_time, unit, word
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport (
-    CLIENT_SPEAKS, NO_MEMORY, NOBODY, SERVER_SPEAKS, Attempt, Host, Load, Sim, Tally, Task,
+    CLIENT_SPEAKS, HALF, NO_MEMORY, NOBODY, RESTS, SERVER_SPEAKS, T_CLOSE, T_CLOSE_SLOT, Attempt, Host, Load,
+    Sim, Tally, Task,
 )
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
@@ -16,6 +17,8 @@ cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
 cdef void collect(Sim* sim, uint32_t host) noexcept nogil
+cdef void attempt_rest(Sim* sim, uint32_t i) noexcept nogil
+cdef uint32_t attempt_roused(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil
 cdef void attempt_bind(Sim* sim, uint32_t i, uint32_t host, uint64_t conn) noexcept nogil
 
 
@@ -23,17 +26,21 @@ cdef inline uint32_t slot_of(uint64_t conn) noexcept nogil:
     return <uint32_t>conn
 
 
-cdef inline uint32_t client_attempt(const Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+cdef inline uint32_t client_attempt(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     """The attempt whose current try has this handle on a client host, NOBODY if there is none."""
     cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]
+    if i & RESTS:
+        i = attempt_roused(sim, host, conn)
     if i == 0 or sim.attempts[i - 1].client != conn or sim.attempts[i - 1].client_host != host:
         return <uint32_t>NOBODY
     return i - 1
 
 
-cdef inline uint32_t server_attempt(const Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+cdef inline uint32_t server_attempt(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     """The attempt that the server's host knows by this handle, NOBODY if there is none."""
-    cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]
+    cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)] & ~<uint32_t>HALF
+    if i & RESTS:
+        i = attempt_roused(sim, host, conn)
     if i == 0 or sim.attempts[i - 1].server != conn or sim.attempts[i - 1].server_host != host:
         return <uint32_t>NOBODY
     return i - 1
@@ -78,6 +85,23 @@ cdef inline void ask(Sim* sim, int64_t at, Task what, uint32_t who, uint32_t sta
     item.extra = extra
     if not queue_add(&sim.queue, &item, lane):
         sim.failed = NO_MEMORY
+
+
+cdef inline void ask_close(Sim* sim, uint32_t i, int64_t at) noexcept nogil:
+    """Queue the close of a connection; of one that may rest by then by its slot and generation."""
+    cdef const Attempt* a = &sim.attempts[i]
+    cdef const Load* load = &sim.loads[a.load]
+    if load.rests:
+        ask(sim, at, T_CLOSE_SLOT, slot_of(a.client), <uint32_t>(a.client >> 32), 0, load.hold_lane)
+    else:
+        ask(sim, at, T_CLOSE, i, a.stamp, 0, load.hold_lane)
+
+
+cdef inline uint32_t attempt_meant(Sim* sim, const Item* item) noexcept nogil:
+    """The attempt that a task is about, NOBODY if it is void."""
+    if item.what == T_CLOSE_SLOT:
+        return client_attempt(sim, sim.servers, <uint64_t>item.stamp << 32 | item.who)
+    return item.who if sim.attempts[item.who].stamp == item.stamp else <uint32_t>NOBODY
 
 
 # --- what its load wants of it --------------------------------------------------------------------

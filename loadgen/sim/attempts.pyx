@@ -8,13 +8,13 @@ of an attempt changes its stamp when it is given back, so that tasks asked for b
 from libc.stdlib cimport realloc
 from libc.string cimport memset
 
-from tcpcore cimport EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
+from tcpcore cimport ESTABLISHED, EV_CLOSED, EV_ESTABLISHED, EV_LOST, EV_OPENED, Event, engine_events
 from loadgen.sim.draw cimport below, hit
 from loadgen.sim.fill cimport fill_add, fill_drop, total_add
 from loadgen.sim.world cimport (
-    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED,
-    F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SERVER_DONE, F_STRANGER, Reset,
-    SERVER, T_ARRIVAL, T_RECONNECT,
+    Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_ACCEPTED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS,
+    F_CONNECTED, F_GAVE_UP, F_HALF, F_LATE, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SERVER_DONE,
+    F_STRANGER, Reset, SERVER, T_ARRIVAL, T_RECONNECT,
 )
 
 cdef enum:
@@ -23,37 +23,120 @@ cdef enum:
     CAUSE_TIMED_OUT = 16
 
 
+cdef bint places_grow(Sim* sim) noexcept nogil:
+    """Twice as many places; False, and sim.failed, without memory."""
+    cdef uint32_t size = 1024 if sim.attempts_allocated == 0 else 2 * sim.attempts_allocated
+    cdef Attempt* attempts = NULL
+    if size < RESTS:
+        attempts = <Attempt*>realloc(sim.attempts, size * sizeof(Attempt))
+    if attempts == NULL:
+        sim.failed = NO_MEMORY
+        return False
+    sim.attempts = attempts
+    sim.attempts_allocated = size
+    return True
+
+
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil:
     """A free place, all zero but its stamp. NOBODY, and sim.failed, without memory."""
-    cdef uint32_t i, size, stamp
-    cdef Attempt* attempts
-    cdef uint32_t* places
-    if sim.free_n == 0:
-        size = 1024 if sim.attempts_allocated == 0 else 2 * sim.attempts_allocated
-        attempts = <Attempt*>realloc(sim.attempts, size * sizeof(Attempt))
-        if attempts != NULL:
-            sim.attempts = attempts
-        places = <uint32_t*>realloc(sim.free_attempts, size * sizeof(uint32_t))
-        if places != NULL:
-            sim.free_attempts = places
-        if attempts == NULL or places == NULL or size < sim.attempts_allocated:
-            sim.failed = NO_MEMORY
+    cdef uint32_t i, stamp = 0
+    if sim.free_attempt != 0:                         # the place that was given back last
+        i = sim.free_attempt - 1
+        sim.free_attempt = sim.attempts[i].client_host
+        stamp = sim.attempts[i].stamp
+    else:
+        if sim.attempts_fresh == sim.attempts_allocated and not places_grow(sim):
             return <uint32_t>NOBODY
-        for i in range(size - sim.attempts_allocated):
-            sim.free_attempts[i] = size - 1 - i       # the lowest place is taken first
-            memset(&sim.attempts[size - 1 - i], 0, sizeof(Attempt))
-            sim.attempts[size - 1 - i].flags = F_CLIENT_DONE | F_SERVER_DONE
-        sim.free_n = size - sim.attempts_allocated
-        sim.attempts_allocated = size
-    sim.free_n -= 1
-    i = sim.free_attempts[sim.free_n]
-    stamp = sim.attempts[i].stamp
+        i = sim.attempts_fresh
+        sim.attempts_fresh += 1
     memset(&sim.attempts[i], 0, sizeof(Attempt))
     sim.attempts[i].stamp = stamp
     sim.attempts[i].connected = -1
     sim.attempts[i].established = -1
     sim.attempts_n += 1
     return i
+
+
+cdef void place_free(Sim* sim, uint32_t i) noexcept nogil:
+    """Give the place of an attempt back; what was asked for it is void."""
+    cdef Attempt* a = &sim.attempts[i]
+    a.stamp += 1
+    a.client = a.server = 0
+    a.flags = F_CLIENT_DONE | F_SERVER_DONE
+    a.client_host = sim.free_attempt
+    sim.free_attempt = i + 1
+    sim.attempts_n -= 1
+
+
+# --- connections at rest --------------------------------------------------------------------------
+#
+# A connection of a load that `rests` (clients that say nothing and close, at the one engine of each end) is
+# held for long, and all that matters of it then is in its two TCBs. Once both ends have it and it is served,
+# its place is given back: `attempt_of` says RESTS and has the slot of the other end, nothing else is kept.
+# The close, which is asked for by the client's slot and generation, or the first event of either end rouses
+# it: it has a place again as if it had never been without.
+
+
+cdef void attempt_rest(Sim* sim, uint32_t i) noexcept nogil:
+    """Let the attempt rest if both ends have nothing but the close before them."""
+    cdef Attempt* a = &sim.attempts[i]
+    cdef Host* client = &sim.hosts[a.client_host]
+    cdef Host* server = &sim.hosts[0]
+    cdef uint32_t slot = slot_of(a.client), other = slot_of(a.server)
+    cdef const uint8_t* block = block_of(client, a.client)
+    if (a.flags & ~F_LATE != F_CONNECTED | F_SERVED | F_ACCEPTED or not measured(sim, a)
+            or client.attempt_of[slot] != i + 1 or server.attempt_of[other] != i + 1):
+        return
+    if block[sim.at_state] != ESTABLISHED or block_u4(block, sim.at_generation) != a.client >> 32:
+        return
+    block = block_of(server, a.server)
+    if block[sim.at_state] != ESTABLISHED or block_u4(block, sim.at_generation) != a.server >> 32:
+        return
+    client.attempt_of[slot] = RESTS | other
+    server.attempt_of[other] = RESTS | slot
+    sim.resting += 1
+    place_free(sim, i)
+
+
+cdef uint32_t rouse(Sim* sim, uint64_t client, uint64_t server) noexcept nogil:
+    """A place for a connection at rest: 1 + the attempt, 0 without memory."""
+    cdef uint32_t i = attempt_new(sim), host = sim.servers
+    cdef Attempt* a
+    if i == NOBODY:
+        return 0
+    a = &sim.attempts[i]
+    a.client, a.server = client, server
+    a.client_host = host
+    a.addr = block_u4(block_of(&sim.hosts[host], client), sim.at_laddr)
+    a.destination = <uint16_t>(block_u4(block_of(&sim.hosts[host], client), sim.at_raddr) - sim.server_addr)
+    a.begun = a.connected = a.established = a.touched = sim.now
+    a.tries = 1
+    a.flags = F_CONNECTED | F_SERVED | F_ACCEPTED
+    sim.hosts[host].attempt_of[slot_of(client)] = i + 1
+    sim.hosts[0].attempt_of[slot_of(server)] = (i + 1) | (sim.hosts[0].attempt_of[slot_of(server)] & HALF)
+    sim.resting -= 1
+    return i + 1
+
+
+cdef inline uint64_t handle_in(const Sim* sim, const Host* host, uint32_t slot) noexcept nogil:
+    return <uint64_t>block_u4(block_of(host, slot), sim.at_generation) << 32 | slot
+
+
+cdef uint32_t attempt_ended(Sim* sim, Host* h, uint64_t conn) noexcept nogil:
+    """Something is heard of a slot whose connection rests: of this connection, since what ends one is told
+    before the slot is taken again. 1 + the attempt, 0 without memory."""
+    cdef uint32_t other = h.attempt_of[slot_of(conn)] & (<uint32_t>RESTS - 1)
+    if h.end == SERVER:
+        return rouse(sim, handle_in(sim, &sim.hosts[sim.servers], other), conn)
+    return rouse(sim, conn, handle_in(sim, &sim.hosts[0], other))
+
+
+cdef uint32_t attempt_roused(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
+    """The slot's connection rests: 1 + the attempt if it is this connection, which is roused, 0 if not."""
+    cdef Host* h = &sim.hosts[host]
+    if handle_in(sim, h, slot_of(conn)) != conn:
+        return 0
+    return attempt_ended(sim, h, conn)
 
 
 cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogil:
@@ -108,6 +191,9 @@ cdef void attempt_bind(Sim* sim, uint32_t i, uint32_t host, uint64_t conn) noexc
     """A client's engine gave this handle to the attempt; who had its slot before is over."""
     cdef uint32_t* place = &sim.hosts[host].attempt_of[slot_of(conn)]
     cdef Attempt* other
+    if place[0] & RESTS:                              # it had ended without a word: a fault of ours
+        sim.failed = ENGINE_FAILED
+        return
     if place[0] != 0 and place[0] != i + 1:
         other = &sim.attempts[place[0] - 1]
         if other.client_host == host and slot_of(other.client) == slot_of(conn) and other.client != 0:
@@ -182,14 +268,9 @@ cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil:
             place[0] = 0
     if a.server != 0:
         place = &sim.hosts[a.server_host].attempt_of[slot_of(a.server)]
-        if place[0] == i + 1:
-            place[0] = 0
-    a.stamp += 1
-    a.client = a.server = 0
-    a.flags = F_CLIENT_DONE | F_SERVER_DONE
-    sim.free_attempts[sim.free_n] = i
-    sim.free_n += 1
-    sim.attempts_n -= 1
+        if place[0] & ~<uint32_t>HALF == i + 1:
+            place[0] &= HALF
+    place_free(sim, i)
 
 
 cdef inline Acceptor* half_open_of(Sim* sim, Host* h, Acceptor* acceptor) noexcept nogil:
@@ -199,14 +280,14 @@ cdef inline Acceptor* half_open_of(Sim* sim, Host* h, Acceptor* acceptor) noexce
 
 cdef void half_open_ends(Sim* sim, Host* h, Acceptor* acceptor, const Event* event) noexcept nogil:
     """A connection is established or gone: it was a half-open entry, or never was one (a cookie's)."""
-    cdef uint8_t* entry = &h.half_open[slot_of(event.conn)]
-    if entry[0]:
-        entry[0] = 0
+    cdef uint32_t* entry = &h.attempt_of[slot_of(event.conn)]
+    if entry[0] & HALF:
+        entry[0] &= ~<uint32_t>HALF
         fill_drop(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
         total_add(&sim.half_open, -1, event.at)
 
 
-cdef bint unanswered(const Sim* sim, const Event* event, uint32_t place, uint16_t done) noexcept nogil:
+cdef bint unanswered(Sim* sim, const Event* event, uint32_t place, uint16_t done) noexcept nogil:
     """The connection was reset or timed out though its application had closed it: an answer was missing."""
     if event.kind != EV_LOST or (event.cause != CAUSE_RESET_BY_PEER and event.cause != CAUSE_TIMED_OUT):
         return False
@@ -221,6 +302,8 @@ cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept no
     cdef Acceptor* acceptor
     for k in range(n):
         event = &events[k]
+        if h.attempt_of[slot_of(event.conn)] & RESTS and event.conn != 0:
+            attempt_ended(sim, h, event.conn)
         if h.end == CLIENT:
             if event.kind == EV_CLOSED or event.kind == EV_LOST:
                 total_add(&sim.ports, -1, event.at)
@@ -229,7 +312,7 @@ cdef size_t count_events(Sim* sim, Host* h, Event* events, size_t n) noexcept no
         elif event.listener != 0:
             acceptor = &sim.acceptors[h.listener_of[event.listener]]
             if event.kind == EV_OPENED:
-                h.half_open[slot_of(event.conn)] = 1
+                h.attempt_of[slot_of(event.conn)] |= HALF
                 fill_add(&half_open_of(sim, h, acceptor).half_open, 1, event.at)
                 total_add(&sim.half_open, 1, event.at)
             elif event.kind == EV_ESTABLISHED:

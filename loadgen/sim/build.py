@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from loadgen.scenario import hosts
 from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
+from loadgen.sim.resting import may_rest
 from loadgen.sim.simulator import engine_seed
 from loadgen.theory import ports
 from tcpcore import Config, Engine, Flag
@@ -314,6 +315,7 @@ def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:
         "syn_data": load.syn_data,
         "again": [one.name for one in scenario.load].index(load.again) if load.again else -1,
         "used_again": any(one.again == load.name for one in scenario.load),
+        "rests": may_rest(scenario),
     }
 
 

@@ -12,18 +12,19 @@ from tcpcore cimport (
 )
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
-    ask, attempt_arrives, attempt_begin, attempt_bind, attempt_let_go, block_lives, block_of, block_u2,
-    block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, tally_of, try_time,
+    ask, ask_close, attempt_arrives, attempt_begin, attempt_bind, attempt_let_go, attempt_meant, block_lives,
+    block_of, block_u2, block_u4, client_attempt, collect, complete, connect_row, hold_of, measured,
+    tally_of, try_time,
 )
 from loadgen.sim.fill cimport total_add
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport close_later, closes_flush, link_emitted
 from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, server_may_close
 from loadgen.sim.world cimport (
-    BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
-    F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, NOBODY, SERVER_SPEAKS,
-    T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt,
-    Host, Load, Sim,
+    Attempt, BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS,
+    F_CONNECTED, F_DUE, F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, Host,
+    Load, NOBODY, SERVER_SPEAKS, Sim, T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_CLOSE_SLOT, T_IDLE, T_PATIENCE,
+    T_RECONNECT, T_REQUEST, T_TRY_ENDS,
 )
 
 cdef enum:
@@ -34,7 +35,6 @@ cdef enum:
 cdef int64_t YEAR = 365 * 86400 * <int64_t>1000000000
 
 # --- what the engine is asked to do ---------------------------------------------------------------
-
 
 cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
     """close() by the client, or abort() where a reset was drawn."""
@@ -227,7 +227,6 @@ cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
 
 # --- what it hears --------------------------------------------------------------------------------
 
-
 cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     """connect() has returned (S3.6): the first request, and when the connection will be over."""
     cdef Attempt* a = &sim.attempts[i]
@@ -247,7 +246,7 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     else:
         over = sim.now + hold_of(load, a.number)
     if load.close_at < INT64_MAX and over - sim.now < YEAR:       # later than any run
-        ask(sim, over, T_CLOSE, i, a.stamp, 0, load.hold_lane)
+        ask_close(sim, i, over)
     if load.idle > 0:
         a.touched = sim.now
         ask(sim, sim.now + load.idle, T_IDLE, i, a.stamp, 0, -1)
@@ -339,7 +338,6 @@ cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
 
 # --- what it has planned --------------------------------------------------------------------------
 
-
 cdef void try_ends(Sim* sim, uint32_t i) noexcept nogil:
     """The time of a try is over (S3.13)."""
     cdef Attempt* a = &sim.attempts[i]
@@ -369,10 +367,11 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
     if item.what == T_RECONNECT:
         reconnect(sim, item)
         return
-    a = &sim.attempts[i]
-    if a.stamp != item.stamp:
+    i = attempt_meant(sim, item)
+    if i == NOBODY:
         return
-    if item.what == T_CLOSE:
+    a = &sim.attempts[i]
+    if item.what == T_CLOSE or item.what == T_CLOSE_SLOT:
         a.flags |= F_DUE
         may_close(sim, i)
     elif item.what == T_ANSWER_FIN and item.extra:

@@ -186,8 +186,8 @@ cdef Py_ssize_t inbox_take(Inbox* inbox, int64_t at, uint64_t before_order, Segm
                            const Segment** segs) noexcept nogil:
     """Take the next segments of this instant that were sent before number `before_order`, at most `limit`.
 
-    segs (out): where they are, valid until the next inbox_add() or inbox_take(): in a chunk, or one in `copy`.
-    Their number; 0 when none is left.
+    segs (out): where they are, valid until the next inbox_add() or inbox_take(): in a chunk, or one
+    in `copy`. Their number; 0 when none is left.
     """
     cdef Py_ssize_t n = 0
     cdef uint32_t part

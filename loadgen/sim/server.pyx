@@ -11,8 +11,8 @@ from tcpcore cimport (
     engine_close, engine_lookup, engine_send, engine_shutdown,
 )
 from loadgen.sim.attempts cimport (
-    ask, attempt_new, attempt_over, block_lives, block_of, block_u2, block_u4, client_attempt, measured,
-    server_attempt, slot_of, tally_of,
+    ask, attempt_new, attempt_over, attempt_rest, block_lives, block_of, block_u2, block_u4, client_attempt,
+    measured, server_attempt, slot_of, tally_of,
 )
 from loadgen.sim.draw cimport draw_time, word
 from loadgen.sim.fill cimport fill_drop, total_add
@@ -203,6 +203,9 @@ cdef void accepted(Sim* sim, uint32_t i) noexcept nogil:
         served(sim, i)
     if load.speaks == SERVER_SPEAKS and load.response > 0:
         answer(sim, i)
+    if load.rests:
+        attempt_rest(sim, i)
+        return
     reads(sim, i)
     server_may_close(sim, i)
 
@@ -301,7 +304,7 @@ cdef uint32_t whose(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     sim.attempts[i].flags &= ~(F_SERVER_DONE | F_ACCEPTED)
     sim.attempts[i].heard = 0
     sim.attempts[i].said = 0
-    place = &sim.hosts[host].attempt_of[slot_of(conn)]
+    place = &sim.hosts[host].attempt_of[slot_of(conn)]         # no half-open entry any more, and not at rest
     if place[0] != 0 and place[0] != i + 1 and server_slot(sim, place[0] - 1, host) == slot_of(conn):
         sim.attempts[place[0] - 1].flags |= F_SERVER_DONE      # it is gone, and nothing was heard of it
         attempt_over(sim, place[0] - 1)

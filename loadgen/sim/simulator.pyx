@@ -108,11 +108,10 @@ cdef class Simulator:
             free(sim.hosts[i].attempt_of)
             free(sim.hosts[i].heard)
             free(sim.hosts[i].listener_of)
-            free(sim.hosts[i].half_open)
         free_made(sim)
         queue_free(&sim.queue)
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
-                       <size_t>sim.free_attempts, <size_t>sim.acceptors, <size_t>sim.resets, <size_t>sim.out,
+                       <size_t>sim.acceptors, <size_t>sim.resets, <size_t>sim.out,
                        <size_t>sim.rows, <size_t>sim.conns, <size_t>sim.who, <size_t>sim.closing,
                        <size_t>sim.accept_wait.counts):
             free(<void*><size_t>memory)
@@ -134,8 +133,6 @@ cdef class Simulator:
             sim.hosts[i].blocks = <const uint8_t*>address(view)
             sim.hosts[i].end = SERVER if i < servers else CLIENT
             sim.hosts[i].attempt_of = <uint32_t*>zeros(len(view) // 64, sizeof(uint32_t))
-            if i < servers:
-                sim.hosts[i].half_open = <uint8_t*>zeros(len(view) // 64, 1)
             if inbox_init(&sim.hosts[i].inbox) < 0:
                 raise MemoryError("no memory for an inbox")
             sim.hosts_n = i + 1
@@ -197,7 +194,10 @@ cdef class Simulator:
         """The end: count what has become of the attempts that are still under way."""
         cdef uint32_t i
         cdef Attempt* a
-        for i in range(self.sim.attempts_allocated):
+        if self.sim.resting:                          # all of one load, which is served
+            self.sim.loads[0].tally[0].served += self.sim.resting
+            self.sim.resting = 0
+        for i in range(self.sim.attempts_fresh):
             a = &self.sim.attempts[i]
             if a.client or a.server or a.flags != F_CLIENT_DONE | F_SERVER_DONE:
                 attempt_settle(&self.sim, i)
@@ -252,7 +252,7 @@ cdef class Simulator:
                 acceptor.queued -= <uint32_t>n
             self.emptied_queue(acceptor)
         theirs = []
-        for i in range(sim.attempts_allocated):
+        for i in range(sim.attempts_fresh):
             a = &sim.attempts[i]
             if a.server != 0 and not a.flags & F_SERVER_DONE:
                 theirs.append((a.server_host, slot_of(a.server), i))
@@ -287,7 +287,7 @@ cdef class Simulator:
         cdef Attempt* a
         for i in range(sim.acceptors_n):
             self.emptied_queue(&sim.acceptors[i])
-        for i in range(sim.attempts_allocated):
+        for i in range(sim.attempts_fresh):
             a = &sim.attempts[i]
             if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):
                 a.flags |= F_SERVER_DONE

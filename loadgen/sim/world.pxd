@@ -19,6 +19,8 @@ cdef enum:
     CAUSES = 64
     NOBODY = 0xFFFFFFFF
     LOOKS = 256               # new entries of a window whose source is kept
+    HALF = 0x80000000         # in attempt_of: the slot has a half-open entry (server)
+    RESTS = 0x40000000         # in attempt_of: all that is kept is the other end's slot, in the bits below
     FIRST_LAST_ACK = 0x100    # beside flags: the FIN came to an end that had sent its own and waited for it
 
 cdef enum Kind:
@@ -35,9 +37,8 @@ cdef enum Kind:
 cdef struct Host:
     tcp_engine* engine
     const uint8_t* blocks     # Engine.blocks, rows of BLOCK
-    uint32_t* attempt_of      # [capacity] 1 + the attempt in each slot; pages are touched when used
+    uint32_t* attempt_of      # [capacity] 1 + the attempt in each slot, or a connection at rest, and HALF
     uint32_t* listener_of     # [listener id] accept loop (server)
-    uint8_t* half_open        # [capacity] 1: the slot has a half-open entry (server)
     Inbox inbox
     Event* heard              # events of this round that the applications have not heard of yet
     size_t heard_n
@@ -141,6 +142,7 @@ cdef struct Load:
     double by_both
     bint by_turns             # client, server, both, by number
     int hold_lane             # of the queue
+    bint rests                # what is known of its connections while they are held follows from their TCBs
     int64_t close_delay       # of the other application, after the FIN
     int delay_lane
     double half_close         # share
@@ -264,8 +266,9 @@ cdef struct Sim:
     Attempt* attempts
     uint32_t attempts_n
     uint32_t attempts_allocated
-    uint32_t* free_attempts
-    uint32_t free_n
+    uint32_t attempts_fresh   # places from here on have never been used
+    uint32_t free_attempt     # 1 + the first of a chain of free places, linked by client_host; 0: none
+    uint64_t resting          # connections that take no place (attempts.pyx)
     Load* loads
     uint32_t loads_n
     Acceptor* acceptors
@@ -314,7 +317,7 @@ cdef enum Failure:
 # What an item of the queue asks for.
 cdef enum Task:
     T_ARRIVAL                 # who: load
-    T_CLOSE                   # who: attempt; extra 1: by the server, 2: by reset
+    T_CLOSE                   # who: attempt
     T_REQUEST                 # who: attempt
     T_TRY_ENDS                # who: attempt; extra: number of the try
     T_PATIENCE                # who: attempt
@@ -324,3 +327,4 @@ cdef enum Task:
     T_FLOOD                   # who: flood
     T_RECONNECT               # who: load; stamp: the client's address; extra: destination
     T_ANSWER_FIN              # who: attempt; extra 1: its server's end
+    T_CLOSE_SLOT              # who: slot of the client's one engine; stamp: its generation

@@ -18,6 +18,7 @@ from loadgen.report.figures import versions
 from loadgen.study.pools import Futures, Pool, processes
 
 PROCESSES: Final = "processes"
+LOCAL: Final = "dask:local"
 _PATIENCE: Final = "10s"
 _EXPECTED: Final = "expected processes, dask:ADDRESS, dask:local or MODULE:FACTORY"
 

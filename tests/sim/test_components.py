@@ -50,6 +50,22 @@ def test_lanes_and_heap_grow_and_wrap():
     assert plans.take() is None
 
 
+def test_what_is_planned_at_equal_steps_and_what_is_not():
+    """A lane keeps the former as runs; those that are taken from in the middle go on."""
+    plans, model, at, who = Plans(1), [], 0, 0
+    steps = [10] * 700 + [0] * 90 + [1, 2, 3] * 30 + [1 << 33] * 3 + [7] * 400
+    for number, step in enumerate(steps):
+        at, who = at + step, who + (2 if number % 211 == 0 else 1)
+        plans.add(at, who, 0)
+        heapq.heappush(model, (at, who))
+        if number % 4 == 0:
+            assert plans.take() == heapq.heappop(model)
+    while model:
+        assert plans.take() == heapq.heappop(model)
+    assert plans.take() is None
+    assert plans.add(5, 1, 0) and plans.take() == (5, 1)
+
+
 @given(st.lists(st.one_of(near, st.tuples(near, st.integers(1, 9))), max_size=400))
 def test_segments_arrive_by_time_and_then_in_the_order_of_sending(script):
     inbox, model, order = Arriving(), [], 0

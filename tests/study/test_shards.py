@@ -12,6 +12,8 @@ from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Flood, Load, Scenario
 from loadgen.study import shards
+from loadgen.study.spreading import play_on
+from loadgen.workers import WorkerLost
 
 WEB = """schema = 1
 seed = 3
@@ -157,3 +159,70 @@ def test_the_command_gives_the_same_with_any_number_of_jobs(tmp_path, monkeypatc
     assert found[0] == found[1]
     assert any("4 shards: ports" in line for line in found[0]["not_modelled"])
     assert entry.run(["run", "web.toml", "--shards", "5"]) == 3
+
+
+def test_the_command_gives_the_same_on_any_executor(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.toml").write_text(WEB % 4)
+    said = []
+    for name, args in (("here", ()), ("threads", ("--executor", "tests.study.made:threads"))):
+        assert entry.run(["run", "web.toml", "--shards", *args, "-O", f"{name}.json"]) == 0
+        said.append(json.loads((tmp_path / f"{name}.json").read_text()))
+        del said[-1]["wall"], said[-1]["command"]
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("executor", "code", "what"),
+    [
+        ("cloud", 3, "expected processes, dask:ADDRESS"),
+        ("tests.study.made:no_executor", 3, "it gave a int"),
+    ],
+)
+def test_an_executor_that_cannot_be_had(tmp_path, monkeypatch, capsys, executor, code, what):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "web.toml").write_text(WEB % 4)
+    assert entry.run(["run", "web.toml", "--shards", "--executor", executor]) == code
+    assert what in capsys.readouterr().err
+
+
+class Losing:
+    """A pool that loses the worker of each job as many times as it is told."""
+
+    def __init__(self, losses):
+        self.losses, self.waiting, self.closed = losses, [], False
+
+    @property
+    def idle(self):
+        return 2 - len(self.waiting)
+
+    def submit(self, number, job):
+        self.waiting.append((number, job))
+
+    def done(self, timeout):
+        number, job = self.waiting.pop()
+        if self.losses.get(number, 0):
+            self.losses[number] -= 1
+            return [(number, None, WorkerLost("it was killed"))]
+        return [(number, job.play(), None)]
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_job_whose_worker_was_lost_is_played_once_more():
+    jobs = shards.jobs_of(web(4), 4)
+    pool = Losing({0: 1, 5: 1})
+    run = play_on(pool, jobs, lambda done, of: None, lambda: False)
+    assert pool.closed and not run.interrupted and None not in run.outcomes
+    assert [one.counters for one in run.outcomes] == [job.play().counters for job in jobs]
+    with pytest.raises(WorkerLost, match="killed"):
+        play_on(Losing({1: 2}), jobs, lambda done, of: None, lambda: False)
+
+
+def test_a_stop_keeps_what_is_done():
+    jobs = shards.jobs_of(web(4), 4)
+    told = []
+    run = play_on(Losing({}), jobs, lambda done, of: told.append(done), lambda: len(told) >= 3)
+    assert run.interrupted and told == [1, 2, 3]
+    assert sum(one is not None for one in run.outcomes) == 3
