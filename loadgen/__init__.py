@@ -20,11 +20,24 @@ if TYPE_CHECKING:
     from loadgen.api import Study, run, sweep
     from loadgen.report.result import Result
     from loadgen.scenario.errors import ScenarioError
-    from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Threshold
+    from loadgen.scenario.model import (
+        Accept,
+        Client,
+        Event,
+        Flood,
+        Link,
+        Listen,
+        Load,
+        Run,
+        Scenario,
+        Server,
+        Threshold,
+    )
+    from loadgen.sim.workload import ClientEvent, Clients
 
 __all__ = [
-    "Client", "Event", "Flood", "Link", "Load", "Result", "Run", "Scenario", "ScenarioError", "Server",
-    "Study", "Threshold", "run", "sweep",
+    "Accept", "Client", "ClientEvent", "Clients", "Event", "Flood", "Link", "Listen", "Load", "Result",
+    "Run", "Scenario", "ScenarioError", "Server", "Study", "Threshold", "run", "sweep",
 ]  # fmt: skip
 
 _MODULES: Final = {
@@ -32,8 +45,10 @@ _MODULES: Final = {
     "loadgen.report.result": ("Result",),
     "loadgen.scenario.errors": ("ScenarioError",),
     "loadgen.scenario.model": (
-        "Client", "Event", "Flood", "Link", "Load", "Run", "Scenario", "Server", "Threshold",
+        "Accept", "Client", "Event", "Flood", "Link", "Listen", "Load", "Run", "Scenario", "Server",
+        "Threshold",
     ),
+    "loadgen.sim.workload": ("ClientEvent", "Clients"),
 }  # fmt: skip
 
 

@@ -116,7 +116,7 @@ class Load:
     """A stream of client connections. `rate` stands for a `shape` of one rate; `hold` takes a text, too."""
 
     name: str
-    arrivals: str  # poisson | paced | trace:FILE
+    arrivals: str  # poisson | paced | trace:FILE | workload: as a function in Python says
     times_ns: tuple[int, ...]  # of a trace, as read
     shape: tuple[tuple[int, float], ...]  # (ns, per second), linear between, last one holds on
     count: int | None  # at most so many connections
@@ -209,6 +209,7 @@ class Burst:
     loss: float = 1.0  # in the bad state
 
 
+WORKLOAD = "workload"
 KINDS = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 
 

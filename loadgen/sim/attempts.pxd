@@ -6,12 +6,13 @@ from tcpcore cimport CLOSED, ConnectRow
 from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_time, unit, word
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport (
-    CLIENT_SPEAKS, NO_MEMORY, NOBODY, SERVER_SPEAKS, Attempt, Host, Load, Sim, Tally, Task,
+    CLIENT_SPEAKS, NO_MEMORY, NOBODY, SERVER_SPEAKS, Attempt, Host, Load, NoteKind, Sim, Tally, Task,
 )
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
 cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogil
 cdef uint32_t attempt_arrives(Sim* sim, uint32_t number) noexcept nogil
+cdef void note(Sim* sim, const Attempt* a, NoteKind kind, uint64_t what) noexcept nogil
 cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil

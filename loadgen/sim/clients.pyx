@@ -13,7 +13,7 @@ from tcpcore cimport (
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, attempt_arrives, attempt_begin, attempt_bind, attempt_let_go, block_lives, block_of, block_u2,
-    block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, tally_of, try_time,
+    block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, note, tally_of, try_time,
 )
 from loadgen.sim.fill cimport total_add
 from loadgen.sim.histogram cimport histo_add
@@ -21,9 +21,9 @@ from loadgen.sim.link cimport close_later, closes_flush, link_emitted
 from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, server_may_close
 from loadgen.sim.world cimport (
     BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED, F_DUE,
-    F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, NOBODY, SERVER_SPEAKS,
-    T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS, Attempt,
-    Host, Load, Sim,
+    F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, NOBODY, N_CONNECTED, N_READ,
+    SERVER_SPEAKS, T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_IDLE, T_PATIENCE, T_RECONNECT, T_REQUEST,
+    T_TRY_ENDS, Attempt, Host, Load, Sim,
 )
 
 cdef enum:
@@ -34,7 +34,6 @@ cdef enum:
 cdef int64_t YEAR = 365 * 86400 * <int64_t>1000000000
 
 # --- what the engine is asked to do ---------------------------------------------------------------
-
 
 cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil:
     """close() by the client, or abort() where a reset was drawn."""
@@ -86,11 +85,10 @@ cdef void client_answers_fin(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil
     attempt_let_go(sim, i)
 
 
-cdef void send(Sim* sim, uint32_t i) noexcept nogil:
+cdef void client_sends(Sim* sim, uint32_t i, uint32_t nbytes) noexcept nogil:
     """The next request."""
     cdef Attempt* a = &sim.attempts[i]
     cdef uint64_t conn = a.client
-    cdef uint32_t nbytes = sim.loads[a.load].request
     a.sent += 1
     a.touched = sim.now
     if conn != 0 and nbytes > 0:
@@ -227,7 +225,6 @@ cdef void reconnect(Sim* sim, const Item* item) noexcept nogil:
 
 # --- what it hears --------------------------------------------------------------------------------
 
-
 cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     """connect() has returned (S3.6): the first request, and when the connection will be over."""
     cdef Attempt* a = &sim.attempts[i]
@@ -239,7 +236,7 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     tally_of(sim, a).connected += 1
     if measured(sim, a):
         histo_add(&load.connect, sim.now - a.begun)
-    if load.response > 0 or load.half_close > 0.0:
+    if load.response > 0 or load.half_close > 0.0 or load.played:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
         over = load.close_at + <int64_t>(load.closes * load.close_gap + 0.5)
@@ -251,8 +248,10 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     if load.idle > 0:
         a.touched = sim.now
         ask(sim, sim.now + load.idle, T_IDLE, i, a.stamp, 0, -1)
-    if load.speaks == CLIENT_SPEAKS and load.request > 0 and load.requests > 0:
-        send(sim, i)
+    if load.played:
+        note(sim, a, N_CONNECTED, 0)
+    elif load.speaks == CLIENT_SPEAKS and load.request > 0 and load.requests > 0:
+        client_sends(sim, i, load.request)
         if load.response == 0:
             ask_request(sim, i)
 
@@ -261,7 +260,7 @@ cdef void ask_request(Sim* sim, uint32_t i) noexcept nogil:
     """The next request is due at its share of the holding time (S3.9)."""
     cdef Attempt* a = &sim.attempts[i]
     cdef Load* load = &sim.loads[a.load]
-    if a.sent < load.requests:
+    if a.sent < load.requests and not load.played:
         ask(sim, a.connected + <int64_t>(<double>hold_of(load, a.number) * a.sent / load.requests),
             T_REQUEST, i, a.stamp, 0, -1)
 
@@ -296,6 +295,8 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
         nbytes -= 1
     responses = nbytes // load.response
     a.touched = sim.now
+    if load.played:
+        note(sim, a, N_READ, nbytes)
     if responses <= a.answered:
         return
     tally_of(sim, a).requests_done += responses - a.answered
@@ -303,7 +304,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     if load.request > 0:
         if load.speaks == SERVER_SPEAKS:
             while a.sent < a.answered and a.sent < load.requests:
-                send(sim, i)
+                client_sends(sim, i, load.request)
         elif a.answered >= a.sent:
             ask_request(sim, i)
     may_close(sim, i)
@@ -338,7 +339,6 @@ cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nog
 
 
 # --- what it has planned --------------------------------------------------------------------------
-
 
 cdef void try_ends(Sim* sim, uint32_t i) noexcept nogil:
     """The time of a try is over (S3.13)."""
@@ -382,7 +382,7 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
     elif item.what == T_ANSWER_FIN:
         client_closes(sim, i)
     elif item.what == T_REQUEST:
-        send(sim, i)
+        client_sends(sim, i, sim.loads[a.load].request)
         if sim.loads[a.load].response == 0:
             ask_request(sim, i)
             may_close(sim, i)
