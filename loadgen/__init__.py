@@ -4,6 +4,7 @@
     scenario = loadgen.Scenario.from_toml("web.toml")
     result = loadgen.run(scenario.replace({"server.listen.backlog": 1023}), seed=7)
     result["success_ratio"], result.series["time_wait"]
+    loadgen.compare(loadgen.run(scenario), result)
 
     scenario -> sim (one event loop) -> report
                  |-> theory (closed forms beside the figures)
@@ -17,7 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from loadgen.api import Study, run, sweep
+    from loadgen.api import Study, compare, run, sweep
+    from loadgen.comparing.comparison import Comparison
     from loadgen.report.result import Result
     from loadgen.scenario.errors import ScenarioError
     from loadgen.scenario.model import (
@@ -36,12 +38,13 @@ if TYPE_CHECKING:
     from loadgen.sim.workload import ClientEvent, Clients
 
 __all__ = [
-    "Accept", "Client", "ClientEvent", "Clients", "Event", "Flood", "Link", "Listen", "Load", "Result",
-    "Run", "Scenario", "ScenarioError", "Server", "Study", "Threshold", "run", "sweep",
+    "Accept", "Client", "ClientEvent", "Clients", "Comparison", "Event", "Flood", "Link", "Listen", "Load",
+    "Result", "Run", "Scenario", "ScenarioError", "Server", "Study", "Threshold", "compare", "run", "sweep",
 ]  # fmt: skip
 
 _MODULES: Final = {
-    "loadgen.api": ("Study", "run", "sweep"),
+    "loadgen.api": ("Study", "compare", "run", "sweep"),
+    "loadgen.comparing.comparison": ("Comparison",),
     "loadgen.report.result": ("Result",),
     "loadgen.scenario.errors": ("ScenarioError",),
     "loadgen.scenario.model": (
