@@ -32,7 +32,7 @@ def main():
     scenario = loadgen.Scenario(
         client=loadgen.Client(hosts=100),
         load=[loadgen.Load("crawlers", "workload", request=REQUEST, response=PAGE)],
-        event=[loadgen.Event(at_ns=2_000_000_000, do="reset-all")],
+        event=[loadgen.Event("reset-all", at="2s")],
         link=loadgen.Link(rtt="40ms", loss="0.1%"),
         run=loadgen.Run(duration="10s"),
     )
