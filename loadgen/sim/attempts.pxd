@@ -112,5 +112,6 @@ cdef inline void connect_row(Sim* sim, const Attempt* a, ConnectRow* row) noexce
     """The row of connect() for it (S3.4)."""
     memset(row, 0, sizeof(ConnectRow))
     row.src, row.dst, row.dport = a.addr, sim.server_addr + a.destination, sim.port
-    if sim.loads[a.load].again >= 0:                  # 0, any port, where the first connection had none
+    # 0, any port, where the first connection had none
+    if sim.loads[a.load].again >= 0 and a.number < sim.loads[a.load].count:
         row.sport = sim.loads[sim.loads[a.load].again].ports[a.number]

@@ -75,10 +75,10 @@ cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogi
     else:
         host = <uint32_t>(n % sim.addrs)
         a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
-    if load.again >= 0:
+    if load.again >= 0 and n < load.count and sim.loads[load.again].addrs[n] != 0:
         host = sim.loads[load.again].addrs[n] - sim.first_addr
     a.addr = sim.first_addr + host
-    if load.addrs != NULL:
+    if load.addrs != NULL and n < load.count:         # not of one that connects again after a reset-all
         load.addrs[n] = a.addr
     a.client_host = sim.servers + host // sim.addrs_per_host
     if load.by_turns:

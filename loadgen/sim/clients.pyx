@@ -144,7 +144,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
-            if load.ports != NULL:
+            if load.ports != NULL and a.number < load.count:
                 load.ports[a.number] = block_u2(block_of(h, sim.conns[i]), sim.at_lport)
         else:
             without += 1

@@ -19,7 +19,7 @@ from loadgen.sim.figures cimport (
     address, areas_of, fullness, histogram, levels_restart, link_figures, load_figures, peaks_of,
     refused_of, watch_figures,
 )
-from loadgen.sim.fill cimport fill_places
+from loadgen.sim.fill cimport fill_drop, fill_places, total_add
 from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
@@ -254,8 +254,12 @@ cdef class Simulator:
         cdef Sim* sim = &self.sim
         cdef uint32_t i
         cdef Attempt* a
+        for i in range(sim.servers):                  # entries are lost without an event
+            memset(sim.hosts[i].half_open, 0, len(self.engines[i].blocks))
         for i in range(sim.acceptors_n):
             queue_emptied(sim, &sim.acceptors[i])
+            total_add(&sim.half_open, -<int64_t>sim.acceptors[i].half_open.now, sim.now)
+            fill_drop(&sim.acceptors[i].half_open, sim.acceptors[i].half_open.now, sim.now)
         for i in range(sim.attempts_allocated):
             a = &sim.attempts[i]
             if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):

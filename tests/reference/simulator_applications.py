@@ -6,6 +6,7 @@ from tcpcore import Cause, EventKind, State
 from tests.reference.draws import (
     ARRIVALS,
     CONNECTIONS,
+    HALF_CLOSE,
     TRIES,
     below,
     draw,
@@ -42,6 +43,7 @@ class Load:
         self.keys = [
             stream(scenario.seed, replicate, what, number) for what in (ARRIVALS, CONNECTIONS, TRIES)
         ]
+        self.half_key = stream(scenario.seed, replicate, HALF_CLOSE, number)
         self.stop = scenario.run.duration_ns
         self.closes = scenario.server.closes
         idle = facts.speaks == "nobody"
@@ -53,7 +55,8 @@ class Load:
         self.area = 0.0
         self.due = None if facts.concurrency else self.next_arrival()
         self.count, self.warming = Counter(), Counter()
-        self.served_so_far = 0
+        self.served_so_far = self.half_closed = self.half_queued = self.half_read = self.old_taken = 0
+        self.addresses, self.ports = {}, {}  # by number of the connection
         self.refused = Counter()
         self.first_refusal = None
         self.connect, self.served_after = Histogram(), Histogram()
@@ -128,7 +131,7 @@ class Attempt:
         self.cause = 0
         self.settled = False
         for name in ("was_connected", "served", "client_done", "server_done", "accepted", "refused", "reset",
-                     "gave_up", "slow", "due"):  # fmt: skip
+                     "gave_up", "slow", "due", "half", "shut", "old"):  # fmt: skip
             setattr(self, name, False)
 
 
@@ -152,14 +155,23 @@ class Clients:
             a.destination = below(load.draw_word(n, 2), destinations)
         a.number = n
         a.address = world.first_client + host
+        first = world.again(load)
+        if first is not None and n in first.addresses:
+            a.address = first.addresses[n]
+        load.addresses[n] = a.address
         if number is not None:
             a.address, a.destination = address, destination
         a.client_host = world.client_of(a.address)
-        who = unit(load.draw_word(n, 3))
-        if who < load.closes.server:
+        who, closes = unit(load.draw_word(n, 3)), load.closes
+        if closes.turns:
+            a.closes = ("client", "server", "both")[n % 3]
+        elif who < closes.server:
             a.closes = "server"
-        elif who < load.closes.server + load.closes.reset:
+        elif who < closes.server + closes.reset:
             a.closes = "reset"
+        elif who < closes.server + closes.reset + closes.both:
+            a.closes = "both"
+        a.half = a.closes != "both" and unit(word(load.half_key, n)) < load.facts.half_close
         load.begun += number is None
         world.count_of(a)["attempted"] += 1
         world.attempts.append(a)
@@ -170,15 +182,20 @@ class Clients:
     def connect(self, a):
         """One try."""
         world, host, load = self.world, a.client_host, a.load
+        first = world.again(load)
+        port = first.ports.get(a.number) if first is not None else None  # None: any
         conns, out = host.engine.connect(
-            world.first_server + a.destination, world.port, world.now, src=a.address
+            world.first_server + a.destination, world.port, world.now, src=a.address, sport=port
         )
+        if load.facts.syn_data:
+            out["payload_len"] = load.facts.syn_data
         world.send(host, out)
         a.tries += 1
         world.count_of(a)["tries"] += 1
         conn = int(conns[0])
         if conn:
             world.bind(a, conn)
+            load.ports[a.number] = int(host.block(conn)["lport"])
         if load.facts.tries.count:
             world.plan(world.now + load.try_time(a), self.try_ends, a, a.tries)
         if not conn:
@@ -244,12 +261,39 @@ class Clients:
         return speaks != "server" or not load.response or a.answered >= load.requests
 
     def may_close(self, a):
-        if not a.due or a.client_done:
+        if not a.due or a.client_done or a.shut:
             return
         if a.closes == "server":
             self.world.application.may_close(a)
         elif self.complete(a):
+            if a.half and a.was_connected:
+                self.shuts(a)
+                return
+            if a.closes == "both" and a.server and a.accepted:
+                self.world.application.closes(a)
             self.closes(a)
+
+    def shuts(self, a):
+        """S3.19."""
+        a.shut = True
+        a.load.half_closed += 1
+        if a.client:
+            self.world.send(a.client_host, a.client_host.engine.shutdown([a.client], self.world.now))
+
+    def hears_fin(self, a, conn):
+        """S3.12, S3.18, S3.19."""
+        load, host, world = a.load, a.client_host, self.world
+        if a.shut and a.closes != "server":
+            load.half_read += (int(host.block(conn)["rcv_nxt"]) - int(a.client_start) - 1) % 2**32
+        else:
+            if a.half and a.closes == "server" and load.facts.half_close_bytes:
+                load.half_queued += load.facts.half_close_bytes
+                world.send(host, host.engine.send([conn], [load.facts.half_close_bytes], world.now))
+            if load.facts.close_delay_ns:
+                world.plan(world.now + load.facts.close_delay_ns, self.closes, a)
+                return
+        world.send(host, host.engine.close([conn], world.now))
+        self.let_go(a)
 
     # -- talking
 
@@ -320,8 +364,7 @@ class Clients:
         elif kind == EventKind.EOF:
             self.reads(a)
             if not a.client_done:
-                self.world.send(host, host.engine.close([conn], self.world.now))
-                self.let_go(a)
+                self.hears_fin(a, conn)
         elif kind == EventKind.LOST and not a.client_done:
             self.world.send(host, host.engine.close([conn], self.world.now))
             why = "reset" if event["cause"] in BY_RESET else "gave_up"
@@ -408,7 +451,38 @@ class Application:
             return
         if load.facts.speaks == "server" and load.response and a.said < load.requests:
             return
+        if a.half:
+            if not a.shut and not a.server_done:
+                a.shut = True
+                load.half_closed += 1
+                out = a.server_host.engine.shutdown([a.server], self.world.now)
+                self.world.send(a.server_host, out)
+            return
         self.closes(a)
+
+    def hears_fin(self, a):
+        """S3.12, S3.18, S3.19."""
+        load, world = a.load, self.world
+        if load is None:
+            self.closes(a)
+            return
+        if a.shut and a.closes == "server":
+            read = int(a.server_host.block(a.server)["rcv_nxt"]) - int(a.server_start) - 1
+            load.half_read += read % 2**32
+            self.closes(a)
+            return
+        if a.half and a.closes != "server" and load.facts.half_close_bytes:
+            load.half_queued += load.facts.half_close_bytes
+            out = a.server_host.engine.send([a.server], [load.facts.half_close_bytes], world.now)
+            world.send(a.server_host, out)
+        if load.facts.close_delay_ns:
+            world.plan(world.now + load.facts.close_delay_ns, self.fin_answered, a)
+        else:
+            self.closes(a)
+
+    def fin_answered(self, a):
+        if a.server:
+            self.closes(a)
 
     def answer(self, a):
         a.said += 1
@@ -427,7 +501,10 @@ class Application:
 
     def reads(self, a):
         load = a.load
-        if load is None or not a.accepted or a.server_done or not load.request:
+        if load is None or not a.accepted or a.server_done:
+            return
+        if not load.request:
+            self.reads_old(a)
             return
         count = a.server_host.bytes_of(a.server, a.server_start)
         if count is None or count // load.request <= a.heard:
@@ -438,6 +515,15 @@ class Application:
         while a.said < min(load.requests, a.heard + (load.facts.speaks == "server")):
             self.answer(a)
         self.may_close(a)
+
+    def reads_old(self, a):
+        """The client of a load that uses ports again says nothing: what comes is of the first connection."""
+        if self.world.again(a.load) is None or a.old:
+            return
+        info = a.server_host.engine.info([a.server])[0]
+        if info["state"] not in (State.CLOSED, *AFTER_FIN) and info["rcv_nxt"] != a.server_start % 2**32:
+            a.old = True
+            a.load.old_taken += 1
 
     def accepted(self, a):
         a.accepted = True
@@ -497,8 +583,8 @@ class Application:
             self.closes(a)
         else:
             self.accepted(a)
-            if state == State.CLOSE_WAIT:
-                self.closes(a)
+            if state == State.CLOSE_WAIT and not a.server_done:
+                self.hears_fin(a)
 
     def worker_free(self, acceptor):
         acceptor.idle += 1
@@ -559,21 +645,27 @@ class Application:
                 self.reads(a)
             if a.server_done:
                 return
-            if world.at_once:
+            if world.closes_at_once:
                 a.server_done = True
                 world.perhaps_settle(a)
+            elif a.accepted and kind == EventKind.EOF:
+                self.hears_fin(a)
             elif a.accepted:
                 self.closes(a)
 
     def established(self, host, event):
         world, conn = self.world, int(event["conn"])
-        if world.at_once and host.engine.info([conn])[0]["state"] == State.CLOSED:
+        dead = host.engine.info([conn])[0]["state"] == State.CLOSED
+        if world.closes_at_once and dead:
             return
         a = self.whose(host, conn)
         a.established = world.now
         a.slow = a.slow or world.now - a.begun >= world.first_rto
         if world.at_once:
-            self.accepted(a)
+            if dead:
+                self.closes(a)
+            else:
+                self.accepted(a)
             return
         acceptor = host.acceptors[int(event["listener"])]
         acceptor.queued += 1
