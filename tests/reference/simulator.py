@@ -1,7 +1,8 @@
 """Reference implementation of the simulator's event loop: docs/simulation.md, one engine call at a time.
 
-The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_link and
-draws.
+The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_server,
+simulator_link
+and draws.
 """
 
 import heapq
@@ -14,8 +15,9 @@ from loadgen.sim.build import build
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Flag, State
 from tests.reference.draws import ACCEPT, RECONNECT, stream, unit, word
-from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Application, Clients, Load
+from tests.reference.simulator_applications import AFTER_FIN, Clients, Load
 from tests.reference.simulator_link import FIRST_LAST_ACK, Flood, Link
+from tests.reference.simulator_server import Acceptor, Application
 
 GAUGES = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
 #: Of a load.
