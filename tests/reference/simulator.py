@@ -1,8 +1,7 @@
 """Reference implementation of the simulator's event loop: docs/simulation.md, one engine call at a time.
 
 The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_server,
-simulator_link
-and draws.
+simulator_link and draws.
 """
 
 import heapq
