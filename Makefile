@@ -224,9 +224,7 @@ demo: build  ## run the workloads on examples/*.toml, and a plan of one
 	$(VENV)/bin/loadgen run examples/edge-web.toml --seeds 4 --jobs $(JOBS) --output build/edge-web.json
 	$(VENV)/bin/loadgen report build/edge-web.json -O build/edge-web.html
 	@echo "a page of the example fleet: build/edge-web.html"
-	$(VENV)/bin/loadgen plan all examples/edge-web.toml --effort quick --output build/edge-plan.html
-	@echo "a plan of it: build/edge-plan.html"
-	$(VENV)/bin/loadgen plan all examples/edge-web.toml --effort quick
+	$(VENV)/bin/loadgen plan all examples/edge-web.toml --effort quick --jobs $(JOBS)
 
 # Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
 # unpacked sdist that time is the one of its files.

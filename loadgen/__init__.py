@@ -22,11 +22,24 @@ if TYPE_CHECKING:
     from loadgen.comparing.comparison import Comparison
     from loadgen.report.result import Result
     from loadgen.scenario.errors import ScenarioError
-    from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Threshold
+    from loadgen.scenario.model import (
+        Accept,
+        Client,
+        Event,
+        Flood,
+        Link,
+        Listen,
+        Load,
+        Run,
+        Scenario,
+        Server,
+        Threshold,
+    )
+    from loadgen.sim.workload import ClientEvent, Clients
 
 __all__ = [
-    "Client", "Comparison", "Event", "Flood", "Link", "Load", "Result", "Run", "Scenario", "ScenarioError",
-    "Server", "Study", "Threshold", "compare", "run", "sweep",
+    "Accept", "Client", "ClientEvent", "Clients", "Comparison", "Event", "Flood", "Link", "Listen", "Load",
+    "Result", "Run", "Scenario", "ScenarioError", "Server", "Study", "Threshold", "compare", "run", "sweep",
 ]  # fmt: skip
 
 _MODULES: Final = {
@@ -35,8 +48,10 @@ _MODULES: Final = {
     "loadgen.report.result": ("Result",),
     "loadgen.scenario.errors": ("ScenarioError",),
     "loadgen.scenario.model": (
-        "Client", "Event", "Flood", "Link", "Load", "Run", "Scenario", "Server", "Threshold",
+        "Accept", "Client", "Event", "Flood", "Link", "Listen", "Load", "Run", "Scenario", "Server",
+        "Threshold",
     ),
+    "loadgen.sim.workload": ("ClientEvent", "Clients"),
 }  # fmt: skip
 
 

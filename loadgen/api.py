@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from loadgen.comparing.comparison import Comparison
     from loadgen.report.reading import Points
     from loadgen.sim.outcome import Outcome
+    from loadgen.sim.workload import Workload
 
 
 def run(
@@ -33,22 +34,42 @@ def run(
     jobs: int = 1,
     executor: Executor | None = None,
     check: bool = False,
+    *,
+    workload: Workload | None = None,
 ) -> Result:
     """Play a scenario and say what became of its connections.
 
     `seed` replaces the scenario's; `scenario.run.seeds` replicates are played, on `jobs` processes (a script
     that asks for more than one needs ``if __name__ == "__main__"``) or on any executor of
     `concurrent.futures`. `progress` shows a bar on a terminal's standard error. `check` puts the closed forms
-    beside the figures. The result depends on scenario and seed only, but for what is under `wall`. Raises
-    ScenarioError for a scenario that cannot be, KeyboardInterrupt when interrupted.
+    beside the figures. `workload` is a function that plays the load of arrivals "workload": it is called with
+    a `Clients`, which begins connections, sends and closes, and with what happened to them since
+    (docs/simulation.md, section 11); on processes it must be one that pickles. The result depends on
+    scenario, seed and workload only, but for what is under `wall`. Raises ScenarioError for a scenario that
+    cannot be, KeyboardInterrupt when interrupted.
     """
     if seed is not None:
         scenario = dataclasses.replace(scenario, seed=seed)
     from loadgen.progress import bar
 
+    played_as = scenario
+    if workload is not None:
+        from loadgen.sim.workload import playable
+
+        if check:
+            raise ValueError("check: expected False, as no closed form knows what a workload does")
+        played_as = playable(scenario)
+    jobs_of_it = [
+        dataclasses.replace(job, scenario=scenario, workload=workload) for job in replicates_of(played_as)
+    ]
     with bar(progress) as tell:
-        played = play(replicates_of(scenario), workers=jobs, executor=executor, progress=tell)
-    return result_of(scenario, finished(played.outcomes), check=check)
+        played = play(jobs_of_it, workers=jobs, executor=executor, progress=tell)
+    result = result_of(played_as, finished(played.outcomes), check=check)
+    if workload is not None:
+        name = f"{workload.__module__}.{getattr(workload, '__qualname__', type(workload).__name__)}"
+        result.scenario = scenario
+        result.assumptions.append(f"connections begin and end as {name} says")
+    return result
 
 
 def result_of(

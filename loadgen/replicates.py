@@ -18,6 +18,7 @@ from loadgen import signals
 from loadgen.scenario.model import Scenario
 from loadgen.sim import simulate
 from loadgen.sim.outcome import Outcome
+from loadgen.sim.workload import Workload
 from loadgen.workers import Line, spread_stoppable
 from tcpcore import Config
 
@@ -35,6 +36,7 @@ class Job:
     replicate: int
     server: Config
     client: Config
+    workload: Workload | None = None
 
     def play(self, progress: Callable[[int, int], None] | None = None, stop: Stop | None = None) -> Outcome:
         """Play it here."""
@@ -45,6 +47,7 @@ class Job:
             client=self.client,
             progress=progress,
             stop=stop,
+            workload=self.workload,
         )
         return outcome
 

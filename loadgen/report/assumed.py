@@ -10,7 +10,7 @@ from typing import Final
 
 from loadgen.report import words
 from loadgen.report.result import Result
-from loadgen.scenario.model import Load, Scenario
+from loadgen.scenario.model import WORKLOAD, Load, Scenario
 from loadgen.scenario.numbers import write_share, write_time
 from loadgen.scenario.values import Distribution, format_distribution
 
@@ -44,7 +44,8 @@ def question(result: Result) -> str:
 
 def _of_scenario(scenario: Scenario) -> Iterator[str]:
     for load in scenario.load:
-        yield _load(load, len(scenario.load) > 1)
+        if load.arrivals != WORKLOAD:
+            yield _load(load, len(scenario.load) > 1)
     for flood in scenario.flood:
         yield f"{flood.name}: {words.rate(flood.rate)} spoofed {flood.kind} segments from {flood.sources}"
     accept = scenario.server.accept

@@ -15,6 +15,7 @@ from loadgen.scenario import knobs
 from loadgen.scenario.errors import Mistake, ScenarioError, hint, shown
 from loadgen.scenario.model import (
     KINDS,
+    WORKLOAD,
     Client,
     Event,
     Flood,
@@ -250,6 +251,10 @@ def _again(load: Load, scenario: Scenario) -> None:
 
 
 def _arrivals(load: Load) -> None:
+    if load.arrivals == WORKLOAD:
+        _require(not load.concurrency and load.close_at_ns is None and not load.again,
+                 "arrivals", "expected neither concurrency, close_at nor again beside workload")  # fmt: skip
+        return
     times = [time for time, _ in load.shape]
     _require(bool(times) and times[0] == 0, "shape", "expected a first point at 0s")
     _require(times == sorted(times), "shape", "expected points whose times rise")
@@ -264,7 +269,7 @@ def _arrivals(load: Load) -> None:
     _require(
         trace or load.arrivals in ("poisson", "paced"),
         "arrivals",
-        "expected poisson, paced or trace:FILE.csv",
+        "expected poisson, paced or trace:FILE.csv",  # and of a program, workload
     )
     if max(rates) == 0 and not trace and not load.concurrency:
         _require(False, "rate", "expected more than 0/s, or inf and count = N for N connections at once")

@@ -16,7 +16,7 @@ from loadgen.host.folder import HostFiles
 from loadgen.scenario import knobs
 from loadgen.scenario.check import check, read_knob
 from loadgen.scenario.errors import Mistake, ScenarioError
-from loadgen.scenario.model import Client, Event, Scenario, Server
+from loadgen.scenario.model import WORKLOAD, Client, Event, Scenario, Server
 from loadgen.scenario.traces import read_text
 from tcpcore import Config, Engine
 
@@ -57,6 +57,11 @@ class Resolved:
 def resolve(scenario: Scenario) -> Resolved:
     """The hosts of a scenario. Raises ScenarioError, also for what `check` finds."""
     check(scenario)
+    for number, load in enumerate(scenario.load):
+        if load.arrivals == WORKLOAD:
+            raise ScenarioError(
+                f"load.{number}.arrivals: a workload is a function of a program: loadgen.run(workload=...)"
+            )
     not_modelled: list[str] = []
     warnings: list[str] = []
     server, from_server = _host(scenario.server, "server", not_modelled, warnings)

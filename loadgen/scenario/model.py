@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from types import MappingProxyType
+from typing import Any
 
 from loadgen.scenario.values import (
     CONST_ZERO,
@@ -19,7 +20,8 @@ from loadgen.scenario.values import (
     as_distribution,
     as_rate,
     as_shares,
-    as_time,
+    with_read,
+    with_times,
 )
 
 Knobs = Mapping[str, object]
@@ -30,13 +32,10 @@ def _tuples(knobs: Knobs) -> dict[str, object]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
 
 
-def _times(given: dict[str, object]) -> dict[str, object]:
-    """Arguments with X_ns made of X, a text or seconds, where X is given."""
-    for name in [name for name in given if f"{name}_ns" in given]:
-        value = given[name]
-        if isinstance(value, (str, int, float)):
-            given[f"{name}_ns"] = as_time(value)
-    return given
+def _fill(entry: Any, given: Mapping[str, object]) -> None:
+    """The fields of a frozen dataclass."""
+    for one in fields(entry):
+        object.__setattr__(entry, one.name, given[one.name])
 
 
 SERVER_ADDRESS = "10.0.0.1"
@@ -55,12 +54,24 @@ class Listen:
 
 @dataclass(frozen=True)
 class Accept:
-    """How the server's application takes connections off one accept queue."""
+    """The server's accept loop. `time` takes a text, too ("exp:120us"), and `stall` is one: "250ms/2s"."""
 
     time: Distribution = CONST_ZERO  # what a worker needs for one before it takes the next; 0: at once
     workers: int = 1
     stall_ns: int = 0  # no accept for this long ...
     stall_every_ns: int = 0  # ... from every multiple of this on, but 0; 0: no stalls
+
+    def __init__(
+        self,
+        time: Distribution | str | float = CONST_ZERO,
+        workers: int = 1,
+        stall_ns: int = 0,
+        stall_every_ns: int = 0,
+        *,
+        stall: str | None = None,
+    ) -> None:
+        given = with_read(dict(locals()), "stall", stall, "stall_ns", "stall_every_ns")
+        _fill(self, given | {"time": as_distribution(time)})
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,7 @@ class Load:
     """A stream of client connections. `rate` stands for a `shape` of one rate; `hold` takes a text, too."""
 
     name: str
-    arrivals: str  # poisson | paced | trace:FILE
+    arrivals: str  # poisson | paced | trace:FILE | workload: as a function in Python says
     times_ns: tuple[int, ...]  # of a trace, as read
     shape: tuple[tuple[int, float], ...]  # (ns, per second), linear between, last one holds on
     count: int | None  # at most so many connections
@@ -171,13 +182,15 @@ class Load:
         given["hold"] = as_distribution(hold)
         given["times_ns"] = tuple(times_ns)
         given["shape"] = tuple(map(tuple, shape)) if rate is None else ((0, as_rate(rate)),)
-        for entry in fields(self):
-            object.__setattr__(self, entry.name, given[entry.name])
+        _fill(self, given)
 
 
 @dataclass(frozen=True)
 class Flood:
-    """A stream of spoofed segments."""
+    """A stream of spoofed segments.
+
+    `rate` takes a text, too ("50k/s"); `during` is two times ("30s", "end"), `bursts` a text ("1s/10s").
+    """
 
     name: str = "flood"
     kind: str = "syn"  # syn | ack | rst | fin
@@ -190,16 +203,56 @@ class Flood:
     on_ns: int = 0  # with off_ns: bursts this long ...
     off_ns: int = 0  # ... and pauses; 0: none
 
+    def __init__(
+        self,
+        name: str = "flood",
+        kind: str = "syn",
+        rate: str | float = 0.0,
+        arrivals: str = "paced",
+        start_ns: int = 0,
+        stop_ns: int | None = None,
+        sources: str = "0.0.0.0/0",
+        count: int | None = None,
+        on_ns: int = 0,
+        off_ns: int = 0,
+        *,
+        during: Sequence[str | float] | None = None,
+        bursts: str | None = None,
+    ) -> None:
+        given = with_read(dict(locals()), "during", during, "start_ns", "stop_ns")
+        _fill(self, with_read(given, "stall", bursts, "on_ns", "off_ns") | {"rate": as_rate(rate)})
+
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens to the server or the link at a moment."""
+    """Something that happens to the server or the link at a moment: `Event("stall:400ms", at="60s")`.
+
+    The first argument is what happens, as a file has it, or `at_ns`. `at` and `reconnect_within` are texts,
+    or seconds.
+    """
 
     at_ns: int = 0
     do: str = "reset-all"  # reset-all | unlisten | listen | stall | partition | knob
     for_ns: int = 0  # of stall and partition
     knob: str = ""  # NAME=VALUE
     reconnect_within_ns: int | None = None  # of reset-all: clients connect again, spread evenly over this
+
+    def __init__(
+        self,
+        at_ns: int | str = 0,
+        do: str = "reset-all",
+        for_ns: int = 0,
+        knob: str = "",
+        reconnect_within_ns: int | None = None,
+        *,
+        at: str | float | None = None,
+        reconnect_within: str | float | None = None,
+    ) -> None:
+        if isinstance(at_ns, str):
+            do = at_ns
+            at_ns = 0
+        given = with_times(dict(locals()))
+        _fill(self, with_read(given, "action", do if ":" in do else None, "do", "for_ns", "knob"))
 
 
 @dataclass(frozen=True)
@@ -211,6 +264,7 @@ class Burst:
     loss: float = 1.0  # in the bad state
 
 
+WORKLOAD = "workload"
 KINDS = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 
 
@@ -253,11 +307,10 @@ class Link:
         jitter: str | float | None = None,
         late_after: str | float | None = None,
     ) -> None:
-        given = _times(dict(locals()))
+        given = with_times(dict(locals()))
         given["rtt"] = as_distribution(rtt)
         given["loss"], given["duplicate"] = as_shares(loss), as_shares(duplicate)
-        for entry in fields(self):
-            object.__setattr__(self, entry.name, given[entry.name])
+        _fill(self, given)
 
 
 @dataclass(frozen=True)
@@ -289,9 +342,8 @@ class Run:
         given = dict(locals())
         if warmup == "auto":
             given["warmup"] = given["warmup_ns"] = None
-        given = _times(given)
-        for entry in fields(self):
-            object.__setattr__(self, entry.name, given[entry.name])
+        given = with_times(given)
+        _fill(self, given)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from typing import Any, Final
 
 from loadgen.scenario.errors import Mistake, hint, shown
-from loadgen.scenario.model import Closes
+from loadgen.scenario.model import WORKLOAD, Closes
 from loadgen.scenario.numbers import (
     read_number,
     read_rate,
@@ -135,7 +135,7 @@ def arrivals(value: Any, folder: Folder) -> tuple[str, tuple[int, ...]]:
         found = str(find(value.strip()[6:].strip(), folder))
         return f"trace:{found}", read_trace(found, rising=True)
     words = ("poisson", "paced")
-    if value not in words:
+    if value not in (*words, WORKLOAD):
         near = hint(value, (*words, "trace:FILE.csv")) if isinstance(value, str) else ""
         raise Mistake(f"expected poisson, paced or trace:FILE.csv, got {shown(value)}{near}")
     return str(value), ()

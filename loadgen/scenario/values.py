@@ -184,3 +184,24 @@ def as_rate(value: str | float) -> float:
         return read_rate(value)
     except Mistake as error:
         raise ScenarioError(str(error)) from None
+
+
+def with_times(given: dict[str, object]) -> dict[str, object]:
+    """Arguments with X_ns made of X, a text or seconds, where X is given."""
+    for name in [name for name in given if f"{name}_ns" in given]:
+        value = given[name]
+        if isinstance(value, (str, int, float)):
+            given[f"{name}_ns"] = as_time(value)
+    return given
+
+
+def with_read(given: dict[str, object], reader: str, value: object, *names: str) -> dict[str, object]:
+    """Arguments with what a reader of scenario files makes of a value, where it is given: ScenarioError."""
+    if value is None:
+        return given
+    from loadgen.scenario import readers
+
+    try:
+        return given | dict(zip(names, getattr(readers, reader)(value), strict=True))
+    except Mistake as error:
+        raise ScenarioError(str(error)) from None

@@ -7,12 +7,13 @@ from loadgen.sim.draw cimport DRAWS_OF_CONNECTION, TRIES_OF_CONNECTION, draw_tim
 from loadgen.sim.queue cimport Item, queue_add
 from loadgen.sim.world cimport (
     CLIENT_SPEAKS, HALF, NO_MEMORY, NOBODY, RESTS, SERVER_SPEAKS, T_CLOSE, T_CLOSE_SLOT, Attempt, Host, Load,
-    Sim, Tally, Task,
+    NoteKind, Sim, Tally, Task,
 )
 
 cdef uint32_t attempt_new(Sim* sim) noexcept nogil
 cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogil
 cdef uint32_t attempt_arrives(Sim* sim, uint32_t number) noexcept nogil
+cdef void note(Sim* sim, const Attempt* a, NoteKind kind, uint64_t what) noexcept nogil
 cdef void attempt_over(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil
 cdef void attempt_settle(Sim* sim, uint32_t i) noexcept nogil
@@ -135,5 +136,6 @@ cdef inline void connect_row(Sim* sim, const Attempt* a, ConnectRow* row) noexce
     """The row of connect() for it (S3.4)."""
     memset(row, 0, sizeof(ConnectRow))
     row.src, row.dst, row.dport = a.addr, sim.server_addr + a.destination, sim.port
-    if sim.loads[a.load].again >= 0:                  # 0, any port, where the first connection had none
+    # 0, any port, where the first connection had none
+    if sim.loads[a.load].again >= 0 and a.number < sim.loads[a.load].count:
         row.sport = sim.loads[sim.loads[a.load].again].ports[a.number]

@@ -14,7 +14,7 @@ from loadgen.sim.fill cimport fill_add, fill_drop, total_add
 from loadgen.sim.world cimport (
     Acceptor, BATCH, CLIENT, ENGINE_FAILED, F_ACCEPTED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS,
     F_CONNECTED, F_GAVE_UP, F_HALF, F_LATE, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SERVER_DONE,
-    F_STRANGER, Reset, SERVER, T_ARRIVAL, T_RECONNECT,
+    F_STRANGER, N_ENDED, Note, Reset, SERVER, T_ARRIVAL, T_RECONNECT,
 )
 
 cdef enum:
@@ -158,10 +158,10 @@ cdef uint32_t attempt_begin(Sim* sim, uint32_t number, uint64_t n) noexcept nogi
     else:
         host = <uint32_t>(n % sim.addrs)
         a.destination = <uint16_t>(n // sim.addrs % sim.destinations)
-    if load.again >= 0:
+    if load.again >= 0 and n < load.count and sim.loads[load.again].addrs[n] != 0:
         host = sim.loads[load.again].addrs[n] - sim.first_addr
     a.addr = sim.first_addr + host
-    if load.addrs != NULL:
+    if load.addrs != NULL and n < load.count:         # not of one that connects again after a reset-all
         load.addrs[n] = a.addr
     a.client_host = sim.servers + host // sim.addrs_per_host
     if load.by_turns:
@@ -225,6 +225,21 @@ cdef void reconnects(Sim* sim, const Attempt* a) noexcept nogil:
         ask(sim, at, T_RECONNECT, a.load, a.addr, a.destination, -1)
 
 
+cdef void note(Sim* sim, const Attempt* a, NoteKind kind, uint64_t what) noexcept nogil:
+    """Keep what happened to a connection for the function that plays its load."""
+    cdef Note* notes
+    if sim.notes_n == sim.notes_allocated:
+        notes = <Note*>realloc(sim.notes, 2 * (sim.notes_n + 32) * sizeof(Note))
+        if notes == NULL:
+            sim.failed = NO_MEMORY
+            return
+        sim.notes = notes
+        sim.notes_allocated = 2 * (sim.notes_n + 32)
+    sim.notes[sim.notes_n].number, sim.notes[sim.notes_n].what = a.number, what
+    sim.notes[sim.notes_n].at, sim.notes[sim.notes_n].kind = sim.now, kind
+    sim.notes_n += 1
+
+
 cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil:
     """The client's application has nothing more to do with the attempt: S3.3's next user, and its outcome."""
     cdef Attempt* a = &sim.attempts[i]
@@ -232,6 +247,8 @@ cdef void attempt_let_go(Sim* sim, uint32_t i) noexcept nogil:
     if a.flags & F_CLIENT_DONE:
         return
     a.flags |= F_CLIENT_DONE
+    if load.played:
+        note(sim, a, N_ENDED, a.flags & (F_REFUSED | F_RESET | F_GAVE_UP))
     if a.reset_by and a.flags & F_RESET:
         reconnects(sim, a)
     elif load.concurrency and load.begun < load.count and sim.now < load.stop:

@@ -314,6 +314,7 @@ def load_facts(load: Load, scenario: Scenario, end: int) -> dict[str, Any]:
         "half_close": (load.half_close, load.half_close_bytes),
         "syn_data": load.syn_data,
         "again": [one.name for one in scenario.load].index(load.again) if load.again else -1,
+        "played": False,
         "used_again": any(one.again == load.name for one in scenario.load),
         "rests": may_rest(scenario),
     }

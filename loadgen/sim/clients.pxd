@@ -8,4 +8,6 @@ from loadgen.sim.world cimport Sim
 cdef void clients_arrive(Sim* sim, uint32_t load) noexcept nogil
 cdef void client_hears(Sim* sim, uint32_t host, const Event* event) noexcept nogil
 cdef void client_task(Sim* sim, const Item* item) noexcept nogil
+cdef void client_sends(Sim* sim, uint32_t i, uint32_t nbytes) noexcept nogil
+cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil
 cdef void client_closes(Sim* sim, uint32_t i) noexcept nogil

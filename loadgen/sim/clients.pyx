@@ -1,7 +1,6 @@
 """The clients' applications: connect, ask, wait, close, try again (S3.1 to S3.16).
 
-Each function is one thing that an application does or hears. All of them find the attempt by its place, act
-on the engine through tcpcore's C API, and hand what it emits to the link.
+Each function is one thing that an application does or hears. What the engine then emits goes to the link.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint64_t
@@ -13,7 +12,7 @@ from tcpcore cimport (
 from loadgen.sim.arrivals cimport load_next
 from loadgen.sim.attempts cimport (
     ask, ask_close, attempt_arrives, attempt_begin, attempt_bind, attempt_let_go, attempt_meant, block_lives,
-    block_of, block_u2, block_u4, client_attempt, collect, complete, connect_row, hold_of, measured,
+    block_of, block_u2, block_u4, client_attempt, collect, complete, connect_row, hold_of, measured, note,
     tally_of, try_time,
 )
 from loadgen.sim.fill cimport total_add
@@ -21,15 +20,14 @@ from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport close_later, closes_flush, link_emitted
 from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, server_may_close
 from loadgen.sim.world cimport (
-    Attempt, BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS,
-    F_CONNECTED, F_DUE, F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, Host,
-    Load, NOBODY, SERVER_SPEAKS, Sim, T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_CLOSE_SLOT, T_IDLE, T_PATIENCE,
-    T_RECONNECT, T_REQUEST, T_TRY_ENDS,
+    Attempt, BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED,
+    F_DUE, F_GAVE_UP, F_HALF, F_REFUSED, F_RESET, F_SERVED, F_SERVER_CLOSES, F_SHUT, Host, Load, NOBODY,
+    N_CONNECTED, N_READ, SERVER_SPEAKS, Sim, T_ANSWER_FIN, T_ARRIVAL, T_CLOSE, T_CLOSE_SLOT, T_IDLE,
+    T_PATIENCE, T_RECONNECT, T_REQUEST, T_TRY_ENDS,
 )
 
 cdef enum:
-    # tcpcore.Cause, whose numbers are public
-    CAUSE_CONNECT_REFUSED = 12
+    CAUSE_CONNECT_REFUSED = 12    # tcpcore.Cause, whose numbers are public
     CAUSE_RESET_BY_PEER = 15
 
 cdef int64_t YEAR = 365 * 86400 * <int64_t>1000000000
@@ -86,11 +84,10 @@ cdef void client_answers_fin(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil
     attempt_let_go(sim, i)
 
 
-cdef void send(Sim* sim, uint32_t i) noexcept nogil:
+cdef void client_sends(Sim* sim, uint32_t i, uint32_t nbytes) noexcept nogil:
     """The next request."""
     cdef Attempt* a = &sim.attempts[i]
     cdef uint64_t conn = a.client
-    cdef uint32_t nbytes = sim.loads[a.load].request
     a.sent += 1
     a.touched = sim.now
     if conn != 0 and nbytes > 0:
@@ -146,7 +143,7 @@ cdef void connects_flush(Sim* sim, uint32_t host, Py_ssize_t n) noexcept nogil:
         a.client_host = host
         if sim.conns[i] != 0:
             attempt_bind(sim, sim.who[i], host, sim.conns[i])
-            if load.ports != NULL:
+            if load.ports != NULL and a.number < load.count:
                 load.ports[a.number] = block_u2(block_of(h, sim.conns[i]), sim.at_lport)
         else:
             without += 1
@@ -238,7 +235,7 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     tally_of(sim, a).connected += 1
     if measured(sim, a):
         histo_add(&load.connect, sim.now - a.begun)
-    if load.response > 0 or load.half_close > 0.0:
+    if load.response > 0 or load.half_close > 0.0 or load.played:
         a.client_start = block_u4(block_of(&sim.hosts[a.client_host], conn), sim.at_rcv_nxt)
     if load.close_at >= 0:
         over = load.close_at + <int64_t>(load.closes * load.close_gap + 0.5)
@@ -250,8 +247,10 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     if load.idle > 0:
         a.touched = sim.now
         ask(sim, sim.now + load.idle, T_IDLE, i, a.stamp, 0, -1)
-    if load.speaks == CLIENT_SPEAKS and load.request > 0 and load.requests > 0:
-        send(sim, i)
+    if load.played:
+        note(sim, a, N_CONNECTED, 0)
+    elif load.speaks == CLIENT_SPEAKS and load.request > 0 and load.requests > 0:
+        client_sends(sim, i, load.request)
         if load.response == 0:
             ask_request(sim, i)
 
@@ -260,7 +259,7 @@ cdef void ask_request(Sim* sim, uint32_t i) noexcept nogil:
     """The next request is due at its share of the holding time (S3.9)."""
     cdef Attempt* a = &sim.attempts[i]
     cdef Load* load = &sim.loads[a.load]
-    if a.sent < load.requests:
+    if a.sent < load.requests and not load.played:
         ask(sim, a.connected + <int64_t>(<double>hold_of(load, a.number) * a.sent / load.requests),
             T_REQUEST, i, a.stamp, 0, -1)
 
@@ -295,6 +294,8 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
         nbytes -= 1
     responses = nbytes // load.response
     a.touched = sim.now
+    if load.played:
+        note(sim, a, N_READ, nbytes)
     if responses <= a.answered:
         return
     tally_of(sim, a).requests_done += responses - a.answered
@@ -302,7 +303,7 @@ cdef void reads(Sim* sim, uint32_t i) noexcept nogil:
     if load.request > 0:
         if load.speaks == SERVER_SPEAKS:
             while a.sent < a.answered and a.sent < load.requests:
-                send(sim, i)
+                client_sends(sim, i, load.request)
         elif a.answered >= a.sent:
             ask_request(sim, i)
     may_close(sim, i)
@@ -381,7 +382,7 @@ cdef void client_task(Sim* sim, const Item* item) noexcept nogil:
     elif item.what == T_ANSWER_FIN:
         client_closes(sim, i)
     elif item.what == T_REQUEST:
-        send(sim, i)
+        client_sends(sim, i, sim.loads[a.load].request)
         if sim.loads[a.load].response == 0:
             ask_request(sim, i)
             may_close(sim, i)

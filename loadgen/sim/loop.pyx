@@ -198,9 +198,12 @@ cdef void instant(Sim* sim) noexcept nogil:
 
 
 cdef int64_t loop_run(Sim* sim, int64_t until, int64_t most) noexcept nogil:
-    """Play all instants up to `until`, at most `most` of them. When the next one is, INT64_MAX if none."""
+    """Play all instants up to `until`, at most `most` of them. When the next one is, INT64_MAX if none.
+
+    It ends early after an instant of which there are notes.
+    """
     cdef int64_t next = loop_next(sim)
-    while next <= until and most > 0 and not sim.failed:
+    while next <= until and most > 0 and sim.notes_n == 0 and not sim.failed:
         sim.now = next
         instant(sim)
         next = loop_next(sim)

@@ -140,6 +140,7 @@ cdef inline int make_loads(Sim* sim, facts, list kept) except -1:
         load.by_server, load.by_reset = one["by_server"], one["by_reset"]
         make_close(sim, load, one, stream(facts["seed"], facts["replicate"], FOR_HALF_CLOSE, i))
         load.rests = one["rests"] and sim.hosts_n == 2
+        load.played = one["played"]
         load.hold_lane = -1
         if load.close_at >= 0 or load.hold.kind == FAMILY_CONST:
             if sim.queue.lanes_used < LANES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from loadgen.scenario.model import Scenario
+from loadgen.scenario.model import WORKLOAD, Scenario
 
 LONG_HOLD_NS: Final = 1_000_000_000  # of less it is not worth while
 
@@ -18,6 +18,7 @@ def may_rest(scenario: Scenario) -> bool:
     return (
         scenario.server.listen.listeners == 1
         and not scenario.event
+        and load.arrivals != WORKLOAD
         and load.hold.mean >= LONG_HOLD_NS
         and all(rate < float("inf") for _, rate in load.shape)
         and (load.speaks == "nobody" or not (load.request or load.response))

@@ -6,6 +6,7 @@ scenario's events, the end of the run, and the wish of somebody to stop.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outc
 from loadgen.sim.series import GAUGES, Series, gauges_of, states_of
 from loadgen.sim.simulator import Simulator, reconnect_key
 from loadgen.sim.watching import Watching, crowds, said_of_crowds
+from loadgen.sim.workload import Player, Workload, facts_of, number_of, playable
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Config, Engine
 
@@ -79,8 +81,16 @@ def _less(counts: dict[str, int], before: dict[str, int]) -> dict[str, int]:
 class Replay:
     """One replicate under way."""
 
-    def __init__(self, scenario: Scenario, plan: Plan, progress: Progress | None, stop: Stop | None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        progress: Progress | None,
+        stop: Stop | None,
+        player: Player | None = None,
+    ) -> None:
         self.scenario = scenario
+        self.player = player
         self.plan = plan
         self.simulator = Simulator(plan.servers, plan.clients, plan.listeners, plan.facts)
         self.series = Series(plan, [load.name for load in scenario.load])
@@ -101,12 +111,26 @@ class Replay:
     def play_until(self, until: int) -> int | None:
         """Play up to a time. When something happens next, None if nothing will."""
         while not self.asked_to_stop():
-            following = self.simulator.run(until, INSTANTS)
+            if self.player is not None:
+                following = self.play_workload(self.player, until)
+            else:
+                following = self.simulator.run(until, INSTANTS)
             if following is None or following > until:
                 return following
             if self._progress is not None:
                 self._progress(self.simulator.now, self.scenario.run.duration_ns)
         return None
+
+    def play_workload(self, player: Player, until: int) -> int | None:
+        """Play up to the next instant of which the workload hears, or for which it has asked (S11.2)."""
+        wanted = player.next()
+        following = self.simulator.run(int(min(until, wanted)), INSTANTS)
+        if wanted <= until and (following is None or following > wanted):
+            self.simulator.at(int(wanted))
+        player.play(self.simulator)
+        following, wanted = self.simulator.run(-1), player.next()  # which plays nothing
+        soonest = wanted if following is None else min(following, wanted)
+        return None if soonest == math.inf else int(soonest)
 
     def look_at_places(self) -> None:
         """How long the queues are now."""
@@ -229,18 +253,25 @@ def simulate(
     client: Config | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
+    workload: Workload | None = None,
 ) -> Outcome:
     """Play one replicate.
 
     server, client: the hosts' settings, those of the scenario's profiles and knobs by default.
     `progress(now, end)` is called now and then, `stop()` as often: True ends the run, and its outcome says
-    `partial`.
+    `partial`. `workload` plays the load of arrivals "workload".
     """
     began = time.perf_counter()
     server = server or hosts.config(scenario.server, "server")
     client = client or hosts.config(scenario.client, "client")
+    player = None
+    if workload is not None:
+        player, number = Player(workload, scenario, replicate), number_of(scenario)
+        scenario = playable(scenario)
     plan = build(scenario, server, client, replicate, warmup_of(scenario, server, client))
-    replay = Replay(scenario, plan, progress, stop)
+    if player is not None:
+        facts_of(plan.facts, number)
+    replay = Replay(scenario, plan, progress, stop, player)
     replay.play()
     outcome = outcome_of(replay, scenario, replicate, time.perf_counter() - began)
     if scenario.run.honest_bursts and scenario.load and outcome.watched is not None and not outcome.partial:

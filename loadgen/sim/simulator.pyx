@@ -4,16 +4,16 @@ It takes engines that are ready (`build` makes them) and plain numbers, plays un
 scenario events change. All else is in the modules that work on `Sim`.
 """
 
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memset
 
 import numpy as np
 
 from tcpcore import BLOCK
-from tcpcore cimport ConnectRow, Segment, engine_abort, engine_accept, engine_of
+from tcpcore cimport ConnectRow, Segment, engine_of
 from loadgen.sim.arrivals cimport load_left
-from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
+from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect
 from loadgen.sim.draw cimport FOR_ACCEPT, FOR_BURSTS, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream, word
 from loadgen.sim.figures cimport (
     address, areas_of, fullness, histogram, levels_restart, link_figures, load_figures, peaks_of,
@@ -23,15 +23,17 @@ from loadgen.sim.fill cimport fill_drop, fill_places, total_add
 from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
-from loadgen.sim.link cimport link_emitted, link_send
+from loadgen.sim.link cimport link_send
 from loadgen.sim.loop cimport loop_next, loop_run
 from loadgen.sim.making cimport (
     family_of, find_fields, free_made, make_floods, make_link, make_loads, make_watch, zeros,
 )
+from loadgen.sim.played cimport played_acts, played_begins, played_notes
 from loadgen.sim.queue cimport queue_free, queue_init
+from loadgen.sim.resets cimport abort_all, queue_emptied
 from loadgen.sim.world cimport (
-    BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS,
-    Acceptor, Attempt, Host, Load, Reset, Sim,
+    BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, HALF, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS,
+    Acceptor, Attempt, Host, Load, Sim,
 )
 
 
@@ -113,7 +115,7 @@ cdef class Simulator:
         for memory in (<size_t>sim.hosts, <size_t>sim.heap, <size_t>sim.busy, <size_t>sim.attempts,
                        <size_t>sim.acceptors, <size_t>sim.resets, <size_t>sim.out,
                        <size_t>sim.rows, <size_t>sim.conns, <size_t>sim.who, <size_t>sim.closing,
-                       <size_t>sim.accept_wait.counts):
+                       <size_t>sim.accept_wait.counts, <size_t>sim.notes):
             free(<void*><size_t>memory)
 
     # --- making ----------------------------------------------------------------------------------
@@ -226,67 +228,39 @@ cdef class Simulator:
         """The link loses everything that is sent before this time."""
         self.sim.link.cut_until = max(until, self.sim.link.cut_until)
 
-    cdef emptied_queue(self, Acceptor* acceptor):
-        """Nothing waits in an accept queue any more."""
-        acceptor.queued = 0
-        total_add(&self.sim.accepting, -<int64_t>acceptor.accepting.now, self.sim.now)
-        fill_drop(&acceptor.accepting, acceptor.accepting.now, self.sim.now)
-
     def abort_all(self, key, within=None):
         """The server resets all connections that its application and its queues have (S9.3): their number.
 
         within: their clients begin others, at most this much later (S9.4), by draws of the stream `key`.
         """
-        cdef Sim* sim = &self.sim
-        cdef uint32_t i
-        cdef Py_ssize_t n
-        cdef Attempt* a
-        cdef Acceptor* acceptor
-        cdef uint16_t reset = 0 if within is None else self.reset(key, within)
-        for i in range(sim.acceptors_n):              # abort() is for what has been accepted
-            acceptor = &sim.acceptors[i]
-            while acceptor.queued > 0:
-                n = engine_accept(sim.hosts[acceptor.host].engine, acceptor.listener, sim.conns, BATCH)
-                if n <= 0:
-                    raise RuntimeError(f"an accept queue of {acceptor.queued} gave {n}")
-                acceptor.queued -= <uint32_t>n
-            self.emptied_queue(acceptor)
-        theirs = []
-        for i in range(sim.attempts_fresh):
-            a = &sim.attempts[i]
-            if a.server != 0 and not a.flags & F_SERVER_DONE:
-                theirs.append((a.server_host, slot_of(a.server), i))
-        for _, _, i in sorted(theirs):                # not by places, which depend on what else has begun
-            a = &sim.attempts[i]
-            if reset:
-                a.reset_by = reset
-            link_emitted(sim, a.server_host, engine_abort(
-                sim.hosts[a.server_host].engine, &a.server, 1, sim.now, sim.out, 2 * BATCH))
-            a.flags |= F_SERVER_DONE
-            attempt_over(sim, i)
-        return len(theirs)
+        return abort_all(&self.sim, key, within)
 
-    cdef uint16_t reset(self, key, within) except 0:
-        """Note a reset-all after which clients reconnect: its number, from 1."""
-        cdef Sim* sim = &self.sim
-        cdef Reset* resets
-        if sim.resets_n == 0xFFFF:
-            raise OverflowError("a run has at most 65,535 reset-all events with reconnect_within")
-        resets = <Reset*>realloc(sim.resets, (sim.resets_n + 1) * sizeof(Reset))
-        if resets == NULL:
-            raise MemoryError("no memory for a reset-all")
-        sim.resets = resets
-        resets[sim.resets_n].at, resets[sim.resets_n].within, resets[sim.resets_n].key = sim.now, within, key
-        sim.resets_n += 1
-        return <uint16_t>sim.resets_n
+    # --- a load that a function in Python plays (section 11) --------------------------------------
+
+    def begin(self, number, host, destination):
+        """The next connection of a load begins on this client host: (its number, its handle)."""
+        return played_begins(&self.sim, number, host, destination)
+
+    def act(self, handle, nbytes):
+        """The client of a connection sends so many bytes, closes (0) or resets (-1). False: it has ended."""
+        return played_acts(&self.sim, handle, nbytes)
+
+    def notes(self):
+        """What happened to these connections: (number, kind, time, bytes or why) of each, once."""
+        return played_notes(&self.sim)
 
     def unlistened(self):
         """The listeners were closed, and what waited in their queues was reset (S9.5)."""
         cdef Sim* sim = &self.sim
-        cdef uint32_t i
+        cdef uint32_t i, slot
         cdef Attempt* a
+        for i in range(sim.servers):                  # entries are lost without an event
+            for slot in range(len(self.engines[i].blocks)):
+                sim.hosts[i].attempt_of[slot] &= ~<uint32_t>HALF
         for i in range(sim.acceptors_n):
-            self.emptied_queue(&sim.acceptors[i])
+            queue_emptied(sim, &sim.acceptors[i])
+            total_add(&sim.half_open, -<int64_t>sim.acceptors[i].half_open.now, sim.now)
+            fill_drop(&sim.acceptors[i].half_open, sim.acceptors[i].half_open.now, sim.now)
         for i in range(sim.attempts_fresh):
             a = &sim.attempts[i]
             if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):

@@ -162,6 +162,7 @@ cdef struct Load:
     Tally tally[2]            # connections that began after the warm-up, and those that began in it
     uint64_t served_so_far    # of both
     uint64_t half_closed, half_queued, half_read, old_taken
+    bint played               # its connections begin, speak and close as a function in Python says
     int64_t first_refusal     # -1: none
     Histo connect             # after the warm-up
     Histo served_after
@@ -250,6 +251,18 @@ cdef struct Link:
     int64_t longest           # delay so far
     uint64_t order            # of the next segment
 
+cdef enum NoteKind:
+    N_CONNECTED
+    N_READ
+    N_ENDED
+
+# What a function in Python is told of a connection of its load.
+cdef struct Note:
+    uint64_t number           # of the connection
+    uint64_t what             # N_READ: bytes read so far; N_ENDED: F_REFUSED, F_RESET, F_GAVE_UP or 0
+    int64_t at
+    int kind
+
 cdef struct Sim:
     Host* hosts
     uint32_t hosts_n
@@ -304,6 +317,9 @@ cdef struct Sim:
     Reset* resets
     uint32_t resets_n
     uint64_t segments         # taken by engines
+    Note* notes               # of this instant
+    size_t notes_n
+    size_t notes_allocated
     int failed                # Failure
     # offsets in BLOCK, which is public
     uint32_t at_raddr, at_rport, at_lport, at_laddr, at_iss, at_rcv_nxt, at_state, at_generation

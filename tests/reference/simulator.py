@@ -1,7 +1,7 @@
 """Reference implementation of the simulator's event loop: docs/simulation.md, one engine call at a time.
 
-The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_link and
-draws.
+The engines are made by loadgen.sim.build; all else is here, in simulator_applications, simulator_server,
+simulator_link and draws.
 """
 
 import heapq
@@ -12,10 +12,11 @@ import numpy as np
 
 from loadgen.sim.build import build
 from loadgen.theory.warmup import warmup_of
-from tcpcore import Cause, State
+from tcpcore import Cause, Flag, State
 from tests.reference.draws import ACCEPT, RECONNECT, stream, unit, word
-from tests.reference.simulator_applications import AFTER_FIN, Acceptor, Application, Clients, Load
-from tests.reference.simulator_link import Flood, Link
+from tests.reference.simulator_applications import AFTER_FIN, Clients, Load
+from tests.reference.simulator_link import FIRST_LAST_ACK, Flood, Link
+from tests.reference.simulator_server import Acceptor, Application
 
 GAUGES = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
 #: Of a load.
@@ -23,6 +24,7 @@ COUNTS = (
     "attempted", "served", "ghost", "gave_up", "reset", "pending", "connected",
     "first_try", "tries", "requests",
 )  # fmt: skip
+CLOSING = ("half_closed", "half_queued", "half_read", "old_taken")
 HOUR = 3600 * 10**9
 
 
@@ -114,6 +116,9 @@ class World:
         accept = scenario.server.accept
         stalls = accept.stall_every_ns or any(event.do == "stall" for event in scenario.event)
         self.at_once = accept.time.family == "const" and accept.time.a == 0 and not stalls
+        late = any(load.close_delay_ns or load.half_close for load in scenario.load)
+        self.closes_at_once = self.at_once and not late
+        self.stuck = 0
         self.attempts = []
         self.before = {}  # what the warm-up counted
         self.plans = []
@@ -183,6 +188,10 @@ class World:
 
     # -- attempts
 
+    def again(self, load):
+        """The load whose addresses and ports it has once more (S3.21)."""
+        return next((one for one in self.loads if one.facts.name == load.facts.again), None)
+
     def bind(self, a, conn):
         """The client's engine gave this handle to the attempt; who had its slot before is over."""
         host, slot = a.client_host, conn & 0xFFFFFFFF
@@ -248,8 +257,7 @@ class World:
             while host.inbox and host.inbox[0][0] <= self.now and host.inbox[0][1] < sent_before:
                 seg = heapq.heappop(host.inbox)[2]
                 self.segments += 1
-                out = host.engine.receive(seg.reshape(1), self.now)
-                self.send(host, out, int(seg["flags"]))
+                self.receive(host, seg)
         for host in due:
             self.hear(host)
         planned = False
@@ -259,6 +267,21 @@ class World:
             if not getattr(arguments[0], "settled", False):
                 what(*arguments)
         return bool(due) or planned
+
+    def receive(self, host, seg):
+        """One segment, and what S5.6 asks of it."""
+        flags, answered = int(seg["flags"]), int(seg["flags"])
+        engine = host.engine
+        (conn,) = engine.lookup(seg["src"], seg["sport"], seg["dst"], seg["dport"]).tolist()
+        state = engine.info([conn])[0]["state"] if conn else State.CLOSED
+        out = engine.receive(seg.reshape(1), self.now)
+        after = engine.info([conn])[0]["state"] if conn else State.CLOSED
+        if flags & Flag.RST:
+            self.stuck += state in (State.LAST_ACK, State.CLOSING) and after == State.CLOSED
+        elif flags & Flag.FIN and state in (State.FIN_WAIT_1, State.FIN_WAIT_2):
+            if host.end == "client" or after != State.CLOSING:
+                answered |= FIRST_LAST_ACK
+        self.send(host, out, answered)
 
     def hear(self, host):
         host.hear()
@@ -327,7 +350,8 @@ class World:
             if acceptor.listener is None:
                 address = self.first_server + i % self.scenario.client.destinations
                 acceptor.listener = acceptor.host.engine.listen(
-                    address, listen.port, listen.backlog, auto_accept=self.at_once, auto_close=self.at_once
+                    address, listen.port, listen.backlog, auto_accept=self.at_once,
+                    auto_close=self.closes_at_once
                 )
                 acceptor.host.acceptors[acceptor.listener] = acceptor
 
@@ -464,8 +488,10 @@ def figures_of(world, series):
     return {
         "now": world.now,
         "segments": world.segments,
+        "stuck": world.stuck,
         "loads": [
             {name: load.count[name] for name in COUNTS}
+            | {name: getattr(load, name) for name in CLOSING}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal}
             | {"in_warmup": load.warming["attempted"]}
             | {"connect": load.connect.figures(), "served_after": load.served_after.figures()}

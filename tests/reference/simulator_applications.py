@@ -1,4 +1,4 @@
-"""Reference implementation of the simulator's applications (docs/simulation.md, sections 3, 4 and 6)."""
+"""Reference implementation of the simulator's loads and clients (docs/simulation.md, sections 3 and 6)."""
 
 from collections import Counter
 
@@ -6,6 +6,7 @@ from tcpcore import Cause, EventKind, State
 from tests.reference.draws import (
     ARRIVALS,
     CONNECTIONS,
+    HALF_CLOSE,
     TRIES,
     below,
     draw,
@@ -42,6 +43,7 @@ class Load:
         self.keys = [
             stream(scenario.seed, replicate, what, number) for what in (ARRIVALS, CONNECTIONS, TRIES)
         ]
+        self.half_key = stream(scenario.seed, replicate, HALF_CLOSE, number)
         self.stop = scenario.run.duration_ns
         self.closes = scenario.server.closes
         idle = facts.speaks == "nobody"
@@ -53,7 +55,8 @@ class Load:
         self.area = 0.0
         self.due = None if facts.concurrency else self.next_arrival()
         self.count, self.warming = Counter(), Counter()
-        self.served_so_far = 0
+        self.served_so_far = self.half_closed = self.half_queued = self.half_read = self.old_taken = 0
+        self.addresses, self.ports = {}, {}  # by number of the connection
         self.refused = Counter()
         self.first_refusal = None
         self.connect, self.served_after = Histogram(), Histogram()
@@ -128,7 +131,7 @@ class Attempt:
         self.cause = 0
         self.settled = False
         for name in ("was_connected", "served", "client_done", "server_done", "accepted", "refused", "reset",
-                     "gave_up", "slow", "due"):  # fmt: skip
+                     "gave_up", "slow", "due", "half", "shut", "old"):  # fmt: skip
             setattr(self, name, False)
 
 
@@ -152,14 +155,23 @@ class Clients:
             a.destination = below(load.draw_word(n, 2), destinations)
         a.number = n
         a.address = world.first_client + host
+        first = world.again(load)
+        if first is not None and n in first.addresses:
+            a.address = first.addresses[n]
+        load.addresses[n] = a.address
         if number is not None:
             a.address, a.destination = address, destination
         a.client_host = world.client_of(a.address)
-        who = unit(load.draw_word(n, 3))
-        if who < load.closes.server:
+        who, closes = unit(load.draw_word(n, 3)), load.closes
+        if closes.turns:
+            a.closes = ("client", "server", "both")[n % 3]
+        elif who < closes.server:
             a.closes = "server"
-        elif who < load.closes.server + load.closes.reset:
+        elif who < closes.server + closes.reset:
             a.closes = "reset"
+        elif who < closes.server + closes.reset + closes.both:
+            a.closes = "both"
+        a.half = a.closes != "both" and unit(word(load.half_key, n)) < load.facts.half_close
         load.begun += number is None
         world.count_of(a)["attempted"] += 1
         world.attempts.append(a)
@@ -170,15 +182,20 @@ class Clients:
     def connect(self, a):
         """One try."""
         world, host, load = self.world, a.client_host, a.load
+        first = world.again(load)
+        port = first.ports.get(a.number) if first is not None else None  # None: any
         conns, out = host.engine.connect(
-            world.first_server + a.destination, world.port, world.now, src=a.address
+            world.first_server + a.destination, world.port, world.now, src=a.address, sport=port
         )
+        if load.facts.syn_data:
+            out["payload_len"] = load.facts.syn_data
         world.send(host, out)
         a.tries += 1
         world.count_of(a)["tries"] += 1
         conn = int(conns[0])
         if conn:
             world.bind(a, conn)
+            load.ports[a.number] = int(host.block(conn)["lport"])
         if load.facts.tries.count:
             world.plan(world.now + load.try_time(a), self.try_ends, a, a.tries)
         if not conn:
@@ -244,12 +261,39 @@ class Clients:
         return speaks != "server" or not load.response or a.answered >= load.requests
 
     def may_close(self, a):
-        if not a.due or a.client_done:
+        if not a.due or a.client_done or a.shut:
             return
         if a.closes == "server":
             self.world.application.may_close(a)
         elif self.complete(a):
+            if a.half and a.was_connected:
+                self.shuts(a)
+                return
+            if a.closes == "both" and a.server and a.accepted:
+                self.world.application.closes(a)
             self.closes(a)
+
+    def shuts(self, a):
+        """S3.19."""
+        a.shut = True
+        a.load.half_closed += 1
+        if a.client:
+            self.world.send(a.client_host, a.client_host.engine.shutdown([a.client], self.world.now))
+
+    def hears_fin(self, a, conn):
+        """S3.12, S3.18, S3.19."""
+        load, host, world = a.load, a.client_host, self.world
+        if a.shut and a.closes != "server":
+            load.half_read += (int(host.block(conn)["rcv_nxt"]) - int(a.client_start) - 1) % 2**32
+        else:
+            if a.half and a.closes == "server" and load.facts.half_close_bytes:
+                load.half_queued += load.facts.half_close_bytes
+                world.send(host, host.engine.send([conn], [load.facts.half_close_bytes], world.now))
+            if load.facts.close_delay_ns:
+                world.plan(world.now + load.facts.close_delay_ns, self.closes, a)
+                return
+        world.send(host, host.engine.close([conn], world.now))
+        self.let_go(a)
 
     # -- talking
 
@@ -320,8 +364,7 @@ class Clients:
         elif kind == EventKind.EOF:
             self.reads(a)
             if not a.client_done:
-                self.world.send(host, host.engine.close([conn], self.world.now))
-                self.let_go(a)
+                self.hears_fin(a, conn)
         elif kind == EventKind.LOST and not a.client_done:
             self.world.send(host, host.engine.close([conn], self.world.now))
             why = "reset" if event["cause"] in BY_RESET else "gave_up"
@@ -373,208 +416,3 @@ class Clients:
             self.closes(a)
         else:
             self.world.plan(over, self.idle, a)
-
-
-class Acceptor:
-    def __init__(self, host, listener, key, workers):
-        self.host, self.listener, self.key, self.idle = host, listener, key, workers
-        self.queued = self.taken = 0
-        self.stalled_until = 0
-        self.waits = False
-
-
-class Application:
-    """The server's (section 4)."""
-
-    def __init__(self, world):
-        self.world = world
-        self.accept_wait = Histogram()
-
-    def close(self, host, conn):
-        self.world.send(host, host.engine.close([conn], self.world.now))
-
-    def closes(self, a):
-        if not a.server_done:
-            self.close(a.server_host, a.server)
-            a.server_done = True
-            self.world.perhaps_settle(a)
-
-    def may_close(self, a):
-        load = a.load
-        if load is None or not (a.closes == "server" and a.due and a.accepted):
-            return
-        wanted = load.facts.speaks == "client" or (load.facts.speaks == "server" and load.response)
-        if wanted and load.request and a.heard < load.requests:
-            return
-        if load.facts.speaks == "server" and load.response and a.said < load.requests:
-            return
-        self.closes(a)
-
-    def answer(self, a):
-        a.said += 1
-        a.touched = self.world.now
-        if a.load.response and not a.server_done:
-            out = a.server_host.engine.send([a.server], [a.load.response], self.world.now)
-            self.world.send(a.server_host, out)
-
-    def served(self, a):
-        if not a.served:
-            a.served = True
-            a.load.served_so_far += 1
-            if a.begun >= self.world.warmup:
-                a.load.served_after.values.append(self.world.now - a.begun)
-            self.world.count_of(a)["first_try"] += a.tries == 1 and not a.slow
-
-    def reads(self, a):
-        load = a.load
-        if load is None or not a.accepted or a.server_done or not load.request:
-            return
-        count = a.server_host.bytes_of(a.server, a.server_start)
-        if count is None or count // load.request <= a.heard:
-            return
-        a.touched = self.world.now
-        a.heard = count // load.request
-        self.served(a)
-        while a.said < min(load.requests, a.heard + (load.facts.speaks == "server")):
-            self.answer(a)
-        self.may_close(a)
-
-    def accepted(self, a):
-        a.accepted = True
-        a.touched = self.world.now
-        if a.begun >= self.world.warmup:
-            self.accept_wait.values.append(self.world.now - a.established)
-        if a.load is None:
-            return
-        if a.load.facts.speaks != "client" or not a.load.request:
-            self.served(a)
-        if a.load.facts.speaks == "server" and a.load.response:
-            self.answer(a)
-        self.reads(a)
-        self.may_close(a)
-
-    # -- the accept queue
-
-    def stalled_until(self, acceptor):
-        accept, now, until = self.world.scenario.server.accept, self.world.now, None
-        if (
-            accept.stall_every_ns
-            and now >= accept.stall_every_ns
-            and now % accept.stall_every_ns < accept.stall_ns
-        ):
-            until = now - now % accept.stall_every_ns + accept.stall_ns
-        if acceptor.stalled_until > now:
-            until = max(until or 0, acceptor.stalled_until)
-        return until
-
-    def take(self, acceptor):
-        until = self.stalled_until(acceptor)
-        if until is not None:
-            if not acceptor.waits and acceptor.queued:
-                acceptor.waits = True
-                self.world.plan(until, self.stall_ends, acceptor)
-            return
-        while acceptor.queued and acceptor.idle:
-            self.take_one(acceptor)
-            time = draw(
-                self.world.scenario.server.accept.time, word(acceptor.key, acceptor.taken), acceptor.taken
-            )
-            acceptor.taken += 1
-            if time:
-                acceptor.idle -= 1
-                self.world.plan(self.world.now + time, self.worker_free, acceptor)
-
-    def take_one(self, acceptor):
-        host = acceptor.host
-        (conn,) = host.engine.accept(acceptor.listener, 1).tolist()
-        acceptor.queued -= 1
-        self.world.look()
-        a = self.attempt_of(host, conn)
-        state = host.engine.info([conn])[0]["state"]
-        if a is None:
-            self.close(host, conn)
-        elif state == State.CLOSED:
-            self.closes(a)
-        else:
-            self.accepted(a)
-            if state == State.CLOSE_WAIT:
-                self.closes(a)
-
-    def worker_free(self, acceptor):
-        acceptor.idle += 1
-        self.take(acceptor)
-
-    def stall_ends(self, acceptor):
-        acceptor.waits = False
-        self.take(acceptor)
-
-    # -- events
-
-    def attempt_of(self, host, conn):
-        a = host.attempts.get(conn & 0xFFFFFFFF)
-        return a if a is not None and a.server == conn and a.server_host is host else None
-
-    def whose(self, host, conn):
-        """The attempt behind a connection that is now established, or a stranger."""
-        world, block = self.world, host.block(conn)
-        client = world.client_of(int(block["raddr"]))
-        a = None
-        if client is not None:
-            (theirs,) = client.engine.lookup(
-                block["laddr"], block["lport"], block["raddr"], block["rport"]
-            ).tolist()
-            a = client.attempts.get(theirs & 0xFFFFFFFF) if theirs else None
-            if a is not None and (a.client != theirs or a.client_host is not client):
-                a = None
-        if a is None:
-            a = Attempt(None, self.world.now)
-            a.client_done = True
-            world.attempts.append(a)
-        else:
-            a.server_start = int(client.block(theirs)["iss"]) + 1
-        a.server, a.server_host = conn, host
-        a.server_done = a.accepted = False
-        a.heard = a.said = 0
-        other = host.attempts.get(conn & 0xFFFFFFFF)
-        if other is not None and other is not a and other.server and other.server_host is host \
-                and other.server & 0xFFFFFFFF == conn & 0xFFFFFFFF:  # fmt: skip
-            other.server_done = True
-            world.perhaps_settle(other)
-        host.attempts[conn & 0xFFFFFFFF] = a
-        return a
-
-    def hears(self, host, event):
-        conn, kind, world = int(event["conn"]), event["kind"], self.world
-        if kind == EventKind.ESTABLISHED:
-            if event["listener"]:
-                self.established(host, event)
-            return
-        a = self.attempt_of(host, conn)
-        if a is None:
-            return
-        if kind == EventKind.READABLE:
-            self.reads(a)
-        elif kind in (EventKind.EOF, EventKind.LOST):
-            if kind == EventKind.EOF:
-                self.reads(a)
-            if a.server_done:
-                return
-            if world.at_once:
-                a.server_done = True
-                world.perhaps_settle(a)
-            elif a.accepted:
-                self.closes(a)
-
-    def established(self, host, event):
-        world, conn = self.world, int(event["conn"])
-        if world.at_once and host.engine.info([conn])[0]["state"] == State.CLOSED:
-            return
-        a = self.whose(host, conn)
-        a.established = world.now
-        a.slow = a.slow or world.now - a.begun >= world.first_rto
-        if world.at_once:
-            self.accepted(a)
-            return
-        acceptor = host.acceptors[int(event["listener"])]
-        acceptor.queued += 1
-        self.take(acceptor)

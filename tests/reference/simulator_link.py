@@ -7,6 +7,7 @@ import numpy as np
 from tcpcore import SEGMENT, Flag
 from tests.reference.draws import (
     FLOOD,
+    LAST_ACK,
     LINK,
     SPREAD,
     below,
@@ -18,6 +19,7 @@ from tests.reference.draws import (
     word,
 )
 
+FIRST_LAST_ACK = 0x100  # beside flags: the FIN came to an end that had sent its own and waited for it
 KINDS = ("syn", "syn-ack", "third-ack", "data", "ack", "fin", "last-ack", "rst")
 FLOOD_FLAGS = {"syn": Flag.SYN, "ack": Flag.ACK, "rst": Flag.RST, "fin": Flag.FIN | Flag.ACK}
 
@@ -52,6 +54,10 @@ class Link:
         self.keys = {
             end: stream(scenario.seed, replicate, LINK, i) for i, end in enumerate(("server", "client"))
         }
+        self.last_ack_keys = {
+            end: stream(scenario.seed, replicate, LAST_ACK, i) for i, end in enumerate(("server", "client"))
+        }
+        self.last_acks = {"server": 0, "client": 0}
         self.spread = stream(scenario.seed, replicate, SPREAD, 0)
         self.half = int(self.facts.rtt.mean + 0.5) // 2
         self.longest = self.half
@@ -64,7 +70,8 @@ class Link:
         link = self.facts
         self.perfect = link.rtt.family == "const" and not (
             any(link.loss.values()) or any(link.duplicate.values()) or link.burst.enter or link.reorder
-            or link.jitter_ns or link.late_share or any(event.do == "partition" for event in scenario.event)
+            or link.jitter_ns or link.late_share or link.last_ack_loss
+            or any(event.do == "partition" for event in scenario.event)
         )  # fmt: skip
 
     def server_of(self, src, dst, sport, dport):
@@ -96,6 +103,9 @@ class Link:
             change = unit(words[6]) < (link.burst.leave if self.bad[end] else link.burst.enter)
             self.bad[end] ^= change
             lost = lost or (self.bad[end] and unit(words[7]) < link.burst.loss)
+        if link.last_ack_loss and kind == "last-ack" and answered & FIRST_LAST_ACK:
+            lost = lost or unit(word(self.last_ack_keys[end], self.last_acks[end])) < link.last_ack_loss
+            self.last_acks[end] += 1
         if lost or now < self.cut_until:
             count[1] += 1
             return

@@ -55,3 +55,62 @@ def test_a_scenario_of_texts_pickles_and_writes_itself():
 def test_a_wrong_text_is_a_scenario_error(make, says):
     with pytest.raises(loadgen.ScenarioError, match=says):
         make()
+
+
+def test_floods_events_and_accept_take_the_texts_of_a_file():
+    scenario = loadgen.Scenario(
+        load=[loadgen.Load(rate="3k/s", hold="exp:100ms")],
+        server=loadgen.Server(accept=loadgen.Accept("exp:120us", workers=2, stall="250ms/2s")),
+        flood=[loadgen.Flood(rate="50k/s", during=("30s", "end"), bursts="1s/10s")],
+        event=[
+            loadgen.Event("stall:400ms", at="20s"),
+            loadgen.Event("reset-all", at=30, reconnect_within="1s"),
+            loadgen.Event("knob:tcp_syncookies=0", at="40s"),
+        ],
+    )
+    text = """
+        schema = 1
+        [server]
+        accept = { time = "exp:120us", workers = 2, stall = "250ms/2s" }
+        [[load]]
+        rate = "3k/s"
+        hold = "exp:100ms"
+        [[flood]]
+        rate = "50k/s"
+        during = ["30s", "end"]
+        bursts = "1s/10s"
+        [[event]]
+        at = "20s"
+        do = "stall:400ms"
+        [[event]]
+        at = "30s"
+        do = "reset-all"
+        reconnect_within = "1s"
+        [[event]]
+        at = "40s"
+        do = "knob:tcp_syncookies=0"
+    """
+    assert loadgen.Scenario.from_toml(text) == scenario
+    assert loadgen.Event(5, "reset-all") == loadgen.Event("reset-all", at=5e-9)
+    assert loadgen.Event(do="stall", for_ns=400_000_000) == loadgen.Event("stall:400ms")
+    assert pickle.loads(pickle.dumps(scenario)) == scenario
+    assert dataclasses.replace(scenario.event[0], at_ns=7).for_ns == 400_000_000
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: loadgen.Event("stall:soon"), "expected a time"),
+        (lambda: loadgen.Event("stal:1s"), "did you mean 'stall'"),
+        (lambda: loadgen.Event("reset-all:1s"), "expected reset-all alone"),
+        (lambda: loadgen.Event("reset-all", at="soon"), "expected a time"),
+        (lambda: loadgen.Flood(rate="often"), "often"),
+        (lambda: loadgen.Flood(during=("1s",)), "expected two times"),
+        (lambda: loadgen.Flood(bursts="1s"), "expected LENGTH/PERIOD"),
+        (lambda: loadgen.Accept("exp"), "expected"),
+        (lambda: loadgen.Accept(stall="250ms"), "expected LENGTH/PERIOD"),
+    ],
+)
+def test_wrong_texts_of_them_say_what_is_right(make, message):
+    with pytest.raises(loadgen.ScenarioError, match=message):
+        make()

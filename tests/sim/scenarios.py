@@ -1,5 +1,7 @@
 """Random small scenarios for the simulator, and an outcome of it as the figures that the reference gives."""
 
+import dataclasses
+
 from hypothesis import strategies as st
 
 from loadgen.scenario.model import (
@@ -23,7 +25,7 @@ from loadgen.sim.build import build
 from loadgen.sim.run import Replay, outcome_of
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Config
-from tests.reference.simulator import COUNTS
+from tests.reference.simulator import CLOSING, COUNTS
 
 MS = 10**6
 S = 10**9
@@ -69,6 +71,7 @@ def links(draw):
         jitter_ns=draw(st.sampled_from([0, 3 * MS])),
         late_share=draw(st.sampled_from([0.0, 0.05])),
         late_after_ns=draw(st.sampled_from([0, 2 * S])),
+        last_ack_loss=draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
     )
 
 
@@ -97,6 +100,10 @@ def loads(draw, number, end):
         speaks=draw(st.sampled_from(["client", "client", "server", "nobody"])),
         idle_timeout_ns=draw(st.sampled_from([0, 0, 50 * MS, S])),
         patience_ns=draw(st.sampled_from([0, 0, 50 * MS, S])),
+        close_delay_ns=draw(st.sampled_from([0, 0, 0, 1, 20 * MS])),
+        half_close=draw(st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0])),
+        half_close_bytes=draw(size),
+        syn_data=draw(st.sampled_from([0, 0, 0, 100])),
         tries=draw(
             st.sampled_from([Tries(), Tries(), Tries(1, 250 * MS), Tries(3, 50 * MS, 2.0, 0.5), Tries(3, S)])
         ),
@@ -116,7 +123,8 @@ def servers(draw):
         accept=Accept(draw(st.one_of(st.just(Distribution()), families())), draw(st.integers(1, 2)), *stall),
         closes=draw(
             st.sampled_from(
-                [Closes(), Closes(0.5, 0.0), Closes(1.0, 0.0), Closes(0.0, 0.4), Closes(0.3, 0.3)]
+                [Closes(), Closes(0.5, 0.0), Closes(1.0, 0.0), Closes(0.0, 0.4), Closes(0.3, 0.3),
+                 Closes(both=1.0), Closes(0.3, 0.2, 0.3), Closes(turns=True)]  # fmt: skip
             )
         ),
     )
@@ -181,11 +189,16 @@ def events(draw, end):
 @st.composite
 def scenarios(draw):
     end = draw(st.sampled_from([100 * MS, S, 3 * S]))
+    client = draw(clients())
+    several = [draw(loads(i, end)) for i in range(draw(st.integers(1, 3)))]
+    if len(several) > 1 and client.destinations == 1 and draw(st.booleans()):
+        fewer = min(several[0].count, several[1].count)
+        several[1] = dataclasses.replace(several[1], again="load0", count=fewer)
     return Scenario(
         seed=draw(st.integers(0, 2**32)),
         server=draw(servers()),
-        client=draw(clients()),
-        load=tuple(draw(loads(i, end)) for i in range(draw(st.integers(1, 3)))),
+        client=client,
+        load=several,
         flood=tuple(draw(floods(i, end)) for i in range(draw(st.sampled_from([0, 0, 0, 1, 2])))),
         event=tuple(draw(events(end))),
         link=draw(links()),
@@ -228,8 +241,9 @@ def figures(outcome):
     return {
         "now": outcome.virtual_ns,
         "segments": outcome.segments,
+        "stuck": outcome.stuck,
         "loads": [
-            {name: getattr(load, name) for name in COUNTS}
+            {name: getattr(load, name) for name in (*COUNTS, *CLOSING)}
             | {"refused": dict(load.refused), "first_refusal": load.first_refusal_ns}
             | {"in_warmup": load.in_warmup}
             | {"connect": distribution(load.connect), "served_after": distribution(load.served_after)}

@@ -87,3 +87,22 @@ def test_a_drained_run_leaves_nothing(closes, loss):
     assert outcome.left == {"client": 0, "server": 0}
     assert [engine.check() for engine in engines] == [[]] * len(engines)
     assert outcome.loads[0].pending == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "event"),
+    [
+        (Load("first", "paced", shape=((0, 1.0),), count=10), ()),
+        (
+            Load("first", "paced", shape=((0, 10.0),), count=10, hold=Distribution("const", 10.0 * S)),
+            (Event(1100 * MS, "reset-all", reconnect_within_ns=100 * MS),),
+        ),
+    ],
+    ids=["before the first has begun", "after a reset-all"],
+)
+def test_ports_used_again_where_there_are_none(first, event):
+    """Such a connection has any port: it was an address out of nothing, and the end of the process."""
+    again = Load("again", "paced", shape=((0, 20.0),), start_ns=S, count=10, again="first")
+    scenario = Scenario(load=(first, again), event=event, client=Client(hosts=3), run=Run(5 * S))
+    does_what_the_reference_does(scenario)
+    assert play(scenario)[1].loads[1].attempted >= 10

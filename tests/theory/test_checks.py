@@ -140,6 +140,17 @@ AGREE = {
         dataclasses.replace(PORTS, run=Run(60 * S, series_ns=25 * S)),
         ("Erlang B, connects refused for want of a port",),
     ),
+    "queue": (QUEUE, ("M/M/1/K, mean in the accept queue", "M/M/1/K, clients refused")),
+    "constant service": (
+        dataclasses.replace(QUEUE, server=dataclasses.replace(QUEUE.server, accept=Accept(ms(2)))),
+        ("M/D/1/K, mean in the accept queue", "M/D/1/K, clients refused"),
+    ),
+    "first refusal": (
+        dataclasses.replace(
+            PORTS, load=(load(260, ms(30), tries=Tries(1, S)),), run=Run(5 * S, series_ns=100 * MS)
+        ),
+        ("first connect without a port, s",),
+    ),
 }
 
 
