@@ -419,10 +419,8 @@ cdef class Engine:
 
         Parameters
         ----------
-        addr : int or str
-            Local address; 0 or "0.0.0.0" is any.
-        port : int
-            1 .. 65535.
+        addr, port : int or str, int
+            Local address; 0 or "0.0.0.0" is any. 1 .. 65535.
         backlog : int, optional
             Effective is min(backlog, somaxconn); None is somaxconn, 0 is legal. Both queues hold one more;
             ``accept_queue_rule`` "half-more" lets half as many again wait for accept, and `synq_policy`
@@ -431,10 +429,8 @@ cdef class Engine:
             The application accepts at once; it answers the peer's FIN with FIN+ACK.
         rcv_buf : int, optional
             Receive buffer of its connections in bytes, rounded as ``window_rounding`` says.
-        keepalive : bool
-            Its connections are probed after a silence of `tcp_keepalive_time` (SO_KEEPALIVE).
-        user_timeout_ms : int, optional
-            How long their peers may be silent (TCP_USER_TIMEOUT); None is `tcp_user_timeout_ms`, 0 none.
+        keepalive, user_timeout_ms : bool, int, optional
+            SO_KEEPALIVE and TCP_USER_TIMEOUT of its connections; None is `tcp_user_timeout_ms`, 0 none.
         defer_accept : int, optional
             TCP_DEFER_ACCEPT, s: for the SYN-ACK timeouts that fill it a bare ACK opens nothing; 0: it does.
 
@@ -473,10 +469,9 @@ cdef class Engine:
             id = host_listen(self.eng, &fields, &silent)
         finally:
             self.leave()
-        if id == 0:
-            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-        if id < 0:
-            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
+        if id <= 0:
+            code = errno.EADDRINUSE if id == 0 else errno.ENFILE
+            raise OSError(code, os.strerror(code))
         return id
 
     def unlisten(self, listener, now, out=None):

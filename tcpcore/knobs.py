@@ -4,7 +4,8 @@ A knob that Linux has carries Linux's name, unit and meaning; ours carry their u
 Linux's; `freebsd` and `strict` are those of the other profiles where they differ, and `rfc` says what the
 RFCs ask. Validation, the profiles, the engine's struct, `loadgen profiles`, docs/knobs.md and the table of
 ADR 5 are derived from here or compared with it by tests/config, so that a new knob is a declaration here and
-a field in records/knobs.pxd. Not here: knobs that depend on each other (`Config`).
+a field in records/knobs.pxd. The first of them are in knobs_queues.py. Not here: knobs that depend on each
+other (`Config`).
 
 Sources: Linux Documentation/networking/ip-sysctl.rst, FreeBSD tcp(4) and syncache(4), RFC 9293, 5961, 6056,
 6298, 6528, 7323; sections without a number of an RFC are those of RFC 9293.
@@ -12,158 +13,30 @@ Sources: Linux Documentation/networking/ip-sysctl.rst, FreeBSD tcp(4) and syncac
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from tcpcore.knob_types import address, choice, flag, number, port_range, subset, switch
+from tcpcore.knob_types import choice, flag, number, port_range, switch
+from tcpcore.knobs_queues import EVENTS, MAX_MS, UNLIMITED, QueueKnobs
 
 __all__ = ["EVENTS", "MAX_WINDOW", "UNLIMITED", "Knobs"]
 
-UNLIMITED: Final = 2**31 - 1  # INT_MAX, Linux's own word for "no limit"
-EVENTS: Final = ("opened", "established", "accepted", "closed", "lost", "refused", "time_wait",
-                 "readable", "eof", "writable")
 MAX_WINDOW: Final = 65535 << 14  # RFC 7323 2.3
 
-_MAX_MS: Final = 2**30 - 1  # two of them added stay within the 2**31 ticks a deadline may be ahead
 _PORT_ALGORITHMS: Final = ("random", "random-retry", "hash", "double-hash", "random-increments")
-_POLICIES: Final = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Knobs:
+class Knobs(QueueKnobs):
     """The fields of `Config`, in its order."""
-
-    # -- the engine
-
-    capacity: int = number(65536, 1, 2**30, "connections the engine has room for")
-    seed: int = number(
-        0, 0, 2**64 - 1, "of every random choice and every key: who knows it can compute ISNs and hashes",
-        none="one is drawn", none_is=partial(secrets.randbits, 64),
-    )  # fmt: skip
-    local_addr: str = address("10.0.0.1", "source of `connect` without `src`")
-    events: tuple[str, ...] = subset(EVENTS, "what `Engine.events()` is to tell")
-
-    # -- queues of a listener
-
-    somaxconn: int = number(
-        4096, 0, UNLIMITED, "cap of a listener's backlog", freebsd=128, rfc="open", live=True
-    )
-    tcp_max_syn_backlog: int = number(
-        4096, 0, UNLIMITED, "policy linux without cookies: half-open entries of a listener", live=True
-    )
-    synq_policy: str = choice(
-        "linux", _POLICIES, "who goes when the SYN queue is full",
-        freebsd="freebsd", strict="drop-new", rfc="no pruning, no reserve: those are Linux's own",
-    )  # fmt: skip
-    tcp_syncookies: int = number(
-        1, 0, 2, "SYN cookies: 0 off, 1 on overflow, 2 always",
-        strict=0, rfc="SYN-RECEIVED is a state with options, a cookie keeps neither", live=True,
-    )  # fmt: skip
-    dup_syn_restarts: int = switch(
-        0, "a half-open entry's SYN again: the resends of its SYN-ACK start over", freebsd=1, rfc="open"
-    )
-    accept_queue_rule: str = choice(
-        "one-more", ("one-more", "half-more"), "connections that may wait at backlog B: B + 1, or 3/2 B",
-        freebsd="half-more", rfc="open",
-    )  # fmt: skip
-    cookie_encoding: str = choice(
-        "linux", ("linux", "freebsd"), "what a cookie carries and how long it is good",
-        freebsd="freebsd", rfc="open",
-    )  # fmt: skip
-    accept_full_drops_syn: int = number(
-        1, 0, 2, "a full accept queue refuses SYNs; 0: only third segments; 2: while more than one entry is "
-        "young (its SYN-ACK never resent), as Linux before 4.10",
-        freebsd=0, rfc="open",  # the socket is made by the third segment
-    )  # fmt: skip
-    tcp_abort_on_overflow: int = switch(
-        0, "a third segment that meets a full accept queue: 1 answers RST",
-        freebsd=1, rfc="open", live=True,  # syncache.rst_on_sock_fail
-    )  # fmt: skip
-
-    tcp_defer_accept_s: int = number(
-        0, 0, _MAX_MS // 1000, "`listen` without `defer_accept`: so long a bare ACK opens no connection",
-        unit="s", rfc="MUST-10: it does",
-    )  # fmt: skip
-
-    # -- resending
-
-    tcp_synack_retries: int = number(
-        5, 0, 255, "resends of a SYN-ACK", freebsd=3, strict=7,
-        rfc="R2 of a SYN at least 3 minutes (MUST-23): 1 + 2 + ... + 32 + 60 + 60 = 183 s", live=True,
-    )  # fmt: skip
-    tcp_syn_retries: int = number(
-        # keepinit_ms ends FreeBSD's long before; Linux does not take 0, here it is one SYN and its interval
-        6, 0, 127, "resends of a SYN", freebsd=12, strict=7,
-        rfc="R2 of a SYN at least 3 minutes (MUST-23)", live=True,
-    )  # fmt: skip
-    tcp_syn_linear_timeouts: int = number(
-        4, 0, 127, "resends of a SYN at a constant interval, before it doubles",
-        freebsd=0, strict=0, rfc="RFC 6298 5.5: each resend doubles", live=True,
-    )  # fmt: skip
-    rto_initial_ms: int = number(1000, 1, _MAX_MS, "RTO before there is a sample", unit="ms")
-    rto_slop_ms: int = number(
-        0, 0, _MAX_MS, "added to every RTO but the first of a SYN, after doubling, within the maximum",
-        unit="ms", freebsd=200, rfc="RFC 6298 has none",
-    )  # fmt: skip
-    tcp_rto_min_us: int = number(
-        200_000, 1, UNLIMITED, "the minimum of `rto_min_rule`", unit="us",
-        freebsd=30_000, strict=1_000_000, rfc="RFC 6298 2.4: 1 s",
-    )  # fmt: skip
-    tcp_rto_max_ms: int = number(
-        120_000, 1, _MAX_MS, "largest RTO, after doubling", unit="ms",
-        freebsd=64_000, strict=60_000, rfc="RFC 6298 2.5: at least 60 s",
-    )  # fmt: skip
-    rto_min_rule: str = choice(
-        "variance", ("variance", "rto"), "what the minimum holds up: 4 RTTVAR, or the RTO",
-        freebsd="rto", strict="rto", rfc="RFC 6298 2.4: the RTO",
-    )  # fmt: skip
-    keepinit_ms: int | None = number(
-        None, 1, _MAX_MS, "bound on a connection attempt", none="no bound",
-        unit="ms", freebsd=75_000, rfc="open",
-    )  # fmt: skip
-    tcp_retries2: int = number(
-        15, 0, 255, "resends, as `retries_rule` counts, before a connection is given up",
-        freebsd=12, rfc="MUST-20: R2, in resends or in time", live=True,
-    )  # fmt: skip
-    tcp_orphan_retries: int = number(
-        0, 0, 255, "`tcp_retries2` once the application is gone; 0 acts as 8",
-        freebsd=12, strict=15, rfc="3.8.3 knows one R2, whoever holds the connection", live=True,
-    )  # fmt: skip
-    orphan_probes_end: int = switch(
-        1, "an orphan's window probes end when their interval has reached `tcp_rto_max_ms`",
-        freebsd=0, strict=0, rfc="MUST-37: a peer that answers is probed without end",
-    )  # fmt: skip
-    closed_window_ends: int = switch(
-        1, "text in flight to a closed window is given up after twice `tcp_rto_max_ms` of silence; 0: by R2",
-        freebsd=0, strict=0, rfc="3.8.3 knows one R2",
-    )  # fmt: skip
-    tcp_early_retrans: int = number(
-        3, 0, 4, "3, 4: with SACK the last row is sent again before the RTO backs off (tail loss probe)",
-        freebsd=0, strict=0, rfc="RFC 8985 7 belongs to RACK", live=True,
-    )  # fmt: skip
-    tcp_keepalive_time: int = number(
-        7200, 1, 32767, "silence before keepalive probes, where `listen` or `connect` asks for them",
-        unit="s", live=True,
-    )  # fmt: skip
-    tcp_keepalive_intvl: int = number(75, 1, 32767, "between keepalive probes", unit="s", live=True)
-    tcp_keepalive_probes: int = number(
-        9, 1, 127, "keepalive probes without an answer that end a connection",
-        freebsd=8, rfc="SHLD-12 names no number", live=True,
-    )  # fmt: skip
-    tcp_user_timeout_ms: int = number(
-        0, 0, _MAX_MS, "silence of the peer that ends a connection, unless `listen` or `connect` says; 0: R2",
-        unit="ms", live=True,
-    )  # fmt: skip
 
     # -- closing
 
     tcp_fin_timeout: int = number(
-        60, 0, _MAX_MS // 1000, "FIN-WAIT-2 without an application", unit="s", live=True
+        60, 0, MAX_MS // 1000, "FIN-WAIT-2 without an application", unit="s", live=True
     )
     time_wait_ms: int = number(
-        60_000, 0, _MAX_MS, "2 MSL", unit="ms", strict=240_000, rfc="MUST-13: 2 MSL, MSL 2 minutes (3.4.2)",
+        60_000, 0, MAX_MS, "2 MSL", unit="ms", strict=240_000, rfc="MUST-13: 2 MSL, MSL 2 minutes (3.4.2)",
         live=True,
     )  # fmt: skip
     tcp_max_tw_buckets: int = number(
@@ -180,7 +53,7 @@ class Knobs:
         live=True,
     )  # fmt: skip
     tcp_tw_reuse_delay: int = number(
-        1000, 0, _MAX_MS, "age from which `connect` reuses TIME-WAIT", unit="ms", live=True
+        1000, 0, MAX_MS, "age from which `connect` reuses TIME-WAIT", unit="ms", live=True
     )
     tw_reuse_clock_ms: int = number(
         1, 1, 60_000, "tick of the clock that `tcp_tw_reuse_delay` is counted on; Linux before 6.14: 1000",
@@ -198,7 +71,7 @@ class Knobs:
         unit="per s", strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s", live=True,
     )  # fmt: skip
     tcp_invalid_ratelimit: int = number(
-        500, 0, _MAX_MS, "between a connection's ACKs that answer bad segments; 0: all are answered",
+        500, 0, MAX_MS, "between a connection's ACKs that answer bad segments; 0: all are answered",
         unit="ms", freebsd=0, strict=0, rfc="3.10.7.4, first: each unacceptable segment is answered",
         live=True,
     )  # fmt: skip
@@ -207,7 +80,7 @@ class Knobs:
         freebsd=5, strict=10, rfc="RFC 5961 7: a limit, its example 10 in 5 s", live=True,
     )  # fmt: skip
     ack_war_timewindow_ms: int = number(
-        0, 0, _MAX_MS, "window of `ack_war_cnt`, from its first ACK; 0: no limit",
+        0, 0, MAX_MS, "window of `ack_war_cnt`, from its first ACK; 0: no limit",
         unit="ms", freebsd=1000, strict=5000, rfc="RFC 5961 7: its example 10 in 5 s", live=True,
     )  # fmt: skip
     insecure_rst: int = switch(0, "RFC 793's acceptance of RST: any in the window resets", live=True)
@@ -238,7 +111,7 @@ class Knobs:
         "Linux before 6.17: 0",
     )  # fmt: skip
     paws_tolerance_ticks: int = number(
-        1, 0, _MAX_MS, "PAWS lets a timestamp pass that is too old by no more than this",
+        1, 0, MAX_MS, "PAWS lets a timestamp pass that is too old by no more than this",
         unit="ticks", freebsd=0, strict=0, rfc="RFC 7323 5.3, R1: none",
     )  # fmt: skip
     paws_idle_s: int = number(

@@ -102,8 +102,7 @@ cdef struct Knobs:
     uint8_t paws_answers          # PawsAnswers
     uint8_t ack_range             # AckRange
     uint8_t syn_text              # SynText
-    uint8_t unreachable_rules     # UnreachableRules
-    uint8_t unreachable_undoes_backoff
+    uint8_t unreachable_rules, unreachable_undoes_backoff    # UnreachableRules
     uint32_t early_syn_resend_ms, paws_tolerance_ticks, paws_idle_ms
     uint8_t paws_ignores_old_acks, ts_recent_needs_good_ack, tsecr_checked, tolerate_missing_ts
     uint8_t listen_drops_synfin, listen_answers_synack, wrong_ack_first, bad_ack_ends_half_open

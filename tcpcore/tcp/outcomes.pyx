@@ -6,8 +6,8 @@ from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    B_CROSSED, B_ECN, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_RECEIVED,
-    SYN_SENT, T_REXMT,
+    B_CROSSED, B_ECN, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_SENT,
+    T_REXMT,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.liveness cimport has_liveness, start_keepalive
