@@ -146,6 +146,9 @@ cdef inline uint32_t sent_timeout(const Tcb* tcb, const Cold* cold, const Knobs*
     """The timeout of what was just sent or is left after an ACK: the RTO, or that of a probe if it comes
     first. lone: one row is in flight."""
     cdef uint32_t timeout = rexmt_timeout(tcb, cold, knobs), probe
+    if (lone and not tcb.bits & B_COLD and tcb.rtt and knobs.rto_slop_ms == 0
+            and 1000 * <uint32_t>tcb.rtt <= knobs.tcp_rto_min_us):
+        return timeout                                # the RTO of one sample, which is first then
     if probes_loss(tcb, knobs):
         probe = probe_timeout(tcb, cold, knobs, lone)
         return probe if probe < timeout else timeout
