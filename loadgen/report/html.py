@@ -133,7 +133,7 @@ def _played(result: Result) -> list[str]:
         '<div class="first"><div>',
         drawing(_main_chart(result)),
         "</div><div>",
-        section(dataclasses.replace(sections.thresholds(result), title="Targets")),
+        section(dataclasses.replace(sections.thresholds(result), title="Targets (thresholds)")),
         section(dataclasses.replace(outcomes, title=outcomes.title.replace("outcomes", "Outcomes", 1))),
         f'<p class="quiet small">{escape(_in_words(result))}</p>',
         "</div></div>",

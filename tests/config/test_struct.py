@@ -18,7 +18,7 @@ NO_FIELD = {
     "port_selection", "isn", "isn_tick_ns",
 }  # fmt: skip
 #: Only what is derived from it is a field.
-DERIVED_ONLY = {"tcp_fin_timeout"}
+DERIVED_ONLY = {"tcp_fin_timeout", "paws_idle_s"}
 #: Fields with the name of a knob that hold something made from it.
 ROUNDED = {"rcv_buf"}
 

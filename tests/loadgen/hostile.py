@@ -126,7 +126,8 @@ GOOD = {
     "only": ("backlog > 1", "backlog*2 < 100"), "search": ("load.rate=100..200",), "tolerance": ("50%",),
     "max_seeds": ("8",), "shards": ("0", "1"), "longest": ("1s",),
     "executor": ("processes",), "memory": ("8G",),
-    "topic": ("ports", "time-wait"), "from_host": ("web1",), "bytes": ("slabinfo.txt",),
+    "topic": ("ports", "time-wait"), "from_host": ("web1",), "client_from_host": ("web1",),
+    "kernel": ("5.15", "6.6"), "client_kernel": ("4.18",), "bytes": ("slabinfo.txt",),
     "apply": ("good.sysctl",),
     "old": ("result.json",), "new": ("result.json",),
     "allow_change": ("served", "ports.*"), "wall": ("5%",), "interval": ("60", "1"),
@@ -341,7 +342,8 @@ class Fuzzer:
         command = dice.choice(COMMANDS)
         known = options(command_of(command))
         names = sorted(known, key=lambda name: (self.used[command, name] // 5, dice.random()))
-        chosen = names[: dice.choice((1, 2, 3))] + dice.sample(list(known), dice.choice((0, 0, 1, 2)))
+        chosen = names[: dice.choice((1, 2, 3))]
+        chosen += dice.sample(list(known), min(len(known), dice.choice((0, 0, 1, 2))))
         chosen = list(dict.fromkeys(chosen))
         hostile = dice.random() < 0.5
         bad = dice.choice(chosen) if hostile else None

@@ -17,7 +17,8 @@ class Partial:
         self.replicate, self.partial = replicate, partial
 
 
-def fake(scenario, replicate=0, *, server=None, client=None, progress=None, stop=None):
+def fake(scenario, replicate=0, *, server=None, client=None, progress=None, stop=None,
+         workload=None):
     """Ten steps, ended by `stop`; later replicates are faster."""
     for step in range(10):
         if stop is not None and stop():
