@@ -96,7 +96,14 @@ class Knobs:
         4, 0, 127, "resends of a SYN at a constant interval, before it doubles",
         freebsd=0, strict=0, rfc="RFC 6298 5.5: each resend doubles", live=True,
     )  # fmt: skip
+    rexmit_drop_options: int = switch(
+        0, "from its third resend on a SYN asks for MSS alone: no scaling, SACK, timestamps", live=True
+    )
     rto_initial_ms: int = number(1000, 1, _MAX_MS, "RTO before there is a sample", unit="ms")
+    rto_syn_resent_ms: int = number(
+        3000, 1, _MAX_MS, "RTO while the SYN's round trip is unknown, as the SYN was resent",
+        unit="ms", freebsd=1000, rfc="RFC 6298 5.7: 3 s",
+    )  # fmt: skip
     rto_slop_ms: int = number(
         0, 0, _MAX_MS, "added to every RTO but the first of a SYN, after doubling, within the maximum",
         unit="ms", freebsd=200, rfc="RFC 6298 has none",
@@ -108,6 +115,10 @@ class Knobs:
     tcp_rto_max_ms: int = number(
         120_000, 1, _MAX_MS, "largest RTO, after doubling", unit="ms",
         freebsd=64_000, strict=60_000, rfc="RFC 6298 2.5: at least 60 s",
+    )  # fmt: skip
+    rto_doublings_max: int = number(
+        31, 0, 31, "doublings of a SYN's and of text's RTO",
+        freebsd=9, rfc="RFC 6298 5.5: as far as the maximum allows",
     )  # fmt: skip
     rto_min_rule: str = choice(
         "variance", ("variance", "rto"), "what the minimum holds up: 4 RTTVAR, or the RTO",
@@ -134,6 +145,10 @@ class Knobs:
     time_wait_ms: int = number(
         60_000, 0, _MAX_MS, "2 MSL", unit="ms", strict=240_000, rfc="MUST-13: 2 MSL, MSL 2 minutes (3.4.2)",
         live=True,
+    )  # fmt: skip
+    nolocaltimewait: int = switch(
+        0, "no TIME-WAIT where the peer is this host: its address is ours, or loopback",
+        freebsd=1, rfc="MUST-13: whoever the peer is", live=True,
     )  # fmt: skip
     tcp_max_tw_buckets: int = number(
         262_144, 0, UNLIMITED, "connections in TIME-WAIT", none="no limit", none_is=UNLIMITED,
@@ -262,7 +277,7 @@ class Knobs:
     )  # fmt: skip
     tolerate_missing_ts: int = switch(
         1, "timestamps agreed, a segment without one is taken",
-        freebsd=0, strict=0, rfc="RFC 7323 3.2: dropped silently (SHOULD)",
+        strict=0, rfc="RFC 7323 3.2: dropped silently (SHOULD)",
     )  # fmt: skip
     crossed_syn_restarts: int = switch(
         0, "simultaneous open: the SYN-ACK starts the resend timer afresh", freebsd=1, rfc="open"
@@ -304,6 +319,10 @@ class Knobs:
         1, "text from before the peer's FIN to beyond it is answered by a RST",
         freebsd=0, strict=0, rfc="3.10.7.4, seventh: ignored",
     )  # fmt: skip
+    overlap_acked_at_once: int = switch(
+        0, "with SACK, text of which a part is old is acknowledged at once; 0: like new text",
+        freebsd=1, rfc="RFC 2883 4: a block, and no time",
+    )  # fmt: skip
     persist_restarts: int = switch(
         1, "each ACK restarts the interval between zero-window probes", freebsd=0, strict=0, rfc="open"
     )
@@ -321,6 +340,10 @@ class Knobs:
     tcp_window_scaling: int = switch(1, "window scaling is offered and taken")
     tcp_sack: int = switch(1, "SACK-permitted is offered and taken")
     mss: int = number(1460, 1, 65535, "sent in SYNs", unit="bytes")
+    tcp_min_snd_mss: int = number(
+        48, 48, 65535, "least MSS that a peer's SYN is taken to ask for",
+        unit="bytes", freebsd=216, rfc="3.7.1 knows none", live=True,
+    )  # fmt: skip
     rcv_buf: int = number(
         65535, 1, MAX_WINDOW, "receive buffer of a connection", unit="bytes", freebsd=65536, rfc="open"
     )

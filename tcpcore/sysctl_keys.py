@@ -31,6 +31,10 @@ def _as(*knobs: str, times: int = 1) -> Callable[[int], dict[str, Any]]:
     return lambda value: dict.fromkeys(knobs, value * times)
 
 
+def _flag(knob: str) -> Callable[[int], dict[str, Any]]:
+    return lambda value: {knob: int(value != 0)}
+
+
 def _syncookies_only(value: int) -> dict[str, Any]:
     return {"tcp_syncookies": 2} if value else {}
 
@@ -62,6 +66,9 @@ FREEBSD_KEYS: Final[Mapping[str, Callable[[int], dict[str, Any]]]] = {
     "net.inet.tcp.rexmit_initial": _as("rto_initial_ms"),
     "net.inet.tcp.rexmit_min": _as("tcp_rto_min_us", times=1000),  # ms
     "net.inet.tcp.rexmit_slop": _as("rto_slop_ms"),
+    "net.inet.tcp.rexmit_drop_options": _flag("rexmit_drop_options"),
+    "net.inet.tcp.minmss": lambda value: {"tcp_min_snd_mss": max(value, 48)},  # 0: no least one
+    "net.inet.tcp.nolocaltimewait": _flag("nolocaltimewait"),
     "net.inet.tcp.delacktime": _as("delack_ms"),
     "net.inet.tcp.delayed_ack": _delayed_ack,
     "net.inet.tcp.rfc1323": _rfc1323,
@@ -90,13 +97,13 @@ _MATTERS: Final = (
     "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_early_retrans", "net.ipv4.tcp_frto",
     "net.ipv4.tcp_recovery", "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_app_win",
     "net.ipv4.tcp_moderate_rcvbuf", "net.ipv4.tcp_shrink_window", "net.ipv4.tcp_no_metrics_save",
-    "net.ipv4.tcp_base_mss", "net.ipv4.tcp_mtu_prob*", "net.ipv4.tcp_min_snd_mss",
+    "net.ipv4.tcp_base_mss", "net.ipv4.tcp_mtu_prob*",
     "net.ipv4.tcp_pingpong_thresh", "net.ipv4.tcp_thin_*",
     # FreeBSD
     "net.inet.tcp.keep*", "net.inet.tcp.always_keepalive", "net.inet.tcp.syncache.*",
-    "net.inet.tcp.mssdflt", "net.inet.tcp.minmss", "net.inet.tcp.ecn.*", "net.inet.tcp.fastopen.*",
+    "net.inet.tcp.mssdflt", "net.inet.tcp.ecn.*", "net.inet.tcp.fastopen.*",
     "net.inet.tcp.cc.algorithm", "net.inet.tcp.functions_default", "net.inet.tcp.sendspace",
-    "net.inet.tcp.sendbuf_*", "net.inet.tcp.recvbuf_*", "net.inet.tcp.nolocaltimewait",
+    "net.inet.tcp.sendbuf_*", "net.inet.tcp.recvbuf_*",
     "net.inet.tcp.fast_finwait2_recycle", "net.inet.tcp.isn_reseed_interval", "net.inet.tcp.pmtud_*",
     "net.inet.tcp.path_mtu_discovery", "net.inet.tcp.persm*", "net.inet.tcp.maxunacktime",
     "net.inet.tcp.msl_local", "net.inet.tcp.ack_war_*", "net.inet.tcp.hostcache.enable",

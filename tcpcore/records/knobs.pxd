@@ -70,10 +70,11 @@ cdef struct Knobs:
     uint8_t tcp_synack_retries, tcp_syn_retries, tcp_syn_linear_timeouts, tcp_retries2, tcp_orphan_retries
     uint8_t rto_min_rule          # RtoMinRule
     uint8_t retries_rule          # RetriesRule
-    uint32_t rto_initial_ms, rto_slop_ms, tcp_rto_min_us, tcp_rto_max_ms
+    uint8_t rexmit_drop_options, rto_doublings_max
+    uint32_t rto_initial_ms, rto_slop_ms, rto_syn_resent_ms, tcp_rto_min_us, tcp_rto_max_ms
     uint32_t keepinit_ms          # 0: no bound
     # closing
-    uint8_t tcp_rfc1337, tcp_tw_reuse
+    uint8_t tcp_rfc1337, tcp_tw_reuse, nolocaltimewait
     uint32_t time_wait_ms, tcp_max_tw_buckets, tcp_tw_reuse_delay
     # doubtful segments
     uint8_t insecure_rst, insecure_syn, drop_synfin, blackhole
@@ -84,7 +85,7 @@ cdef struct Knobs:
     uint8_t tcp_timestamps, tcp_window_scaling, tcp_sack, rcv_wscale_min
     uint8_t window_rounding       # WindowRounding
     uint8_t window_by_buffer, auto_read
-    uint16_t mss
+    uint16_t mss, tcp_min_snd_mss
     uint32_t delack_ms
     # where the stacks and the RFCs part
     uint8_t acceptance            # Acceptance
@@ -98,7 +99,7 @@ cdef struct Knobs:
     uint8_t listen_drops_synfin, listen_answers_synack, wrong_ack_first, bad_ack_ends_half_open
     uint8_t crossed_syn_restarts, ack_of_iss_opens, shutdown_waits, unlisten_forgets
     uint8_t flagless_dropped, rst_seq_in_window, rst_before_fin, refused_in_syn_received, epipe_in_close_wait
-    uint8_t ack_repeats_control, seq_within_window, abort_rst_has_ack, persist_restarts
+    uint8_t ack_repeats_control, seq_within_window, abort_rst_has_ack, persist_restarts, overlap_acked_at_once
     uint8_t fin_fills_buffer, fin_acked_at_once, fin_freezes_window, text_over_fin_resets
     uint8_t orphan_fin_wait_2_brief, time_wait_outlives
     # derived

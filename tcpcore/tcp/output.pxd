@@ -22,7 +22,7 @@ from tcpcore.tcp.receive_window cimport advertise_window, full_window
 from tcpcore.tcp.rto cimport clock_ms
 
 cdef enum:
-    MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
+    MSS_MIN = 48              # with options: least row for a peer with a small window (Linux)
 
 
 cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,

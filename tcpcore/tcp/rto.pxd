@@ -13,7 +13,6 @@ from tcpcore.records.tcb cimport (
 from tcpcore.tcp.cold cimport use_cold
 
 cdef enum:
-    RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
     LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
     TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     TW_SHORT_MS = 4000        # Linux counts shorter ones as TWKilled
@@ -114,7 +113,7 @@ cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) n
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
         return knobs.rto_initial_ms                      # our SYN is still being resent
-    return RTO_UNKNOWN if RTO_UNKNOWN < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
+    return knobs.rto_syn_resent_ms if knobs.rto_syn_resent_ms < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
 
 
 cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -161,7 +160,7 @@ cdef inline void count_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now
     interval (Linux: tcp_syn_linear_timeouts in tcp_retransmit_timer, for SYN-SENT alone)."""
     count_resend(tcb, cold, now)
     if tcb.state != SYN_SENT or tcb.retries > knobs.tcp_syn_linear_timeouts:
-        cold.backoff += cold.backoff < 31
+        cold.backoff += cold.backoff < knobs.rto_doublings_max
 
 
 cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t doublings) noexcept nogil:

@@ -23,7 +23,7 @@ from tcpcore.records.knobs cimport (
 )
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    AFTER_CLOSE, B_ORPHAN, B_PASSIVE, CAN_RECEIVE, CLOSED, LISTEN, PEER_FIN, SYN_RECEIVED, SYN_SENT,
+    AFTER_CLOSE, B_ORPHAN, B_PASSIVE, B_SACK, CAN_RECEIVE, CLOSED, LISTEN, PEER_FIN, SYN_RECEIVED, SYN_SENT,
     TIME_WAIT, Timestamps, in_set,
 )
 from tcpcore.tcp.ack cimport fifth_ack, text_after_close
@@ -192,7 +192,8 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     in out). RST and SYN have windows of their own in their steps."""
     cdef Trim trimmed
     cdef bint empty = cut.payload_len == 0            # as it arrived: text is always answered
-    if tcb.state == SYN_RECEIVED and cut.flags & ACK and (
+    cdef bint overlaps                                # FreeBSD sends a DSACK: the ACK without it
+    if tcb.state == SYN_RECEIVED and cut.flags & (RST | ACK) == ACK and (
             seq_le(cut.ack, tcb.snd_una) or seq_lt(tcb.snd_nxt, cut.ack)):
         emit_answering_rst(cut, act)
         return False
@@ -206,6 +207,7 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     if tcb.state == SYN_RECEIVED and seq_lt(cut.seq, tcb.rcv_nxt - 1):
         emit_answering_rst(cut, act)                  # before the peer's SYN: not of this connection
         return False
+    overlaps = knobs.overlap_acked_at_once and tcb.bits & B_SACK and seq_lt(cut.seq, tcb.rcv_nxt)
     trimmed = trim_old(cut, tcb.rcv_nxt)
     cut.flags &= ~SYN                                 # SYN-RECEIVED: a SYN in the window says nothing
     if tcb.bits & B_ORPHAN and cut.payload_len and in_set(tcb.state, AFTER_CLOSE):
@@ -217,7 +219,7 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     if trimmed == TRIM_NOTHING_LEFT:
         duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedSeq)
         return False
-    act.ack_owed |= trimmed == TRIM_PROCEED_ACK_OWED
+    act.ack_owed |= trimmed == TRIM_PROCEED_ACK_OWED or (overlaps and not empty)
     if not knobs.ts_recent_needs_good_ack:
         update_ts_recent(tcb, act.stamp, cut, now)
     return True

@@ -18,6 +18,9 @@ from tcpcore.tcp.receive_window cimport acceptable, in_window_linux, seq_in_wind
 from tcpcore.tcp.rto cimport TW_FULL_MS, fin_wait_2_timeout, keeps_full_socket
 from tcpcore.tcp.timestamps cimport set_ts_recent, ts_before_recent, ts_missing
 
+cdef enum:
+    LOOPBACK_NET = 127        # RFC 1122 3.2.1.3 (g)
+
 
 # --- how a connection gets there ---------------------------------------------------------
 
@@ -45,6 +48,11 @@ cdef void await_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexc
     arm_main_timer(act, T_FIN_WAIT_2, timeout)
 
 
+cdef inline bint peer_is_local(const Tcb* tcb) noexcept nogil:
+    """True if the peer is on this host (FreeBSD: in_localip). An engine knows one address of it, its own."""
+    return tcb.raddr == tcb.laddr or tcb.raddr >> 24 == LOOPBACK_NET
+
+
 cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """TIME-WAIT for 2 MSL from now (RFC 9293 MUST-13).
     DEVIATES: over tcp_max_tw_buckets the connection is forgotten at once; the RFC knows no cap (ADR 5)."""
@@ -53,7 +61,7 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
     act.ranges.n = 0
     act.ranges.has_fin = 0
     count(act.counters, Mib.ConnectionsClosed)
-    if knobs.time_wait_ms == 0:
+    if knobs.time_wait_ms == 0 or (knobs.nolocaltimewait and peer_is_local(tcb)):
         die(act, NoCause, 0)
         return
     if act.tw_full and not counted:

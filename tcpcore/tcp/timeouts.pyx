@@ -10,8 +10,8 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.knobs cimport RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
-    B_FULL_SOCKET, B_LAST_TIMER, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, SYN_RECEIVED, SYN_SENT,
-    T_DELACK, T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
+    B_FULL_SOCKET, B_LAST_TIMER, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, B_SACK, B_TS, B_WSCALE,
+    SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
 )
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
 from tcpcore.tcp.output cimport (
@@ -22,6 +22,9 @@ from tcpcore.tcp.rto cimport (
     syn_timeout, tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
+
+cdef enum:
+    SYNS_WITH_OPTIONS = 3     # rexmit_drop_options: the SYN and two resends
 
 
 cdef void timer_expired(Tcb* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs,
@@ -78,6 +81,8 @@ cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
         die(act, CauseConnectTimedOut, ETIMEDOUT)
         return
     count_syn(tcb, cold, knobs, now)
+    if knobs.rexmit_drop_options and tcb.state == SYN_SENT and tcb.retries == SYNS_WITH_OPTIONS:
+        tcb.bits &= ~(B_WSCALE | B_SACK | B_TS)       # FreeBSD: tcp_timer_rexmt
     emit_syn(tcb, cold, knobs, now, act, SYN if tcb.state == SYN_SENT else SYN | ACK)
     count(act.counters, Mib.RetransSegs)
     count(act.counters, Mib.TCPSynRetrans)
@@ -117,7 +122,7 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
         give_up(act)
         return
     count_resend(tcb, cold, now)
-    cold.backoff += cold.backoff < 31
+    cold.backoff += cold.backoff < knobs.rto_doublings_max
     tcb.bits &= ~B_RECOVER
     resend_first(tcb, cold, knobs, now, act)
     arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))

@@ -139,11 +139,12 @@ class Arrival(HalfOpen, TimeWait):
         config = self.config
         conn.irs = seg.seq
         conn.rcv_nxt = add(seg.seq, 1)
-        conn.mss = min(seg.offered_mss(), config.mss)
-        conn.sack = bool(seg.opts & OPT_SACK_OK and config.tcp_sack)
-        conn.ts = bool(seg.has_ts and config.tcp_timestamps)
+        conn.mss = max(min(seg.offered_mss(), config.mss), config.tcp_min_snd_mss)
+        offers = not conn.plain_syn
+        conn.sack = bool(seg.opts & OPT_SACK_OK and config.tcp_sack and offers)
+        conn.ts = bool(seg.has_ts and config.tcp_timestamps and offers)
         shift = seg.offered_shift()
-        conn.scaled = shift is not None and bool(config.tcp_window_scaling)
+        conn.scaled = shift is not None and bool(config.tcp_window_scaling) and offers
         conn.snd_shift = shift if conn.scaled else 0
         conn.rcv_shift = config.wscale(conn.rcv_buf) if conn.scaled else 0
         conn.rcv_adv = add(conn.rcv_nxt, self.whole_window(conn))
@@ -170,7 +171,8 @@ class Arrival(HalfOpen, TimeWait):
                     conn.no_sample = True
                     self.arm_syn(conn, now, self.config.early_syn_resend_ms)
                 return
-            if (self.config.tsecr_checked and self.config.tcp_timestamps and seg.has_ts and seg.tsecr
+            if (self.config.tsecr_checked and self.config.tcp_timestamps and not conn.plain_syn
+                    and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, self.tsval(conn, now))):
                 self.count("PAWSActive")
                 return self.answering_rst(seg)
@@ -225,7 +227,7 @@ class Arrival(HalfOpen, TimeWait):
     def first_trimmed(self, conn, seg, now):
         """(what is left of the segment or None, what is owed already)."""
         opening = conn.state == State.SYN_RECEIVED
-        if opening and seg.has_ack and not (
+        if opening and seg.has_ack and not seg.rst and not (
                 after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
             self.answering_rst(seg)
             return None, None
@@ -252,7 +254,9 @@ class Arrival(HalfOpen, TimeWait):
                 conn, now)
         if not self.config.ts_recent_needs_good_ack:
             conn.update_timestamp(seg, now)
-        return seg, "ack" if again or probe else None
+        overlaps = (whole.payload_len > 0 and before(whole.seq, conn.rcv_nxt) and conn.sack
+                    and self.config.overlap_acked_at_once)
+        return seg, "ack" if again or probe or overlaps else None
 
     def without_old(self, conn, seg):
         """(whether all of it is old, what is left after RCV.NXT)."""

@@ -97,7 +97,7 @@ class Segment:
         return min(self.wscale, 14) if self.opts & OPT_WSCALE else None
 
     def offered_mss(self):
-        return max((self.mss if self.opts & OPT_MSS else 0) or DEFAULT_MSS, SMALLEST_MSS)
+        return (self.mss if self.opts & OPT_MSS else 0) or DEFAULT_MSS
 
 
 @dataclass(frozen=True)
@@ -188,6 +188,7 @@ class Connection:
     syn_at: int = 0                  # tick of the first SYN or SYN-ACK
     syn_timed: int = 0               # tick from which its round trip is taken
     no_sample: bool = False          # Karn: the SYN exchange gives none
+    plain_syn: bool = False          # our SYN was resent without options
     timed: tuple | None = None       # (number, tick) being timed
     backoff: int = 0
     retries: int = 0

@@ -39,7 +39,6 @@ DELACK, OUTPUT = "delack", "output"
 #: Rows that one segment may make a connection send at once; a call may send all that fits the window.
 AT_ONCE = 2
 ALL = 1 << 30
-RTO_WITHOUT_SAMPLE_MS = 3000
 LONGEST_SAMPLE_MS = 65535
 DATA_RTO_MIN_MS = 200
 DAY_MS = 24 * 3600 * 1000
@@ -102,12 +101,13 @@ class Sending:
         answer = conn.state != State.SYN_SENT
         config = self.config
         options = {"opts": OPT_MSS, "mss": config.mss}
-        if conn.scaled if answer else config.tcp_window_scaling:
+        offers = not conn.plain_syn
+        if conn.scaled if answer else config.tcp_window_scaling and offers:
             options["opts"] |= OPT_WSCALE
             options["wscale"] = config.wscale(conn.rcv_buf)
-        if conn.sack if answer else config.tcp_sack:
+        if conn.sack if answer else config.tcp_sack and offers:
             options["opts"] |= OPT_SACK_OK
-        if not answer and config.tcp_timestamps:
+        if not answer and config.tcp_timestamps and offers:
             options["opts"] |= OPT_TS
             options["tsval"] = self.tsval(conn, now)
         conn.last_tsval = self.tsval(conn, now)
@@ -250,7 +250,7 @@ class Sending:
         if conn.srtt is None and conn.syn_unacked:
             return config.rto_initial_ms
         if conn.srtt is None:
-            return min(RTO_WITHOUT_SAMPLE_MS, config.tcp_rto_max_ms)
+            return min(config.rto_syn_resent_ms, config.tcp_rto_max_ms)
         if config.rto_min_rule == "variance":
             us = conn.srtt + max(4 * conn.rttvar, config.tcp_rto_min_us)
         else:
@@ -353,11 +353,14 @@ class Sending:
             return self.die(conn, errno.ETIMEDOUT, "ConnectTimedOut")
         self.count_resend(conn, now)
         conn.no_sample = True
+        if conn.state == State.SYN_SENT and config.rexmit_drop_options and conn.retries >= 3:
+            conn.plain_syn = True
         self.resend(conn, now)
         if conn.state == State.SYN_RECEIVED:
             conn.backoff += 1
         else:
             conn.backoff = max(0, conn.retries - config.tcp_syn_linear_timeouts)
+        conn.backoff = min(conn.backoff, config.rto_doublings_max)
         self.arm_syn(conn, now, self.syn_interval(conn.backoff, conn.retries))
 
     def arm_syn(self, conn, now, interval):
@@ -389,7 +392,7 @@ class Sending:
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
         self.count_resend(conn, now)
-        conn.backoff += 1
+        conn.backoff = min(conn.backoff + 1, config.rto_doublings_max)
         conn.timed = None
         conn.recover = conn.snd_nxt
         self.resend(conn, now)
