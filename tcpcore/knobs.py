@@ -57,6 +57,12 @@ class Knobs:
         "linux", _POLICIES, "who goes when the SYN queue is full",
         freebsd="freebsd", strict="drop-new", rfc="no pruning, no reserve: those are Linux's own",
     )  # fmt: skip
+    syncache_hashsize: int = number(
+        512, 1, 65536, "policy freebsd: buckets of half-open entries, for all listeners", rfc="open"
+    )
+    syncache_bucketlimit: int = number(
+        30, 1, 65536, "policy freebsd: half-open entries in a bucket", rfc="open", live=True
+    )
     tcp_syncookies: int = number(
         1, 0, 2, "SYN cookies: 0 off, 1 on overflow, 2 always",
         strict=0, rfc="SYN-RECEIVED is a state with options, a cookie keeps neither", live=True,
@@ -319,10 +325,6 @@ class Knobs:
         1, "text from before the peer's FIN to beyond it is answered by a RST",
         freebsd=0, strict=0, rfc="3.10.7.4, seventh: ignored",
     )  # fmt: skip
-    overlap_acked_at_once: int = switch(
-        0, "with SACK, text of which a part is old is acknowledged at once; 0: like new text",
-        freebsd=1, rfc="RFC 2883 4: a block, and no time",
-    )  # fmt: skip
     persist_restarts: int = switch(
         1, "each ACK restarts the interval between zero-window probes", freebsd=0, strict=0, rfc="open"
     )
@@ -372,7 +374,8 @@ class Knobs:
         freebsd=(10000, 65535), strict=(1024, 65535), rfc="RFC 6056 3.2: 1024 to 65535",
     )  # fmt: skip
     port_selection: str = choice(
-        "linux", ("linux", *_PORT_ALGORITHMS), "how `connect` picks one; 1 to 5: RFC 6056 3.3.1 to 3.3.5",
+        "linux", ("linux", *_PORT_ALGORITHMS, "sequential"),
+        "how `connect` picks one; 1 to 5: RFC 6056 3.3.1 to 3.3.5",
         numbered=_PORT_ALGORITHMS, freebsd="random", strict="double-hash", rfc="RFC 6056 3.3.4",
     )  # fmt: skip
     isn: str = choice("rfc6528", ("rfc6528", "rfc793", "random"), "initial sequence numbers")

@@ -145,7 +145,7 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
                      else isn_ts_offset(&eng.isn, tcb.laddr, tcb.raddr))
     timeout = open_active(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], &eng.knobs, now,
                           <uint32_t>iss, ts_offset,
-                          request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf else 0, rows)
+                          request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf_judged else 0, rows)
     if (ports_taken(&eng.ports, request.search, choice.place, choice.lport) if choice.place >= 0
             else ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)):
         tcb.bits |= B_EPHEMERAL

@@ -9,7 +9,7 @@ from libc.stdint cimport uint32_t
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_DEAD, E_OPENED, E_WRITABLE
 from tcpcore.records.counters cimport Mib, NoCause, count
-from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, SYN_TEXT_DROPPED
+from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, PROBE_BYTE, SYN_TEXT_DROPPED
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, SYN, seg_end, seg_len
 from tcpcore.records.tcb cimport (
     B_COLD, B_FIN_SENT, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, B_RECOVER, B_RESEND_SYN, B_SHUT, B_SYN_UNACKED,
@@ -22,7 +22,9 @@ from tcpcore.tcp.outcomes cimport (
     answer_withheld, challenge_ack, complete_handshake, die, mark_syn_unacked, reset_after_close,
 )
 from tcpcore.tcp.output cimport arm_main_timer, cancel_main_timer, emit_ack, resend_first, send_queued
-from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rexmt_timeout, rtt_sample, tick_up
+from tcpcore.tcp.rto cimport (
+    fin_wait_2_timeout, keeps_full_socket, note_heard, probe_timeout, rexmt_timeout, rtt_sample, tick_up,
+)
 from tcpcore.tcp.text cimport keep_out_of_order
 from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2, enter_time_wait, is_time_wait_like
 from tcpcore.tcp.timestamps cimport echoed_sample, store_sample, update_ts_recent
@@ -41,11 +43,12 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
         return False
     if seq_lt(seg.ack, tcb.snd_una):
         return True                                   # old, but its text may be new
-    update_ts_recent(tcb, act.stamp, seg, now)
+    update_ts_recent(tcb, cold, act.stamp, seg, now)
     if main_kind(tcb, cold) == T_PERSIST:
         tcb.retries = 0                               # the probes are being answered
+        note_heard(cold, knobs, now)
         if knobs.persist_restarts:
-            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+            arm_main_timer(act, T_PERSIST, probe_timeout(tcb, cold, knobs))
     if moves_window(tcb, seg, wnd):
         take_window(tcb, cold, seg, wnd)
     if advanced:
@@ -80,7 +83,7 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
         return False
     if tcb.bits & B_PASSIVE:
         return complete_half_open(tcb, cold, seg, knobs, now, act)
-    update_ts_recent(tcb, act.stamp, seg, now)
+    update_ts_recent(tcb, cold, act.stamp, seg, now)
     close_waits = tcb.bits & B_SHUT
     act.effects |= E_OPENED
     if not advanced:
@@ -100,6 +103,12 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
     return True
 
 
+cdef inline bint probed_byte(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """True if the byte at SND.NXT has been that of a zero-window probe (FreeBSD: SND.MAX is behind it)."""
+    return (knobs.persist_probe == PROBE_BYTE and main_kind(tcb, cold) == T_PERSIST and cold.backoff != 0
+            and cold.snd_end != tcb.snd_nxt)
+
+
 cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        Action* act) noexcept nogil:
     """RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, else a challenge ACK. RFC 793 lets every
@@ -107,6 +116,9 @@ cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     (ack_range_793)."""
     cdef uint32_t reach, first
     if seq_lt(tcb.snd_nxt, seg.ack):
+        if seg.ack == tcb.snd_nxt + 1 and probed_byte(tcb, cold, knobs):
+            tcb.snd_nxt += 1
+            return True
         if knobs.ack_range == ACK_RANGE_RFC793:
             if not answer_withheld(tcb, cold, seg, knobs, now, act):
                 emit_ack(tcb, cold, knobs, now, act)

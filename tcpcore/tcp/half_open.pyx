@@ -113,7 +113,7 @@ cdef bint complete_half_open(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
     """The ACK that a half-open entry waits for: it becomes a connection (True) if the accept queue has room.
     Without room the ACK is ignored: the SYN-ACK's timer or the peer's text asks again later (Linux:
     tcp_v4_syn_recv_sock)."""
-    update_ts_recent(tcb, act.stamp, seg, now)
+    update_ts_recent(tcb, cold, act.stamp, seg, now)
     if act.accept_full and not act.auto_accept:
         count(act.counters, Mib.ListenOverflows)
         count(act.counters, Mib.ListenDrops)

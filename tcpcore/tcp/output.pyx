@@ -5,13 +5,14 @@
 # together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
 # Invariant: numbers in flight imply the resend timer; something queued, nothing in flight and no window for
 # it imply the persist timer.
+from tcpcore.records.knobs cimport PERSIST_RTO, PROBE_BYTE
 from tcpcore.records.segment cimport MSS_DEFAULT, PSH
 from tcpcore.records.tcb cimport (
     B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_NONE, T_OUTPUT, T_PERSIST, T_REXMT, in_set, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.receive_window cimport TS_BYTES
-from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
+from tcpcore.tcp.rto cimport note_heard, probe_timeout, rexmt_timeout, tick_up
 
 
 cdef uint32_t queued_end(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -45,7 +46,7 @@ cdef uint32_t eff_mss(const Tcb* tcb, const Cold* cold) noexcept nogil:
     return tcb.mss - ts_bytes
 
 
-cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept nogil:
+cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t* fin) noexcept nogil:
     """Bytes of the next row, and in `fin` (out) 1 if our FIN rides on it; both 0 if nothing may go now."""
     cdef uint32_t left = unsent(tcb, cold)
     cdef uint32_t mss
@@ -58,7 +59,7 @@ cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept
     if left > mss:
         left = mss
         fin[0] = 0
-    if seq_lt(tcb.snd_una + tcb.snd_wnd, tcb.snd_nxt + left + fin[0]):
+    if seq_lt(tcb.snd_una + tcb.snd_wnd, tcb.snd_nxt + left + (fin[0] if knobs.fin_needs_window else 0)):
         fin[0] = 0
         return 0
     return left
@@ -81,7 +82,8 @@ cdef void time_row(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
         cold.rtt_at = <uint32_t>tick_up(now)
 
 
-cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
+                              Action* act) noexcept nogil:
     """Arm the resend or the persist timer if this file's invariant asks for one and it does not run."""
     if tcb.snd_nxt != tcb.snd_una:
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) != T_REXMT:
@@ -91,19 +93,22 @@ cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* 
     elif unsent(tcb, cold):
         if act.main_op == OP_CANCEL or main_kind(tcb, cold) == T_NONE:
             use_cold(tcb, cold)
-            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+            if knobs.persist_interval != PERSIST_RTO:
+                cold.backoff = 0                      # the text's doublings are not the probes'
+            note_heard(cold, knobs, now)
+            arm_main_timer(act, T_PERSIST, probe_timeout(tcb, cold, knobs))
 
 
 cdef uint32_t send_bare_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                             Action* act) noexcept nogil:
     """Send our FIN, with nothing queued before it: what nearly every close is. Returns rows sent."""
     cdef uint32_t sent = 0
-    if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):
+    if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd + (0 if knobs.fin_needs_window else 1)):
         emit(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt)
         tcb.snd_nxt += 1
         tcb.bits |= B_FIN_SENT
         sent = 1
-    ensure_timer(tcb, cold, knobs, act)
+    ensure_timer(tcb, cold, knobs, now, act)
     return sent
 
 
@@ -114,7 +119,7 @@ cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     if fin_unsent(tcb) and unsent(tcb, cold) == 1 and limit:
         return send_bare_fin(tcb, cold, knobs, now, act)
     while True:
-        length = next_row(tcb, cold, &fin)
+        length = next_row(tcb, cold, knobs, &fin)
         if length + fin == 0:
             break
         if sent == limit:
@@ -129,16 +134,16 @@ cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
         if length:
             time_row(tcb, cold, now)
         sent += 1
-    ensure_timer(tcb, cold, knobs, act)
+    ensure_timer(tcb, cold, knobs, now, act)
     return sent
 
 
-cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil:
+cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The number of rows that send_queued() would send without a limit."""
     cdef Tcb trial = tcb[0]
     cdef uint32_t rows = 0, length, fin
     while True:
-        length = next_row(&trial, cold, &fin)
+        length = next_row(&trial, cold, knobs, &fin)
         if length + fin == 0:
             return rows
         trial.snd_nxt += length + fin
@@ -174,7 +179,7 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
 cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
     """Send what fits into a small window, else (RFC 9293 3.8.6.1) a probe: an old number, which must be
-    answered."""
+    answered, or a byte of new text, which counts as sent only once it is acknowledged (probed_byte)."""
     cdef uint32_t length = unsent(tcb, cold) - fin_unsent(tcb)
     if tcb.snd_wnd and length:
         if length > tcb.snd_wnd:
@@ -186,7 +191,10 @@ cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t n
         time_row(tcb, cold, now)
         tcb.retries = 0                               # it is no probe any more but text on its way
         cold.backoff = 0
-        ensure_timer(tcb, cold, knobs, act)
+        ensure_timer(tcb, cold, knobs, now, act)
     else:
-        emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
+        if length and knobs.persist_probe == PROBE_BYTE:
+            emit_text(tcb, cold, knobs, now, act, tcb.snd_nxt, 1, 0)
+        else:
+            emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
         count(act.counters, Mib.TCPWinProbe)          # Linux counts a probe with text as what it is

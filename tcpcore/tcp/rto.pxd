@@ -5,7 +5,9 @@
 # Not here: which timer runs, and what happens when it expires (timeouts.pyx).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
+from tcpcore.records.knobs cimport (
+    PERSIST_ENDS_SILENCE, PERSIST_RTO, RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs,
+)
 from tcpcore.records.tcb cimport (
     B_COLD, B_PASSIVE, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, SYN_SENT, TICK_NS, Cold, Tcb, ticks_from,
     with_highest,
@@ -128,14 +130,44 @@ cdef inline uint32_t rexmt_timeout(const Tcb* tcb, const Cold* cold, const Knobs
                      knobs.tcp_rto_max_ms)
 
 
+cdef inline uint32_t probe_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The interval before the next zero-window probe, backed off, with the slop, in ticks; FreeBSD:
+    tcp_setpersist."""
+    cdef uint32_t cap = knobs.persmax_ms if knobs.persmax_ms else knobs.tcp_rto_max_ms
+    cdef uint32_t doublings = backoff_of(tcb, cold)
+    cdef uint32_t interval = 2 * knobs.rto_syn_resent_ms
+    if doublings > knobs.rto_doublings_max:
+        doublings = knobs.rto_doublings_max
+    if knobs.persist_interval == PERSIST_RTO:
+        interval = rto(tcb, cold, knobs)
+    elif cold.srtt_us:
+        interval = <uint32_t>((4 * <uint64_t>cold.srtt_us + 8 * <uint64_t>cold.rttvar_us + 999) // 1000)
+    elif tcb.rtt:
+        interval = 8 * <uint32_t>tcb.rtt
+    interval = with_slop(backed_off(interval, doublings, cap), knobs.rto_slop_ms, cap)
+    return interval if interval > knobs.persmin_ms else knobs.persmin_ms
+
+
+cdef inline void keep_resent_at(Cold* cold, int64_t tick) noexcept nogil:
+    """resent_at := tick."""
+    cold.resent_at = <uint32_t>tick
+    cold.resent_at_high = <uint8_t>(tick >> 32)
+    cold.highest = with_highest(cold.highest, tick, RESENT_SHIFT)
+
+
+cdef inline void note_heard(Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """The peer was heard while its window is closed, or the window begins to be probed: what persist_ends
+    "silence" counts from. Nothing is in flight that was resent, and resent_at is free for it."""
+    if knobs.persist_ends == PERSIST_ENDS_SILENCE:
+        keep_resent_at(cold, tick_up(now))
+
+
 cdef inline void count_resend(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
     """Count a resend or a probe; the time of the first one is kept (Linux: retrans_stamp)."""
     cdef int64_t tick = tick_up(now)
     use_cold(tcb, cold)
     if tcb.retries == 0:
-        cold.resent_at = <uint32_t>tick
-        cold.resent_at_high = <uint8_t>(tick >> 32)
-        cold.highest = with_highest(cold.highest, tick, RESENT_SHIFT)
+        keep_resent_at(cold, tick)
     tcb.retries += tcb.retries < 255                  # the time rule may need more of them than its limit
 
 
@@ -204,12 +236,21 @@ cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sampl
     return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.tcp_rto_min_us // 1000 + 2) < limit
 
 
+cdef inline bint ends_by_silence(const Knobs* knobs) noexcept nogil:
+    """True if FIN-WAIT-2 without an application ends once its peer has been silent for long (FreeBSD without
+    fast_finwait2_recycle)."""
+    return not (knobs.orphan_fin_wait_2_brief or knobs.fast_finwait2_recycle)
+
+
 cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                         uint32_t sample) noexcept nogil:
     """How long an orphan in FIN-WAIT-2 waits for the peer's FIN: tcp_fin_timeout, on Linux 3.5 RTO at least
     (tcp_time_wait) and without what it spent as a full socket before. sample: see rto_with."""
     cdef uint32_t timeout = knobs.fin_timeout_ms - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
-    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, timeout):
+    if not knobs.orphan_fin_wait_2_brief:
+        # the first look (idle) comes at the very tick of it, and finds no silence longer than that
+        return knobs.fin_wait_2_idle_ms + knobs.fin_wait_2_check_ms if ends_by_silence(knobs) else timeout
+    if rto_is_short(tcb, knobs, sample, timeout):
         return timeout
     least = rto_with(tcb, cold, knobs, sample)
     least = (least << 2) - (least >> 1)

@@ -7,24 +7,28 @@ from libc.stdint cimport uint32_t
 from tcpcore.records.counters cimport (
     CauseConnectTimedOut, CauseFinWait2TimedOut, CauseSynQueueExpired, CauseTimedOut, Mib, NoCause, count,
 )
-from tcpcore.records.knobs cimport RETRIES_COUNT, RETRIES_TIME
+from tcpcore.records.knobs cimport PERSIST_ENDS_SILENCE, RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
     B_FULL_SOCKET, B_LAST_TIMER, B_MATURE, B_ORPHAN, B_PASSIVE, B_RECOVER, B_SACK, B_TS, B_WSCALE,
-    SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
+    OUR_FIN, SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT,
+    in_set,
 )
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
 from tcpcore.tcp.output cimport (
     arm_main_timer, emit_abort_rst, emit_ack, emit_syn, resend_first, send_persist_probe, send_queued,
 )
 from tcpcore.tcp.rto cimport (
-    backoff_sum, count_resend, count_syn, keeps_full_socket, r2_reached, rexmt_timeout, syn_began,
-    syn_timeout, tick_up,
+    backoff_sum, count_resend, count_syn, keeps_full_socket, probe_timeout, r2_reached, rexmt_timeout, rto,
+    since_first_resend, syn_began, syn_timeout, tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
 
 cdef enum:
     SYNS_WITH_OPTIONS = 3     # rexmit_drop_options: the SYN and two resends
+    SILENCE_MS = 7_200_000    # FreeBSD: tcp_maxpersistidle
+    SILENCE_AFTER_CLOSE_MS = 60_000   # TCPTV_PERSMAX
+    BACKOFF_SUM = 2559        # tcp_totbackoff
 
 
 cdef void timer_expired(Tcb* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs,
@@ -128,15 +132,29 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
     arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
 
 
+cdef bint silent_for_long(const Tcb* tcb, const Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """FreeBSD (tcp_timer_persist): after all doublings the silence of two hours, or of as many RTOs as all
+    resends take, ends the connection; a minute does once we have closed."""
+    cdef int64_t silence = since_first_resend(cold, now)
+    if in_set(tcb.state, OUR_FIN) and silence >= SILENCE_AFTER_CLOSE_MS:
+        return True
+    return <uint32_t>cold.backoff + 1 >= retries_allowed(tcb, knobs) and (
+        silence >= SILENCE_MS or silence >= BACKOFF_SUM * <int64_t>rto(tcb, cold, knobs))
+
+
 cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                           Action* act) noexcept nogil:
     """Zero-window probe (RFC 9293 3.8.6.1); only silence, not a closed window, ends the connection
     (MUST-37)."""
-    if tcb.retries >= retries_allowed(tcb, knobs):
+    if (silent_for_long(tcb, cold, knobs, now) if knobs.persist_ends == PERSIST_ENDS_SILENCE
+            else tcb.retries >= retries_allowed(tcb, knobs)):
         give_up(act)
         return
-    count_resend(tcb, cold, now)
+    if knobs.persist_ends == PERSIST_ENDS_SILENCE:
+        tcb.retries += tcb.retries < 255              # resent_at tells when the peer was heard
+    else:
+        count_resend(tcb, cold, now)
     if cold.backoff < 31 and (knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
         cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
-    arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+    arm_main_timer(act, T_PERSIST, probe_timeout(tcb, cold, knobs))
     send_persist_probe(tcb, cold, knobs, now, act)

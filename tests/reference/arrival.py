@@ -147,7 +147,7 @@ class Arrival(HalfOpen, TimeWait):
         conn.scaled = shift is not None and bool(config.tcp_window_scaling) and offers
         conn.snd_shift = shift if conn.scaled else 0
         conn.rcv_shift = config.wscale(conn.rcv_buf) if conn.scaled else 0
-        conn.rcv_adv = add(conn.rcv_nxt, self.whole_window(conn))
+        conn.rcv_adv = add(conn.rcv_nxt, self.most_offered(conn))
         conn.take_window(seg)
         if conn.ts:
             conn.take_timestamp(seg, now)
@@ -210,6 +210,8 @@ class Arrival(HalfOpen, TimeWait):
             return self.in_orphaned_fin_wait_2(conn, seg, now)
         if self.config.flagless_dropped and not (seg.syn or seg.rst or seg.has_ack):
             return
+        if conn.state == State.FIN_WAIT_2 and conn.main and conn.main[1] == FIN_WAIT_2 and self.by_silence:
+            self.heard_in_fin_wait_2(conn, now)
         owed = None
         if self.trims:
             seg, owed = self.first_trimmed(conn, seg, now)
@@ -335,8 +337,9 @@ class Arrival(HalfOpen, TimeWait):
         return seg.seq == conn.rcv_nxt or (
             self.config.rst_before_fin and conn.state in BEHIND_FIN and seg.seq == add(conn.rcv_nxt, -1))
 
-    def seq_in_window(self, conn, seg):
-        return seg.seq == conn.rcv_nxt or (seg.seq - conn.rcv_nxt) % SPACE < self.window(conn)
+    def seq_in_window(self, conn, seg, begin=None):
+        begin = conn.rcv_nxt if begin is None else begin
+        return seg.seq == begin or (seg.seq - begin) % SPACE < self.window(conn)
 
     def not_acceptable(self, conn, seg, now, skipped):
         if seg.rst:
@@ -351,11 +354,13 @@ class Arrival(HalfOpen, TimeWait):
     def second_rst(self, conn, seg, now):
         if not seg.rst:
             return True
-        if self.config.rst_seq_in_window and not self.seq_in_window(conn, seg):
+        begin = conn.last_ack_sent if self.config.resets_from_last_ack else conn.rcv_nxt
+        if self.config.rst_seq_in_window and not self.seq_in_window(conn, seg, begin):
             return False
         if conn.half_open:
             return self.rst_for_half_open(conn, seg, now)
-        if not self.exact_rst(conn, seg) and not self.config.insecure_rst:
+        exact = self.exact_rst(conn, seg) if begin == conn.rcv_nxt else seg.seq == begin
+        if not exact and not self.config.insecure_rst:
             self.challenge_ack(conn, now)
             return False
         opening = conn.state == State.SYN_RECEIVED
@@ -378,7 +383,8 @@ class Arrival(HalfOpen, TimeWait):
             return True
         if conn.half_open:
             return self.abort_half_open(conn)
-        if self.config.insecure_syn and self.seq_in_window(conn, seg):
+        begin = conn.last_ack_sent if self.config.resets_from_last_ack else conn.rcv_nxt
+        if self.config.insecure_syn and self.seq_in_window(conn, seg, begin):
             self.row(conn, now, RST | ACK, conn.snd_nxt, wnd=0)
             self.count("AttemptFails", conn.state == State.SYN_RECEIVED)
             self.die(conn, errno.ECONNRESET, "ResetByPeer")
@@ -398,6 +404,8 @@ class Arrival(HalfOpen, TimeWait):
         if conn.state == State.SYN_RECEIVED:
             return self.last_ack_of_opening(conn, seg, now, owed)
         rfc793 = self.config.ack_range == "rfc793"
+        if seg.ack == add(conn.snd_nxt, 1) and self.probed_byte(conn):
+            conn.snd_nxt = seg.ack
         if after(seg.ack, conn.snd_nxt):
             if not rfc793:
                 self.challenge_ack(conn, now)
@@ -412,9 +420,9 @@ class Arrival(HalfOpen, TimeWait):
             if self.config.ts_recent_needs_good_ack:
                 conn.update_timestamp(seg, now)
             if conn.main and conn.main[1] == PERSIST:
-                conn.retries = 0
+                conn.retries, conn.heard = 0, tick(now)
                 if self.config.persist_restarts:
-                    self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+                    self.arm(conn, "main", tick(now) + self.probe_interval(conn), PERSIST)
             advanced = seg.ack != conn.snd_una
             if conn.newer_window(seg):
                 conn.take_window(seg)

@@ -9,6 +9,9 @@ from tcpcore import EventKind
 from tests.reference.connection import CURRENT, add, after, before, tick
 from tests.reference.data import FIN_WAIT_2
 
+#: FreeBSD: keepcnt * keepintvl, and keepintvl.
+SILENCE_MS, LOOK_MS = 600_000, 75_000
+
 
 class Closing:
     # -- FIN_WAIT_2 without an application (section 6a) ------------------------------------------------
@@ -34,8 +37,22 @@ class Closing:
             return
         self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
 
+    @property
+    def by_silence(self):
+        """Whether it ends once the peer has been silent for long (without fast_finwait2_recycle)."""
+        return not self.brief and not self.config.fast_finwait2_recycle
+
+    def heard_in_fin_wait_2(self, conn, now):
+        """The end is the first look that finds the peer silent for more than SILENCE_MS."""
+        due = max(conn.main[0], tick(now))
+        while due - tick(now) <= SILENCE_MS:
+            due += LOOK_MS
+        self.arm(conn, "main", due, FIN_WAIT_2)
+
     def fin_wait_2_time(self, conn):
         timeout = 1000 * self.config.tcp_fin_timeout
+        if self.by_silence:
+            return SILENCE_MS + LOOK_MS               # the first look finds no more than SILENCE_MS
         if not self.config.orphan_fin_wait_2_brief:
             return timeout
         rto = self.rto(conn)

@@ -193,6 +193,7 @@ class Connection:
     backoff: int = 0
     retries: int = 0
     first_resend: int = 0            # tick
+    heard: int = 0                   # tick: the peer spoke while its window was closed, or probing began
     recover: int | None = None       # resending until this number is acknowledged
     # RFC 5961 section 7
     invalid_at: int | None = None    # ms of the last limited answer
@@ -247,9 +248,14 @@ class Connection:
         return after(seg.ack, self.snd_una) or after(seg.seq, self.snd_wl1) or (
             seg.seq == self.snd_wl1 and (wnd > self.snd_wnd or wnd == 0))
 
+    @property
+    def last_ack_sent(self):
+        """While an ACK is delayed: the number of the text that came last."""
+        return self.snd_wl1 if self.delayed else self.rcv_nxt
+
     def update_timestamp(self, seg, now):
         """TS.Recent after a good segment (RFC 7323 4.3)."""
-        if (self.ts and seg.has_ts and not seg.rst and not after(seg.seq, self.rcv_nxt)
+        if (self.ts and seg.has_ts and not seg.rst and not after(seg.seq, self.last_ack_sent)
                 and not self.older(seg)):
             self.take_timestamp(seg, now)
 

@@ -10,6 +10,7 @@ import errno
 from tcpcore import EventKind, State
 from tests.reference.connection import (
     ACK,
+    CLOSED_BY_US,
     FIN,
     MS,
     NO_LIMIT,
@@ -84,7 +85,8 @@ class Sending:
             self.bare_ack(conn, now)
 
     def active_rst(self, conn, now):
-        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn))
+        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn),
+                 wnd=None if self.config.rst_has_window else 0)
 
     def answering_rst(self, seg):
         """3.5.2 group 1; never in answer to a RST."""
@@ -121,13 +123,24 @@ class Sending:
         stamped = conn.passive and conn.ts
         return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
 
+    def most_offered(self, conn):
+        """What is offered while the buffer is empty."""
+        whole = self.whole_window(conn)
+        if self.config.window_offered == "freebsd" and (whole > UNSCALED or self.told(conn)):
+            return self.tellable(conn, whole)
+        return whole
+
+    def tellable(self, conn, window):
+        """A window rounded up to what the shift can tell."""
+        return -(-window >> conn.rcv_shift) << conn.rcv_shift
+
     def offered(self, conn):
         """What is left of the window offered last."""
         return max((conn.rcv_adv - conn.rcv_nxt + SPACE // 2) % SPACE - SPACE // 2, 0)
 
     def window(self, conn):
         """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
-        window = self.offered(conn) if self.told(conn) else self.whole_window(conn)
+        window = self.offered(conn) if self.told(conn) else self.most_offered(conn)
         if self.config.window_by_buffer:
             window = max(window, self.config.window(conn.rcv_buf) - conn.unread)
         return window
@@ -140,9 +153,13 @@ class Sending:
         whole = self.whole_window(conn)
         if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
+        freebsd = self.config.window_offered == "freebsd"
         if not conn.unread:
-            return whole
+            return self.most_offered(conn)
         free = max(whole - conn.unread, 0)
+        if freebsd:
+            small = free < whole // 4 and free < conn.mss
+            return max(0 if small else self.tellable(conn, free), self.offered(conn))
         if free < self.config.mss or free < whole // 16:
             free = 0
         elif not conn.rcv_shift:
@@ -261,6 +278,23 @@ class Sending:
         most = self.config.tcp_rto_max_ms
         return min(doubled(self.rto(conn), conn.backoff, most) + self.config.rto_slop_ms, most)
 
+    def probe_interval(self, conn):
+        """Before the next zero-window probe."""
+        config = self.config
+        most = config.persmax_ms or config.tcp_rto_max_ms
+        first = self.rto(conn)
+        if config.persist_interval == "srtt":
+            first = 2 * config.rto_syn_resent_ms
+            if conn.srtt is not None:
+                first = -(-(4 * conn.srtt + 8 * conn.rttvar) // 1000)
+        interval = doubled(first, min(conn.backoff, config.rto_doublings_max), most) + config.rto_slop_ms
+        return max(min(interval, most), config.persmin_ms or 0)
+
+    def probed_byte(self, conn):
+        """Whether the byte at SND.NXT has been a probe's."""
+        return (self.config.persist_probe == "byte" and conn.main is not None and conn.main[1] == PERSIST
+                and conn.backoff > 0 and conn.unsent > 0)
+
     def syn_interval(self, doublings, resends=None):
         """The slop comes with the first resend."""
         config = self.config
@@ -286,7 +320,8 @@ class Sending:
         room = conn.snd_wnd - conn.in_flight
         length = min(conn.unsent, conn.row_limit())
         fin = conn.fin_queued and not conn.fin_sent and length == conn.unsent
-        return (length, fin) if 0 < length + fin <= room else None
+        needed = length + (fin if self.config.fin_needs_window else 0)
+        return (length, fin) if 0 < length + fin and needed <= room else None
 
     def waiting(self, conn):
         return conn.unsent > 0 or (conn.fin_queued and not conn.fin_sent)
@@ -314,7 +349,10 @@ class Sending:
         if self.next_row(conn):
             self.arm(conn, "side", now // MS, OUTPUT)     # not rounded up: due at `now`
         elif self.waiting(conn) and not conn.in_flight and not conn.main:
-            self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+            if self.config.persist_interval == "srtt":
+                conn.backoff = 0
+            conn.heard = tick(now)
+            self.arm(conn, "main", tick(now) + self.probe_interval(conn), PERSIST)
         return rows
 
     def resend(self, conn, now):
@@ -400,19 +438,32 @@ class Sending:
 
     def persist_timer(self, conn, now):
         """3.8.6.1: ask for the window."""
-        if conn.retries >= self.most_resends(conn):
+        if self.probing_ends(conn, now):
             self.count("TCPAbortOnTimeout")
             return self.die(conn, errno.ETIMEDOUT, "TimedOut")
         self.count_resend(conn, now)
         if not self.by_time or conn.backoff < self.config.tcp_retries2:
-            conn.backoff += 1
+            conn.backoff = min(conn.backoff + 1, 31)
         if conn.snd_wnd and conn.unsent:
             conn.retries = conn.backoff = 0
             return self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
         self.count("TCPWinProbe")
-        self.row(conn, now, ACK, add(conn.snd_una, -1))
-        self.acknowledged(conn)
-        self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+        if conn.unsent and self.config.persist_probe == "byte":
+            self.data_row(conn, now, conn.snd_nxt, 1, False)
+        else:
+            self.row(conn, now, ACK, add(conn.snd_una, -1))
+            self.acknowledged(conn)
+        self.arm(conn, "main", tick(now) + self.probe_interval(conn), PERSIST)
+
+    def probing_ends(self, conn, now):
+        """Too many probes without an answer; or after all doublings too long a silence, or once we closed."""
+        if self.config.persist_ends == "probes":
+            return conn.retries >= self.most_resends(conn)
+        silence = tick(now) - conn.heard
+        if conn.state in CLOSED_BY_US and silence >= 60_000:
+            return True
+        most = min(7_200_000, 2559 * self.rto(conn))
+        return conn.backoff + 1 >= self.most_resends(conn) and silence >= most
 
     def delack_timer(self, conn, now):
         self.ordinary_ack(conn, now)
@@ -509,9 +560,21 @@ class Sending:
         taken = conn.unread if nbytes is None else min(conn.unread, nbytes)
         conn.unread -= taken
         if taken and conn.state in RECEIVERS:
-            if 2 * left <= self.whole_window(conn) and (new := self.next_window(conn)) and new >= 2 * left:
+            if self.update_is_due(conn, left):
                 self.ordinary_ack(conn, now)
         return taken
+
+    def update_is_due(self, conn, left):
+        """Whether what was read opens the window enough."""
+        whole = self.whole_window(conn)
+        if self.config.window_update == "doubled":
+            return 2 * left <= whole and self.next_window(conn) >= max(2 * left, 1)
+        free = max(whole - conn.unread, 0)
+        more = max(free - left, 0)
+        if conn.delayed or free >> conn.rcv_shift == left >> conn.rcv_shift:
+            return False
+        return 2 * more >= whole or (more >= 2 * conn.mss and (
+            more >= whole // 4 or free <= whole // 8 or whole <= 8 * conn.mss))
 
     @property
     def by_time(self):

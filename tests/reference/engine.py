@@ -18,7 +18,7 @@ import numpy as np
 
 from tcpcore import SEGMENT, Config, EventKind, OpKind, State
 from tests.reference.arrival import Arrival
-from tests.reference.closing import Closing
+from tests.reference.closing import SILENCE_MS, Closing
 from tests.reference.connection import (
     CURRENT,
     MS,
@@ -32,7 +32,7 @@ from tests.reference.connection import (
     as_rows,
     tick,
 )
-from tests.reference.data import ALL, Sending
+from tests.reference.data import ALL, FIN_WAIT_2, Sending
 from tests.reference.events import Telling
 
 INFO = np.dtype([("state", "u1"), ("error", "i4"), ("snd_una", "u4"), ("snd_nxt", "u4"), ("rcv_nxt", "u4"),
@@ -441,6 +441,8 @@ class ReferenceEngine(Arrival, Closing, Sending, Telling):
             self.die(conn, 0, "UnreadData")
         elif conn.state == State.FIN_WAIT_2:
             self.start_fin_wait_2(conn, now)
+            if self.by_silence:
+                self.arm(conn, "main", tick(now) + SILENCE_MS, FIN_WAIT_2)
         else:
             self.half_close(conn, now)
 
