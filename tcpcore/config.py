@@ -21,12 +21,15 @@ from typing import Any, ClassVar, Final, Self
 
 from tcpcore import linux_versions
 from tcpcore.knob_types import AS_LINUX, Knob, UnknownKnob, hint, wrong
-from tcpcore.knobs import MAX_WINDOW, Knobs
+from tcpcore.knobs import MAX_WINDOW
+from tcpcore.knobs_waiting import AllKnobs
 
 __all__ = ["DECLARED", "DERIVED", "FREEBSD", "STRICT", "Config", "Provenance", "engine_value", "live_values"]
 
 #: The declaration of each knob by its name, in the order of `Config`.
-DECLARED: Final[Mapping[str, Knob]] = {knob.name: knob.metadata["knob"] for knob in dataclasses.fields(Knobs)}
+DECLARED: Final[Mapping[str, Knob]] = {
+    knob.name: knob.metadata["knob"] for knob in dataclasses.fields(AllKnobs)
+}
 
 #: What FreeBSD 14 does otherwise than Linux.
 FREEBSD: Final[Mapping[str, Any]] = {
@@ -50,7 +53,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Knobs):
+class Config(AllKnobs):
     """Every knob of an `Engine`; the defaults are those of a Linux 6.18 host.
 
     `Config(tcp_syncookies=2)` is `Config.linux(tcp_syncookies=2)`. `dataclasses.fields`,
@@ -251,14 +254,25 @@ Config._sysctl = Provenance()
 
 # -- the engine's struct ---------------------------------------------------------------------------
 
+def _told(config: Config, window: int) -> int:
+    """A window as a scaled header tells it: FreeBSD (tcp_output) rounds up to what the shift can tell."""
+    if config.window_offered != "freebsd" or not config.tcp_window_scaling or window <= 65535:
+        return window
+    unit = 1 << config.wscale()
+    return -(-window // unit) * unit
+
+
 #: The fields of the engine's struct (records/knobs.pxd) that are made from a knob: all others are knobs.
 DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "rcv_wscale": lambda config: config.wscale(),
-    "rcv_buf": lambda config: config.window(),
-    "rcv_buf_stamped": lambda config: config.window(stamped=True),
+    "rcv_buf": lambda config: _told(config, config.window()),
+    "rcv_buf_stamped": lambda config: _told(config, config.window(stamped=True)),
+    "rcv_buf_judged": lambda config: config.window(),
     "rcv_buf_whole": lambda config: config.rcv_buf,
     "fin_timeout_ms": lambda config: config.tcp_fin_timeout * 1000,
     "paws_idle_ms": lambda config: config.paws_idle_s * 1000,
+    "fin_wait_2_idle_ms": lambda config: 1000 * config.tcp_keepalive_probes * config.tcp_keepalive_intvl,
+    "fin_wait_2_check_ms": lambda config: 1000 * config.tcp_keepalive_intvl,
 }
 
 

@@ -42,9 +42,9 @@ from tcpcore.components.isn cimport ISN_RANDOM, ISN_RFC6528, ISN_RFC793, isn_ini
 from tcpcore.components.listeners cimport Listener
 from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
+    PORTS_SEQUENTIAL,
     ports_init,
 )
-from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
 )
@@ -98,6 +98,7 @@ _ISN_RULES = {"rfc6528": ISN_RFC6528, "rfc793": ISN_RFC793, "random": ISN_RANDOM
 _PORT_RULES = {
     "linux": PORTS_LINUX, "random": PORTS_RANDOM, "random-retry": PORTS_RANDOM_RETRY, "hash": PORTS_HASH,
     "double-hash": PORTS_DOUBLE_HASH, "random-increments": PORTS_RANDOM_INCREMENTS,
+    "sequential": PORTS_SEQUENTIAL,
 }
 
 
@@ -294,7 +295,7 @@ cdef class Engine:
         elif knobs:
             config = config.replace(**knobs)
         self.config = config
-        self.eng = new_state(config, NULL, SYNCACHE_BUCKETS)
+        self.eng = new_state(config, NULL, config.syncache_hashsize)
 
     def __dealloc__(self):
         if self.eng != NULL:

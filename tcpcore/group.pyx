@@ -11,7 +11,6 @@ cimport cython
 from libc.stdint cimport uint64_t
 
 from tcpcore.base.siphash cimport derive_key
-from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKETS
 from tcpcore.loops.spread cimport MAX_MEMBERS
 from tcpcore.border cimport integer
 from tcpcore.engine cimport change_config, group_engine, read_state
@@ -109,7 +108,7 @@ cdef class EngineGroup:
         self.members = members
         self.threads = used
         parts = [member_config(config, members, i) for i in range(members)]
-        buckets = [share(SYNCACHE_BUCKETS, members, i) for i in range(members)]
+        buckets = [share(config.syncache_hashsize, members, i) or 1 for i in range(members)]
         self.host = group_engine(config, parts, buckets, used)
 
     cdef engine(self):

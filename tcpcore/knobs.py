@@ -39,6 +39,10 @@ class Knobs(QueueKnobs):
         60_000, 0, MAX_MS, "2 MSL", unit="ms", strict=240_000, rfc="MUST-13: 2 MSL, MSL 2 minutes (3.4.2)",
         live=True,
     )  # fmt: skip
+    nolocaltimewait: int = switch(
+        0, "no TIME-WAIT where the peer is this host: its address is ours, or loopback",
+        freebsd=1, rfc="MUST-13: whoever the peer is", live=True,
+    )  # fmt: skip
     tcp_max_tw_buckets: int = number(
         262_144, 0, UNLIMITED, "connections in TIME-WAIT", none="no limit", none_is=UNLIMITED,
         freebsd=UNLIMITED, strict=UNLIMITED, rfc="MUST-13 knows no cap", live=True,
@@ -183,7 +187,7 @@ class Knobs(QueueKnobs):
     )  # fmt: skip
     tolerate_missing_ts: int = switch(
         1, "timestamps agreed, a segment without one is taken",
-        freebsd=0, strict=0, rfc="RFC 7323 3.2: dropped silently (SHOULD)",
+        strict=0, rfc="RFC 7323 3.2: dropped silently (SHOULD)",
     )  # fmt: skip
     crossed_syn_restarts: int = switch(
         0, "simultaneous open: the SYN-ACK starts the resend timer afresh", freebsd=1, rfc="open"
@@ -273,6 +277,10 @@ class Knobs(QueueKnobs):
         freebsd=1, rfc="RFC 3168 6.1.1: may",
     )  # fmt: skip
     mss: int = number(1460, 1, 65535, "sent in SYNs", unit="bytes")
+    tcp_min_snd_mss: int = number(
+        48, 48, 65535, "least MSS that a peer's SYN is taken to ask for",
+        unit="bytes", freebsd=216, rfc="3.7.1 knows none", live=True,
+    )  # fmt: skip
     rcv_buf: int = number(
         65535, 1, MAX_WINDOW, "receive buffer of a connection", unit="bytes", freebsd=65536, rfc="open"
     )
@@ -301,7 +309,8 @@ class Knobs(QueueKnobs):
         freebsd=(10000, 65535), strict=(1024, 65535), rfc="RFC 6056 3.2: 1024 to 65535",
     )  # fmt: skip
     port_selection: str = choice(
-        "linux", ("linux", *_PORT_ALGORITHMS), "how `connect` picks one; 1 to 5: RFC 6056 3.3.1 to 3.3.5",
+        "linux", ("linux", *_PORT_ALGORITHMS, "sequential"),
+        "how `connect` picks one; 1 to 5: RFC 6056 3.3.1 to 3.3.5",
         numbered=_PORT_ALGORITHMS, freebsd="random", strict="double-hash", rfc="RFC 6056 3.3.4",
     )  # fmt: skip
     isn: str = choice("rfc6528", ("rfc6528", "rfc793", "random"), "initial sequence numbers")

@@ -49,6 +49,12 @@ class QueueKnobs:
         "linux", _POLICIES, "who goes when the SYN queue is full",
         freebsd="freebsd", strict="drop-new", rfc="no pruning, no reserve: those are Linux's own",
     )  # fmt: skip
+    syncache_hashsize: int = number(
+        512, 1, 65536, "policy freebsd: buckets of half-open entries, for all listeners", rfc="open"
+    )
+    syncache_bucketlimit: int = number(
+        30, 1, 65536, "policy freebsd: half-open entries in a bucket", rfc="open", live=True
+    )
     tcp_syncookies: int = number(
         1, 0, 2, "SYN cookies: 0 off, 1 on overflow, 2 always",
         strict=0, rfc="SYN-RECEIVED is a state with options, a cookie keeps neither", live=True,
@@ -94,7 +100,14 @@ class QueueKnobs:
         4, 0, 127, "resends of a SYN at a constant interval, before it doubles",
         freebsd=0, strict=0, rfc="RFC 6298 5.5: each resend doubles", live=True,
     )  # fmt: skip
+    rexmit_drop_options: int = switch(
+        0, "from its third resend on a SYN asks for MSS alone: no scaling, SACK, timestamps", live=True
+    )
     rto_initial_ms: int = number(1000, 1, MAX_MS, "RTO before there is a sample", unit="ms")
+    rto_syn_resent_ms: int = number(
+        3000, 1, MAX_MS, "RTO while the SYN's round trip is unknown, as the SYN was resent",
+        unit="ms", freebsd=1000, rfc="RFC 6298 5.7: 3 s",
+    )  # fmt: skip
     rto_slop_ms: int = number(
         0, 0, MAX_MS, "added to every RTO but the first of a SYN, after doubling, within the maximum",
         unit="ms", freebsd=200, rfc="RFC 6298 has none",
@@ -106,6 +119,10 @@ class QueueKnobs:
     tcp_rto_max_ms: int = number(
         120_000, 1, MAX_MS, "largest RTO, after doubling", unit="ms",
         freebsd=64_000, strict=60_000, rfc="RFC 6298 2.5: at least 60 s",
+    )  # fmt: skip
+    rto_doublings_max: int = number(
+        31, 0, 31, "doublings of a SYN's and of text's RTO",
+        freebsd=9, rfc="RFC 6298 5.5: as far as the maximum allows",
     )  # fmt: skip
     rto_min_rule: str = choice(
         "variance", ("variance", "rto"), "what the minimum holds up: 4 RTTVAR, or the RTO",

@@ -38,6 +38,7 @@ cdef enum PortRule:
     PORTS_HASH = 3
     PORTS_DOUBLE_HASH = 4
     PORTS_RANDOM_INCREMENTS = 5
+    PORTS_SEQUENTIAL = 6          # one after the other (RFC 6056 2.1; FreeBSD: portrange.randomized 0)
 
 cdef enum:
     HAS_RETRY = 0x8000            # a bit of PortUse.odd, which is at most 32,256

@@ -123,7 +123,7 @@ cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
     ports.k0 = k0
     ports.k1 = k1
     draw_ahead(ports)
-    ports.counter = <uint32_t>draw(ports)
+    ports.counter = 0 if rule == PORTS_SEQUENTIAL else <uint32_t>draw(ports)
     if rule == PORTS_LINUX and ports.size > 1:
         ports.size &= ~<uint32_t>1        # Linux leaves the last port of an odd range alone
     ports.step = block_step(ports.size)
@@ -179,7 +179,7 @@ cdef inline bint start_search(Ports* ports, const PortUse* use, PortSearch* sear
     elif ports.rule == PORTS_RANDOM_RETRY:
         search.draw = draw(ports)
         search.start = 0
-    elif ports.rule == PORTS_HASH:
+    elif ports.rule == PORTS_HASH or ports.rule == PORTS_SEQUENTIAL:
         search.start = (search.offset + ports.counter) % ports.size
     elif ports.rule == PORTS_DOUBLE_HASH:
         search.start = (search.offset + ports.perturb[search.index]) % ports.size
@@ -199,6 +199,8 @@ cdef inline void update_state(Ports* ports, const PortSearch* search, uint32_t i
         ports.perturb[search.index] += i + 1
     elif ports.rule == PORTS_HASH:
         ports.counter += i + 1
+    elif ports.rule == PORTS_SEQUENTIAL:
+        ports.counter = search.start + i + 1
     elif ports.rule == PORTS_RANDOM_INCREMENTS:
         ports.counter = search.start + i
 

@@ -31,8 +31,6 @@ from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.tcb cimport Tcb
 
 cdef enum:
-    SYNCACHE_BUCKETS = 512        # FreeBSD: net.inet.tcp.syncache.hashsize
-    SYNCACHE_BUCKET_LIMIT = 30    # net.inet.tcp.syncache.bucketlimit
     EVICTION_PLACES = 32          # of a queue at first: a bucket of 30 never needs more
 
 cdef struct EvictionEntry:

@@ -193,7 +193,7 @@ cdef uint32_t rows_due_with(EngineState* eng, uint64_t conn, uint32_t nbytes) no
     else:
         use_cold(&tcb, &cold)
     cold.snd_end += nbytes
-    return rows_due(&tcb, &cold)
+    return rows_due(&tcb, &cold, &eng.knobs)
 
 
 cdef int by_conn(const void* a, const void* b) noexcept nogil:

@@ -147,7 +147,7 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
                      else isn_ts_offset(&eng.isn, tcb.laddr, tcb.lport, tcb.raddr, tcb.rport))
     timeout = open_active(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], &eng.knobs, now,
                           <uint32_t>iss, ts_offset,
-                          request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf else 0, rows)
+                          request.rcv_buf if request.rcv_buf != eng.knobs.rcv_buf_judged else 0, rows)
     if unlikely(request.asked.given):
         start_liveness(tcb, &eng.pool.colds[ref - 1], &eng.pool.lives[ref - 1],
                        request.asked.user_timeout_ms, request.asked.keepalive)

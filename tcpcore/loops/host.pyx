@@ -18,7 +18,6 @@ from tcpcore.components.events cimport events_drain, events_take
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, accept_queue_length, listener_ask, listener_at, listener_open,
 )
-from tcpcore.components.syn_eviction cimport SYNCACHE_BUCKET_LIMIT
 from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.calls cimport accept_one
 from tcpcore.loops.invariants cimport check_invariants
@@ -118,7 +117,7 @@ cdef void host_queues(const EngineState* eng, uint16_t listener, HostQueues* que
         fields = listener_at(&member_at(eng, m).listeners, listener)
         queues.half_open += fields.half_open
         queues.accept += accept_queue_length(fields)
-        queues.cache += member_at(eng, m).syncache_buckets * SYNCACHE_BUCKET_LIMIT
+        queues.cache += member_at(eng, m).syncache_buckets * eng.knobs.syncache_bucketlimit
 
 
 # ---- timers, counts, events

@@ -4,6 +4,7 @@
 # tcp/opens. Here they meet: admission, eviction, the entry's place in the queues, and the counters.
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 
+from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport B_AUTO_CLOSE, Tcb
 from tcpcore.tcp.receive_window cimport round_window
@@ -32,7 +33,9 @@ cdef inline void fill_passive_tuple(Tcb* tcb, const Segment* seg, uint32_t id,
 
 cdef inline uint32_t own_buffer(const EngineState* eng, uint32_t size, bint stamped) noexcept nogil:
     """A receive buffer as open_passive takes it: 0 where it is what the knobs say anyway."""
-    return size if size != (eng.knobs.rcv_buf_stamped if stamped else eng.knobs.rcv_buf) else 0
+    return size if size != (
+        eng.knobs.rcv_buf_stamped if stamped and eng.knobs.window_rounding == ROUND_MSS_DOWN
+        else eng.knobs.rcv_buf_judged) else 0
 
 
 cdef inline uint32_t buffer_for(const EngineState* eng, const Listener* listener,

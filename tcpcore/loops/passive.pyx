@@ -27,7 +27,7 @@ from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_asked, listener_at
 from tcpcore.components.ports cimport in_port_range, ports_bound
 from tcpcore.components.syn_eviction cimport (
-    SYNCACHE_BUCKET_LIMIT, eviction_add, eviction_bucket, eviction_full, eviction_oldest, eviction_random,
+    eviction_add, eviction_bucket, eviction_full, eviction_oldest, eviction_random,
 )
 from tcpcore.components.syn_policy cimport (
     ADMIT, ADMIT_COOKIE, EVICT_NEVER, EVICT_OLDEST, EVICT_PER_BUCKET, EVICT_RANDOM, PAUSE,
@@ -112,7 +112,7 @@ cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t q
     if eng.eviction_scope == EVICT_PER_BUCKET:
         pressure.paused = eng.knobs.tcp_syncookies and now < eng.pause.until
         pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue,
-                                                                     SYNCACHE_BUCKET_LIMIT)
+                                                                     eng.knobs.syncache_bucketlimit)
     verdict = policy_admit(&pressure, &eng.knobs)
     if verdict == EVICT_OLDEST or verdict == EVICT_RANDOM:
         verdict = ADMIT if evict(eng, queue, verdict == EVICT_RANDOM, now) else REFUSE_QUEUE_FULL

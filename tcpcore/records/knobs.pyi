@@ -20,6 +20,26 @@ class RetriesRule(IntEnum):
     RETRIES_TIME = 0
     RETRIES_COUNT = 1
 
+class PersistInterval(IntEnum):
+    PERSIST_RTO = 0
+    PERSIST_SRTT = 1
+
+class PersistProbe(IntEnum):
+    PROBE_OLD_NUMBER = 0
+    PROBE_BYTE = 1
+
+class PersistEnds(IntEnum):
+    PERSIST_ENDS_PROBES = 0
+    PERSIST_ENDS_SILENCE = 1
+
+class WindowOffered(IntEnum):
+    OFFERED_LINUX = 0
+    OFFERED_FREEBSD = 1
+
+class WindowUpdate(IntEnum):
+    UPDATE_DOUBLED = 0
+    UPDATE_TWO_SEGMENTS = 1
+
 class WindowRounding(IntEnum):
     ROUND_MSS_DOWN = 0
     ROUND_MSS_UP = 1

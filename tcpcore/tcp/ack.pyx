@@ -10,7 +10,7 @@ from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_DEAD, E_OPENED, E_WRITABLE
 from tcpcore.records.counters cimport Mib, NoCause, count
-from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, SYN_TEXT_DROPPED
+from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, PROBE_BYTE, SYN_TEXT_DROPPED
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, SYN, seg_end, seg_len
 from tcpcore.records.tcb cimport (
     B_COLD, B_FIN_SENT, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER, B_RESEND_SYN, B_SHUT,
@@ -26,7 +26,7 @@ from tcpcore.tcp.outcomes cimport (
 from tcpcore.tcp.output cimport (
     arm_main_timer, cancel_main_timer, emit_ack, flight_timeout, resend_first, send_queued,
 )
-from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, rtt_sample, tick_up
+from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, restart_silence, rtt_sample, tick_up
 from tcpcore.tcp.text cimport keep_out_of_order
 from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2, enter_time_wait, is_time_wait_like
 from tcpcore.tcp.timestamps cimport echoed_sample, store_sample, update_ts_recent
@@ -48,12 +48,14 @@ cdef bint fifth_ack(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
         return True                                   # old, but its text may be new
     if tcb.bits & B_COLD:
         cold.error = 0                                # what ICMP said is over (Linux: tcp_ack, sk_err_soft)
-    update_ts_recent(tcb, act.stamp, seg, now)
+    update_ts_recent(tcb, cold, act.stamp, seg, now)
     kind = main_kind(tcb, cold)
     if kind == T_PERSIST or kind == T_KEEPALIVE:
         tcb.retries = 0                               # the probes are being answered
-        if kind == T_PERSIST and knobs.persist_restarts:
-            arm_main_timer(act, T_PERSIST, persist_interval(tcb, cold, knobs, act.live, now))
+        if kind == T_PERSIST:
+            restart_silence(cold, knobs, now)
+            if knobs.persist_restarts:
+                arm_main_timer(act, T_PERSIST, persist_interval(tcb, cold, knobs, act.live, now))
     if unlikely(tcb.bits & B_PROBED) and probe_answered(tcb, act.live, seg, wnd):
         tcb.bits &= ~B_PROBED
     if moves_window(tcb, seg, wnd):
@@ -102,7 +104,7 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
         return False
     if tcb.bits & B_PASSIVE:
         return complete_half_open(tcb, cold, seg, knobs, now, act)
-    update_ts_recent(tcb, act.stamp, seg, now)
+    update_ts_recent(tcb, cold, act.stamp, seg, now)
     close_waits = tcb.bits & B_SHUT
     act.effects |= E_OPENED
     if not advanced:
@@ -122,6 +124,12 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
     return True
 
 
+cdef inline bint probed_byte(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """True if the byte at SND.NXT has been that of a zero-window probe (FreeBSD: SND.MAX is behind it)."""
+    return (knobs.persist_probe == PROBE_BYTE and main_kind(tcb, cold) == T_PERSIST and cold.backoff != 0
+            and cold.snd_end != tcb.snd_nxt)
+
+
 cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        Action* act) noexcept nogil:
     """RFC 5961 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT, else a challenge ACK. RFC 793 lets every
@@ -129,6 +137,9 @@ cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
     (ack_range_793)."""
     cdef uint32_t reach, first
     if seq_lt(tcb.snd_nxt, seg.ack):
+        if seg.ack == tcb.snd_nxt + 1 and probed_byte(tcb, cold, knobs):
+            tcb.snd_nxt += 1
+            return True
         if knobs.ack_range == ACK_RANGE_RFC793:
             if not answer_withheld(tcb, cold, seg, knobs, now, act):
                 emit_ack(tcb, cold, knobs, now, act)

@@ -19,9 +19,9 @@ from tcpcore.records.tcb cimport (
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, ECONNRESET, die, mark_syn_unacked
 from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, send_queued
-from tcpcore.tcp.receive_window cimport advertised_window, full_window, unread, window_to_advertise
+from tcpcore.tcp.receive_window cimport unread, update_is_due
 from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
-from tcpcore.tcp.time_wait cimport enter_orphan_fin_wait_2, is_time_wait_like
+from tcpcore.tcp.time_wait cimport is_time_wait_like, orphaned_in_fin_wait_2
 from tcpcore.tcp.timeouts cimport resend_timeout
 
 cdef extern from "<errno.h>" nogil:
@@ -48,18 +48,14 @@ cdef void send_call(Tcb* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, i
 cdef uint32_t receive_call(Tcb* tcb, Cold* cold, uint32_t nbytes, const Knobs* knobs, int64_t now,
                            Action* act) noexcept nogil:
     """Take up to nbytes out of the receive buffer; returns the bytes taken. A window update goes out when
-    that at least doubles a window of at most half the buffer (RFC 9293 3.8.6.2.2; Linux:
-    tcp_cleanup_rbuf)."""
-    cdef uint32_t taken, was
+    that makes it due."""
+    cdef uint32_t taken
     if not tcb.bits & B_COLD or cold.unread == 0:
         return 0
     taken = nbytes if nbytes < cold.unread else cold.unread
     cold.unread -= taken
-    if in_set(tcb.state, CAN_RECEIVE):
-        was = advertised_window(tcb, cold, knobs)
-        if (2 * was <= full_window(tcb, cold, knobs)
-                and window_to_advertise(tcb, cold, knobs) >= (2 * was if was else 1)):
-            emit_ack(tcb, cold, knobs, now, act)
+    if in_set(tcb.state, CAN_RECEIVE) and update_is_due(tcb, cold, knobs):
+        emit_ack(tcb, cold, knobs, now, act)
     return taken
 
 
@@ -107,7 +103,7 @@ cdef void close_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
         return
     tcb.bits |= B_ORPHAN
     if tcb.state == FIN_WAIT_2:
-        enter_orphan_fin_wait_2(tcb, cold, knobs, act)
+        orphaned_in_fin_wait_2(tcb, cold, knobs, act)
     else:
         shutdown_call(tcb, cold, knobs, now, act)
 

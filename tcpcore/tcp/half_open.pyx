@@ -115,7 +115,7 @@ cdef bint complete_half_open(Tcb* tcb, Cold* cold, const Segment* seg, const Kno
     """The ACK that a half-open entry waits for: it becomes a connection (True) if the accept queue has room.
     Without room the ACK is ignored: the SYN-ACK's timer or the peer's text asks again later (Linux:
     tcp_v4_syn_recv_sock)."""
-    update_ts_recent(tcb, act.stamp, seg, now)
+    update_ts_recent(tcb, cold, act.stamp, seg, now)
     if act.defer and tcb.retries < act.defer and seg_end(seg) == tcb.rcv_nxt:
         # TCP_DEFER_ACCEPT (Linux: tcp_check_req): a bare ACK only says that the peer is there
         count(act.counters, Mib.TCPDeferAcceptDrop)

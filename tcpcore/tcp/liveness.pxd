@@ -12,7 +12,7 @@ from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.tcb cimport B_COLD, HAS_LIVENESS, Cold, Liveness, Tcb
 from tcpcore.tcp.cold cimport use_cold
-from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
+from tcpcore.tcp.rto cimport tick_up, window_probe_timeout
 
 
 cdef inline bint has_liveness(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -73,7 +73,7 @@ cdef inline uint32_t persist_interval(const Tcb* tcb, const Cold* cold, const Kn
                                       const Liveness* live, int64_t now) noexcept nogil:
     """How long after this moment the next window probe goes, or the connection ends (Linux:
     tcp_clamp_probe0_to_user_timeout)."""
-    cdef uint32_t timeout = rexmt_timeout(tcb, cold, knobs)
+    cdef uint32_t timeout = window_probe_timeout(tcb, cold, knobs)
     if has_liveness(tcb, cold) and live.probing_since:
         return cut_by(timeout, user_timeout(tcb, cold, live, knobs), tick_up(now) - live.probing_since)
     return timeout

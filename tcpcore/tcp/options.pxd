@@ -16,7 +16,6 @@ from tcpcore.records.tcb cimport (
     Tcb, Timestamps,
 )
 from tcpcore.tcp.cold cimport use_cold
-from tcpcore.tcp.output cimport MSS_MIN
 from tcpcore.tcp.receive_window cimport full_window
 from tcpcore.tcp.rto cimport first_syn_timeout, rtt_sample, rtt_update, tick_up
 from tcpcore.tcp.timestamps cimport echoed_sample, set_ts_recent
@@ -31,7 +30,7 @@ cdef inline void read_options(Tcb* tcb, Timestamps* ts, const Segment* seg, cons
     cdef uint8_t shifts = 0
     if mss > knobs.mss:
         mss = knobs.mss
-    tcb.mss = <uint16_t>(mss if mss > MSS_MIN else MSS_MIN)
+    tcb.mss = <uint16_t>(mss if mss > knobs.tcp_min_snd_mss else knobs.tcp_min_snd_mss)
     if seg.opts & OPT_WSCALE and bits & B_WSCALE:
         shifts = tcb.wscale & 0xF0 | (seg.wscale if seg.wscale < WSCALE_MAX else WSCALE_MAX)
     else:

@@ -24,12 +24,12 @@ from tcpcore.tcp.receive_window cimport advertise_window, full_window
 from tcpcore.tcp.rto cimport clock_ms
 
 cdef enum:
-    MSS_MIN = 48              # Linux TCP_MIN_MSS: less is an attack on the segment count
+    MSS_MIN = 48              # with options: least row for a peer with a small window (Linux)
 
 
 cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,
                           uint32_t limit) noexcept nogil
-cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil
+cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil
 cdef uint32_t flight_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil
 cdef bint send_loss_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
@@ -147,7 +147,10 @@ cdef inline void emit_ack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 cdef inline void emit_abort_rst(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                                 Action* act) noexcept nogil:
     """Add the RST of an ABORT (RFC 9293 3.10.5): <SEQ=SND.NXT><CTL=RST>. Both stacks set ACK on it, too."""
-    emit(tcb, cold, knobs, now, act, RST | (ACK if knobs.abort_rst_has_ack else 0), send_seq(tcb, knobs))
+    cdef Segment* row = emit(tcb, cold, knobs, now, act, RST | (ACK if knobs.abort_rst_has_ack else 0),
+                             send_seq(tcb, knobs))
+    if not knobs.rst_has_window:
+        row.wnd = 0
     count(act.counters, Mib.OutRsts)
 
 

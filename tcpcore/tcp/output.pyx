@@ -5,6 +5,7 @@
 # together with the FIN (sender's silly window avoidance, RFC 9293 3.8.6.2.1).
 # Invariant: numbers in flight imply the resend timer; something queued, nothing in flight and no window for
 # it imply the persist timer.
+from tcpcore.records.knobs cimport PERSIST_RTO, PROBE_BYTE
 from tcpcore.records.segment cimport MSS_DEFAULT, PSH
 from tcpcore.records.tcb cimport (
     B_PROBED, B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_KEEPALIVE, T_NONE, T_OUTPUT, T_PERSIST,
@@ -13,7 +14,9 @@ from tcpcore.records.tcb cimport (
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.liveness cimport use_liveness
 from tcpcore.tcp.receive_window cimport TS_BYTES
-from tcpcore.tcp.rto cimport probes_loss, rexmt_timeout, sent_timeout, tick_up
+from tcpcore.tcp.rto cimport (
+    probes_loss, restart_silence, rexmt_timeout, sent_timeout, tick_up, window_probe_timeout,
+)
 
 
 cdef uint32_t queued_end(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -47,7 +50,7 @@ cdef uint32_t eff_mss(const Tcb* tcb, const Cold* cold) noexcept nogil:
     return tcb.mss - ts_bytes
 
 
-cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept nogil:
+cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t* fin) noexcept nogil:
     """Bytes of the next row, and in `fin` (out) 1 if our FIN rides on it; both 0 if nothing may go now."""
     cdef uint32_t left = unsent(tcb, cold)
     cdef uint32_t mss
@@ -60,7 +63,7 @@ cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, uint32_t* fin) noexcept
     if left > mss:
         left = mss
         fin[0] = 0
-    if seq_lt(tcb.snd_una + tcb.snd_wnd, tcb.snd_nxt + left + fin[0]):
+    if seq_lt(tcb.snd_una + tcb.snd_wnd, tcb.snd_nxt + left + (fin[0] if knobs.fin_needs_window else 0)):
         fin[0] = 0
         return 0
     return left
@@ -137,14 +140,17 @@ cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t 
             if kind == T_KEEPALIVE:
                 tcb.retries = 0
             use_cold(tcb, cold)
-            arm_main_timer(act, T_PERSIST, rexmt_timeout(tcb, cold, knobs))
+            if knobs.persist_interval != PERSIST_RTO:
+                cold.backoff = 0                      # the text's doublings are not the probes'
+            restart_silence(cold, knobs, now)
+            arm_main_timer(act, T_PERSIST, window_probe_timeout(tcb, cold, knobs))
 
 
 cdef uint32_t send_bare_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                             Action* act) noexcept nogil:
     """Send our FIN, with nothing queued before it: what nearly every close is. Returns rows sent."""
     cdef uint32_t sent = 0
-    if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd):
+    if seq_lt(tcb.snd_nxt, tcb.snd_una + tcb.snd_wnd + (0 if knobs.fin_needs_window else 1)):
         emit(tcb, cold, knobs, now, act, FIN | ACK, tcb.snd_nxt)
         tcb.snd_nxt += 1
         tcb.bits |= B_FIN_SENT
@@ -160,7 +166,7 @@ cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     if fin_unsent(tcb) and unsent(tcb, cold) == 1 and limit:
         return send_bare_fin(tcb, cold, knobs, now, act)
     while True:
-        length = next_row(tcb, cold, &fin)
+        length = next_row(tcb, cold, knobs, &fin)
         if length + fin == 0:
             break
         if sent == limit:
@@ -179,12 +185,12 @@ cdef uint32_t send_queued(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     return sent
 
 
-cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold) noexcept nogil:
+cdef uint32_t rows_due(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The number of rows that send_queued() would send without a limit."""
     cdef Tcb trial = tcb[0]
     cdef uint32_t rows = 0, length, fin
     while True:
-        length = next_row(&trial, cold, &fin)
+        length = next_row(&trial, cold, knobs, &fin)
         if length + fin == 0:
             return rows
         trial.snd_nxt += length + fin
@@ -237,7 +243,7 @@ cdef bint send_loss_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
 cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
     """Send what fits into a small window, else (RFC 9293 3.8.6.1) a probe: an old number, which must be
-    answered."""
+    answered, or a byte of new text, which counts as sent only once it is acknowledged (probed_byte)."""
     cdef uint32_t length = unsent(tcb, cold) - fin_unsent(tcb)
     if tcb.snd_wnd and length:
         if length > tcb.snd_wnd:
@@ -251,5 +257,8 @@ cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t n
         cold.backoff = 0
         ensure_timer(tcb, cold, knobs, now, act, 1)
     else:
-        emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
+        if length and knobs.persist_probe == PROBE_BYTE:
+            emit_text(tcb, cold, knobs, now, act, tcb.snd_nxt, 1, 0)
+        else:
+            emit(tcb, cold, knobs, now, act, ACK, tcb.snd_una - 1)
         count(act.counters, Mib.TCPWinProbe)          # Linux counts a probe with text as what it is

@@ -177,6 +177,7 @@ cdef inline Predicted predict_time_wait(Tcb* tcb, Cold* cold, Timestamps* ts, co
     """FIN-WAIT-2 of an orphan: the peer's FIN."""
     if (seg.flags != FIN | ACK or not is_time_wait_like(FIN_WAIT_2, tcb.bits,
                                                         knobs) or knobs.time_wait_ms == 0
+            or knobs.nolocaltimewait
             or not nothing_pending(tcb, cold, T_FIN_WAIT_2)):
         return PREDICT_NOT
     tcb.rcv_nxt += 1

@@ -11,7 +11,9 @@
 from libc.stdint cimport int32_t, uint16_t, uint32_t
 
 from tcpcore.base.seq cimport seq_le, seq_lt
-from tcpcore.records.knobs cimport ACCEPT_LINUX, ROUND_MSS_DOWN, ROUND_MSS_UP, Knobs
+from tcpcore.records.knobs cimport (
+    ACCEPT_LINUX, OFFERED_FREEBSD, ROUND_MSS_DOWN, ROUND_MSS_UP, UPDATE_DOUBLED, Knobs,
+)
 from tcpcore.records.segment cimport FIN, Segment, seg_end, seg_len
 from tcpcore.records.tcb cimport (
     B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, SYN_RECEIVED, Cold, Tcb, in_set,
@@ -67,10 +69,18 @@ cdef inline uint32_t rcv_wnd(const Tcb* tcb, const Cold* cold, const Knobs* knob
         return 65535                                  # what the SYN-ACK could tell (Linux: tcp_synack_window)
     if not knobs.window_by_buffer:
         return advertised
-    space = knobs.rcv_buf
+    space = knobs.rcv_buf_judged
     if tcb.bits & B_WINDOW:
         space = cold.rcv_buf - cold.unread if cold.unread < cold.rcv_buf else 0
     return space if space > advertised else advertised
+
+
+cdef inline uint32_t offered_freebsd(const Tcb* tcb, uint32_t full, uint32_t free) noexcept nogil:
+    """FreeBSD (tcp_output): no window that is small, else all there is, up to what the shift can tell."""
+    cdef uint32_t unit = <uint32_t>1 << (tcb.wscale >> 4)
+    if free < full // 4 and free < tcb.mss:
+        return 0
+    return (free + unit - 1) // unit * unit
 
 
 cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
@@ -83,13 +93,32 @@ cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
     cdef uint32_t shift = tcb.wscale >> 4
     if in_set(tcb.state, PEER_FIN) and knobs.fin_freezes_window:
         return advertised                             # nothing more can come
-    if free < full and (free < knobs.mss or free < full // 16):
+    if knobs.window_offered == OFFERED_FREEBSD:
+        free = offered_freebsd(tcb, full, free)
+    elif free < full and (free < knobs.mss or free < full // 16):
         free = 0
     elif shift:
         free = free >> shift << shift
     elif free != full:
         free -= free % knobs.mss
     return free if free > advertised else advertised
+
+
+cdef inline bint update_is_due(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """True if reading has opened the window enough to tell the peer (RFC 9293 3.8.6.2.2): to twice what it
+    was, if that was at most half the buffer (Linux: tcp_cleanup_rbuf), or by two segments that are a quarter
+    of the buffer, or by half of it (FreeBSD: tcp_output)."""
+    cdef uint32_t was = advertised_window(tcb, cold, knobs)
+    cdef uint32_t full = full_window(tcb, cold, knobs)
+    cdef uint32_t free, more
+    if knobs.window_update == UPDATE_DOUBLED:
+        return 2 * was <= full and window_to_advertise(tcb, cold, knobs) >= (2 * was if was else 1)
+    free = full - cold.unread if cold.unread < full else 0
+    more = free - was if free > was else 0
+    if in_set(tcb.state, PEER_FIN) or cold.delayed or was >> (tcb.wscale >> 4) == free >> (tcb.wscale >> 4):
+        return False                                  # a delayed ACK will tell it
+    return 2 * more >= full or (more >= 2 * <uint32_t>tcb.mss and (
+        more >= full // 4 or free <= full // 8 or full <= 8 * <uint32_t>tcb.mss))
 
 
 cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
@@ -139,10 +168,16 @@ cdef inline bint acceptable(const Tcb* tcb, const Cold* cold, const Segment* seg
     return seg.seq - tcb.rcv_nxt < wnd or (length and seg.seq + length - 1 - tcb.rcv_nxt < wnd)
 
 
+cdef inline bint seq_in_window_from(const Tcb* tcb, const Cold* cold, const Segment* seg, const Knobs* knobs,
+                                    uint32_t begin) noexcept nogil:
+    """True if SEG.SEQ lies in a window that begins at this number, or at the edge of a closed one."""
+    return seg.seq == begin or seg.seq - begin < rcv_wnd(tcb, cold, knobs)
+
+
 cdef inline bint seq_in_window(const Tcb* tcb, const Cold* cold, const Segment* seg,
                                const Knobs* knobs) noexcept nogil:
     """True if SEG.SEQ itself lies in the window, or at the edge of a closed one (RFC 5961 3.2, 4.2)."""
-    return seg.seq == tcb.rcv_nxt or seg.seq - tcb.rcv_nxt < rcv_wnd(tcb, cold, knobs)
+    return seq_in_window_from(tcb, cold, seg, knobs, tcb.rcv_nxt)
 
 
 cdef inline bint in_window_linux(const Tcb* tcb, const Cold* cold, const Segment* seg,

@@ -5,7 +5,9 @@
 # Not here: which timer runs, and what happens when it expires (timeouts.pyx).
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from tcpcore.records.knobs cimport RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs
+from tcpcore.records.knobs cimport (
+    PERSIST_ENDS_SILENCE, PERSIST_RTO, RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs,
+)
 from tcpcore.records.tcb cimport (
     B_COLD, B_PASSIVE, B_PROBED, B_RECOVER, B_SACK, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, SYN_SENT,
     TICK_NS, Cold, Tcb, ticks_from, with_highest,
@@ -13,7 +15,6 @@ from tcpcore.records.tcb cimport (
 from tcpcore.tcp.cold cimport use_cold
 
 cdef enum:
-    RTO_UNKNOWN = 3000        # RFC 6298 5.7: no sample because the SYN was resent
     LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
     TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     TW_SHORT_MS = 4000        # Linux counts shorter ones as TWKilled
@@ -109,7 +110,7 @@ cdef inline uint32_t rto(const Tcb* tcb, const Cold* cold, const Knobs* knobs) n
         return rto_of(1000 * <uint64_t>tcb.rtt, 2000 * <uint64_t>tcb.rtt, knobs)
     if tcb.bits & B_SYN_UNACKED:
         return knobs.rto_initial_ms                      # our SYN is still being resent
-    return RTO_UNKNOWN if RTO_UNKNOWN < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
+    return knobs.rto_syn_resent_ms if knobs.rto_syn_resent_ms < knobs.tcp_rto_max_ms else knobs.tcp_rto_max_ms
 
 
 cdef inline uint32_t backoff_of(const Tcb* tcb, const Cold* cold) noexcept nogil:
@@ -155,15 +156,46 @@ cdef inline uint32_t sent_timeout(const Tcb* tcb, const Cold* cold, const Knobs*
     return timeout
 
 
+cdef inline uint32_t window_probe_timeout(const Tcb* tcb, const Cold* cold,
+                                          const Knobs* knobs) noexcept nogil:
+    """The interval before the next zero-window probe, backed off, with the slop, in ticks; FreeBSD:
+    tcp_setpersist."""
+    cdef uint32_t cap = knobs.persmax_ms if knobs.persmax_ms else knobs.tcp_rto_max_ms
+    cdef uint32_t doublings = backoff_of(tcb, cold)
+    cdef uint32_t interval = 2 * knobs.rto_syn_resent_ms
+    if doublings > knobs.rto_doublings_max:
+        doublings = knobs.rto_doublings_max
+    if knobs.persist_interval == PERSIST_RTO:
+        interval = rto(tcb, cold, knobs)
+    elif cold.srtt_us:
+        interval = <uint32_t>((4 * <uint64_t>cold.srtt_us + 8 * <uint64_t>cold.rttvar_us + 999) // 1000)
+    elif tcb.rtt:
+        interval = 8 * <uint32_t>tcb.rtt
+    interval = with_slop(backed_off(interval, doublings, cap), knobs.rto_slop_ms, cap)
+    return interval if interval > knobs.persmin_ms else knobs.persmin_ms
+
+
+cdef inline void keep_resent_at(Cold* cold, int64_t tick) noexcept nogil:
+    """resent_at := tick."""
+    cold.resent_at = <uint32_t>tick
+    cold.resent_at_high = <uint8_t>(tick >> 32)
+    cold.highest = with_highest(cold.highest, tick, RESENT_SHIFT)
+
+
+cdef inline void restart_silence(Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """The peer was heard while its window is closed, or the window begins to be probed: what persist_ends
+    "silence" counts from. Nothing is in flight that was resent, and resent_at is free for it."""
+    if knobs.persist_ends == PERSIST_ENDS_SILENCE:
+        keep_resent_at(cold, tick_up(now))
+
+
 cdef inline void count_resend(Tcb* tcb, Cold* cold, int64_t now) noexcept nogil:
     """Count a resend or a probe; the time of the first one is kept until all that was lost then has been
     acknowledged (Linux: retrans_stamp)."""
     cdef int64_t tick = tick_up(now)
     use_cold(tcb, cold)
     if tcb.retries == 0 and not (tcb.bits & B_RECOVER and tcb.state >= ESTABLISHED):
-        cold.resent_at = <uint32_t>tick
-        cold.resent_at_high = <uint8_t>(tick >> 32)
-        cold.highest = with_highest(cold.highest, tick, RESENT_SHIFT)
+        keep_resent_at(cold, tick)
     tcb.retries += tcb.retries < 255                  # the time rule may need more of them than its limit
 
 
@@ -188,7 +220,7 @@ cdef inline void count_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now
     interval (Linux: tcp_syn_linear_timeouts in tcp_retransmit_timer, for SYN-SENT alone)."""
     count_resend(tcb, cold, now)
     if tcb.state != SYN_SENT or tcb.retries > knobs.tcp_syn_linear_timeouts:
-        cold.backoff += cold.backoff < 31
+        cold.backoff += cold.backoff < knobs.rto_doublings_max
 
 
 cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t doublings) noexcept nogil:
@@ -232,12 +264,21 @@ cdef inline bint rto_is_short(const Tcb* tcb, const Knobs* knobs, uint32_t sampl
     return not tcb.bits & B_COLD and most and 13 * most + 4 * (knobs.tcp_rto_min_us // 1000 + 2) < limit
 
 
+cdef inline bint ends_by_silence(const Knobs* knobs) noexcept nogil:
+    """True if FIN-WAIT-2 without an application ends once its peer has been silent for long (FreeBSD without
+    fast_finwait2_recycle)."""
+    return not (knobs.orphan_fin_wait_2_brief or knobs.fast_finwait2_recycle)
+
+
 cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                         uint32_t sample) noexcept nogil:
     """How long an orphan in FIN-WAIT-2 waits for the peer's FIN: tcp_fin_timeout, on Linux 3.5 RTO at least
     (tcp_time_wait) and without what it spent as a full socket before. sample: see rto_with."""
     cdef uint32_t timeout = knobs.fin_timeout_ms - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
-    if not knobs.orphan_fin_wait_2_brief or rto_is_short(tcb, knobs, sample, timeout):
+    if not knobs.orphan_fin_wait_2_brief:
+        # the first look (idle) comes at the very tick of it, and finds no silence longer than that
+        return knobs.fin_wait_2_idle_ms + knobs.fin_wait_2_check_ms if ends_by_silence(knobs) else timeout
+    if rto_is_short(tcb, knobs, sample, timeout):
         return timeout
     least = rto_with(tcb, cold, knobs, sample)
     least = (least << 2) - (least >> 1)

@@ -23,8 +23,8 @@ from tcpcore.records.knobs cimport (
 )
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    AFTER_CLOSE, B_ORPHAN, B_PASSIVE, CAN_RECEIVE, CLOSED, LISTEN, PEER_FIN, SYN_RECEIVED, SYN_SENT,
-    TIME_WAIT, Timestamps, in_set,
+    AFTER_CLOSE, B_ORPHAN, B_PASSIVE, B_SACK, CAN_RECEIVE, CLOSED, FIN_WAIT_2, LISTEN, PEER_FIN,
+    SYN_RECEIVED, SYN_SENT, T_FIN_WAIT_2, TIME_WAIT, Timestamps, in_set,
 )
 from tcpcore.tcp.ack cimport fifth_ack, text_after_close
 from tcpcore.tcp.half_open cimport end_half_open, half_open_linux, half_open_syncache, rst_for_half_open
@@ -34,12 +34,12 @@ from tcpcore.tcp.outcomes cimport (
     reset_error,
 )
 from tcpcore.tcp.output cimport emit, emit_answering_rst
-from tcpcore.tcp.receive_window cimport acceptable, rcv_wnd, seq_in_window
-from tcpcore.tcp.rto cimport clock_ms, rto
+from tcpcore.tcp.receive_window cimport acceptable, rcv_wnd, seq_in_window_from
+from tcpcore.tcp.rto cimport clock_ms, ends_by_silence, rto
 from tcpcore.tcp.syn_sent cimport in_syn_sent
 from tcpcore.tcp.text cimport text_and_output
-from tcpcore.tcp.time_wait cimport in_time_wait, in_time_wait_like, is_time_wait_like
-from tcpcore.tcp.timestamps cimport ts_before_recent, ts_missing, update_ts_recent
+from tcpcore.tcp.time_wait cimport heard_in_fin_wait_2, in_time_wait, in_time_wait_like, is_time_wait_like
+from tcpcore.tcp.timestamps cimport last_ack_sent, ts_before_recent, ts_missing, update_ts_recent
 from tcpcore.tcp.trim cimport TRIM_NOTHING_LEFT, TRIM_PROCEED_ACK_OWED, Trim, trim_beyond, trim_old
 
 cdef void segment_arrives(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
@@ -72,10 +72,13 @@ cdef void in_other_states(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs*
         in_time_wait_like(tcb, cold, seg, knobs, now, act)
     elif not seg.flags & (SYN | RST | ACK) and knobs.flagless_dropped:
         return                                        # Linux drops it before it looks at its numbers
-    elif knobs.acceptance == ACCEPT_TRIM:
-        trimmed_steps(tcb, cold, seg, knobs, now, act)
     else:
-        all_steps(tcb, cold, seg, knobs, now, act)
+        if tcb.state == FIN_WAIT_2 and tcb.timer == T_FIN_WAIT_2 and ends_by_silence(knobs):
+            heard_in_fin_wait_2(tcb, knobs, now, act)
+        if knobs.acceptance == ACCEPT_TRIM:
+            trimmed_steps(tcb, cold, seg, knobs, now, act)
+        else:
+            all_steps(tcb, cold, seg, knobs, now, act)
 
 
 cdef void all_steps(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
@@ -182,7 +185,7 @@ cdef bint first_sequence(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* 
             duplicate_ack(tcb, cold, seg, knobs, now, act, counter)
         return False
     if not knobs.ts_recent_needs_good_ack:
-        update_ts_recent(tcb, act.stamp, seg, now)
+        update_ts_recent(tcb, cold, act.stamp, seg, now)
     return True
 
 
@@ -192,7 +195,8 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     in out). RST and SYN have windows of their own in their steps."""
     cdef Trim trimmed
     cdef bint empty = cut.payload_len == 0            # as it arrived: text is always answered
-    if tcb.state == SYN_RECEIVED and cut.flags & ACK and (
+    cdef bint overlaps                                # FreeBSD sends a DSACK: the ACK without it
+    if tcb.state == SYN_RECEIVED and cut.flags & (RST | ACK) == ACK and (
             seq_le(cut.ack, tcb.snd_una) or seq_lt(tcb.snd_nxt, cut.ack)):
         emit_answering_rst(cut, act)
         return False
@@ -206,6 +210,7 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     if tcb.state == SYN_RECEIVED and seq_lt(cut.seq, tcb.rcv_nxt - 1):
         emit_answering_rst(cut, act)                  # before the peer's SYN: not of this connection
         return False
+    overlaps = knobs.overlap_acked_at_once and tcb.bits & B_SACK and seq_lt(cut.seq, tcb.rcv_nxt)
     trimmed = trim_old(cut, tcb.rcv_nxt)
     cut.flags &= ~SYN                                 # SYN-RECEIVED: a SYN in the window says nothing
     if tcb.bits & B_ORPHAN and cut.payload_len and in_set(tcb.state, AFTER_CLOSE):
@@ -217,9 +222,9 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     if trimmed == TRIM_NOTHING_LEFT:
         duplicate_ack(tcb, cold, cut, knobs, now, act, Mib.TCPACKSkippedSeq)
         return False
-    act.ack_owed |= trimmed == TRIM_PROCEED_ACK_OWED
+    act.ack_owed |= trimmed == TRIM_PROCEED_ACK_OWED or (overlaps and not empty)
     if not knobs.ts_recent_needs_good_ack:
-        update_ts_recent(tcb, act.stamp, cut, now)
+        update_ts_recent(tcb, cold, act.stamp, cut, now)
     return True
 
 
@@ -229,15 +234,19 @@ cdef bint second_rst(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knob
                      Action* act) noexcept nogil:
     """RFC 9293 3.10.7.4, second: a RST at RCV.NXT ends the connection, one elsewhere in the window is
     challenged (RFC 5961 3.2): whoever cannot see the connection may guess a window, hardly the one
-    number."""
+    number. FreeBSD (tcp_do_segment) counts from what the peer has been told, Last.ACK.sent."""
+    cdef uint32_t begin
+    cdef bint exact
     if not seg.flags & RST:
         return True
-    if knobs.rst_seq_in_window and not seq_in_window(tcb, cold, seg, knobs):
+    begin = last_ack_sent(tcb, cold) if knobs.resets_from_last_ack else tcb.rcv_nxt
+    if knobs.rst_seq_in_window and not seq_in_window_from(tcb, cold, seg, knobs, begin):
         return False
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         rst_for_half_open(tcb, cold, seg, knobs, now, act)
         return False
-    if not exact_rst(tcb, seg, knobs) and not knobs.insecure_rst:
+    exact = exact_rst(tcb, seg, knobs) if begin == tcb.rcv_nxt else seg.seq == begin
+    if not exact and not knobs.insecure_rst:
         challenge_ack(tcb, cold, knobs, now, act)
         return False
     if tcb.state == SYN_RECEIVED:
@@ -260,7 +269,8 @@ cdef bint fourth_syn(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knob
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         end_half_open(act, CauseEmbryonicAborted)     # back to LISTEN
         return False
-    if knobs.insecure_syn and seq_in_window(tcb, cold, seg, knobs):
+    if knobs.insecure_syn and seq_in_window_from(
+            tcb, cold, seg, knobs, last_ack_sent(tcb, cold) if knobs.resets_from_last_ack else tcb.rcv_nxt):
         emit(tcb, cold, knobs, now, act, RST | ACK, tcb.snd_nxt)
         act.rows[act.n_rows - 1].wnd = 0
         count(act.counters, Mib.OutRsts)

@@ -113,7 +113,7 @@ cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, ui
         return
     use_cold(tcb, cold)
     if not tcb.bits & B_WINDOW:
-        cold.rcv_buf = default_buffer(tcb, knobs)
+        cold.rcv_buf = knobs.rcv_buf_judged if knobs.window_by_buffer else default_buffer(tcb, knobs)
         cold.rcv_adv = tcb.rcv_nxt - nbytes + full_window(tcb, cold, knobs)
         tcb.bits |= B_WINDOW
     cold.unread += nbytes

@@ -22,6 +22,8 @@ cdef inline void count_time_wait(Counters* counters, uint32_t timeout) noexcept 
 
 # how a connection gets there
 cdef void enter_orphan_fin_wait_2(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil
+cdef void orphaned_in_fin_wait_2(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil
+cdef void heard_in_fin_wait_2(const Tcb* tcb, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
 cdef void await_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil
 cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil
 # SEGMENT ARRIVES

@@ -5,6 +5,8 @@
 # timestamp, the RFC at the peer's FIN, FreeBSD (tcp_twcheck) at the numbers alone. A new connection out of
 # TIME-WAIT is MAY-2 of RFC 9293 3.6.1. TIME-WAIT ends by the timer (timeouts.pyx), by a RST unless
 # tcp_rfc1337, or by that SYN.
+from libc.stdint cimport int32_t
+
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_EOF, E_REOPEN, E_START_OVER, OP_CANCEL
 from tcpcore.records.counters cimport CauseResetByPeer, NoCause, count_n
@@ -15,8 +17,11 @@ from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.outcomes cimport ECONNRESET, challenge_ack, die, duplicate_ack, reset_after_close
 from tcpcore.tcp.output cimport arm_main_timer, emit_ack, emit_answering_rst
 from tcpcore.tcp.receive_window cimport acceptable, in_window_linux, seq_in_window
-from tcpcore.tcp.rto cimport TW_FULL_MS, fin_wait_2_timeout, keeps_full_socket
+from tcpcore.tcp.rto cimport TW_FULL_MS, ends_by_silence, fin_wait_2_timeout, keeps_full_socket, tick_up
 from tcpcore.tcp.timestamps cimport set_ts_recent, ts_before_recent, ts_missing
+
+cdef enum:
+    LOOPBACK_NET = 127        # RFC 1122 3.2.1.3 (g)
 
 
 # --- how a connection gets there ---------------------------------------------------------
@@ -29,6 +34,27 @@ cdef void enter_orphan_fin_wait_2(Tcb* tcb, Cold* cold, const Knobs* knobs, Acti
         arm_main_timer(act, T_FIN_WAIT_2, knobs.fin_timeout_ms - TW_FULL_MS)
     else:
         await_fin(tcb, cold, knobs, act)
+
+
+cdef void orphaned_in_fin_wait_2(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
+    """The application goes away in FIN-WAIT-2. The peer's silence began before, so that FreeBSD's first look
+    (tcp_usrclosed) ends it."""
+    enter_orphan_fin_wait_2(tcb, cold, knobs, act)
+    if ends_by_silence(knobs):
+        arm_main_timer(act, T_FIN_WAIT_2, knobs.fin_wait_2_idle_ms)
+
+
+cdef void heard_in_fin_wait_2(const Tcb* tcb, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
+    """FreeBSD (tcp_timer_2msl) looks now and then whether the peer has been silent for long: go on to the
+    first look that will find it so, if this segment was its last."""
+    cdef int32_t left = <int32_t>(tcb.deadline - <uint32_t>tick_up(now))
+    cdef uint32_t looks
+    if left < 0:
+        left = 0                                      # the deadline has passed and nobody called advance()
+    if <uint32_t>left <= knobs.fin_wait_2_idle_ms:
+        looks = (knobs.fin_wait_2_idle_ms - left) // knobs.fin_wait_2_check_ms + 1
+        left += looks * knobs.fin_wait_2_check_ms
+    arm_main_timer(act, T_FIN_WAIT_2, left)
 
 
 cdef void await_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
@@ -45,6 +71,11 @@ cdef void await_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexc
     arm_main_timer(act, T_FIN_WAIT_2, timeout)
 
 
+cdef inline bint peer_is_local(const Tcb* tcb) noexcept nogil:
+    """True if the peer is on this host (FreeBSD: in_localip). An engine knows one address of it, its own."""
+    return tcb.raddr == tcb.laddr or tcb.raddr >> 24 == LOOPBACK_NET
+
+
 cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act) noexcept nogil:
     """TIME-WAIT for 2 MSL from now (RFC 9293 MUST-13).
     DEVIATES: over tcp_max_tw_buckets the connection is forgotten at once; the RFC knows no cap (ADR 5)."""
@@ -53,7 +84,7 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
     act.ranges.n = 0
     act.ranges.has_fin = 0
     count(act.counters, Mib.ConnectionsClosed)
-    if knobs.time_wait_ms == 0:
+    if knobs.time_wait_ms == 0 or (knobs.nolocaltimewait and peer_is_local(tcb)):
         die(act, NoCause, 0)
         return
     if act.tw_full and not counted:

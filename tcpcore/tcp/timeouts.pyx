@@ -7,12 +7,12 @@ from libc.stdint cimport uint32_t
 from tcpcore.records.counters cimport (
     CauseConnectTimedOut, CauseFinWait2TimedOut, CauseSynQueueExpired, CauseTimedOut, Mib, NoCause, count,
 )
-from tcpcore.records.knobs cimport RETRIES_COUNT, RETRIES_TIME
+from tcpcore.records.knobs cimport PERSIST_ENDS_SILENCE, RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
     B_COLD, B_DEFERRED, B_ECN, B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER,
-    B_RESEND_SYN, SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2, T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT,
-    T_TIME_WAIT, Liveness,
+    B_RESEND_SYN, B_SACK, B_TS, B_WSCALE, OUR_FIN, SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2,
+    T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT, Liveness, in_set,
 )
 from tcpcore.tcp.liveness cimport cut_by, has_liveness, persist_interval, use_liveness, user_timeout
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
@@ -25,6 +25,12 @@ from tcpcore.tcp.rto cimport (
     r2_reached, rexmt_timeout, rto, since_first_resend, syn_began, syn_timeout, tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
+
+cdef enum:
+    SYNS_WITH_OPTIONS = 3     # rexmit_drop_options: the SYN and two resends
+    SILENCE_MS = 7_200_000    # FreeBSD: tcp_maxpersistidle
+    SILENCE_AFTER_CLOSE_MS = 60_000   # TCPTV_PERSMAX
+    BACKOFF_SUM = 2559        # tcp_totbackoff
 
 
 cdef void timer_expired(Tcb* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs,
@@ -91,6 +97,8 @@ cdef void open_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
         # what is on the path may not let it through (Linux: tcp_ecn_clear_syn; FreeBSD:
         # tcp_ecn_output_syn_sent)
         tcb.bits &= ~B_ECN
+    if knobs.rexmit_drop_options and tcb.state == SYN_SENT and tcb.retries == SYNS_WITH_OPTIONS:
+        tcb.bits &= ~(B_WSCALE | B_SACK | B_TS)       # FreeBSD: tcp_timer_rexmt
     emit_syn(tcb, cold, knobs, now, act, SYN if tcb.state == SYN_SENT else SYN | ACK)
     count(act.counters, Mib.RetransSegs)
     count(act.counters, Mib.TCPSynRetrans)
@@ -184,11 +192,21 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
             give_up(tcb, cold, act)
             return
     count_resend(tcb, cold, now)
-    cold.backoff += cold.backoff < 31
+    cold.backoff += cold.backoff < knobs.rto_doublings_max
     tcb.bits &= ~(B_RECOVER | B_PROBED)               # what the probe would tell, the resends do
     resend_first(tcb, cold, knobs, now, act)
     arm_main_timer(act, T_REXMT, cut_by(rexmt_timeout(tcb, cold, knobs), limit,
                                         since_first_resend(cold, now)))
+
+
+cdef bint silent_for_long(const Tcb* tcb, const Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+    """FreeBSD (tcp_timer_persist): after all doublings the silence of two hours, or of as many RTOs as all
+    resends take, ends the connection; a minute does once we have closed."""
+    cdef int64_t silence = since_first_resend(cold, now)
+    if in_set(tcb.state, OUR_FIN) and silence >= SILENCE_AFTER_CLOSE_MS:
+        return True
+    return <uint32_t>cold.backoff + 1 >= retries_allowed(tcb, knobs, True) and (
+        silence >= SILENCE_MS or silence >= BACKOFF_SUM * <int64_t>rto(tcb, cold, knobs))
 
 
 cdef bint probing_ends(Tcb* tcb, Cold* cold, const Knobs* knobs, Liveness* live, int64_t now) noexcept nogil:
@@ -203,6 +221,8 @@ cdef bint probing_ends(Tcb* tcb, Cold* cold, const Knobs* knobs, Liveness* live,
             return True
         if not live.probing_since:
             live.probing_since = tick_up(now)
+    if knobs.persist_ends == PERSIST_ENDS_SILENCE:
+        return silent_for_long(tcb, cold, knobs, now)
     if tcb.bits & B_ORPHAN and knobs.orphan_probes_end:
         interval = backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms)
         alive = is_alive(interval, knobs)
@@ -218,7 +238,10 @@ cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     if probing_ends(tcb, cold, knobs, act.live, now):
         give_up(tcb, cold, act)
         return
-    count_resend(tcb, cold, now)
+    if knobs.persist_ends == PERSIST_ENDS_SILENCE:
+        tcb.retries += tcb.retries < 255              # resent_at tells when the peer was heard
+    else:
+        count_resend(tcb, cold, now)
     if cold.backoff < 31 and (knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
         cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
     arm_main_timer(act, T_PERSIST, persist_interval(tcb, cold, knobs, act.live, now))

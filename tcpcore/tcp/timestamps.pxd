@@ -24,12 +24,19 @@ cdef inline bint ts_before_recent(const Tcb* tcb, const Timestamps* ts, const Se
     return tcb.bits & B_TS and seg.opts & OPT_TS and seq_lt(seg.tsval, ts.recent)
 
 
-cdef inline void update_ts_recent(const Tcb* tcb, Timestamps* ts, const Segment* seg,
+cdef inline uint32_t last_ack_sent(const Tcb* tcb, const Cold* cold) noexcept nogil:
+    """Last.ACK.sent (RFC 7323 4.3): RCV.NXT, or while an ACK is delayed the number of the text that waits for
+    it, which SND.WL1 has of the segment that came last."""
+    return tcb.snd_wl1 if tcb.bits & B_COLD and cold.delayed else tcb.rcv_nxt
+
+
+cdef inline void update_ts_recent(const Tcb* tcb, const Cold* cold, Timestamps* ts, const Segment* seg,
                                   int64_t now) noexcept nogil:
-    """TS.Recent := SEG.TSval if the segment is in order and the timestamp no older (RFC 7323 4.3). Called
-    with every acceptable segment by the letter, on Linux once its ACK has been found good too
-    (tcp_replace_ts_recent)."""
-    if (tcb.bits & B_TS and seg.opts & OPT_TS and not seg.flags & RST and seq_le(seg.seq, tcb.rcv_nxt)
+    """TS.Recent := SEG.TSval if the segment begins at what was acknowledged last, or before, and the
+    timestamp is no older (RFC 7323 4.3). Called with every acceptable segment by the letter, on Linux once
+    its ACK has been found good too (tcp_replace_ts_recent)."""
+    if (tcb.bits & B_TS and seg.opts & OPT_TS and not seg.flags & RST
+            and seq_le(seg.seq, last_ack_sent(tcb, cold))
             and not ts_before_recent(tcb, ts, seg)):
         set_ts_recent(ts, seg, now)
 

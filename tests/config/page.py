@@ -28,18 +28,20 @@ SECTIONS = {
     "listen_drops_synfin": "Where the stacks and the RFCs part",
     "tcp_timestamps": "Options and windows",
     "ip_local_port_range": "Numbers",
+    "persmin_ms": "Waiting, and windows that are told",
 }
 
 HEAD = """\
 # The knobs
 
-Printed from `tcpcore/knobs.py` by `python -m tests.config`; a test fails when it is stale. Each is a keyword
-of `Config`, a key of its TOML and an `-o` of `loadgen`; `loadgen profiles` prints the values beside those of
-a host. Those named `tcp_...`, `somaxconn` and `ip_local_port_range` are read from `sysctl -a`; what else is,
-FreeBSD's names and what older kernels do, is in `tcpcore/sysctl_keys.py` and `tcpcore/linux_versions.py`.
-What differs from Linux is **bold**, and the last column says what the RFCs ask there; a section without a
-number of an RFC is one of RFC 9293. `Engine.set_knobs` changes those with a `*` while the engine runs. The
-rules are in [semantics.md](semantics.md), the reasons in [ADR 5](adr/0005-linux-or-rfc.md).
+Printed from `tcpcore/knobs.py` and `knobs_waiting.py` by `python -m tests.config`; a test fails when it is
+stale. Each is a keyword of `Config`, a key of its TOML and an `-o` of `loadgen`; `loadgen profiles` prints
+the values beside those of a host. Those named `tcp_...`, `somaxconn` and `ip_local_port_range` are read
+from `sysctl -a`; what else is, FreeBSD's names and what older kernels do, is in `tcpcore/sysctl_keys.py`
+and `tcpcore/linux_versions.py`. What differs from Linux is **bold**, and the last column says what the RFCs
+ask there; a section without a number of an RFC is one of RFC 9293. `Engine.set_knobs` changes those with a
+`*` while the engine runs. The rules are in [semantics.md](semantics.md), the reasons in [ADR
+5](adr/0005-linux-or-rfc.md).
 """
 
 

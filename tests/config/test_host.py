@@ -138,10 +138,10 @@ def test_freebsds_own_names_and_units():
     config = host("freebsd.conf")
     assert config == Config.freebsd(
         somaxconn=512, time_wait_ms=30_000, tcp_synack_retries=1, blackhole=1, tcp_keepalive_time=600,
-        ip_local_port_range=(20000, 65535),
+        ip_local_port_range=(20000, 65535), syncache_hashsize=2048,
     )  # fmt: skip
     assert set(config.sysctl_implied) | set(config.sysctl_taken) >= FREEBSD.keys()
-    assert config.sysctl_unmodelled == ("net.inet.tcp.syncache.hashsize",)
+    assert config.sysctl_unmodelled == ()
     assert config.sysctl_unknown == ("kern.hz",)
 
 
@@ -154,6 +154,15 @@ def test_freebsds_own_names_and_units():
         ("net.inet.tcp.rfc1323: 2", {"tcp_timestamps": 0, "tcp_window_scaling": 1}),
         ("net.inet.tcp.rfc1323: 3", {"tcp_timestamps": 1, "tcp_window_scaling": 0}),
         ("net.inet.tcp.rexmit_min: 100", {"tcp_rto_min_us": 100_000}),
+        ("net.inet.tcp.minmss: 0", {"tcp_min_snd_mss": 48}),
+        ("net.inet.tcp.minmss: 536", {"tcp_min_snd_mss": 536}),
+        ("net.inet.tcp.persmin: 0\nnet.inet.tcp.persmax: 9000", {"persmin_ms": None, "persmax_ms": 9000}),
+        ("net.inet.tcp.nolocaltimewait: 0", {"nolocaltimewait": 0}),
+        ("net.inet.tcp.rexmit_drop_options: 1", {"rexmit_drop_options": 1}),
+        ("net.inet.tcp.fast_finwait2_recycle: 1", {"fast_finwait2_recycle": 1}),
+        ("net.inet.tcp.ack_war_timewindow: 500", {"ack_war_timewindow_ms": 500}),
+        ("net.inet.tcp.syncache.bucketlimit: 50", {"syncache_bucketlimit": 50}),
+        ("net.inet.ip.portrange.randomized: 0", {"port_selection": "sequential"}),
         ("net.inet.tcp.retries: 9", {"tcp_retries2": 9, "tcp_orphan_retries": 9}),
         ("net.inet.tcp.syncookies_only: 1\nnet.inet.tcp.syncookies: 1", {"tcp_syncookies": 2}),
         ("net.inet.tcp.delayed_ack: 0\nnet.inet.tcp.delacktime: 40", {"delack_ms": 0}),

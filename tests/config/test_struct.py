@@ -1,7 +1,7 @@
 """The engine's struct has a field for each knob, wide enough, and its enums number the choices as declared.
 
-A new knob is a declaration in tcpcore/knobs.py and a field of the same name in records/knobs.pxd: whichever
-is missing fails here, and nothing else is to be edited.
+A new knob is a declaration in tcpcore/knobs.py or knobs_waiting.py and a field of the same name in
+records/knobs.pxd: whichever is missing fails here, and nothing else is to be edited.
 """
 
 import pytest
@@ -15,7 +15,7 @@ from tcpcore.records.layouts import KNOBS
 #: Handed to a component or kept by the Engine itself, when that is made.
 NO_FIELD = {
     "capacity", "seed", "local_addr", "events", "somaxconn", "cookie_encoding", "ip_local_port_range",
-    "port_selection", "isn", "isn_tick_ns",
+    "port_selection", "isn", "isn_tick_ns", "syncache_hashsize",
     "tcp_defer_accept_s",
 }  # fmt: skip
 #: Only what is derived from it is a field.
@@ -56,7 +56,8 @@ def test_values_as_the_struct_holds_them():
     config = Config.freebsd(keepinit_ms=None, tcp_fin_timeout=7)
     values = {name: engine_value(config, name) for name in FIELDS}
     assert (values["keepinit_ms"], values["auto_read"], values["fin_timeout_ms"]) == (0, 1, 7000)
-    assert (values["rcv_buf"], values["rcv_buf_whole"], values["rcv_wscale"]) == (65700, 65536, 6)
+    assert (values["rcv_buf"], values["rcv_buf_whole"], values["rcv_wscale"]) == (65728, 65536, 6)
+    assert values["rcv_buf_judged"] == 65700
     assert (values["acceptance"], values["synq_policy"]) == (knobs.Acceptance.ACCEPT_TRIM, 1)
 
 

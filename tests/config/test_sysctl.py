@@ -31,7 +31,10 @@ LIMITS = {
     "delack_ms": (0, 499), "isn_tick_ns": (1, 2**40), "rcv_wscale_min": (0, 14), "blackhole": (0, 2),
     **dict.fromkeys(SWITCHES, (0, 1)),
 }  # fmt: skip
-NONE_IS_LEGAL = ("seed", "keepinit_ms", "tcp_challenge_ack_limit", "tcp_max_tw_buckets", "tcp_max_orphans")
+NONE_IS_LEGAL = (
+    "seed", "keepinit_ms", "persmin_ms", "persmax_ms", "tcp_challenge_ack_limit", "tcp_max_tw_buckets",
+    "tcp_max_orphans",
+)  # fmt: skip
 NO_BOOL = ("capacity", "seed", "mss", "keepinit_ms", "port_selection", "local_addr")
 
 BAD_VALUES = [

@@ -66,7 +66,7 @@ def test_the_syn_offers_wscale_6_sack_and_a_1_ms_clock(closed):
     closed.timestamps = True
     closed.wait(0.3)
     closed.arrives("SA", mss=1460, wscale=3, opts=15)
-    closed.expects("A", wnd=65_700 >> 6, tsval=(EDGE + 300) % (1 << 32))
+    closed.expects("A", wnd=-(-65_700 >> 6), tsval=(EDGE + 300) % (1 << 32))
 
 
 # -- simultaneous open

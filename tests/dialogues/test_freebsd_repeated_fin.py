@@ -60,6 +60,7 @@ def test_a_challenge_ack_is_bare(unacknowledged, flags):
 
 def test_a_fin_not_sent_yet_is_not_repeated(established):
     established.arrives("A", wnd=0)
+    established.send(1)
     established.shutdown()
     established.expects(SILENCE)
     established.arrives("A", seq=established.said - 1, wnd=0)

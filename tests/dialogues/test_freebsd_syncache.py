@@ -157,7 +157,7 @@ def test_the_accept_queue_is_asked_by_the_third_segment(listening):
     assert listening.host.stack.causes["AcceptQueueFull"] == 1
 
 
-@pytest.mark.knobs(tcp_timestamps=2)
+@pytest.mark.knobs(tcp_timestamps=2, tolerate_missing_ts=0)
 @pytest.mark.parametrize("ack", [1, 5])
 def test_an_ack_without_the_timestamp_that_was_agreed_is_dropped(syn_received, ack):
     syn_received.timestamps = False

@@ -4,7 +4,7 @@ import pytest
 
 from tcpcore import segments
 from tests.dialogues.dialogue import LOCAL, LOCAL_PORT, OPT_TS, PEER, RTT, SILENCE
-from tests.requirements.verdicts import requirement
+from tests.requirements.verdicts import deviates, requirement
 
 MSS, WSCALE, SACK = 1, 2, 4
 def synack(stack, profile, **options):
@@ -31,7 +31,7 @@ def test_every_syn_carries_the_mss(stack, profile):
 
 
 @requirement("MUST-14", "MUST-16")
-@pytest.mark.parametrize("offered", [100, 1000, 1460])
+@pytest.mark.parametrize("offered", [300, 1000, 1460])
 def test_the_peers_mss_is_heeded(listening, offered):
     listening.arrives("S", mss=offered)
     listening.expects("SA")
@@ -41,6 +41,11 @@ def test_the_peers_mss_is_heeded(listening, offered):
     listening.expects("A", length=offered)
     listening.expects("A", length=10)
     listening.arrives("A")
+
+
+@requirement("MUST-14", "MUST-16", freebsd=deviates("216 at least", tcp_min_snd_mss=48))
+def test_a_small_mss_of_the_peers_is_heeded(listening):
+    test_the_peers_mss_is_heeded(listening, 100)
 
 
 @requirement("MUST-15")

@@ -168,7 +168,8 @@ def test_after_24_idle_days_a_timestamp_has_worn_out(established):
 
 
 @requirement("RFC7323 3.2 missing",
-             linux=deviates("it is taken", tolerate_missing_ts=0))
+             linux=deviates("it is taken", tolerate_missing_ts=0),
+             freebsd=deviates("it is taken", tolerate_missing_ts=0))
 @pytest.mark.knobs(tcp_timestamps=2)
 def test_a_segment_that_lacks_the_agreed_option_is_dropped_but_a_reset(established):
     established.timestamps = False

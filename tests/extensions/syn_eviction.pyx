@@ -5,7 +5,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.components.syn_eviction cimport (
-    SYNCACHE_BUCKETS, EvictionQueues, eviction_add, eviction_bucket, eviction_bytes, eviction_check,
+    EvictionQueues, eviction_add, eviction_bucket, eviction_bytes, eviction_check,
     eviction_count, eviction_forget, eviction_free, eviction_full, eviction_init, eviction_oldest,
     eviction_random,
 )
@@ -94,4 +94,4 @@ cdef class SynQueues:
 
 def bucket(uint64_t seed, uint32_t raddr, uint16_t rport, uint16_t lport):
     """FreeBSD's bucket for a peer under the key of this seed."""
-    return eviction_bucket(derive_key(seed, 0), derive_key(seed, 1), raddr, rport, lport, SYNCACHE_BUCKETS)
+    return eviction_bucket(derive_key(seed, 0), derive_key(seed, 1), raddr, rport, lport, 512)

@@ -148,14 +148,15 @@ class Arrival(HalfOpen, TimeWait):
         config = self.config
         conn.irs = seg.seq
         conn.rcv_nxt = add(seg.seq, 1)
-        conn.mss = min(seg.offered_mss(), config.mss)
-        conn.sack = bool(seg.opts & OPT_SACK_OK and config.tcp_sack)
-        conn.ts = bool(seg.has_ts and config.tcp_timestamps)
+        conn.mss = max(min(seg.offered_mss(), config.mss), config.tcp_min_snd_mss)
+        offers = not conn.plain_syn
+        conn.sack = bool(seg.opts & OPT_SACK_OK and config.tcp_sack and offers)
+        conn.ts = bool(seg.has_ts and config.tcp_timestamps and offers)
         shift = seg.offered_shift()
-        conn.scaled = shift is not None and bool(config.tcp_window_scaling)
+        conn.scaled = shift is not None and bool(config.tcp_window_scaling) and offers
         conn.snd_shift = shift if conn.scaled else 0
         conn.rcv_shift = config.wscale(conn.rcv_buf) if conn.scaled else 0
-        conn.rcv_adv = add(conn.rcv_nxt, self.whole_window(conn))
+        conn.rcv_adv = add(conn.rcv_nxt, self.most_offered(conn))
         conn.take_window(seg)
         if conn.ts:
             conn.take_timestamp(seg, now)
@@ -179,7 +180,8 @@ class Arrival(HalfOpen, TimeWait):
                     conn.no_sample = True
                     self.arm_syn(conn, now, self.config.early_syn_resend_ms)
                 return
-            if (self.config.tsecr_checked and self.config.tcp_timestamps and seg.has_ts and seg.tsecr
+            if (self.config.tsecr_checked and self.config.tcp_timestamps and not conn.plain_syn
+                    and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, self.tsval(conn, now))):
                 self.count("PAWSActive")
                 return self.answering_rst(seg)
@@ -219,6 +221,8 @@ class Arrival(HalfOpen, TimeWait):
             return self.in_orphaned_fin_wait_2(conn, seg, now)
         if self.config.flagless_dropped and not (seg.syn or seg.rst or seg.has_ack):
             return
+        if conn.state == State.FIN_WAIT_2 and conn.main and conn.main[1] == FIN_WAIT_2 and self.by_silence:
+            self.heard_in_fin_wait_2(conn, now)
         owed = None
         if self.trims:
             seg, owed = self.first_trimmed(conn, seg, now)
@@ -236,7 +240,7 @@ class Arrival(HalfOpen, TimeWait):
     def first_trimmed(self, conn, seg, now):
         """(what is left of the segment or None, what is owed already)."""
         opening = conn.state == State.SYN_RECEIVED
-        if opening and seg.has_ack and not (
+        if opening and seg.has_ack and not seg.rst and not (
                 after(seg.ack, conn.snd_una) and not after(seg.ack, conn.snd_nxt)):
             self.answering_rst(seg)
             return None, None
@@ -263,7 +267,9 @@ class Arrival(HalfOpen, TimeWait):
                 conn, now)
         if not self.config.ts_recent_needs_good_ack:
             conn.update_timestamp(seg, now)
-        return seg, "ack" if again or probe else None
+        overlaps = (whole.payload_len > 0 and before(whole.seq, conn.rcv_nxt) and conn.sack
+                    and self.config.overlap_acked_at_once)
+        return seg, "ack" if again or probe or overlaps else None
 
     def without_old(self, conn, seg):
         """(whether all of it is old, what is left after RCV.NXT)."""
@@ -343,8 +349,9 @@ class Arrival(HalfOpen, TimeWait):
         return seg.seq == conn.rcv_nxt or (
             self.config.rst_before_fin and conn.state in BEHIND_FIN and seg.seq == add(conn.rcv_nxt, -1))
 
-    def seq_in_window(self, conn, seg):
-        return seg.seq == conn.rcv_nxt or (seg.seq - conn.rcv_nxt) % SPACE < self.window(conn)
+    def seq_in_window(self, conn, seg, begin=None):
+        begin = conn.rcv_nxt if begin is None else begin
+        return seg.seq == begin or (seg.seq - begin) % SPACE < self.window(conn)
 
     def not_acceptable(self, conn, seg, now, skipped):
         if seg.rst:
@@ -359,11 +366,13 @@ class Arrival(HalfOpen, TimeWait):
     def second_rst(self, conn, seg, now):
         if not seg.rst:
             return True
-        if self.config.rst_seq_in_window and not self.seq_in_window(conn, seg):
+        begin = conn.last_ack_sent if self.config.resets_from_last_ack else conn.rcv_nxt
+        if self.config.rst_seq_in_window and not self.seq_in_window(conn, seg, begin):
             return False
         if conn.half_open:
             return self.rst_for_half_open(conn, seg, now)
-        if not self.exact_rst(conn, seg) and not self.config.insecure_rst:
+        exact = self.exact_rst(conn, seg) if begin == conn.rcv_nxt else seg.seq == begin
+        if not exact and not self.config.insecure_rst:
             self.challenge_ack(conn, now)
             return False
         opening = conn.state == State.SYN_RECEIVED
@@ -386,7 +395,8 @@ class Arrival(HalfOpen, TimeWait):
             return True
         if conn.half_open:
             return self.abort_half_open(conn)
-        if self.config.insecure_syn and self.seq_in_window(conn, seg):
+        begin = conn.last_ack_sent if self.config.resets_from_last_ack else conn.rcv_nxt
+        if self.config.insecure_syn and self.seq_in_window(conn, seg, begin):
             self.row(conn, now, RST | ACK, conn.snd_nxt, wnd=0)
             self.count("AttemptFails", conn.state == State.SYN_RECEIVED)
             self.die(conn, errno.ECONNRESET, "ResetByPeer")
@@ -406,6 +416,8 @@ class Arrival(HalfOpen, TimeWait):
         if conn.state == State.SYN_RECEIVED:
             return self.last_ack_of_opening(conn, seg, now, owed)
         rfc793 = self.config.ack_range == "rfc793"
+        if seg.ack == add(conn.snd_nxt, 1) and self.probed_byte(conn):
+            conn.snd_nxt = seg.ack
         if after(seg.ack, conn.snd_nxt):
             if not rfc793:
                 self.challenge_ack(conn, now)
@@ -422,8 +434,10 @@ class Arrival(HalfOpen, TimeWait):
                 conn.update_timestamp(seg, now)
             if conn.main and conn.main[1] in (PERSIST, KEEPALIVE):
                 conn.retries = 0
-                if self.config.persist_restarts and conn.main[1] == PERSIST:
-                    self.arm(conn, "main", tick(now) + self.persist_interval(conn, now), PERSIST)
+                if conn.main[1] == PERSIST:
+                    conn.answered = tick(now)
+                    if self.config.persist_restarts:
+                        self.arm(conn, "main", tick(now) + self.persist_interval(conn, now), PERSIST)
             if conn.probed_to is not None:
                 self.probe_answered(conn, seg)
             advanced = seg.ack != conn.snd_una

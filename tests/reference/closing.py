@@ -34,8 +34,32 @@ class Closing:
             return
         self.arm(conn, "main", tick(now) + timeout, FIN_WAIT_2)
 
+    @property
+    def by_silence(self):
+        """Whether it ends once the peer has been silent for long (without fast_finwait2_recycle)."""
+        return not self.brief and not self.config.fast_finwait2_recycle
+
+    @property
+    def fin_look(self):
+        """ms between two looks (FreeBSD: keepintvl)."""
+        return 1000 * self.config.tcp_keepalive_intvl
+
+    @property
+    def fin_silence(self):
+        """ms of silence that end it (FreeBSD: keepcnt * keepintvl)."""
+        return self.config.tcp_keepalive_probes * self.fin_look
+
+    def heard_in_fin_wait_2(self, conn, now):
+        """The end is the first look that finds the peer silent for longer than that."""
+        due = max(conn.main[0], tick(now))
+        while due - tick(now) <= self.fin_silence:
+            due += self.fin_look
+        self.arm(conn, "main", due, FIN_WAIT_2)
+
     def fin_wait_2_time(self, conn):
         timeout = 1000 * self.config.tcp_fin_timeout
+        if self.by_silence:
+            return self.fin_silence + self.fin_look   # the first look finds no longer one
         if not self.config.orphan_fin_wait_2_brief:
             return timeout
         rto = self.rto(conn)

@@ -106,7 +106,7 @@ class Segment:
         return min(self.wscale, 14) if self.opts & OPT_WSCALE else None
 
     def offered_mss(self):
-        return max((self.mss if self.opts & OPT_MSS else 0) or DEFAULT_MSS, SMALLEST_MSS)
+        return (self.mss if self.opts & OPT_MSS else 0) or DEFAULT_MSS
 
 
 @dataclass(frozen=True)
@@ -202,10 +202,12 @@ class Connection:
     syn_at: int = 0                  # tick of the first SYN or SYN-ACK
     syn_timed: int = 0               # tick from which its round trip is taken
     no_sample: bool = False          # Karn: the SYN exchange gives none
+    plain_syn: bool = False          # our SYN was resent without options
     timed: tuple | None = None       # (number, tick) being timed
     backoff: int = 0
     retries: int = 0
     first_resend: int = 0            # tick
+    answered: int = 0                # tick: the peer spoke while its window was closed, or probing began
     recover: int | None = None       # resending until this number is acknowledged
     # silence: keepalive, user timeout, loss probes
     keepalive: bool = False
@@ -268,9 +270,14 @@ class Connection:
         return after(seg.ack, self.snd_una) or after(seg.seq, self.snd_wl1) or (
             seg.seq == self.snd_wl1 and (wnd > self.snd_wnd or wnd == 0))
 
+    @property
+    def last_ack_sent(self):
+        """While an ACK is delayed: the number of the text that came last."""
+        return self.snd_wl1 if self.delayed else self.rcv_nxt
+
     def update_timestamp(self, seg, now):
         """TS.Recent after a good segment (RFC 7323 4.3)."""
-        if (self.ts and seg.has_ts and not seg.rst and not after(seg.seq, self.rcv_nxt)
+        if (self.ts and seg.has_ts and not seg.rst and not after(seg.seq, self.last_ack_sent)
                 and not self.older(seg)):
             self.take_timestamp(seg, now)
 

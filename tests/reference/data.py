@@ -42,7 +42,6 @@ DELACK, OUTPUT, KEEPALIVE = "delack", "output", "keepalive"
 #: Rows that one segment may make a connection send at once; a call may send all that fits the window.
 AT_ONCE = 2
 ALL = 1 << 30
-RTO_WITHOUT_SAMPLE_MS = 3000
 LONGEST_SAMPLE_MS = 65535
 DATA_RTO_MIN_MS = 200
 
@@ -87,7 +86,8 @@ class Sending:
             self.bare_ack(conn, now)
 
     def active_rst(self, conn, now):
-        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn))
+        self.row(conn, now, RST | (ACK if self.config.abort_rst_has_ack else 0), self.send_seq(conn),
+                 wnd=None if self.config.rst_has_window else 0)
 
     def answering_rst(self, seg):
         """3.5.2 group 1; never in answer to a RST."""
@@ -103,7 +103,7 @@ class Sending:
         """A SYN, or a SYN-ACK once we have the peer's."""
         answer = conn.state != State.SYN_SENT
         config = self.config
-        offers = not answer or (config.crossed_synack_offers and not conn.passive)
+        offers = config.crossed_synack_offers and not conn.passive if answer else not conn.plain_syn
         options = {"opts": OPT_MSS, "mss": config.mss}
         if conn.scaled or (offers and config.tcp_window_scaling):
             options["opts"] |= OPT_WSCALE
@@ -129,13 +129,24 @@ class Sending:
         stamped = conn.passive and conn.ts
         return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
 
+    def most_offered(self, conn):
+        """What is offered while the buffer is empty."""
+        whole = self.whole_window(conn)
+        if self.config.window_offered == "freebsd" and (whole > UNSCALED or self.told(conn)):
+            return self.tellable(conn, whole)
+        return whole
+
+    def tellable(self, conn, window):
+        """A window rounded up to what the shift can tell."""
+        return -(-window >> conn.rcv_shift) << conn.rcv_shift
+
     def offered(self, conn):
         """What is left of the window offered last."""
         return max((conn.rcv_adv - conn.rcv_nxt + SPACE // 2) % SPACE - SPACE // 2, 0)
 
     def window(self, conn):
         """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
-        window = self.offered(conn) if self.told(conn) else self.whole_window(conn)
+        window = self.offered(conn) if self.told(conn) else self.most_offered(conn)
         if conn.half_open:
             return min(window, UNSCALED)              # what the SYN-ACK could tell
         if self.config.window_by_buffer:
@@ -150,9 +161,13 @@ class Sending:
         whole = self.whole_window(conn)
         if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
+        freebsd = self.config.window_offered == "freebsd"
         if not conn.unread:
-            return whole
+            return self.most_offered(conn)
         free = max(whole - conn.unread, 0)
+        if freebsd:
+            small = free < whole // 4 and free < conn.mss
+            return max(0 if small else self.tellable(conn, free), self.offered(conn))
         if free < self.config.mss or free < whole // 16:
             free = 0
         elif not conn.rcv_shift:
@@ -260,7 +275,7 @@ class Sending:
         if conn.srtt is None and conn.syn_unacked:
             return config.rto_initial_ms
         if conn.srtt is None:
-            return min(RTO_WITHOUT_SAMPLE_MS, config.tcp_rto_max_ms)
+            return min(config.rto_syn_resent_ms, config.tcp_rto_max_ms)
         if config.rto_min_rule == "variance":
             us = conn.srtt + max(4 * conn.rttvar, config.tcp_rto_min_us)
         else:
@@ -270,6 +285,23 @@ class Sending:
     def interval(self, conn):
         most = self.config.tcp_rto_max_ms
         return min(doubled(self.rto(conn), conn.backoff, most) + self.config.rto_slop_ms, most)
+
+    def probe_interval(self, conn):
+        """Before the next zero-window probe."""
+        config = self.config
+        most = config.persmax_ms or config.tcp_rto_max_ms
+        first = self.rto(conn)
+        if config.persist_interval == "srtt":
+            first = 2 * config.rto_syn_resent_ms
+            if conn.srtt is not None:
+                first = -(-(4 * conn.srtt + 8 * conn.rttvar) // 1000)
+        interval = doubled(first, min(conn.backoff, config.rto_doublings_max), most) + config.rto_slop_ms
+        return max(min(interval, most), config.persmin_ms or 0)
+
+    def probed_byte(self, conn):
+        """Whether the byte at SND.NXT has been a probe's."""
+        return (self.config.persist_probe == "byte" and conn.main is not None and conn.main[1] == PERSIST
+                and conn.backoff > 0 and conn.unsent > 0)
 
     def syn_interval(self, doublings, resends=None):
         """The slop comes with the first resend."""
@@ -296,7 +328,8 @@ class Sending:
         room = conn.snd_wnd - conn.in_flight
         length = min(conn.unsent, conn.row_limit())
         fin = conn.fin_queued and not conn.fin_sent and length == conn.unsent
-        return (length, fin) if 0 < length + fin <= room else None
+        needed = length + (fin if self.config.fin_needs_window else 0)
+        return (length, fin) if 0 < length + fin and needed <= room else None
 
     def waiting(self, conn):
         return conn.unsent > 0 or (conn.fin_queued and not conn.fin_sent)
@@ -336,7 +369,10 @@ class Sending:
                 self.arm(conn, "main", tick(now) + self.later_probe(conn, now), REXMT)
         elif self.waiting(conn) and kind in (None, KEEPALIVE):
             conn.retries = 0 if kind else conn.retries
-            self.arm(conn, "main", tick(now) + self.interval(conn), PERSIST)
+            if self.config.persist_interval == "srtt":
+                conn.backoff = 0
+            conn.answered = tick(now)
+            self.arm(conn, "main", tick(now) + self.probe_interval(conn), PERSIST)
 
     def resend(self, conn, now):
         """The first unacknowledged row again."""
@@ -376,11 +412,14 @@ class Sending:
             return self.die(conn, conn.error or errno.ETIMEDOUT, "ConnectTimedOut")
         self.count_resend(conn, now)
         conn.no_sample = True
+        if conn.state == State.SYN_SENT and config.rexmit_drop_options and conn.retries >= 3:
+            conn.plain_syn = True
         self.resend(conn, now)
         if conn.state == State.SYN_RECEIVED:
             conn.backoff += 1
         else:
             conn.backoff = max(0, conn.retries - config.tcp_syn_linear_timeouts)
+        conn.backoff = min(conn.backoff, config.rto_doublings_max)
         self.arm_syn(conn, now, cut(self.syn_interval(conn.backoff, conn.retries), limit, elapsed))
 
     def arm_syn(self, conn, now, interval):
@@ -485,9 +524,21 @@ class Sending:
         taken = conn.unread if nbytes is None else min(conn.unread, nbytes)
         conn.unread -= taken
         if taken and conn.state in RECEIVERS:
-            if 2 * left <= self.whole_window(conn) and (new := self.next_window(conn)) and new >= 2 * left:
+            if self.update_is_due(conn, left):
                 self.ordinary_ack(conn, now)
         return taken
+
+    def update_is_due(self, conn, left):
+        """Whether what was read opens the window enough."""
+        whole = self.whole_window(conn)
+        if self.config.window_update == "doubled":
+            return 2 * left <= whole and self.next_window(conn) >= max(2 * left, 1)
+        free = max(whole - conn.unread, 0)
+        more = max(free - left, 0)
+        if conn.delayed or free >> conn.rcv_shift == left >> conn.rcv_shift:
+            return False
+        return 2 * more >= whole or (more >= 2 * conn.mss and (
+            more >= whole // 4 or free <= whole // 8 or whole <= 8 * conn.mss))
 
     @property
     def by_time(self):

@@ -33,7 +33,7 @@ from tests.reference.connection import (
     model,
     tick,
 )
-from tests.reference.data import ALL, Sending
+from tests.reference.data import ALL, FIN_WAIT_2, Sending
 from tests.reference.events import Telling
 from tests.reference.giving_up import GivingUp
 from tests.reference.icmp import Icmp
@@ -460,6 +460,8 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             self.die(conn, 0, "UnreadData")
         elif conn.state == State.FIN_WAIT_2:
             self.start_fin_wait_2(conn, now)
+            if self.by_silence:
+                self.arm(conn, "main", tick(now) + self.fin_silence, FIN_WAIT_2)
         else:
             self.half_close(conn, now)
 

@@ -6,7 +6,7 @@ Source: docs/semantics.md sections 7 and 7a; RFC 9293 3.8.3, 3.8.4, 3.8.6.1, RFC
 
 import errno
 
-from tests.reference.connection import ACK, SPACE, add, before, cut, doubled, model, tick
+from tests.reference.connection import ACK, CLOSED_BY_US, SPACE, add, before, cut, doubled, model, tick
 from tests.reference.data import KEEPALIVE, PERSIST, REXMT
 
 DATA_RTO_MIN_MS = 200
@@ -51,7 +51,7 @@ class GivingUp:
         if late:
             return self.give_up(conn)
         self.count_resend(conn, now)
-        conn.backoff += 1
+        conn.backoff = min(conn.backoff + 1, self.config.rto_doublings_max)
         conn.timed = conn.probed_to = None
         conn.recover = conn.snd_nxt if conn.snd_una != conn.iss else None
         self.resend(conn, now)
@@ -132,22 +132,25 @@ class GivingUp:
 
     def persist_interval(self, conn, now):
         if conn.probing_since is None:
-            return self.interval(conn)
-        return cut(self.interval(conn), self.user_timeout(conn), tick(now) - conn.probing_since)
+            return self.probe_interval(conn)
+        return cut(self.probe_interval(conn), self.user_timeout(conn), tick(now) - conn.probing_since)
 
     def persist_timer(self, conn, now):
         if self.probing_ends(conn, now):
             return self.give_up(conn)
         self.count_resend(conn, now)
         if not self.by_time or conn.backoff < self.config.tcp_retries2:
-            conn.backoff += 1
+            conn.backoff = min(conn.backoff + 1, 31)
         if conn.snd_wnd and conn.unsent:
             conn.retries = conn.backoff = 0
             self.send_next(conn, now, min(conn.snd_wnd, conn.unsent, conn.row_limit()), False)
             return self.watch(conn, now, 1)
         self.count("TCPWinProbe")
-        self.row(conn, now, ACK, add(conn.snd_una, -1))
-        self.acknowledged(conn)
+        if conn.unsent and self.config.persist_probe == "byte":
+            self.data_row(conn, now, conn.snd_nxt, 1, False)
+        else:
+            self.row(conn, now, ACK, add(conn.snd_una, -1))
+            self.acknowledged(conn)
         self.arm(conn, "main", tick(now) + self.persist_interval(conn, now), PERSIST)
 
     def probing_ends(self, conn, now):
@@ -156,12 +159,21 @@ class GivingUp:
                 return True
             if conn.probing_since is None:
                 conn.probing_since = tick(now)
+        if self.config.persist_ends == "silence":
+            return self.silence_ends(conn, tick(now) - conn.answered)
         alive = True
         if conn.orphan and self.config.orphan_probes_end:
             alive = self.backed_off(conn) < self.config.tcp_rto_max_ms
             if not alive and conn.backoff >= self.config.tcp_orphan_retries:
                 return True
         return conn.retries >= self.most_resends(conn, alive)
+
+    def silence_ends(self, conn, silence):
+        """After all doublings too long a silence, or once we closed a minute of it."""
+        if conn.state in CLOSED_BY_US and silence >= 60_000:
+            return True
+        most = min(7_200_000, 2559 * self.rto(conn))
+        return conn.backoff + 1 >= self.most_resends(conn, True) and silence >= most
 
     # -- keepalive (3.8.4)
 

@@ -12,7 +12,8 @@ from tests.reference.data import TIME_WAIT
 class TimeWait:
     def start_time_wait(self, conn, now):
         self.count("ConnectionsClosed")
-        if self.config.time_wait_ms == 0:
+        local = conn.raddr == conn.laddr or conn.raddr >> 24 == 127
+        if self.config.time_wait_ms == 0 or (self.config.nolocaltimewait and local):
             return self.die(conn, 0, None)
         if self.enter_time_wait_table(conn, self.config.time_wait_ms):
             conn.state = State.TIME_WAIT
