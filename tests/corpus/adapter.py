@@ -15,7 +15,10 @@ SECOND = 1_000_000_000
 KNOBS = {field.name for field in fields(Config)}
 
 LETTERS = dict(zip("FSRPAUEC", Flag, strict=True))
-OPT_MSS, OPT_TS = 1, 8
+OPT_MSS, OPT_WSCALE, OPT_SACK_OK, OPT_TS = 1, 2, 4, 8
+
+#: By the names a scenario gives them.
+OPTIONS = {"mss": OPT_MSS, "wscale": OPT_WSCALE, "sack_ok": OPT_SACK_OK, "ts": OPT_TS}
 
 OPENING = {State.SYN_SENT, State.SYN_RECEIVED}
 SENDING = {State.ESTABLISHED, State.CLOSE_WAIT}
@@ -53,7 +56,8 @@ class Host:
 
     def inject(self, seg):
         options = seg.get("opts", {})
-        fields = {"mss": options["mss"]} if "mss" in options else {}
+        fields = {name: options[name] for name in ("mss", "wscale") if name in options}
+        fields["opts"] = sum(bit for name, bit in OPTIONS.items() if name in options)
         if "ts" in options:
             fields["tsval"], fields["tsecr"] = options["ts"]
         header = {name: seg[name] for name in ("src", "sport", "dport", "seq", "ack", "wnd")}
@@ -86,6 +90,10 @@ class Host:
         options = {}
         if row["opts"] & OPT_MSS:
             options["mss"] = int(row["mss"])
+        if row["opts"] & OPT_WSCALE:
+            options["wscale"] = int(row["wscale"])
+        if row["opts"] & OPT_SACK_OK:
+            options["sack_ok"] = True
         if row["opts"] & OPT_TS:
             options["ts"] = [int(row["tsval"]), int(row["tsecr"])]
         return {"t": self.now / SECOND, "src": dotted(row["dst"]), "sport": int(row["dport"]),

@@ -10,7 +10,8 @@ import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from tests.corpus.interpreter import CORPUS, compare, execute
+from tests.corpus.interpreter import compare, execute
+from tests.live.base import base_sysctl, is_default
 from tests.live.kernel import Kernel
 from tests.live.namespace import Namespace
 
@@ -38,6 +39,7 @@ class Lab:
     """Plays scenarios on `size` namespaces; a context manager."""
 
     def __init__(self, size):
+        self.size = size
         self.work = queue.SimpleQueue()
         self.threads = [threading.Thread(target=self.serve, daemon=True) for _ in range(size)]
         for thread in self.threads:
@@ -103,7 +105,8 @@ class Lab:
 
 def play(scenario, namespace, number):
     """Run number `number` on this namespace."""
-    namespace.sysctl({**CORPUS["about"]["base_sysctl"], **scenario["sysctl"]})
+    namespace.sysctl({**base_sysctl(scenario), **scenario["sysctl"]})
+    namespace.quickack(not is_default(scenario))
     kernel = Kernel(namespace, number)
     try:
         return Run(execute(scenario, kernel), kernel.lag)
