@@ -14,7 +14,7 @@ from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.knobs cimport ACCEPT_LINUX, ROUND_MSS_DOWN, ROUND_MSS_UP, Knobs
 from tcpcore.records.segment cimport FIN, Segment, seg_end, seg_len
 from tcpcore.records.tcb cimport (
-    B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, Cold, Tcb, in_set,
+    B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, SYN_RECEIVED, Cold, Tcb, in_set,
 )
 
 cdef enum:
@@ -41,12 +41,26 @@ cdef inline uint32_t default_buffer(const Tcb* tcb, const Knobs* knobs) noexcept
     return knobs.rcv_buf_stamped if (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE else knobs.rcv_buf
 
 
+cdef inline uint32_t whole_units(const Knobs* knobs, uint32_t window, uint32_t shift) noexcept nogil:
+    """A window in units of the shift: Linux rounds up, so that the rounding takes nothing away
+    (__tcp_select_window, tcp_select_window), others down."""
+    if knobs.window_rounding == ROUND_MSS_DOWN:
+        window += (1 << shift) - 1
+    return window >> shift
+
+
+cdef inline uint32_t plain_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window that an empty buffer gives, before a shift rounds it: what SYNs tell."""
+    return cold.rcv_buf if tcb.bits & B_WINDOW else default_buffer(tcb, knobs)
+
+
 cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window while the buffer is empty: what the buffer holds, as far as the header can say it."""
-    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else default_buffer(tcb, knobs)
-    if space > 65535 and not tcb.wscale >> 4:
-        return 65535
-    return space
+    cdef uint32_t space = plain_window(tcb, cold, knobs)
+    cdef uint32_t shift = tcb.wscale >> 4
+    if shift:
+        return space if tcb.state == SYN_RECEIVED else whole_units(knobs, space, shift) << shift
+    return space if space <= 65535 else 65535
 
 
 cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
@@ -84,7 +98,7 @@ cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
     if free < full and (free < knobs.mss or free < full // 16):
         free = 0
     elif shift:
-        free = free >> shift << shift
+        free = (free >> shift if 2 * free < full else whole_units(knobs, free, shift)) << shift
     elif free != full:
         free -= free % knobs.mss
     return free if free > advertised else advertised
@@ -96,7 +110,7 @@ cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) 
     cdef uint32_t shift = tcb.wscale >> 4
     if not tcb.bits & B_WINDOW:
         return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
-    wnd = window_to_advertise(tcb, cold, knobs) >> shift
+    wnd = whole_units(knobs, window_to_advertise(tcb, cold, knobs), shift)
     if wnd > 65535:
         wnd = 65535
     # a right edge that only the rounding of the shift would pull back stays where it is

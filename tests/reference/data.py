@@ -112,14 +112,25 @@ class Sending:
             options["tsval"] = self.tsval(conn, now)
         conn.last_tsval = self.tsval(conn, now)
         self.row(conn, now, SYN | ACK if answer else SYN, conn.iss,
-                 wnd=min(self.whole_window(conn), UNSCALED), **options)
+                 wnd=min(self.plain_window(conn), UNSCALED), **options)
 
     # -- our window (section 7) ------------------------------------------------------------------
 
+    def plain_window(self, conn):
+        """What the empty buffer gives; SYNs tell it unscaled."""
+        return self.config.window(conn.rcv_buf, stamped=conn.passive and conn.ts)
+
     def whole_window(self, conn):
         """What the empty buffer gives, as far as 16 bits can tell it."""
-        stamped = conn.passive and conn.ts
-        return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
+        window = self.plain_window(conn)
+        if conn.rcv_shift and conn.state != State.SYN_RECEIVED:
+            window = self.units(conn, window) << conn.rcv_shift
+        return min(window, UNSCALED << conn.rcv_shift)
+
+    def units(self, conn, window):
+        """A window in units of our shift; rounded up by Linux."""
+        up = (1 << conn.rcv_shift) - 1 if self.config.window_rounding == "mss-down" else 0
+        return (window + up) >> conn.rcv_shift
 
     def offered(self, conn):
         """What is left of the window offered last."""
@@ -147,11 +158,15 @@ class Sending:
             free = 0
         elif not conn.rcv_shift:
             free -= free % self.config.mss
+        elif 2 * free < whole:
+            free = free >> conn.rcv_shift << conn.rcv_shift
+        else:
+            free = self.units(conn, free) << conn.rcv_shift
         return max(free, self.offered(conn))
 
     def advertise(self, conn):
         """The window as 16 bits tell it; the right edge that they tell never moves back."""
-        window = self.next_window(conn) >> conn.rcv_shift
+        window = min(self.units(conn, self.next_window(conn)), UNSCALED)
         edge = add(conn.rcv_nxt, window << conn.rcv_shift)
         if after(edge, conn.rcv_adv):
             conn.rcv_adv = edge
