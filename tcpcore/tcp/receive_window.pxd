@@ -59,8 +59,18 @@ cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* 
     cdef uint32_t space = plain_window(tcb, cold, knobs)
     cdef uint32_t shift = tcb.wscale >> 4
     if shift:
-        return space if tcb.state == SYN_RECEIVED else whole_units(knobs, space, shift) << shift
+        if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
+            return space                              # no more than its SYN-ACK told
+        return whole_units(knobs, space, shift) << shift
     return space if space <= 65535 else 65535
+
+
+cdef inline uint32_t told_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window that was told before any text came. A passive opener's SYN-ACK told it unscaled, and its
+    other ACKs before the first text, which are rare, are taken to have told no more."""
+    cdef uint32_t full = full_window(tcb, cold, knobs)
+    cdef uint32_t plain = plain_window(tcb, cold, knobs)
+    return plain if plain < full and tcb.bits & B_PASSIVE else full
 
 
 cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:

@@ -37,7 +37,8 @@ def base_sysctl(scenario):
 def config_of(scenario, **knobs):
     """The engine's Config for this scenario."""
     config = configuration(base_sysctl(scenario), scenario["sysctl"])
-    return config.replace(**(BUFFERS if is_default(scenario) else {}), **knobs)
+    own = any("rcvbuf" in step for step in scenario["steps"])     # SO_RCVBUF: the buffer grows no further
+    return config.replace(**(BUFFERS if is_default(scenario) and not own else {}), **knobs)
 
 
 class Timed(Host):

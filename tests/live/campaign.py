@@ -25,6 +25,7 @@ STRETCHES, SHRINKS = 8, 60
 class Case:
     """One example on its way: the engine's answers, how often the kernel was asked, what differed before."""
 
+    number: int
     example: dict
     scenario: dict
     engine: list
@@ -35,7 +36,7 @@ class Case:
     found: list = field(default_factory=list)
 
 
-def prepare(drawn):
+def prepare(drawn, number=0):
     """A `Case`, None where some timer is always due too close to the end of a step."""
     written = scenario(drawn)
     for _ in range(STRETCHES):
@@ -45,7 +46,7 @@ def prepare(drawn):
         assert not faults, f"{faults} after\n{printed(written['name'], written)}"
         late = pending_timers(steps, host.fired)
         if not late:
-            return Case(drawn, written, steps, covered(steps))
+            return Case(number, drawn, written, steps, covered(steps))
         for number, more in late.items():
             written["steps"][number]["within"] = round(written["steps"][number]["within"] + more, 3)
     return None
@@ -77,6 +78,7 @@ class Report:
     asked: int = 0
     agreed: int = 0
     excused: Counter = field(default_factory=Counter)
+    shown: dict = field(default_factory=dict)     # rule -> its shortest case
     undecidable: int = 0
     missed: int = 0                   # runs that did not keep their schedule, and were done again
     given_up: int = 0                 # examples whose runs never did
@@ -119,7 +121,7 @@ class Campaign:
         self.report = Report()
 
     def draw(self, number):
-        return prepare(example(random.Random(f"{self.seed} {number}"), self.patience))
+        return prepare(example(random.Random(f"{self.seed} {number}"), self.patience), number)
 
     def launch(self, case):
         case.attempts += 1
@@ -179,6 +181,9 @@ class Campaign:
             report.agreed += 1
         elif name := excuse(case.scenario, case.steps, case.engine, case.found[0]):
             report.excused[name] += 1
+            shown = report.shown.setdefault(name, case)
+            if len(case.scenario["steps"]) < len(shown.scenario["steps"]):
+                report.shown[name] = case
         else:
             report.kinds[kind(case.engine, case.found[0])].append(case)
 

@@ -123,9 +123,14 @@ class Sending:
     def whole_window(self, conn):
         """What the empty buffer gives, as far as 16 bits can tell it."""
         window = self.plain_window(conn)
-        if conn.rcv_shift and conn.state != State.SYN_RECEIVED:
+        if conn.rcv_shift and not conn.half_open:
             window = self.units(conn, window) << conn.rcv_shift
         return min(window, UNSCALED << conn.rcv_shift)
+
+    def told_window(self, conn):
+        """The window before any text: a passive opener's SYN-ACK told it unscaled."""
+        whole = self.whole_window(conn)
+        return min(whole, self.plain_window(conn)) if conn.passive else whole
 
     def units(self, conn, window):
         """A window in units of our shift; rounded up by Linux."""
@@ -494,6 +499,8 @@ class Sending:
             self.note(conn, EventKind.EOF)
         if not self.config.auto_read:
             conn.unread += taken
+            if not self.told(conn):
+                conn.rcv_adv = add(start, self.told_window(conn))
             conn.had_unread |= taken > 0 or (bool(fin) and bool(self.config.fin_fills_buffer))
 
     def settle(self, conn, now, owed, room=AT_ONCE):
