@@ -67,8 +67,9 @@ $(TOOLS_STAMP): $(ENV_STAMP) requirements/ci.txt
 
 build: $(BUILT_STAMP) $(RUNTIME_STAMP)  ## compile in place and install into .venv
 
+# A file's tests run in one process, in their order. PYTEST_ARGS=-n0: all of them in this one, as a debugger needs.
 test: build  ## run all tests
-	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # $(call copied,DIRECTORY): copy all sources there and remove what was built from sources that are gone.
 define copied

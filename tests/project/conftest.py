@@ -1,5 +1,7 @@
-"""The distributions, built once for all tests here: compiling takes minutes."""
+"""The distributions, built once for all tests here and all processes: compiling takes minutes."""
 
+import fcntl
+import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,26 +12,44 @@ from tests.project.distributions import BACKEND, BUILT, EPOCH, ROOT, run, unpack
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """A copy of the tree, and the sdist made from it; Cython's files are in the copy, too."""
-    place = tmp_path_factory.mktemp("first")
-    shutil.copytree(ROOT, place / "tree", ignore=BUILT)
-    run(sys.executable, "-c", BACKEND, "build_sdist", place, cwd=place / "tree", **EPOCH)
-    return place / "tree", next(place.glob("*.tar.gz"))
+def place(tmp_path_factory):
+    """A folder that all processes of pytest-xdist share. What is written there needs a lock."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    place = shared / "distributions"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 @pytest.fixture(scope="session")
-def wheels(built, tmp_path_factory):
+def built(place):
+    """A copy of the tree, and the sdist made from it; Cython's files are in the copy, too."""
+    first = place / "first"
+    with open(place / "sdist.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not any(first.glob("*.tar.gz")):
+            shutil.copytree(ROOT, first / "tree", ignore=BUILT)
+            run(sys.executable, "-c", BACKEND, "build_sdist", first, cwd=first / "tree", **EPOCH)
+    return first / "tree", next(first.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="session")
+def wheels(built, place):
     """Two folders, of names of different lengths, and the wheels built there from the sdist alone.
 
     One is built with TCPCORE_TESTS=1, which must make no difference: test extensions are for --inplace only.
     """
 
     def build(name, **environment):
-        tree = unpacked(built[1], tmp_path_factory.mktemp(name))
-        run(sys.executable, "-c", BACKEND, "build_wheel", tree.parent, cwd=tree, **EPOCH, **environment)
-        return tree, next(tree.parent.glob("*.whl"))
+        folder = place / name
+        tree = folder / built[1].name.removesuffix(".tar.gz")
+        if not any(folder.glob("*.whl")):
+            unpacked(built[1], folder)
+            run(sys.executable, "-c", BACKEND, "build_wheel", folder, cwd=tree, **EPOCH, **environment)
+        return tree, next(folder.glob("*.whl"))
 
-    with ThreadPoolExecutor(2) as pool:
-        begun = [pool.submit(build, "one", TCPCORE_TESTS="1"), pool.submit(build, "another-folder")]
-        return [future.result() for future in begun]
+    with open(place / "wheels.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with ThreadPoolExecutor(2) as pool:
+            begun = [pool.submit(build, "one", TCPCORE_TESTS="1"), pool.submit(build, "another-folder")]
+            return [future.result() for future in begun]
