@@ -41,10 +41,11 @@ cdef inline uint32_t default_buffer(const Tcb* tcb, const Knobs* knobs) noexcept
     return knobs.rcv_buf_stamped if (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE else knobs.rcv_buf
 
 
-cdef inline uint32_t whole_units(const Knobs* knobs, uint32_t window, uint32_t shift) noexcept nogil:
+cdef inline uint32_t whole_units(const Tcb* tcb, const Knobs* knobs, uint32_t window,
+                                 uint32_t shift) noexcept nogil:
     """A window in units of the shift: Linux rounds up, so that the rounding takes nothing away
-    (__tcp_select_window, tcp_select_window), others down."""
-    if knobs.window_rounding == ROUND_MSS_DOWN:
+    (__tcp_select_window, tcp_select_window), but not for half-open entries; others round down."""
+    if knobs.window_rounding == ROUND_MSS_DOWN and not (tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
         window += (1 << shift) - 1
     return window >> shift
 
@@ -60,8 +61,8 @@ cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* 
     cdef uint32_t shift = tcb.wscale >> 4
     if shift:
         if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
-            return space                              # no more than its SYN-ACK told
-        return whole_units(knobs, space, shift) << shift
+            return space                              # as its SYN-ACK told it
+        return whole_units(tcb, knobs, space, shift) << shift
     return space if space <= 65535 else 65535
 
 
@@ -99,17 +100,17 @@ cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
                                          const Knobs* knobs) noexcept nogil:
     """The window that we would advertise now: never less than before, and none that is small (RFC 9293
     3.8.6.2.2; Linux: __tcp_select_window)."""
-    cdef uint32_t full = full_window(tcb, cold, knobs)
-    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
-    cdef uint32_t free = full - cold.unread if cold.unread < full else 0
     cdef uint32_t shift = tcb.wscale >> 4
+    cdef uint32_t space = plain_window(tcb, cold, knobs) if shift else full_window(tcb, cold, knobs)
+    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
+    cdef uint32_t free = space - cold.unread if cold.unread < space else 0
     if in_set(tcb.state, PEER_FIN) and knobs.fin_freezes_window:
         return advertised                             # nothing more can come
-    if free < full and (free < knobs.mss or free < full // 16):
+    if free < space and (free < knobs.mss or free < space // 16):
         free = 0
     elif shift:
-        free = (free >> shift if 2 * free < full else whole_units(knobs, free, shift)) << shift
-    elif free != full:
+        free = (free >> shift if 2 * free < space else whole_units(tcb, knobs, free, shift)) << shift
+    elif free != space:
         free -= free % knobs.mss
     return free if free > advertised else advertised
 
@@ -120,7 +121,7 @@ cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) 
     cdef uint32_t shift = tcb.wscale >> 4
     if not tcb.bits & B_WINDOW:
         return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
-    wnd = whole_units(knobs, window_to_advertise(tcb, cold, knobs), shift)
+    wnd = whole_units(tcb, knobs, window_to_advertise(tcb, cold, knobs), shift)
     if wnd > 65535:
         wnd = 65535
     # a right edge that only the rounding of the shift would pull back stays where it is

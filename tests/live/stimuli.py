@@ -15,7 +15,7 @@ SETTINGS = [
     {}, {}, {}, {}, {"tcp_invalid_ratelimit": 0}, {"tcp_rto_min_us": 1_000_000}, {"tcp_fin_timeout": 1},
     {"tcp_rfc1337": 1}, {"tcp_syncookies": 0}, {"tcp_syncookies": 2}, {"tcp_abort_on_overflow": 1},
     {"tcp_max_tw_buckets": 0}, {"tcp_orphan_retries": 1}, {"tcp_syn_retries": 1}, {"tcp_synack_retries": 1},
-    {"tcp_retries2": 2}, {"tcp_tw_reuse": 1}, {"tcp_rto_max_ms": 1000}, {"tcp_sack": 0},
+    {"tcp_retries2": 3}, {"tcp_tw_reuse": 1}, {"tcp_rto_max_ms": 1000}, {"tcp_sack": 0},
     {"tcp_window_scaling": 0}, {"tcp_timestamps": 0}, {"tcp_syn_linear_timeouts": 0},
     {"tcp_early_retrans": 0}, {"tcp_early_retrans": 0}, {"tcp_early_retrans": 0},
 ]  # fmt: skip

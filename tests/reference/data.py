@@ -133,9 +133,9 @@ class Sending:
         return min(whole, self.plain_window(conn)) if conn.passive else whole
 
     def units(self, conn, window):
-        """A window in units of our shift; rounded up by Linux."""
-        up = (1 << conn.rcv_shift) - 1 if self.config.window_rounding == "mss-down" else 0
-        return (window + up) >> conn.rcv_shift
+        """A window in units of our shift; rounded up by Linux, but not for half-open entries."""
+        up = self.config.window_rounding == "mss-down" and not conn.half_open
+        return (window + up * ((1 << conn.rcv_shift) - 1)) >> conn.rcv_shift
 
     def offered(self, conn):
         """What is left of the window offered last."""
@@ -153,11 +153,11 @@ class Sending:
         return conn.had_unread or conn.rcv_buf != self.config.rcv_buf
 
     def next_window(self, conn):
-        whole = self.whole_window(conn)
+        whole = self.plain_window(conn) if conn.rcv_shift else self.whole_window(conn)
         if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
         if not conn.unread:
-            return whole
+            return self.whole_window(conn)
         free = max(whole - conn.unread, 0)
         if free < self.config.mss or free < whole // 16:
             free = 0
