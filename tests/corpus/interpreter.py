@@ -1,8 +1,8 @@
 """The recording's format: put a scenario's stimuli to a stack, compare two runs of one scenario.
 
 Knows neither kernel nor engine: a `Target` is anything with six methods. A scenario names connections by
-label and numbers by symbol (``R+n`` from the peer's ISN, ``L+n`` from the stack's, ``W+n`` from the right edge
-of the window that the stack last told), so that two stacks with different ISNs, clocks and buffers can be
+label and numbers by symbol (``R+n`` from the peer's ISN, ``L+n`` from the stack's, ``W+n`` from the right
+edge of the window that the stack told), so that two stacks with different ISNs, clocks and buffers can be
 compared. Only a ``within`` step lets time pass.
 
 Source: recordings of Linux 6.18 through a TUN device, in ``tests/data/corpus.json``.
@@ -11,7 +11,8 @@ Source: recordings of Linux 6.18 through a TUN device, in ``tests/data/corpus.js
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from pathlib import Path
 from typing import Protocol
 
@@ -131,7 +132,7 @@ class Incarnation:
     irs: int
     iss: int | None = None
     tsval: int = 0
-    shifts: list = field(default_factory=lambda: [None, None])    # of the windows: the peer's, the stack's
+    shifts: list = made(default_factory=lambda: [None, None])    # of the windows: the peer's, the stack's
     edge: int = FIRST_EDGE            # the right edge that the stack told, from irs
     told: bool = False                # it has told one
 

@@ -2,7 +2,7 @@
 
 Two bases: that of the recordings (no options, no probes, no delayed ACKs: what is left is the state machine),
 and a Linux host as it comes: the defaults of Documentation/networking/ip-sysctl.rst, written out where a host
-is often tuned. The metrics cache stays off, as what earlier connections taught a host is no part of a scenario.
+is often tuned. The metrics cache stays off: what earlier connections taught a host is no part of a scenario.
 """
 
 from tcpcore import Engine

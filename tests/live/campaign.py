@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from tests.corpus.interpreter import execute
 from tests.live.base import host_of
 from tests.live.comparison import differences, kind
-from tests.live.differences import excuse, pending_timers, printed
+from tests.live.differences import pending_timers, printed
 from tests.live.lab import ATTEMPTS, LAG_MAX
+from tests.live.rules import excuse
 from tests.live.stimuli import example, scenario, simpler
 
-#: How often a wait is stretched so that no timer is due at its end, and how many examples a shrink may ask for.
+#: How often a wait is stretched so that no timer is due at its end, and
+#: how many examples a shrink may ask for.
 STRETCHES, SHRINKS = 8, 60
 
 
@@ -96,7 +98,8 @@ class Report:
 
     def lines(self):
         total = max(1, self.compared + self.dropped + self.undecidable + self.given_up)
-        yield (f"compared {self.compared}, dropped by rule {self.dropped} ({100 * self.dropped / total:.1f} %), "
+        share = 100 * self.dropped / total
+        yield (f"compared {self.compared}, dropped by rule {self.dropped} ({share:.1f} %), "
                f"undecidable {self.undecidable}, too busy {self.given_up}; runs repeated {self.missed}, "
                f"differences that came once {self.once}")
         for name, count in self.excused.most_common():
@@ -105,8 +108,8 @@ class Report:
         calls = [pair for pair in pairs if not pair[1].startswith(("->", "timer"))]
         timers = [pair for pair in pairs if pair[1].startswith("timer")]
         ways = [pair for pair in pairs if pair[1].startswith("->")]
-        yield (f"coverage: {len(calls)} pairs of state and stimulus, {len(ways)} transitions, {len(timers)} pairs "
-               f"of state and timer")
+        yield (f"coverage: {len(calls)} pairs of state and stimulus, {len(ways)} transitions, {len(timers)} "
+               f"pairs of state and timer")
         for name, cases in sorted(self.kinds.items(), key=lambda item: -len(item[1])):
             yield f"differs {len(cases)} times: {name}"
 

@@ -1,11 +1,11 @@
 """Two runs of one scenario beside each other: what the kernel did, what the engine did.
 
-Compared per connection: every segment with its step and time, flags (ECN bits, too), numbers, length, TSecr, the
-options of a SYN, the window's value; results of calls, states, queues. Not compared: PSH, TSval, SACK blocks, the
-window of a RST, and the order between connections.
+Compared per connection: every segment with its step and time, flags (ECN bits, too), numbers, length, TSecr,
+the options of a SYN, the window's value; results of calls, states, queues. Not compared: PSH, TSval, SACK
+blocks, the window of a RST, and the order between connections.
 
-An ACK of new text or of a FIN may be delayed, or ride on another segment: it must come, and not before the other
-stack knows what it acknowledges. Source: tcp_send_delayed_ack (TCP_DELACK_MAX).
+An ACK of new text or of a FIN may be delayed, or ride on another segment: it must come, and not before the
+other stack knows what it acknowledges. Source: tcp_send_delayed_ack (TCP_DELACK_MAX).
 """
 
 import re
@@ -48,7 +48,7 @@ def acks(seg):
 
 
 def without_plain_acks(rows):
-    """(the rows without ACKs of something new, those ACKs as (step, t, ack), all that was ever acknowledged)."""
+    """(the rows without ACKs of something new, those ACKs as (step, t, ack), all that was acknowledged)."""
     kept, plain, told, reached = [], [], [], None
     for step, seg in rows:
         ack = acks(seg)
@@ -90,8 +90,8 @@ def differences(kernel, engine):
     for number, (theirs, ours) in enumerate(zip(kernel, engine, strict=True)):
         for field in ("result", "queue"):
             if theirs.get(field) != ours.get(field):
-                found.append(Difference(number, theirs.get("conn"), theirs.get("call", field), theirs.get(field),
-                                        ours.get(field)))
+                what = theirs.get("call", field)
+                found.append(Difference(number, theirs.get("conn"), what, theirs.get(field), ours.get(field)))
         for label, state in theirs.get("state", {}).items():
             if state != ours["state"][label]:
                 found.append(Difference(number, label, "state", state, ours["state"][label]))

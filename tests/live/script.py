@@ -47,12 +47,12 @@ class Script:
         self.places[self.label] = number, self.l
 
     @property
-    def l(self):
+    def l(self):  # noqa: E743
         """The stack's next number, from its own."""
         return self.places.get(self.label, (0, 0))[1]
 
     @l.setter
-    def l(self, number):
+    def l(self, number):  # noqa: E743
         self.places[self.label] = self.r, number
 
     def scenario(self, name=""):

@@ -5,7 +5,16 @@ drawn from one seed. It is data, so that it can be shrunk turn by turn; `scenari
 """
 
 from tests.live.script import (
-    BOUND_PORT, CLIENT_PORT, PLAIN, PORT, SECOND_PORT, SERVER_PORT, STATIONS, USUAL, WINDOW, Script,
+    BOUND_PORT,
+    CLIENT_PORT,
+    PLAIN,
+    PORT,
+    SECOND_PORT,
+    SERVER_PORT,
+    STATIONS,
+    USUAL,
+    WINDOW,
+    Script,
 )  # fmt: skip
 
 #: Stations without an application of their own.

@@ -1,8 +1,8 @@
 """Random conversations with the kernel and the engine at once: nothing must tell them apart.
 
 CI plays the first examples of one seed. ``LIVE_SECONDS`` plays for another time (`make live`: an hour), with
-waits up to a minute; ``LIVE_SEED`` draws others. All differences are collected, shrunk, classed by kind, kept in
-tests/live/regressions and shown at once.
+waits up to a minute; ``LIVE_SEED`` draws others. All differences are collected, shrunk, classed by kind, kept
+in tests/live/regressions and shown at once.
 """
 
 import os
@@ -10,8 +10,9 @@ import os
 import pytest
 
 from tests.live.campaign import Campaign
-from tests.live.differences import PENDING, RULES, keep, printed
+from tests.live.differences import keep, printed
 from tests.live.lab import SECONDS
+from tests.live.rules import PENDING, RULES
 
 SEED = int(os.environ.get("LIVE_SEED", 0))
 #: What CI plays, and the share of examples that wait up to a minute where there is time.

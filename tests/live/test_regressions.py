@@ -7,8 +7,9 @@ the known difference of that name.
 import pytest
 
 from tests.live.comparison import differences
-from tests.live.differences import PENDING, RULES, excuse, kept_scenarios, on_engine
+from tests.live.differences import kept_scenarios, on_engine
 from tests.live.lab import compared
+from tests.live.rules import PENDING, RULES, excuse
 
 KEPT = kept_scenarios()
 SHOWN = {scenario["name"].removeprefix("known_"): scenario for scenario in KEPT
