@@ -4,6 +4,7 @@
     scenario = loadgen.Scenario.from_toml("web.toml")
     result = loadgen.run(scenario.replace({"server.listen.backlog": 1023}), seed=7)
     result["success_ratio"], result.series["time_wait"]
+    loadgen.compare(loadgen.run(scenario), result)
 
     scenario -> sim (one event loop) -> report
                  |-> theory (closed forms beside the figures)
@@ -17,18 +18,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from loadgen.api import Study, run, sweep
+    from loadgen.api import Study, compare, run, sweep
+    from loadgen.comparing.comparison import Comparison
     from loadgen.report.result import Result
     from loadgen.scenario.errors import ScenarioError
     from loadgen.scenario.model import Client, Event, Flood, Link, Load, Run, Scenario, Server, Threshold
 
 __all__ = [
-    "Client", "Event", "Flood", "Link", "Load", "Result", "Run", "Scenario", "ScenarioError", "Server",
-    "Study", "Threshold", "run", "sweep",
+    "Client", "Comparison", "Event", "Flood", "Link", "Load", "Result", "Run", "Scenario", "ScenarioError",
+    "Server", "Study", "Threshold", "compare", "run", "sweep",
 ]  # fmt: skip
 
 _MODULES: Final = {
-    "loadgen.api": ("Study", "run", "sweep"),
+    "loadgen.api": ("Study", "compare", "run", "sweep"),
+    "loadgen.comparing.comparison": ("Comparison",),
     "loadgen.report.result": ("Result",),
     "loadgen.scenario.errors": ("ScenarioError",),
     "loadgen.scenario.model": (

@@ -1,4 +1,4 @@
-"""What a program calls: play a scenario, or a grid of them.
+"""What a program calls: play a scenario, or a grid of them, and compare what came of two.
 
 Replicates of one seed meet the same arrivals in every scenario, so that two results differ by what was
 changed. The order in which processes finish changes nothing. Scenarios are `loadgen.scenario`'s, results
@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from loadgen.replicates import Job, play
@@ -20,6 +21,8 @@ from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Scenario
 
 if TYPE_CHECKING:
+    from loadgen.comparing.comparison import Comparison
+    from loadgen.report.reading import Points
     from loadgen.sim.outcome import Outcome
 
 
@@ -171,3 +174,49 @@ def sweep(
     for failure in session.failures.values():
         raise failure.error or RuntimeError(failure.reason)
     return Study([Point(point.values, session.found[point.key]) for point in points])
+
+
+def compare(
+    old: Result | Study | str | Path,
+    new: Result | Study | str | Path,
+    thresholds: Sequence[str] = (),
+    *,
+    allow_change: Sequence[str] = (),
+    allow_partial: bool = False,
+    strict: bool = False,
+    wall: float | None = None,
+) -> Comparison:
+    """Set two results, or two studies point by point, against each other, as `loadgen compare` does.
+
+    Each is a Result, a Study, or the name of a result file or of a study's folder. `thresholds` are what is
+    judged beside the targets of the results: ``["first_try_ratio: -0.1%"]``. Arguments are those of the
+    command; `wall` is a share. The comparison prints as the command's table, its `code` is the exit code,
+    `rows` gives the figures. Raises NotComparable and UnitError (ValueErrors), ResultError for a file.
+    """
+    from loadgen.comparing import comparison, judging
+
+    before, after = _side(old), _side(new)
+    first = before if isinstance(before, Result) else next((one.result for one in before.points), None)
+    if first is None:
+        raise ValueError("the old study has no point that was played")
+    return comparison.compare(
+        before,
+        after,
+        comparison.Options(
+            tuple(judging.parse(text, first.scenario) for text in thresholds),
+            tuple(allow_change),
+            allow_partial=allow_partial,
+            strict=strict,
+            wall=wall,
+        ),
+    )
+
+
+def _side(given: Result | Study | str | Path) -> Result | Points:
+    from loadgen.report import reading
+
+    if isinstance(given, Result):
+        return given
+    if isinstance(given, Study):
+        return reading.of_results([one.result for one in given])
+    return reading.read(given)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Self
 
+from tcpcore import linux_versions
 from tcpcore.knob_types import AS_LINUX, Knob, UnknownKnob, hint, wrong
 from tcpcore.knobs import MAX_WINDOW, Knobs
 
@@ -93,9 +94,21 @@ class Config(Knobs):
     # -- profiles --------------------------------------------------------------------------
 
     @classmethod
-    def linux(cls, **knobs: Any) -> Self:
-        """What a Linux 6.18 host does: the defaults."""
-        return cls(**knobs)
+    def linux(cls, kernel: str | None = None, **knobs: Any) -> Self:
+        """What a Linux 6.18 host does, the defaults; or an older one, by the version of its `kernel`.
+
+        "5.15" and a whole kernel.osrelease read alike. The knobs on which that version differs have its
+        values (`sysctl_implied`, with their reasons in `sysctl_notes`) unless `knobs` names them: of a
+        distribution's kernel, to which changes are ported back, its `sysctl -a` says more (`from_sysctl`).
+        docs/kernel-versions.md has the changes. A version that does not exist is a `ValueError`.
+        """
+        if kernel is None:
+            return cls(**knobs)
+        version = linux_versions.named(kernel)
+        older = {name: change.value for name, change in linux_versions.older(version).items()}
+        notes = linux_versions.notes(f"Linux {linux_versions.worded(version)}", version, knobs)
+        implied = tuple(name for name in older if name not in knobs)
+        return cls(**{**older, **knobs})._remember(Provenance(implied=implied, notes=tuple(notes)))
 
     @classmethod
     def freebsd(cls, **knobs: Any) -> Self:
@@ -245,6 +258,7 @@ DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "rcv_buf_stamped": lambda config: config.window(stamped=True),
     "rcv_buf_whole": lambda config: config.rcv_buf,
     "fin_timeout_ms": lambda config: config.tcp_fin_timeout * 1000,
+    "paws_idle_ms": lambda config: config.paws_idle_s * 1000,
 }
 
 

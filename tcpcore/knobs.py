@@ -72,8 +72,9 @@ class Knobs:
         "linux", ("linux", "freebsd"), "what a cookie carries and how long it is good",
         freebsd="freebsd", rfc="open",
     )  # fmt: skip
-    accept_full_drops_syn: int = switch(
-        1, "a full accept queue refuses SYNs; 0: only third segments",
+    accept_full_drops_syn: int = number(
+        1, 0, 2, "a full accept queue refuses SYNs; 0: only third segments; 2: while more than one entry is "
+        "young (its SYN-ACK never resent), as Linux before 4.10",
         freebsd=0, rfc="open",  # the socket is made by the third segment
     )  # fmt: skip
     tcp_abort_on_overflow: int = switch(
@@ -147,6 +148,10 @@ class Knobs:
     tcp_tw_reuse_delay: int = number(
         1000, 0, _MAX_MS, "age from which `connect` reuses TIME-WAIT", unit="ms", live=True
     )
+    tw_reuse_clock_ms: int = number(
+        1, 1, 60_000, "tick of the clock that `tcp_tw_reuse_delay` is counted on; Linux before 6.14: 1000",
+        unit="ms", live=True,
+    )  # fmt: skip
     tcp_rfc1337: int = switch(
         0, "1: a RST does not end TIME-WAIT", freebsd=1, rfc="3.10.7.4, second: it does; RFC 1337 is advice",
         live=True,
@@ -194,9 +199,17 @@ class Knobs:
         "linux", ("linux", "rfc", "trim"), "which segments are acceptable; trim: what is left of one goes on",
         freebsd="trim", strict="rfc", rfc="3.10.7.4, first: four cases",
     )  # fmt: skip
+    beyond_window_dropped: int = switch(
+        1, "acceptance linux: what ends beyond the window is refused while something is unread; "
+        "Linux before 6.17: 0",
+    )  # fmt: skip
     paws_tolerance_ticks: int = number(
         1, 0, _MAX_MS, "PAWS lets a timestamp pass that is too old by no more than this",
         unit="ticks", freebsd=0, strict=0, rfc="RFC 7323 5.3, R1: none",
+    )  # fmt: skip
+    paws_idle_s: int = number(
+        2147, 0, 2_073_600, "PAWS ends once TS.Recent is so old; Linux before 6.7: 2073600, 24 days",
+        unit="s", freebsd=2_073_600, strict=2_073_600, rfc="RFC 7323 5.5: more than 24 days",
     )  # fmt: skip
     paws_ignores_old_acks: int = switch(
         1, "an old ACK with an old timestamp is dropped in silence; not with acceptance trim",
@@ -256,8 +269,9 @@ class Knobs:
         "dropped", ("dropped", "kept", "client"), "text and FIN with a SYN; client: kept by an active opener",
         freebsd="client", strict="kept", rfc="3.10.7.2, 3.10.7.3: queued for ESTABLISHED",
     )  # fmt: skip
-    tsecr_checked: int = switch(
-        1, "while opening, an echo of what was never sent is a wrong ACK",
+    tsecr_checked: int = number(
+        1, 0, 2, "while opening, an echo of what was never sent is a wrong ACK; 2: in SYN-SENT only, as "
+        "Linux before 6.15",
         freebsd=0, strict=0, rfc="RFC 7323 does not ask it",
     )  # fmt: skip
     tolerate_missing_ts: int = switch(
@@ -267,6 +281,10 @@ class Knobs:
     crossed_syn_restarts: int = switch(
         0, "simultaneous open: the SYN-ACK starts the resend timer afresh", freebsd=1, rfc="open"
     )
+    crossed_synack_opens: int = switch(
+        1, "simultaneous open: the peer's SYN-ACK is taken for the ACK that it is; "
+        "0: a challenge ACK answers it, as Linux before 6.11",
+    )  # fmt: skip
     listen_answers_synack: int = switch(
         1, "LISTEN answers SYN+ACK by a RST", freebsd=0, rfc="3.10.7.2, second: any ACK is reset"
     )

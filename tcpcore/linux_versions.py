@@ -1,10 +1,12 @@
 """What older Linux kernels do otherwise than 6.18: the knobs that they do not have, and other defaults.
 
-`older` gives the values for a version, `version_of` reads kernel.osrelease, and `bound` tells from a listing
-of all settings how old the kernel is at most. A value here stands where the text of a host says nothing: what
-it says, wins, since distributions port changes back. Not here: what has no knob (`UNMODELLED` names it).
+`older` gives the values for a version and `notes` says them; `named` reads a version that a person wrote,
+`version_of` kernel.osrelease, and `bound` tells from a listing of all settings how old the kernel is at most.
+A value here stands where the text of a host says nothing: what it says, wins, since distributions port
+changes back. Not here: what has no knob (`UNMODELLED` names it).
 
-Source: the commit that each line names, and Documentation/networking/ip-sysctl.rst.
+Source: the commit that each line names, and Documentation/networking/ip-sysctl.rst; docs/kernel-versions.md
+has these changes and those without a knob.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tcpcore.knob_types import wrong
+
 __all__ = [
-    "CHANGES", "INTRODUCED", "NEWEST", "REMOVED", "UNMODELLED", "Change", "Version", "absent", "bound",
-    "older",
+    "CHANGES", "INTRODUCED", "LAST_MINOR", "NEWEST", "REMOVED", "TIMESTAMP_OFFSETS", "UNMODELLED", "Change",
+    "Version", "absent", "bound", "named", "notes", "older", "version_of", "worded",
 ]  # fmt: skip
 
 Version = tuple[int, int]
@@ -24,24 +28,41 @@ Version = tuple[int, int]
 #: The kernel whose values are the defaults of `Config`.
 NEWEST: Final[Version] = (6, 18)
 
+#: The last minor version of each major one that this table knows.
+LAST_MINOR: Final[Mapping[int, int]] = {2: 6, 3: 19, 4: 20, 5: 19, 6: NEWEST[1]}
+
 
 @dataclass(frozen=True)
 class Change:
-    """Kernels before `version` act as if `knob` were `value`."""
+    """Kernels before `version` act as if `knob` were `value`; those that `ported` it back do not."""
 
     version: Version
     knob: str
     value: Any
-    commit: str
+    commit: str  # and what that changed
+    ported: bool = False  # a fix: later stable releases of older kernels have it, too
 
+
+#: Before this version a timestamp has no offset for each peer: tcp_timestamps 1 acts as 2.
+TIMESTAMP_OFFSETS: Final[Version] = (4, 10)
 
 #: Youngest first, so that of two changes of one knob the older kernel's value comes last and stays.
 CHANGES: Final = (
+    Change((6, 17), "beyond_window_dropped", 0, "9ca48d616ed7: refused while the receive queue is not empty"),
+    Change((6, 15), "tsecr_checked", 2, "3ba075278c11: of half-open entries, too, since", ported=True),
+    Change((6, 14), "tw_reuse_clock_ms", 1000, "19ce8cd30465: counted in whole seconds before"),
+    Change((6, 11), "crossed_synack_opens", 0, "23e89e8ee7be: a challenge ACK before", ported=True),
+    Change((6, 9), "shutdown_waits", 0, "94062790aedb: the FIN went at once before", ported=True),
+    Change((6, 7), "paws_idle_s", 2_073_600, "af7721448a60: 24 days before"),
     Change((6, 5), "tcp_syn_linear_timeouts", 0, "ccce324dabfe: each resend of a SYN doubled"),
-    Change((6, 0), "tcp_challenge_ack_limit", 1000, "79e3602caa6f: unlimited since"),
+    Change((6, 0), "tcp_challenge_ack_limit", 1000, "79e3602caa6f: unlimited since", ported=True),
     Change((5, 12), "port_selection", "hash", "190cc82489f4: RFC 6056 algorithm 3 before, 4 since"),
+    Change((5, 6), "early_syn_resend_ms", 0, "9603d47bad46: the SYN waited for its timer before"),
     Change((5, 4), "somaxconn", 128, "19f92a030ca6: 4096 since"),
     Change((4, 18), "tcp_tw_reuse", 0, "79e9fed46038 (June 2018): 2, loopback only, since; off before"),
+    Change((4, 11), "rst_before_fin", 0, "0e40f4c9593b: at RCV.NXT only before"),
+    Change((4, 10), "accept_full_drops_syn", 2, "5ea8ea2cb7f1: one young entry let it pass before"),
+    Change(TIMESTAMP_OFFSETS, "tcp_timestamps", 2, "95a22caee396: an offset for each peer since"),
     Change((4, 7), "tcp_challenge_ack_limit", 100, "75ff39ccc1bd: 1000 since"),
     Change((4, 2), "ip_local_port_range", (32768, 61000), "07f4c90062f8: an even number of ports since"),
     Change((4, 0), "tcp_invalid_ratelimit", 0, "032ee4236954: no limit before"),
@@ -49,11 +70,9 @@ CHANGES: Final = (
     Change((3, 7), "tcp_syn_retries", 5, "6c9ff979d192: 6 since"),
     Change((3, 6), "insecure_rst", 1, "282f23c6ee34: RFC 5961 3.2 since"),
     Change((3, 6), "insecure_syn", 1, "0c24604b68fc: RFC 5961 4.2 since"),
+    Change((3, 3), "listen_drops_synfin", 0, "fdf5af0daf80: it opened a connection before"),
     Change((3, 1), "rto_initial_ms", 3000, "9ad7c049f0f7: RFC 6298's second since"),
 )
-
-#: Before this version a timestamp has no offset for each peer: tcp_timestamps 1 acts as 2 (95a22caee396).
-TIMESTAMP_OFFSETS: Final[Version] = (4, 10)
 
 #: The first kernel with a setting; a listing without it is of an older one. The rules of `CHANGES` need
 #: nothing for those that only made a constant settable: 2024 and 2025 those of the last three.
@@ -82,6 +101,32 @@ def version_of(osrelease: str) -> Version | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def worded(version: Version) -> str:
+    """A version as people write it."""
+    return f"{version[0]}.{version[1]}"
+
+
+def named(text: object) -> Version:
+    """The version that a person wrote: "5.15", or a kernel.osrelease such as "5.15.0-91-generic".
+
+    Raises
+    ------
+    TypeError, ValueError
+        No text, no version, or none that there is up to `NEWEST`; in one line, by the name `kernel`.
+    """
+    expected = f"a Linux version from 2.6 to {worded(NEWEST)} such as '5.15'"
+    if not isinstance(text, str):
+        raise wrong(TypeError, "kernel", expected, text)
+    looks_right = re.fullmatch(r"\s*\d+\.\d+(?:[.+~_-][\w.+~-]*)?\s*", text, re.ASCII)
+    version = version_of(text) if looks_right else None
+    if version is None or version > NEWEST or version < (2, 6):
+        raise wrong(ValueError, "kernel", expected, text)
+    if version[1] > LAST_MINOR[version[0]]:
+        last = worded((version[0], LAST_MINOR[version[0]]))
+        raise wrong(ValueError, "kernel", expected, text, f"; the last {version[0]}.x is {last}")
+    return version
+
+
 def bound(keys: Collection[str]) -> Version | None:
     """The first version that cannot have these settings, taken for all of a host's; None for the newest."""
     bounds = [version for key, version in INTRODUCED.items() if key not in keys]
@@ -102,3 +147,18 @@ def absent(key: str, release: str) -> str:
 def older(version: Version) -> dict[str, Change]:
     """The knobs on which this version differs from `NEWEST`."""
     return {change.knob: change for change in CHANGES if version < change.version}
+
+
+def notes(kernel: str, version: Version, said: Collection[str]) -> list[str]:
+    """What is concluded from the version, a sentence each; nothing of the knobs that are `said` otherwise."""
+    ported = {True: "; later stable releases of older kernels have the change, too", False: ""}
+    found = [
+        f"{kernel}: {name} = {change.value} (before {worded(change.version)}{ported[change.ported]})"
+        for name, change in older(version).items()
+        if name not in said
+    ]
+    return found + [
+        f"{kernel}: not modelled: before {worded(since)} {rule}"
+        for since, rule in UNMODELLED
+        if version < since
+    ]

@@ -269,41 +269,26 @@ def _linux_host(settings: list[Setting], found: dict[str, Any], notes: list[str]
     if version is None:
         return {}
     if version > linux_versions.NEWEST:
-        notes.append(f"{kernel} is taken as Linux {_text(linux_versions.NEWEST)}")
-    implied = {}
-    for name, change in linux_versions.older(version).items():
-        if name not in found:
-            implied[name] = change.value
-            notes.append(f"{kernel}: {name} = {change.value} (before {_text(change.version)})")
-    if version < linux_versions.TIMESTAMP_OFFSETS and found.get("tcp_timestamps", 1) == 1:
-        found.pop("tcp_timestamps", None)
-        implied["tcp_timestamps"] = 2
-        notes.append(
-            f"{kernel}: tcp_timestamps 1 is taken as 2, without an offset for each peer "
-            f"(before {_text(linux_versions.TIMESTAMP_OFFSETS)})"
-        )
-    for since, rule in linux_versions.UNMODELLED:
-        if version < since:
-            notes.append(f"{kernel}: not modelled: before {_text(since)} {rule}")
-    return implied
+        notes.append(f"{kernel} is taken as Linux {linux_versions.worded(linux_versions.NEWEST)}")
+    if version < linux_versions.TIMESTAMP_OFFSETS and found.get("tcp_timestamps") == 1:
+        found.pop("tcp_timestamps")  # its 1 is our 2, like that of a kernel whose text does not name it
+    notes += linux_versions.notes(kernel, version, found)
+    older = linux_versions.older(version)
+    return {name: change.value for name, change in older.items() if name not in found}
 
 
 def _kernel(settings: list[Setting], notes: list[str]) -> tuple[linux_versions.Version | None, str]:
     """The kernel's version by its own word or by the settings it lists, and what to call it."""
-    release = next((s.value for s in settings if s.key == "kernel.osrelease"), None)
+    release = next((s.value for s in reversed(settings) if s.key == "kernel.osrelease"), None)
     version = None if release is None else linux_versions.version_of(release)
     if version is not None:
-        return version, f"Linux {_text(version)}"
+        return version, f"Linux {linux_versions.worded(version)}"
     keys = {setting.key for setting in settings}
     if sum(key.startswith("net.ipv4.tcp_") for key in keys) < _LISTING:
         return None, ""
     bound = linux_versions.bound(keys)
     if bound is None:
         return None, ""
-    kernel = f"Linux before {_text(bound)}"
+    kernel = f"Linux before {linux_versions.worded(bound)}"
     notes.append(f"there is no kernel.osrelease; a listing with and without these settings is of {kernel}")
     return (bound[0], bound[1] - 1) if bound[1] else (bound[0] - 1, 99), kernel
-
-
-def _text(version: linux_versions.Version) -> str:
-    return f"{version[0]}.{version[1]}"

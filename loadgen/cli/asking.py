@@ -36,14 +36,14 @@ from loadgen.scenario.paths import every_path, resolve_path
 from loadgen.scenario.tables import SCENARIO
 from loadgen.units import UnitError, parse_count, parse_duration
 
+_BOTH: Final = {
+    "profile": "What the hosts are: linux (6.18), freebsd (14), strict (the RFCs), or a TOML file.",
+    "kernel": "The hosts are a Linux of this version (5.15): what it does otherwise than 6.18.",
+}
 #: A question is about one kind of host, unless the clients' is given, too.
 HOSTS: Final = tuple(
-    dataclasses.replace(
-        flag,
-        paths=("server.profile", "client.profile"),
-        help="What the hosts are: linux (6.18), freebsd (14), strict (the RFCs), or a TOML file.",
-    )
-    if flag.name == "profile"
+    dataclasses.replace(flag, paths=(f"server.{flag.name}", f"client.{flag.name}"), help=_BOTH[flag.name])
+    if flag.name in _BOTH
     else flag
     for flag in _HOSTS
 )
@@ -56,6 +56,13 @@ EXTRAS: Final = {
     "bytes": str,
     "apply": str,
 }
+_EXTRA_OPTIONS: Final = ("within", "horizon", "established", "bytes_", "apply")
+_WITHOUT_ALTERNATIVES: Final = {
+    "host": "the alternative is the file of --apply",
+    "all": "ask its topics one by one",
+}
+#: Options of which several values, A,B, are the first and alternatives to it.
+_SEVERAL: Final = ("rate", "backlog", "clients", "destinations", "listeners", "flood_rate", "accept_workers")
 _SUPERLATIVES: Final = ("best", "optimal", "optimum", "auto")
 
 
@@ -76,14 +83,23 @@ def player_of(given: Mapping[str, Any]) -> Player:
     return player
 
 
+def as_flood(ctx: click.Context, given: dict[str, Any]) -> Case | None:
+    """The question of `plan flood` that the options of `loadgen flood` ask, with its defaults."""
+    effort = given["effort"] or "normal"
+    given |= dict.fromkeys(_EXTRA_OPTIONS) | {"effort": effort, "no_sim": False, "remedies": False}
+    return case_of(ctx, topic("flood"), None, given, player_of(given))
+
+
 def case_of(
     ctx: click.Context, asked: Topic, file: Path | None, given: dict[str, Any], player: Player
 ) -> Case | None:
     """The question; None where only the scenario was asked for."""
     _refuse_superlatives(given)
+    _refuse_of_another_topic(asked, given)
     unknown = frozenset(name for name in PLAN_FLAGS if given.get(name) == "?")
     given.update(dict.fromkeys(unknown))
     several = _several(asked, given)
+    beside = _beside(asked, given)
     try:
         _refuse_beyond(given)
         base = asked.BASE if file is None else toml.from_toml(file)
@@ -101,7 +117,7 @@ def case_of(
             make=_make,
             extra=_extra(asked, given),
             columns=tuple(_columns(made.base, several)),
-            variants=tuple(variant for text in given["vs"] for variant in _variants(made.base, text)),
+            variants=tuple(one for text in (*beside, *given["vs"]) for one in _variants(made.base, text)),
             targets=tuple(made.scenario.threshold[len(made.base.threshold) :]),
             unknown=unknown,
             remedies=given["remedies"],
@@ -150,6 +166,13 @@ def _refuse_beyond(given: Mapping[str, Any]) -> None:
             require_answerable(name)
 
 
+def _refuse_of_another_topic(asked: Topic, given: Mapping[str, Any]) -> None:
+    if given["remedies"] and asked.NAME != "ports":
+        raise ConfigError(f"--remedies: of plan ports alone, not of plan {asked.NAME}")
+    if given["vs"] and asked.NAME in _WITHOUT_ALTERNATIVES:
+        raise ConfigError(f"--vs: not of plan {asked.NAME}: {_WITHOUT_ALTERNATIVES[asked.NAME]}")
+
+
 def _refuse_superlatives(given: Mapping[str, Any]) -> None:
     for name in PLAN_FLAGS:
         if str(given.get(name)).lower() in _SUPERLATIVES and name != "warmup":
@@ -166,6 +189,17 @@ def _several(asked: Topic, given: dict[str, Any]) -> tuple[str, list[str]] | Non
             given[name] = values[0]
             return name, values
     return None
+
+
+def _beside(asked: Topic, given: dict[str, Any]) -> list[str]:
+    """Other values of options that were given several, as of --vs; the first stays."""
+    found = []
+    for name in _SEVERAL if asked.NAME not in _WITHOUT_ALTERNATIVES else ():
+        first, comma, others = str(given.get(name) or "").partition(",")
+        if comma and others:
+            given[name] = first.strip()
+            found.append(f"{name}={others}")
+    return found
 
 
 def _columns(base: Scenario, several: tuple[str, list[str]] | None) -> Iterator[Variant]:
@@ -222,7 +256,7 @@ def _assign(base: Scenario, name: str, value: str, changes: dict[str, object], e
         elif word in PLAN_FLAGS:
             changes.update(PLAN_FLAGS[word].values(value))
         else:
-            for path in sides.places(name) or [resolve_path(base, name)]:
+            for path in sides.place(name) or [resolve_path(base, name)]:
                 changes[path] = value
         base.replace(changes)
     except (Mistake, UnitError) as error:

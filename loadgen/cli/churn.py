@@ -27,6 +27,7 @@ from loadgen.cli.scenes import preset_scenario
 
 
 @click.command(
+    short_help="Clients that come, stay, close and go; what became of each.",
     epilog="""\
 EXAMPLES
 

@@ -15,6 +15,7 @@ from loadgen.cli.scenes import preset_scenario
 
 
 @click.command(
+    short_help="Open connections, close them all, let TIME_WAIT drain.",
     epilog="""\
 EXAMPLES
 

@@ -12,6 +12,7 @@ from loadgen.host.collect import script
 
 
 @click.command(
+    short_help="Print the lines that write a host's own files.",
     epilog="""\
 EXAMPLES
 

@@ -1,4 +1,4 @@
-"""`loadgen compare`: its options, its exit codes; what is compared and judged is in `loadgen.compare`."""
+"""`loadgen compare`: its options, its exit codes; what is compared and judged is in `loadgen.comparing`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 
 from loadgen.cli import options as opt
 from loadgen.cli.common import format_of, present
-from loadgen.compare import judging, text
-from loadgen.compare.comparison import Options
-from loadgen.compare.comparison import compare as compared
-from loadgen.compare.settings import NotComparable
+from loadgen.comparing import judging, text
+from loadgen.comparing.comparison import Options
+from loadgen.comparing.comparison import compare as compared
+from loadgen.comparing.settings import NotComparable
 from loadgen.report.reading import Points, read
 from loadgen.report.result import Result, ResultError
 from loadgen.units import UnitError
@@ -21,6 +21,7 @@ _FORMATS: Final = {"": "table", ".txt": "table", ".json": "json", ".md": "markdo
 
 
 @click.command(
+    short_help="Set two results or studies against each other.",
     epilog="""\
 EXAMPLES
 

@@ -5,7 +5,7 @@ Those that stand for a place of the scenario are grouped as it is; `result_optio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ import click
 
 from loadgen.cli import options as opt
 from loadgen.cli.flag import Flag, late, ports, stall, time_wait, tries
-from loadgen.cli.host_flags import FROM_HOST, KERNEL
+from loadgen.cli.host_flags import KERNEL, from_host_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -369,6 +369,19 @@ HOSTS: Final = (
         metavar="PROFILE",
     ),
     Flag(
+        "kernel",
+        ("server.kernel",),
+        "The server is a Linux of this version (5.15): what it does otherwise than 6.18 "
+        "(docs/kernel-versions.md).",
+        metavar="VERSION",
+    ),
+    Flag(
+        "client_kernel",
+        ("client.kernel",),
+        "The clients are a Linux of this version.",
+        metavar="VERSION",
+    ),
+    Flag(
         "sysctl",
         ("server.sysctl",),
         "The server's knobs from a host's own `sysctl -a`.",
@@ -402,8 +415,18 @@ def but(group: tuple[Flag, ...], *names: str) -> tuple[Flag, ...]:
     return tuple(flag for flag in group if flag.name not in names)
 
 
+#: Alternatives, of the commands that answer a question.
+VS: Final = click.option(
+    "--vs",
+    "vs",
+    multiple=True,
+    metavar="NAME=VALUE[+NAME=VALUE...]",
+    help="An alternative, shown beside what is: options and knobs, several joined by +. NAME=A,B are two. "
+    "Repeatable.",
+)
+
 #: Options that are no part of the scenario.
-_RESULT: Final = {
+_RESULT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "knobs": click.option(
         "-o",
         "knobs",
@@ -412,7 +435,7 @@ _RESULT: Final = {
         help="Set a knob of the server by its Linux name, client.KNOB of the clients, both.KNOB of both, or "
         "any place of the scenario (load.hold=1s). Repeatable.",
     ),
-    "from_host": FROM_HOST,
+    "from_host": from_host_options,
     "threshold": click.option(
         "--threshold",
         "threshold",

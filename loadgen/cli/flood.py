@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from loadgen.cli import options as opt
 from loadgen.cli import spellings
+from loadgen.cli.asking import as_flood
 from loadgen.cli.comparing import compare_and_present
 from loadgen.cli.flag import Assignment, flags
 from loadgen.cli.flags import (
@@ -21,14 +22,18 @@ from loadgen.cli.flags import (
     LOAD,
     SERVER,
     TIMELINE,
+    VS,
     result_options,
     said,
 )
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import preset_scenario
+from loadgen.cli.telling import present_answer
+from loadgen.plan.play import EFFORTS
 
 
 @click.command(
+    short_help="Spoofed segments beside honest clients: who gets in?",
     epilog="""\
 EXAMPLES
 
@@ -37,6 +42,8 @@ EXAMPLES
     loadgen flood --flood-rate 20k --rate 200 --rtt 40ms --sysctl host.sysctl
   Which policy, with or without cookies? One table, best first, and a verdict:
     loadgen flood --flood-rate 100k --backlog 1024 --rate 200 --rtt 40ms --compare all
+  Cookies, or none, or another policy: beside the closed forms and what a kernel was recorded to do
+    loadgen flood --flood-rate 1k --rate 50 --rtt 20ms --tries 3 --backlog 1024 --vs tcp_syncookies=0
   Only some of them, as JSON:
     loadgen flood --flood-rate 10k --compare linux,evict-oldest --format json
   Bursts of 2 s every 10 s: is each found, and how late?
@@ -73,6 +80,12 @@ EXAMPLES
     help="'all', or some policies ('linux,evict-oldest'): each one without and with cookies against the same "
     "flood, and a verdict.",
 )
+@VS
+@click.option(
+    "--effort",
+    type=click.Choice(list(EFFORTS)),
+    help="With --vs: segments simulated per replicate, 1e6, 1e7 or 1e8. Default: normal.",
+)
 @flags(spellings.OLD["flood"])
 @click.option("--policy", metavar="POLICY", hidden=True)
 @click.option("--on", type=opt.TIME_TEXT, hidden=True)
@@ -102,6 +115,9 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
     TIME      Each spoofed segment reaches the server at its own time, to the
               nanosecond; timers of the engines have a tick of 1 ms.
     """
+    if given["vs"] or given["effort"]:
+        _planned(ctx, given)
+        return
     _refuse_other_meanings(ctx, given)
     old = spellings.tell(ctx, "flood")
     if given["workers"] is not None:
@@ -115,6 +131,24 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
         play_and_present(ctx, made, given)
     else:
         compare_and_present(ctx, made, given, policies)
+
+
+_OLD: Final = (
+    *(flag.name for flag in spellings.OLD["flood"]), "policy", "on", "off", "start", "stop", "workers"
+)  # fmt: skip
+
+
+def _planned(ctx: click.Context, given: dict[str, Any]) -> None:
+    """The same question with alternatives beside it: that of `plan flood`, with its defaults."""
+    if not given["vs"]:
+        raise click.UsageError("--effort: of --vs alone: how much is played is said by --duration", ctx)
+    for name in ("compare_", *_OLD):
+        if given.get(name) is not None:
+            flag = "--" + name.rstrip("_").replace("_", "-")
+            raise click.UsageError(f"{flag} cannot be combined with --vs", ctx)
+    case = as_flood(ctx, given)
+    if case is not None:
+        present_answer(ctx, case, given)
 
 
 def _refuse_other_meanings(ctx: click.Context, given: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ ADDRESSES = said(
 
 
 @click.command(
+    short_help="Open connections and hold them: what a burst costs.",
     epilog="""\
 EXAMPLES
 

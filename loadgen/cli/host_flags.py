@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -20,7 +19,7 @@ KERNEL: Final = (
     ),
 )
 
-FROM_HOST: Final[Callable[[Any], Any]] = click.option(
+_FROM_HOST: Final = click.option(
     "--from-host",
     "from_host",
     type=opt.FILE,
@@ -28,3 +27,16 @@ FROM_HOST: Final[Callable[[Any], Any]] = click.option(
     help="Take the server's limits, its load and what it counted from a folder of its own files "
     "(`loadgen collect` makes one). Every other option, and a scenario file, win over it.",
 )
+_CLIENT_FROM_HOST: Final = click.option(
+    "--client-from-host",
+    "client_from_host",
+    type=opt.FILE,
+    metavar="DIR",
+    help="Take the clients' limits, and what one of them opens, from the files of a host that connects (a "
+    "proxy).",
+)
+
+
+def from_host_options(command: Any) -> Any:
+    """Give a command --from-host and --client-from-host."""
+    return _FROM_HOST(_CLIENT_FROM_HOST(command))

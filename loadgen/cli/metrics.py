@@ -57,6 +57,7 @@ def as_csv(rows: Sequence[Metric]) -> str:
 
 
 @click.command(
+    short_help="Print the figures of a result: name, unit, meaning.",
     epilog="""\
 EXAMPLES
 

@@ -222,7 +222,7 @@ def _checked(option: click.Option, key: str, given: Any, ctx: click.Context, pat
         raise ConfigError(f"config {path}: {key}: expected one value, got {given!r}")
     if option.multiple:
         return given if isinstance(given, list) else [given]
-    if option.name in ("sysctl", "client_sysctl", "bytes", "from_host", "output"):
+    if option.name in ("sysctl", "client_sysctl", "bytes", "from_host", "client_from_host", "output"):
         return str(path.parent / str(given))
     try:
         option.type_cast_value(ctx, given if isinstance(given, bool) else str(given))

@@ -21,14 +21,16 @@ from loadgen.cli.flags import (
     LOAD,
     SERVER,
     TIMELINE,
+    VS,
+    said,
     some_result_options,
 )
 from loadgen.cli.telling import present_answer
 from loadgen.plan.play import EFFORTS
-from loadgen.plan.topics import NAMES
 
 
 @click.command(
+    short_help="Answer a question: which backlog, how many hosts?",
     epilog="""\
 EXAMPLES
 
@@ -52,16 +54,9 @@ EXAMPLES
     loadgen plan all web.toml
 """
 )
-@click.argument("topic", metavar="|".join(NAMES))
+@click.argument("topic", metavar="TOPIC")
 @click.argument("file", required=False, type=opt.FILE)
-@click.option(
-    "--vs",
-    "vs",
-    multiple=True,
-    metavar="NAME=VALUE[+NAME=VALUE...]",
-    help="An alternative, shown beside what is: options and knobs, several joined by +. NAME=A,B are two. "
-    "Repeatable.",
-)
+@VS
 @click.option("--remedies", is_flag=True, help="Show what each usual remedy is worth, and its cost (ports).")
 @click.option(
     "--within", type=TEXT, metavar="TIME", help="herd: the clients come back within this. Default: 100ms."
@@ -93,8 +88,10 @@ EXAMPLES
 )
 @click.option("--no-sim", is_flag=True, help="Formulas only; the verdict says so.")
 @flags(LOAD)
-@flags(CLIENT)
-@flags(SERVER)
+@flags(said(CLIENT, clients="Client addresses, each with the ports and limits of a host. ports: hosts, "
+            "gateways or proxies. herd: how many clients come back."))  # fmt: skip
+@flags(said(SERVER, backlog="What listen() asks for, of each listener. Default: somaxconn. Several, A,B: the "
+            "others beside the first, as with --vs; --rate and --clients take several, too."))  # fmt: skip
 @flags(LINK)
 @flags(FLOOD)
 @flags(TIMELINE)
@@ -106,6 +103,21 @@ EXAMPLES
 @click.pass_context
 def plan(ctx: click.Context, /, topic: str, file: Path | None, **given: Any) -> None:
     """Answer a question about a fleet: formula first, then simulation, and whether the two agree.
+
+    \b
+    TOPIC is one of
+    backlog    Is the backlog long enough, and which one is? --rate, --rtt,
+               --accept-time, --accept-stall; without --rate: up to which rate.
+               Target where none is given: first_try_ratio>=0.999.
+    accept     How slow may accept() be? Two of --rate, --backlog, --accept-time.
+    herd       All clients come back at once: --clients, --accept-time, --backlog.
+    ports      Do the clients' ports last? --rate, --hold; without --clients:
+               how many client hosts (gateways, proxies) it takes.
+    time-wait  What does another TIME_WAIT gain and risk? --rate, --time-wait.
+    memory     Kernel memory of a server: --established, or --rate and --hold.
+    flood      What do clients see of a SYN flood? --flood-rate, --rate.
+    host       What would a sysctl file do here? --apply, --sysctl.
+    all        Every question about a scenario FILE, a line each.
 
     Leave out one of the quantities of a topic (or give it as "?") and it is solved for. The page: limits in
     force and who set them, the verdict, what is needed, alternatives and their cost, what is assumed and what

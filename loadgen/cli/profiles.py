@@ -111,6 +111,7 @@ def as_csv(table: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 @click.command(
+    short_help="Print what linux, freebsd and strict are, side by side.",
     epilog="""\
 EXAMPLES
 

@@ -24,6 +24,7 @@ def require_charts() -> None:
 
 
 @click.command(
+    short_help="Make one page of a result or a study.",
     epilog="""\
 EXAMPLES
 

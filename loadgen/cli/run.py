@@ -9,12 +9,14 @@ import click
 
 from loadgen.cli import options as opt
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import TIMELINE, result_options
+from loadgen.cli.flags import HOSTS, TIMELINE, result_options
+from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import file_scenario
 
 
 @click.command(
+    short_help="Play a scenario file.",
     epilog="""\
 EXAMPLES
 
@@ -40,6 +42,8 @@ EXAMPLES
     "more connections fit: only --jobs of them take memory at once. Without N, or 0: as many as listeners.",
 )
 @flags(TIMELINE)
+@flags(HOSTS)
+@flags(KERNEL)
 @result_options
 @click.pass_context
 def run(ctx: click.Context, /, file: Path, **given: Any) -> None:

@@ -150,7 +150,7 @@ def _changed(
         _refuse_contradictions(found)
     scenario, found = _with_flood(ctx, made.scenario, found)
     said = {_whole(scenario, one): one.value for one in found}
-    found = [*from_host.assignments(given.get("from_host"), scenario, ctx.params.get("file"), said), *found]
+    found = [*from_host.assignments(given, scenario, ctx.params.get("file"), said), *found]
     changes: dict[str, object] = {}
     origins = dict(made.origins)
     for one in found:

@@ -22,6 +22,12 @@ _SIDES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+def place(name: str) -> list[str]:
+    """`places`, and for a knob without a side that acts on one alone, that one."""
+    alone = name if knobs.is_knob(name) else ""
+    return [f"client.knobs.{name}"] if alone and knobs.side_of(name) == knobs.CLIENT else places(name)
+
+
 def places(name: str) -> list[str]:
     """The places of the scenario that `-o NAME=` sets when NAME is a knob, with its side or without.
 

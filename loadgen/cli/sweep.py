@@ -1,14 +1,15 @@
 """`loadgen sweep`: its options, the study they stand for, and what is said of it.
 
 Exit codes: 0 fine; 1 a point failed, a search has no answer, the directory or the executor cannot be used;
-2 usage; 3 a scenario or a study that cannot be; 130 interrupted (143 by SIGTERM), with all that was finished
-kept.
+2 usage; 3 a scenario or a study that cannot be; 99 a point misses a target, or is undecided; 130 interrupted
+(143 by SIGTERM), with all that was finished kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,10 @@ import click
 
 from loadgen import signals
 from loadgen.cli import options as opt
-from loadgen.cli.common import EXIT_FAILED
+from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import TIMELINE, some_result_options
+from loadgen.cli.flags import HOSTS, TIMELINE, some_result_options
+from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import command_line, file_scenario
 from loadgen.output import OutputError, write_stdout
@@ -28,13 +30,15 @@ from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
 from loadgen.report.words import plural
 from loadgen.scenario.errors import Mistake, ScenarioError
+from loadgen.scenario.numbers import write_time
 from loadgen.study import costs, table
 from loadgen.study.driver import Driver, claimed, make_session
 from loadgen.study.executors import PROCESSES, NoExecutor, Unreachable, make_pool
 from loadgen.study.playing import Stopped
 from loadgen.study.pools import Pool
+from loadgen.study.search import ends_of
 from loadgen.study.space import SpaceError, label, make_space, span
-from loadgen.study.spec import Search, Spec
+from loadgen.study.spec import Point, Search, Spec
 from loadgen.study.store import FAILED, Mismatch, Store, StoreError, is_study, read_document
 from loadgen.units import format_bytes, format_duration
 
@@ -141,6 +145,7 @@ def _options(command: Any) -> Any:
 
 
 @click.command(
+    short_help="Play a scenario at many points, or look for its limit.",
     epilog="""\
 EXAMPLES
 
@@ -160,14 +165,16 @@ EXAMPLES
 @click.argument("file", type=opt.FILE)
 @_options
 @flags(TIMELINE)
-@some_result_options("knobs", "threshold", "check_", "config", "verbose")
+@flags(HOSTS)
+@flags(KERNEL)
+@some_result_options("knobs", "from_host", "threshold", "check_", "config", "verbose")
 @click.pass_context
 def sweep(ctx: click.Context, /, file: Path, **given: Any) -> None:
     """Play a scenario file at many points, or look for the point where a target begins to be missed.
 
     --output is a folder with study.toml, a result file for each point and table.csv. The same command again
     plays what is missing there, after Ctrl-C and after a crash. A target (--threshold) marks a point as met,
-    missed or undecided; it changes no exit code here.
+    missed or undecided, and one that is not met makes the exit code 99; a search that has its answer is 0.
     """
     spec = _spec(ctx, file, given)
     _require_library(given)
@@ -178,7 +185,7 @@ def sweep(ctx: click.Context, /, file: Path, **given: Any) -> None:
     if given["output"] is None:
         raise click.UsageError("give --output FOLDER, where the study is kept", ctx)
     try:
-        _play(ctx, spec, given)
+        _play(ctx, spec, given, points)
     except (Mismatch, NoExecutor, table.NoLibrary) as error:
         raise ConfigError(str(error)) from None
     except (StoreError, Unreachable, OutputError) as error:
@@ -265,8 +272,7 @@ def _estimate(spec: Spec, number: int, given: dict[str, Any]) -> str:
     values = list(spec.space.points())
     try:
         if spec.search is not None:
-            ends = (spec.search.span.low.text, spec.search.span.high.text)
-            values = [{**one, spec.search.span.path: end} for one in values for end in ends]
+            values = [end.values for one in values for end in ends_of(spec, one)]
         picked = values if len(values) <= MANY else values[:: len(values) // MANY]
         points = [spec.point(one) for one in picked]
     except ScenarioError as error:
@@ -276,7 +282,7 @@ def _estimate(spec: Spec, number: int, given: dict[str, Any]) -> str:
     at_once = min(jobs, number * spec.seeds) * biggest.nbytes
     what = plural(number, "point")
     if spec.search is not None:
-        what = f"{plural(number, 'search', 'searches')}, both ends of each"
+        what = f"{plural(number, 'search', 'searches')}, both ends of each ({_lasts(points, spec)})"
     lines = [
         f"{what}, {spec.seeds} seeds: {len(values) * spec.seeds:,} runs",
         f"wall time about {format_duration(seconds / jobs * 1e9)} with {jobs} jobs (a rough estimate)",
@@ -286,10 +292,17 @@ def _estimate(spec: Spec, number: int, given: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _lasts(points: Sequence[Point], spec: Spec) -> str:
+    """How long the runs of a search are, which may be longer than was asked."""
+    longest = max(point.scenario.run.duration_ns for point in points)
+    made = "" if longest == spec.scenario.run.duration_ns else ": the accept queue forgets slowly"
+    return f"runs of {write_time(longest)}{made}"
+
+
 # -- playing -------------------------------------------------------------------------------------
 
 
-def _play(ctx: click.Context, spec: Spec, given: dict[str, Any]) -> None:
+def _play(ctx: click.Context, spec: Spec, given: dict[str, Any], points: int) -> None:
     folder: Path = given["output"]
     if is_study(folder):
         read_document(folder)  # is it one of ours? Asked before anything is started
@@ -311,6 +324,10 @@ def _play(ctx: click.Context, spec: Spec, given: dict[str, Any]) -> None:
         pool.close()
     if driver.failures or not driver.answered:
         ctx.exit(EXIT_FAILED)
+    if (missed := driver.unmet) and spec.search is None:
+        first = f"{label(missed[0].values)}: {missed[0].state}"
+        click.echo(f"target not met at {len(missed):,} of {plural(points, 'point')}, first {first}", err=True)
+        ctx.exit(EXIT_THRESHOLD)
 
 
 def _played(driver: Driver, pool: Pool) -> bool:

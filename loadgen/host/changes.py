@@ -53,6 +53,34 @@ def changes(host: HostFiles, given: Collection[str] = (), port: int | None = Non
     return found
 
 
+def of_clients(host: HostFiles) -> Changes:
+    """What the files of a host that connects set: its limits, and what it opens.
+
+    The load is that of this one host, so there is one client host where it is taken.
+    """
+    found = Changes()
+    if host.system != "linux":
+        found.set("client.profile", host.system, host.sysctl or host.folder)
+    if host.sysctl is not None:
+        found.set("client.sysctl", host.sysctl, host.sysctl)
+    rates = host.rates
+    opened = rates.counts.get("ActiveOpens", 0) if rates is not None else 0
+    if rates is None or not opened:
+        found.notes.append(f"{host.folder}: no ActiveOpens of two moments: no load")
+        return found
+    file = rates.names[1]
+    found.set("load.rate", opened / rates.seconds, file)
+    found.set("client.hosts", 1, file)
+    if rates.counts.get("PassiveOpens", 0) > _FEW * opened:
+        found.notes.append(
+            f"{file}: PassiveOpens {_rate(rates, 'PassiveOpens')}: TIME_WAIT and CurrEstab are of incoming "
+            "connections, too: holding time and who closes first are not taken"
+        )
+    elif opened >= _LEAST:
+        _of_all(found, rates, opened, file, own="client", other="server")
+    return found
+
+
 def assumptions(host: HostFiles) -> list[str]:
     """What had to be taken for granted to make a load of the counts."""
     rates = host.rates
@@ -127,12 +155,18 @@ def _load(found: Changes, host: HostFiles) -> None:
         return
     if opened < _LEAST:
         return
+    _of_all(found, rates, opened, file, own="server", other="client")
+
+
+def _of_all(found: Changes, rates: Rates, opened: float, file: str, own: str, other: str) -> None:
+    """What is counted of all connections of a host: how long they last, and who closes first."""
     if "CurrEstab" in rates.gauges:
         mean_ns = round(rates.gauges["CurrEstab"] / opened * rates.seconds * 1e9)
         found.set("load.hold", f"exp:{mean_ns}ns" if mean_ns else "0s", file)
     if "TW" in rates.counts:
         share = min(1.0, (rates.per_second(*CLOSED_FIRST) or 0.0) * rates.seconds / opened)
-        closes = "server" if share > 1 - _FEW else "client" if share < _FEW else f"mix:{share:.3f}"
+        mixed = share if own == "server" else 1 - share
+        closes = own if share > 1 - _FEW else other if share < _FEW else f"mix:{mixed:.3f}"
         found.set("server.closes", closes, file)
 
 

@@ -8,13 +8,15 @@ data are in the page as a link to save them. `fragment` is the short form that a
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from loadgen.report import assumed, nstat, pictures, pictures_theory, sections, table, words
+from loadgen.report import assumed, metrics, nstat, pictures, pictures_theory, sections, table, words
 from loadgen.report.drawing import HINT, Drawing, NoLibrary, library, swatch
 from loadgen.report.sections import Row, Section
 from loadgen.report.style import CSS, PAGE
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _MOST_BYTES: Final = 990_000  # of a page
 _BAD: Final = ("MISSED", "UNDECIDED")
 _FEW_TARGETS: Final = 3
+_UNIT: Final = re.compile(r"\d (?:%|(?:ns|us|ms|s|min|h|d|B|kB|MB|GB|runs?|seeds)\b)")
 _SIGNS: Final = {"met": "\N{CHECK MARK}", "missed": "\N{BALLOT X}", "undecided": "?"}
 
 
@@ -68,8 +71,8 @@ def _answer(result: Result) -> list[str]:
     said = str(result.verdict["sentence"])
     return [
         f'<p class="ask">{escape(assumed.question(result))}</p>',
-        f"<h1>{escape(said[:1].upper() + said[1:])}</h1>",
-        f'<p class="answer">{escape(_interval(result))}</p>',
+        f"<h1>{unbroken(said[:1].upper() + said[1:])}</h1>",
+        f'<p class="answer">{unbroken(_interval(result))}</p>',
         *(f'<p class="bad">! {escape(text)}</p>' for text in result.warnings),
     ]
 
@@ -85,15 +88,36 @@ def _interval(result: Result) -> str:
     return f"{name} {words.figure(figure)} ({figure.source}; {how})"
 
 
+#: Outcomes of which the name alone does not say enough.
+_EXPLAINED: Final = ("served", "ghost", "gave_up", "reset", "pending", "not_started", "first_try")
+
+
+def _in_words(result: Result) -> str:
+    """What the names of the outcomes mean that there were."""
+    found = []
+    for name in _EXPLAINED:
+        metric = metrics.find(name)
+        if metric is not None and result.outcomes.get(name):
+            found.append(f"{name}: {metric.meaning}")
+    return ". ".join(found) + "." if found else ""
+
+
+def unbroken(text: str) -> str:
+    """Escaped, a number on one line with its unit."""
+    return _UNIT.sub(lambda found: found[0].replace(" ", "&nbsp;"), escape(text))
+
+
 def _first(result: Result) -> list[str]:
+    outcomes = sections.outcomes(result)
     return [
         *_answer(result),
         targets([(row["state"], _target(result, row)) for row in result.thresholds]),
         '<div class="first"><div>',
         drawing(_main_chart(result)),
         "</div><div>",
-        section(sections.thresholds(result)),
-        section(sections.outcomes(result)),
+        section(dataclasses.replace(sections.thresholds(result), title="Targets")),
+        section(dataclasses.replace(outcomes, title=outcomes.title.replace("outcomes", "Outcomes", 1))),
+        f'<p class="quiet small">{escape(_in_words(result))}</p>',
         "</div></div>",
         '<div class="first small"><div>',
         limits(result),
@@ -236,7 +260,7 @@ def _row(row: Row, sides: bool) -> str:
     last = ' class="n"' if sides else ' class="bad"' if note in _BAD else ""
     indent = ' class="in"' if name.startswith(" ") else ""
     cells = ((indent, name.strip()), (' class="n"', value), (last, note))
-    return "<tr>" + "".join(f"<td{style}>{escape(text)}</td>" for style, text in cells) + "</tr>"
+    return "<tr>" + "".join(f"<td{style}>{unbroken(text)}</td>" for style, text in cells) + "</tr>"
 
 
 def lists(result: Result) -> list[str]:

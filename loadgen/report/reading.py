@@ -1,23 +1,24 @@
 """Results from where they were written: a result file, or a study, which is a directory of them.
 
-A study is `points/*/KEY.json`, an ordinary result a file, `failed/` for the points that have none, and
-`study.toml`, of which the schema is checked. What sets a point apart is found in its own settings: the paths
-whose values differ within the study. What a search came to is in `search.json`. Nothing is read that does not
-add up.
+A study is `points/ab/abcd...json`, an ordinary result a file, `failed/` for the points that have none, and
+`study.toml`, of which schema and hash are checked. What sets a point apart is found in its own settings: the
+paths whose values differ within the study. What a search came to is in `search.json`. Nothing is read that
+does not add up.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from loadgen.report.result import Result, ResultError, load
 
-SCHEMA: Final = 1  # of a study
+SCHEMA: Final = 1  # of a study: goes up when the directory is laid out in another way
 #: Settings that change no figure, or only which figures are judged.
 _NOT_A_POINT: Final = ("run.batch", "run.seeds", "threshold.", "name", "seed")
 
@@ -61,9 +62,14 @@ def read(path: str | Path) -> Result | Points:
         raise ResultError(f"{error.filename or place}: {error.strerror}") from None
 
 
+def of_results(results: Sequence[Result]) -> Points:
+    """A study of results that are in no file."""
+    return Points(Path(), {}, (), tuple(_points([(Path(), result) for result in results])), ())
+
+
 def _study(folder: Path) -> Points:
-    about = _about(folder)
-    files = sorted(folder.glob("points/**/*.json"))
+    about = study_document(folder)
+    files = point_files(folder)
     failed = sorted(one for one in folder.glob("failed/**/*") if one.is_file())
     if not files and not failed:
         raise ResultError(f"{folder}: no point of this study has been played (points/*/*.json)")
@@ -77,18 +83,33 @@ def _study(folder: Path) -> Points:
     )
 
 
-def _about(folder: Path) -> Mapping[str, Any]:
+def study_document(folder: Path) -> dict[str, Any]:
+    """What `study.toml` says. Raises ResultError for what is no study or was changed, OSError."""
     file = folder / "study.toml"
     try:
-        about = tomllib.loads(file.read_text(encoding="utf-8"))
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultError(f"{folder}: no study: there is no study.toml in it") from None
     except (ValueError, RecursionError) as error:
         raise ResultError(f"{file}: not TOML: {error}") from None
-    schema = about.get("schema", SCHEMA)
+    schema = document.get("schema", SCHEMA)
     if schema != SCHEMA:
         raise ResultError(f"{file}: a study of schema {schema!r}; this version reads schema {SCHEMA}")
-    return about
+    said = document.pop("hash", None)
+    if said != digest(document):
+        raise ResultError(f"{file}: its hash is not that of what it says: it was changed by hand, or cut off")
+    return document
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """The hash of what `document` gives."""
+    text = json.dumps(document, sort_keys=True, allow_nan=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def point_files(folder: Path) -> list[Path]:
+    """The result files of a study, by key."""
+    return sorted((folder / "points").glob("??/*.json"))
 
 
 def _searches(folder: Path) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def page(study: Points) -> str:
     few = table if len(study.points) <= _FEW_ROWS else ""
     body = [
         f'<p class="ask">{escape(_question(study))}</p>',
-        f"<h1>{escape(verdict(study))}</h1>",
+        f"<h1>{html.unbroken(verdict(study))}</h1>",
         *(f'<p class="answer">{escape(text)}</p>' for text in study.searches[1:]),
         *(f'<p class="bad">! point {escape(key)} failed: {escape(why)}</p>' for key, why in study.failed[:5]),
         html.targets([(state(point), point.label) for point in study.points if state(point)]),

@@ -27,7 +27,7 @@ from loadgen.scenario.model import (
     Tries,
 )
 from loadgen.scenario.numbers import HIGHEST_RATE, LONGEST_NS, count, write_time
-from loadgen.scenario.readers import TESTS, address, text
+from loadgen.scenario.readers import TESTS, address, kernel, text
 from loadgen.scenario.readers import name as row_name
 from loadgen.scenario.schema import at, inside
 from loadgen.scenario.tables import FLOOD, LOAD
@@ -36,6 +36,7 @@ from loadgen.scenario.values import checked
 MOST_ROWS: Final = 10_000_000  # of a series
 HIGHEST_FLOOD: Final = 100_000_000  # per second
 MOST_BURSTS: Final = 1_000_000
+WITH_KERNELS: Final = frozenset({"linux"})  # profiles that a version of a kernel changes
 REFLECTORS: Final = "172.16.0.0"  # where the hosts of reflect:N begin
 _MULTICAST: Final = int(IPv4Address("224.0.0.0"))
 
@@ -121,8 +122,15 @@ def _threshold(threshold: Threshold) -> None:
     _require(0 <= threshold.bound < math.inf, "is", f"expected a number from 0 up, got {threshold.bound}")
 
 
+def _kernel(end: Server | Client) -> None:
+    at("kernel", kernel, end.kernel)
+    message = f"acts only with profile linux, got profile {end.profile}"
+    _require(end.kernel is None or end.profile in WITH_KERNELS, "kernel", message)
+
+
 def _server(server: Server) -> None:
     listen, accept, closes = server.listen, server.accept, server.closes
+    _kernel(server)
     with inside("listen"):
         at("addr", address, listen.addr)
         _between("port", listen.port, 1, 65535)
@@ -144,6 +152,7 @@ def _server(server: Server) -> None:
 
 
 def _client(client: Client, server: Server) -> None:
+    _kernel(client)
     message = f"expected at least 1, got {client.hosts}: a load needs clients"
     _require(client.hosts >= 1, "hosts", message)
     _between("hosts", client.hosts, 1, 1 << 20)

@@ -1,7 +1,7 @@
 """What the hosts of a scenario are: each side's Config, who set each knob, and which limits act.
 
-Each wins over the one before it: the profile, the sysctl file, the scenario's knobs. The sizes of queues are
-asked of an engine and never computed here.
+Each wins over the one before it: the profile, the kernel, the sysctl file, the scenario's knobs. The sizes of
+queues are asked of an engine and never computed here.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Resolved:
         and what would act otherwise: a sentence each.
     not_modelled, warnings : list of str
         Settings of the sysctl files that matter and are not modelled; what was concluded from them.
-    origins : side -> knob -> `default`, `profile NAME`, `sysctl FILE` or `knobs`
+    origins : side -> knob -> `default`, `profile NAME`, `kernel VERSION`, `sysctl FILE` or `knobs`
     measured : HostFiles or None
         What the server's host counted, where the scenario names its files.
     """
@@ -107,13 +107,21 @@ def _host(
         name: DEFAULT if getattr(found, name) == getattr(standard, name) else f"profile {end.profile}"
         for name in knobs.DECLARED
     }
+    by_kernel = f"kernel {end.kernel}"
+    if end.kernel is not None:
+        host = _kernel(end.kernel, side)
+        found = found.replace(**{name: getattr(host, name) for name in host.sysctl_implied})
+        origins |= dict.fromkeys(host.sysctl_implied, by_kernel)
+        warnings += _older(host, end, side)
     if end.sysctl is not None:
-        host = sysctl(end.sysctl, side)
+        host = sysctl(end.sysctl, side, end.kernel)
         named = (*host.sysctl_implied, *host.sysctl_taken)
         found = found.replace(**{name: getattr(host, name) for name in named})
         origins |= dict.fromkeys(named, f"sysctl {end.sysctl}")
+        origins |= dict.fromkeys(host.sysctl_implied if end.kernel else (), by_kernel)
         not_modelled += [f"{side}: {name}" for name in host.sysctl_unmodelled]
-        warnings += [f"{side}: {end.sysctl}: {note}" for note in host.sysctl_notes]
+        said = () if end.kernel is None else _kernel(end.kernel, side).sysctl_notes
+        warnings += [f"{side}: {end.sysctl}: {note}" for note in host.sysctl_notes if note not in said]
     origins |= dict.fromkeys(end.knobs, "knobs")
     try:
         return found.replace(**end.knobs), origins
@@ -158,10 +166,27 @@ def profile(name: str, side: str = "profile") -> Config:
         raise ScenarioError(f"{side}.profile: {message}") from None
 
 
-def sysctl(name: str, side: str = "sysctl") -> Config:
-    """A host by its own `sysctl -a`. Raises ScenarioError."""
+def _kernel(version: str, side: str) -> Config:
+    """A Linux of that version. Raises ScenarioError."""
     try:
-        return Config.from_sysctl(read_text(name))
+        return Config.linux(version)
+    except (TypeError, ValueError) as error:
+        raise ScenarioError(f"{side}.{error}") from None
+
+
+def _older(host: Config, end: Server | Client, side: str) -> list[str]:
+    """Which rules the version of its kernel changes, in one line, and those that it does not model."""
+    acts = [name for name in knobs.known(side) if name in host.sysctl_implied and name not in end.knobs]
+    rules = ", ".join(f"{name} = {knobs.plain(getattr(host, name))}" for name in acts)
+    found = [f"{side}: kernel {end.kernel} does otherwise than 6.18: {rules}"] if rules else []
+    return found + [f"{side}: {note}" for note in host.sysctl_notes if ": not modelled: " in note]
+
+
+def sysctl(name: str, side: str = "sysctl", kernel: str | None = None) -> Config:
+    """A host by its own `sysctl -a`, of that `kernel` whatever the text says. Raises ScenarioError."""
+    try:
+        text = read_text(name)
+        return Config.from_sysctl(text if kernel is None else f"{text}\nkernel.osrelease = {kernel}\n")
     except (Mistake, TypeError, ValueError, OverflowError) as error:
         message = str(error) if isinstance(error, Mistake) else f"{name}: {error}"
         raise ScenarioError(f"{side}.sysctl: {message}") from None

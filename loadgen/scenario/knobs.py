@@ -26,6 +26,7 @@ SERVER_ONLY: Final = frozenset({
 #: What only an end that connects does.
 CLIENT_ONLY: Final = frozenset({
     "ip_local_port_range", "ip_local_reserved_ports", "port_selection", "tcp_tw_reuse", "tcp_tw_reuse_delay",
+    "tw_reuse_clock_ms", "crossed_synack_opens",
     "tcp_syn_retries", "tcp_syn_linear_timeouts", "early_syn_resend_ms", "crossed_syn_restarts",
     "shutdown_waits", "ack_of_iss_opens", "refused_in_syn_received",
 })  # fmt: skip

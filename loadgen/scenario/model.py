@@ -83,6 +83,7 @@ class Server:
     closes: Closes = Closes()
     bytes: str | None = None  # file name: sizes of the kernel's objects, /proc/slabinfo or `vmstat -z`
     measured: str | None = None  # folder of the host's own files, whose counts stand beside the result
+    kernel: str | None = None  # version of an older Linux
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "knobs", _tuples(self.knobs))
@@ -96,6 +97,7 @@ class Client:
     hosts: int = 1  # addresses, each with ports and limits of its own
     destinations: int = 1  # server addresses
     first_addr: str = CLIENT_ADDRESS
+    kernel: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "knobs", _tuples(self.knobs))

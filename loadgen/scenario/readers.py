@@ -27,6 +27,7 @@ from loadgen.scenario.numbers import (
 from loadgen.scenario.traces import Folder, find, read_trace
 from loadgen.scenario.values import Distribution, format_distribution, parse_distribution
 from loadgen.units import UnitError, parse_duration, parse_quantity
+from tcpcore import Config
 
 NONE: Final = "none"
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -99,6 +100,17 @@ def profile(value: Any, folder: Folder) -> str:
         near = hint(value, profiles) if isinstance(value, str) else ""
         raise Mistake(f"expected {', '.join(profiles)} or a profile's .toml, got {shown(value)}{near}")
     return str(value)
+
+
+def kernel(value: Any) -> str | None:
+    """The version of a Linux, as `Config.linux` takes it."""
+    if value is None or value == NONE:
+        return None
+    try:
+        Config.linux(value)
+    except (TypeError, ValueError) as error:
+        raise Mistake(str(error).partition(": ")[2]) from None
+    return str(value).strip()
 
 
 def distribution(value: Any, folder: Folder) -> Distribution:

@@ -63,6 +63,7 @@ def _file(field: str) -> Key:
 
 
 _PROFILE: Final = Key(("profile",), lambda value, folder: (r.profile(value, folder),), _same)
+_KERNEL: Final = Key(("kernel",), lambda value, folder: (r.kernel(value),), r.written_or_none(_same))
 
 
 def _schema(value: Any) -> int:
@@ -110,6 +111,7 @@ CLOSES: Final[Keys] = {
 }
 SERVER: Final[Keys] = {
     "profile": _PROFILE,
+    "kernel": _KERNEL,
     "sysctl": _file("sysctl"),
     "bytes": _file("bytes"),
     "measured": _file("measured"),
@@ -120,6 +122,7 @@ SERVER: Final[Keys] = {
 }
 CLIENT: Final[Keys] = {
     "profile": _PROFILE,
+    "kernel": _KERNEL,
     "sysctl": _file("sysctl"),
     "hosts": _key("hosts", count(0, MOST_HOSTS)),
     "destinations": _key("destinations", count(1, 1 << 16)),

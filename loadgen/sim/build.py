@@ -14,6 +14,7 @@ from typing import Any, Final
 from loadgen.scenario import hosts
 from loadgen.scenario.model import KINDS, Flood, Link, Load, Scenario
 from loadgen.sim.simulator import engine_seed
+from loadgen.theory import ports
 from tcpcore import Config, Engine, Flag
 
 FOREVER: Final = (1 << 63) - 1
@@ -21,7 +22,7 @@ MAX_CAPACITY: Final = 1 << 26
 UNLIMITED: Final = 2**31 - 1  # of a knob
 WINDOW_NS: Final = 100_000_000
 MOST_WINDOWS: Final = 50_000
-SYN_LIFE_NS: Final = 130_000_000_000  # a Linux host's connect() gives up after 127 s
+SYN_LIFE_NS: Final = 132_000_000_000  # a Linux host's connect() gives up after 131 s
 _MOST_CONNECTIONS: Final = 1 << 62
 _EVENTS: Final = ("established", "lost", "eof")
 _FLAGS: Final = {"syn": Flag.SYN, "ack": Flag.ACK, "rst": Flag.RST, "fin": Flag.FIN | Flag.ACK}
@@ -363,6 +364,7 @@ def build(
         "replicate": replicate,
         "batch": scenario.run.batch,
         "warmup": warmup_ns,
+        "ports_at": ports.cycles_end(scenario, client, server),
         "first_rto": client.rto_initial_ms * 10**6,
         "first_addr": int(IPv4Address(scenario.client.first_addr)),
         "addrs": scenario.client.hosts,

@@ -4,7 +4,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from loadgen.sim.fill cimport Fill, fill_start, fill_time, total_most, total_start
+from loadgen.sim.fill cimport Fill, fill_start, fill_time, total_area, total_most, total_start
 from loadgen.sim.histogram cimport BUCKETS, SUB_BITS, Histo
 from loadgen.sim.world cimport CAUSES, CLIENT, KINDS, SERVER, Acceptor, Load, Sim, Tally, Watch
 
@@ -50,6 +50,25 @@ cdef inline dict peaks_of(const Sim* sim):
         "server.half_open": sim.acceptors.half_open.most if one else total_most(&sim.half_open),
         "server.accept_queue": sim.acceptors.accepting.most if one else total_most(&sim.accepting),
     }
+
+
+cdef inline dict areas_of(const Sim* sim):
+    """The same three as integrals over time up to now, ns, modulo 2^64."""
+    return {
+        "ports_in_use": total_area(&sim.ports, sim.now),
+        "server.half_open": total_area(&sim.half_open, sim.now),
+        "server.accept_queue": total_area(&sim.accepting, sim.now),
+    }
+
+
+cdef inline tuple refused_of(const Sim* sim):
+    """(attempted, refused) of all loads so far, the warm-up included."""
+    cdef uint32_t i
+    cdef uint64_t attempted = 0, refused = 0
+    for i in range(sim.loads_n):
+        attempted += sim.loads[i].tally[0].attempted + sim.loads[i].tally[1].attempted
+        refused += sim.loads[i].tally[0].refused + sim.loads[i].tally[1].refused
+    return attempted, refused
 
 
 cdef inline dict fullness(const Sim* sim):

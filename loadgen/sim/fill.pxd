@@ -3,7 +3,7 @@
 # Every change is told with its time; nothing is sampled. A queue that is full and not full again within one
 # instant has been full, for no time. Of what several engines have together, the most is that of the ends of
 # instants: within one, the order of their calls is the loop's, not the scenario's.
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef struct Fill:
     uint32_t places           # it is full when it has so many; 0: never
@@ -61,11 +61,13 @@ cdef struct Total:
     uint32_t now
     uint32_t most             # up to `at`
     int64_t at                # of the last change
+    uint64_t area             # integral over time up to `at`, in ns: modulo 2^64, only differences count
 
 
 cdef inline void total_add(Total* total, int64_t n, int64_t now) noexcept nogil:
     """n more, or -n less."""
     if now != total.at:
+        total.area += total.now * <uint64_t>(now - total.at)
         if total.now > total.most:
             total.most = total.now
         total.at = now
@@ -76,7 +78,13 @@ cdef inline uint32_t total_most(const Total* total) noexcept nogil:
     return total.now if total.now > total.most else total.most
 
 
+cdef inline uint64_t total_area(const Total* total, int64_t now) noexcept nogil:
+    """The integral over time from the beginning up to now."""
+    return total.area + total.now * <uint64_t>(now - total.at)
+
+
 cdef inline void total_start(Total* total, int64_t now) noexcept nogil:
     """What was before is forgotten, what is there stays."""
     total.most = 0
+    total.area = total_area(total, now)
     total.at = now

@@ -1,8 +1,9 @@
 # The segments on their way to one engine, in the order of (arrival time, order of sending).
 #
-# Those that come in the order in which they were sent are in a ring, which is what a link of constant delay
-# makes; the segments of one instant are then one array, ready for engine_receive(). The others are in a heap.
-from libc.stdint cimport int64_t, uint64_t
+# Those that come in the order in which they were sent are in a list of chunks, which is what a link of
+# constant delay makes; the segments of one instant are then arrays, ready for engine_receive(). A chunk is
+# given back once it is empty. The others are in a heap.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from tcpcore cimport Segment
 
@@ -14,12 +15,25 @@ cdef struct Late:
     Stamp stamp
     Segment seg
 
+# Segments one behind the other in a chunk, sent one after the other, that arrive at one time.
+cdef struct Sent:
+    Stamp stamp               # of the first of them
+    uint32_t n
+
+cdef struct Chunk:
+    Chunk* next               # the newer ones
+    Sent* sent                # [size]
+    uint32_t size
+    uint32_t first            # segments taken so far
+    uint32_t end
+    uint32_t first_sent       # in `sent`
+    uint32_t end_sent
+    Segment segs[1]           # [size]
+
 cdef struct Inbox:
-    Stamp* stamps             # ring, beside `segs`
-    Segment* segs
-    uint64_t head
-    uint64_t tail
-    uint64_t mask
+    Chunk* oldest
+    Chunk* newest
+    int64_t last              # arrival of the newest in chunks
     Late* heap
     uint64_t n
     uint64_t allocated

@@ -2,53 +2,78 @@
 
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
+
+cdef enum:
+    LEAST = 64                # segments of an inbox's first chunk
+    MOST = 1024               # and of a chunk: below the size from which malloc() maps pages
 
 
 cdef inline bint before(const Stamp* a, const Stamp* b) noexcept nogil:
     return a.at < b.at or (a.at == b.at and a.order < b.order)
 
 
+cdef Chunk* chunk_new(uint32_t size) noexcept nogil:
+    cdef size_t segs = sizeof(Chunk) + (size - 1) * sizeof(Segment)
+    cdef Chunk* chunk = <Chunk*>malloc(segs + size * sizeof(Sent))
+    if chunk != NULL:
+        memset(chunk, 0, sizeof(Chunk))
+        chunk.sent = <Sent*>(<char*>chunk + segs)
+        chunk.size = size
+    return chunk
+
+
 cdef int inbox_init(Inbox* inbox) noexcept nogil:
     """An empty inbox. 0, or -1 without memory."""
-    inbox.head = inbox.tail = 0
-    inbox.mask = 63
     inbox.n = inbox.allocated = 0
     inbox.heap = NULL
-    inbox.stamps = <Stamp*>malloc(64 * sizeof(Stamp))
-    inbox.segs = <Segment*>malloc(64 * sizeof(Segment))
-    return 0 if inbox.stamps != NULL and inbox.segs != NULL else -1
+    inbox.last = 0
+    inbox.oldest = inbox.newest = chunk_new(LEAST)
+    return 0 if inbox.oldest != NULL else -1
 
 
 cdef void inbox_free(Inbox* inbox) noexcept nogil:
-    free(inbox.stamps)
-    free(inbox.segs)
+    cdef Chunk* chunk = inbox.oldest
+    while chunk != NULL:
+        inbox.oldest = chunk.next
+        free(chunk)
+        chunk = inbox.oldest
+    inbox.newest = NULL
     free(inbox.heap)
-    inbox.stamps = NULL
-    inbox.segs = NULL
     inbox.heap = NULL
 
 
-cdef bint ring_grow(Inbox* inbox) noexcept nogil:
-    cdef uint64_t size = 2 * (inbox.mask + 1), i, at
-    cdef Stamp* stamps = <Stamp*>malloc(size * sizeof(Stamp))
-    cdef Segment* segs = <Segment*>malloc(size * sizeof(Segment))
-    if stamps == NULL or segs == NULL:
-        free(stamps)
-        free(segs)
-        return False
-    for i in range(inbox.tail - inbox.head):
-        at = (inbox.head + i) & inbox.mask
-        stamps[i] = inbox.stamps[at]
-        segs[i] = inbox.segs[at]
-    free(inbox.stamps)
-    free(inbox.segs)
-    inbox.stamps = stamps
-    inbox.segs = segs
-    inbox.tail -= inbox.head
-    inbox.head = 0
-    inbox.mask = size - 1
-    return True
+cdef inline const Chunk* first_chunk(const Inbox* inbox) noexcept nogil:
+    """The chunk with the next segment, NULL if there is none in chunks. At most one is taken and kept."""
+    cdef const Chunk* chunk = inbox.oldest
+    if chunk.first == chunk.end:
+        chunk = chunk.next
+    return chunk
+
+
+cdef void drop_taken(Inbox* inbox) noexcept nogil:
+    """Give back the chunk whose segments have all been taken, or begin it again if there is no other."""
+    cdef Chunk* chunk = inbox.oldest
+    if chunk.first < chunk.end:
+        return
+    if chunk.next != NULL:
+        inbox.oldest = chunk.next
+        free(chunk)
+    else:
+        chunk.first = chunk.end = chunk.first_sent = chunk.end_sent = 0
+
+
+cdef Chunk* with_place(Inbox* inbox) noexcept nogil:
+    """The newest chunk, another one if it is full. NULL without memory."""
+    cdef Chunk* chunk = inbox.newest
+    if chunk.first == chunk.end and chunk == inbox.oldest:
+        drop_taken(inbox)
+    if chunk.end == chunk.size:
+        chunk = chunk_new(min(2 * chunk.size, <uint32_t>MOST))
+        if chunk != NULL:
+            inbox.newest.next = chunk
+            inbox.newest = chunk
+    return chunk
 
 
 cdef bint late_add(Inbox* inbox, const Stamp* stamp, const Segment* seg) noexcept nogil:
@@ -99,77 +124,95 @@ cdef void late_drop(Inbox* inbox) noexcept nogil:
 
 cdef bint inbox_add(Inbox* inbox, int64_t at, uint64_t order, const Segment* seg) noexcept nogil:
     """A segment that will arrive at this time. False without memory."""
-    cdef Stamp stamp = Stamp(at, order)
-    cdef uint64_t i
-    if inbox.head != inbox.tail and at < inbox.stamps[(inbox.tail - 1) & inbox.mask].at:
-        return late_add(inbox, &stamp, seg)
-    if inbox.tail - inbox.head > inbox.mask and not ring_grow(inbox):
-        return False
-    i = inbox.tail & inbox.mask
-    inbox.stamps[i] = stamp
-    inbox.segs[i] = seg[0]
-    inbox.tail += 1
-    return True
+    return inbox_add_many(inbox, at, order, seg, 1)
 
 
 cdef bint inbox_add_many(Inbox* inbox, int64_t at, uint64_t order, const Segment* segs,
                          Py_ssize_t n) noexcept nogil:
     """n segments that will arrive at one time, sent one after the other. False without memory."""
-    cdef Py_ssize_t done = 0
-    cdef uint64_t i, part
+    cdef Stamp stamp = Stamp(at, order)
+    cdef Chunk* chunk
+    cdef Sent* sent
     cdef Py_ssize_t k
-    while inbox.tail - inbox.head + n > inbox.mask + 1:
-        if not ring_grow(inbox):
-            return False
-    if inbox.head != inbox.tail and at < inbox.stamps[(inbox.tail - 1) & inbox.mask].at:
+    cdef uint32_t part
+    if at < inbox.last and first_chunk(inbox) != NULL:
         for k in range(n):
-            if not inbox_add(inbox, at, order + k, &segs[k]):
+            stamp.order = order + k
+            if not late_add(inbox, &stamp, &segs[k]):
                 return False
         return True
-    while done < n:                                   # twice where the ring ends
-        i = inbox.tail & inbox.mask
-        part = min(<uint64_t>(n - done), inbox.mask + 1 - i)
-        memcpy(&inbox.segs[i], &segs[done], part * sizeof(Segment))
-        for k in range(<Py_ssize_t>part):
-            inbox.stamps[i + k] = Stamp(at, order + done + k)
-        inbox.tail += part
-        done += part
+    inbox.last = at
+    while n > 0:
+        chunk = with_place(inbox)
+        if chunk == NULL:
+            return False
+        part = <uint32_t>min(n, <Py_ssize_t>(chunk.size - chunk.end))
+        memcpy(&chunk.segs[chunk.end], segs, part * sizeof(Segment))
+        sent = &chunk.sent[chunk.end_sent]
+        if (chunk.end_sent > chunk.first_sent and sent[-1].stamp.at == at
+                and sent[-1].stamp.order + sent[-1].n == stamp.order):
+            sent[-1].n += part
+        else:
+            sent.stamp, sent.n = stamp, part
+            chunk.end_sent += 1
+        chunk.end += part
+        stamp.order += part
+        segs += part
+        n -= part
     return True
 
 
 cdef int64_t inbox_next(const Inbox* inbox) noexcept nogil:
     """When the next segment arrives, INT64_MAX if none is on its way."""
-    cdef int64_t at = inbox.stamps[inbox.head & inbox.mask].at if inbox.head != inbox.tail else INT64_MAX
+    cdef const Chunk* chunk = first_chunk(inbox)
+    cdef int64_t at = chunk.sent[chunk.first_sent].stamp.at if chunk != NULL else INT64_MAX
     if inbox.n > 0 and inbox.heap[0].stamp.at < at:
         return inbox.heap[0].stamp.at
     return at
+
+
+cdef inline uint32_t of_sent(const Sent* sent, uint64_t before_order, const Stamp* late,
+                             Py_ssize_t limit) noexcept nogil:
+    """How many of these come before that number, and before the first of the heap, at most `limit`."""
+    cdef uint64_t n = before_order - sent.stamp.order if sent.stamp.order < before_order else 0
+    n = min(n, <uint64_t>sent.n)
+    n = min(n, <uint64_t>limit)
+    if late != NULL and late.at == sent.stamp.at:
+        n = min(n, late.order - sent.stamp.order if sent.stamp.order < late.order else <uint64_t>0)
+    return <uint32_t>n
 
 
 cdef Py_ssize_t inbox_take(Inbox* inbox, int64_t at, uint64_t before_order, Segment* copy, Py_ssize_t limit,
                            const Segment** segs) noexcept nogil:
     """Take the next segments of this instant that were sent before number `before_order`, at most `limit`.
 
-    segs (out): where they are, valid until the next inbox_add(): in the ring itself, or one in `copy`.
+    segs (out): where they are, valid until the next inbox_add() or inbox_take(): in a chunk, or one in `copy`.
     Their number; 0 when none is left.
     """
-    cdef uint64_t i = inbox.head & inbox.mask
     cdef Py_ssize_t n = 0
-    cdef Stamp* ring = &inbox.stamps[i] if inbox.head != inbox.tail else NULL
+    cdef uint32_t part
     cdef Stamp* late = &inbox.heap[0].stamp if inbox.n > 0 else NULL
-    if late != NULL and late.at == at and (ring == NULL or before(late, ring)):
+    cdef Chunk* chunk
+    cdef Sent* sent
+    drop_taken(inbox)
+    chunk = inbox.oldest
+    sent = &chunk.sent[chunk.first_sent]
+    if late != NULL and late.at == at and (chunk.first == chunk.end or before(late, &sent.stamp)):
         if late.order >= before_order:
             return 0
         copy[0] = inbox.heap[0].seg
         late_drop(inbox)
         segs[0] = copy
         return 1
-    segs[0] = &inbox.segs[i]
-    while (inbox.head != inbox.tail and n < limit and inbox.stamps[i].at == at
-           and inbox.stamps[i].order < before_order
-           and (late == NULL or before(&inbox.stamps[i], late))):
-        n += 1
-        inbox.head += 1
-        i += 1
-        if i > inbox.mask:
+    segs[0] = &chunk.segs[chunk.first]
+    while chunk.first < chunk.end and n < limit and sent.stamp.at == at:
+        part = of_sent(sent, before_order, late, limit - n)
+        n += part
+        chunk.first += part
+        if part < sent.n:
+            sent.stamp.order += part
+            sent.n -= part
             break
+        chunk.first_sent += 1
+        sent += 1
     return n

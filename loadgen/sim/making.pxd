@@ -25,6 +25,19 @@ cdef inline void* zeros(size_t n, size_t size) except NULL:
     return memory
 
 
+cdef inline int find_fields(Sim* sim, block) except -1:
+    """Where a block, as `tcpcore.BLOCK` has it, keeps what the loop reads."""
+    fields = block.fields
+    assert block.itemsize == 64
+    sim.at_raddr, sim.at_laddr = fields["raddr"][1], fields["laddr"][1]
+    sim.at_rport, sim.at_lport = fields["rport"][1], fields["lport"][1]
+    sim.at_iss, sim.at_rcv_nxt = fields["iss"][1], fields["rcv_nxt"][1]
+    sim.at_snd_una, sim.at_snd_nxt = fields["snd_una"][1], fields["snd_nxt"][1]
+    sim.at_snd_wnd = fields["snd_wnd"][1]
+    sim.at_state, sim.at_generation = fields["state"][1], fields["generation"][1]
+    return 0
+
+
 cdef inline Family family_of(distribution, list kept) except *:
     """A distribution as the draws take it; `kept` keeps its samples."""
     from array import array

@@ -95,4 +95,8 @@ class Outcome:
     warmup_counters: Mapping[str, Counts] = field(default_factory=dict)  # client, server: those of it
     stuck: int = 0  # connections that a reset found in LAST-ACK or CLOSING
     copies: int = 0  # second copies of the clients' segments
+    #: time integrals at the points of the series, exact, ns, modulo 2^64: the names of exact peaks
+    areas: Mapping[str, npt.NDArray[np.uint64]] = field(default_factory=dict)
+    #: (ns, attempted, refused up to then) at the end of the last whole blocking time of a port
+    ports_at: tuple[int, int, int] | None = None
     watched: Any = None  # loadgen.sim.watching.Watched of a flood's half-open queue

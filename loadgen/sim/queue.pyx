@@ -5,6 +5,10 @@ queue.pxd says how it is built. Nothing here knows what an item means.
 """
 
 from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memset
+
+cdef enum:
+    KIND_SHIFT = 56           # bits of an order, which no run of a scenario uses up
 
 
 cdef inline bint before(const Item* a, const Item* b) noexcept nogil:
@@ -15,6 +19,7 @@ cdef int queue_init(Queue* queue) noexcept nogil:
     """An empty queue. 0, or -1 without memory."""
     queue.n = 0
     queue.order = 0
+    memset(queue.lanes, 0, sizeof(queue.lanes))
     queue.lanes_used = 0
     queue.allocated = 256
     queue.heap = <Item*>malloc(queue.allocated * sizeof(Item))
@@ -23,32 +28,85 @@ cdef int queue_init(Queue* queue) noexcept nogil:
 
 cdef void queue_free(Queue* queue) noexcept nogil:
     cdef int i
+    cdef Runs* runs
     free(queue.heap)
     queue.heap = NULL
     for i in range(queue.lanes_used):
-        free(queue.lanes[i].items)
-        queue.lanes[i].items = NULL
+        while queue.lanes[i].oldest != NULL:
+            runs = queue.lanes[i].oldest
+            queue.lanes[i].oldest = runs.next
+            free(runs)
+        queue.lanes[i].newest = NULL
+
+
+cdef inline bint joins(Run* run, const Item* item, uint64_t order) noexcept nogil:
+    """The item continues the run, which has it now."""
+    cdef int64_t step = item.at - run.at
+    cdef uint64_t leap = order - run.order
+    if run.stamp != item.stamp or run.who + run.n != item.who or run.n == <uint16_t>0xFFFF:
+        return False
+    if run.n == 1:
+        if step >> 32 != 0 or leap >> 16 != 0:
+            return False
+        run.step, run.leap = <uint32_t>step, <uint16_t>leap
+    elif step != <int64_t>run.n * run.step or leap != <uint64_t>run.n * run.leap:
+        return False
+    run.n += 1
+    return True
 
 
 cdef bint lane_add(Lane* lane, const Item* item) noexcept nogil:
-    cdef uint64_t size, i
-    cdef Item* items
-    if lane.items == NULL or lane.tail - lane.head > lane.mask:
-        size = 256 if lane.items == NULL else 2 * (lane.mask + 1)
-        items = <Item*>malloc(size * sizeof(Item))
-        if items == NULL:
-            return False
-        for i in range(lane.tail - lane.head):
-            items[i] = lane.items[(lane.head + i) & lane.mask]
-        free(lane.items)
-        lane.items = items
-        lane.tail -= lane.head
-        lane.head = 0
-        lane.mask = size - 1
-    lane.items[lane.tail & lane.mask] = item[0]
-    lane.tail += 1
+    cdef uint64_t order = item.order | <uint64_t>(item.what << 1 | item.extra) << KIND_SHIFT
+    cdef Runs* runs = lane.newest
+    cdef Run* run
     lane.last = item.at
+    lane.n += 1
+    if lane.n == 1:
+        lane.head = item[0]
+        return True
+    if runs == NULL or runs.end == RUNS:
+        runs = <Runs*>malloc(sizeof(Runs))
+        if runs == NULL:
+            return False
+        runs.next = NULL
+        runs.first = runs.end = 0
+        if lane.newest == NULL:
+            lane.oldest = runs
+        else:
+            lane.newest.next = runs
+        lane.newest = runs
+    elif runs.end > runs.first and joins(&runs.runs[runs.end - 1], item, order):
+        return True
+    run = &runs.runs[runs.end]
+    runs.end += 1
+    run.at, run.order, run.who, run.stamp, run.n = item.at, order, item.who, item.stamp, 1
     return True
+
+
+cdef void lane_drop(Lane* lane) noexcept nogil:
+    """The next item becomes the head."""
+    cdef Runs* runs = lane.oldest
+    cdef Run* run
+    lane.n -= 1
+    if lane.n == 0:
+        return
+    if runs.first == runs.end:                        # it was full, and there are newer ones
+        lane.oldest = runs.next
+        free(runs)
+        runs = lane.oldest
+    run = &runs.runs[runs.first]
+    lane.head.at, lane.head.who, lane.head.stamp = run.at, run.who, run.stamp
+    lane.head.order = run.order & (<uint64_t>1 << KIND_SHIFT) - 1
+    lane.head.what = <uint32_t>(run.order >> KIND_SHIFT) >> 1
+    lane.head.extra = <uint32_t>(run.order >> KIND_SHIFT) & 1
+    run.at += run.step
+    run.order += run.leap
+    run.who += 1
+    run.n -= 1
+    if run.n == 0:
+        runs.first += 1
+        if runs.first == runs.end and runs == lane.newest:
+            runs.first = runs.end = 0
 
 
 cdef bint queue_add(Queue* queue, Item* item, int lane) noexcept nogil:
@@ -57,8 +115,7 @@ cdef bint queue_add(Queue* queue, Item* item, int lane) noexcept nogil:
     cdef uint64_t i, parent
     item.order = queue.order
     queue.order += 1
-    if 0 <= lane < queue.lanes_used and (queue.lanes[lane].head == queue.lanes[lane].tail
-                                         or queue.lanes[lane].last <= item.at):
+    if 0 <= lane < queue.lanes_used and (queue.lanes[lane].n == 0 or queue.lanes[lane].last <= item.at):
         return lane_add(&queue.lanes[lane], item)
     if queue.n == queue.allocated:
         heap = <Item*>realloc(queue.heap, 2 * queue.allocated * sizeof(Item))
@@ -82,17 +139,14 @@ cdef bint queue_add(Queue* queue, Item* item, int lane) noexcept nogil:
 cdef const Item* queue_first(Queue* queue, int* lane) noexcept nogil:
     """The item that comes first, or NULL. lane (out): where it is, for queue_drop()."""
     cdef const Item* first = &queue.heap[0] if queue.n > 0 else NULL
-    cdef const Item* item
-    cdef Lane* one
+    cdef const Lane* one
     cdef int i
     lane[0] = -1
     for i in range(queue.lanes_used):
         one = &queue.lanes[i]
-        if one.head != one.tail:
-            item = &one.items[one.head & one.mask]
-            if first == NULL or before(item, first):
-                first = item
-                lane[0] = i
+        if one.n > 0 and (first == NULL or before(&one.head, first)):
+            first = &one.head
+            lane[0] = i
     return first
 
 
@@ -102,7 +156,7 @@ cdef void queue_drop(Queue* queue, int lane) noexcept nogil:
     cdef Item moved
     cdef uint64_t n, i, child, least, end
     if lane >= 0:
-        queue.lanes[lane].head += 1
+        lane_drop(&queue.lanes[lane])
         return
     queue.n -= 1
     n = queue.n

@@ -12,22 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from loadgen.scenario import hosts
 from loadgen.scenario.model import Event, Scenario
 from loadgen.sim.build import Plan, build, is_watched, open_listeners, rooms_of, set_knobs
 from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outcome
+from loadgen.sim.series import GAUGES, Series, gauges_of, states_of
 from loadgen.sim.simulator import Simulator, reconnect_key
 from loadgen.sim.watching import Watching, crowds, said_of_crowds
 from loadgen.theory.warmup import warmup_of
-from tcpcore import Cause, Config, Engine, State
+from tcpcore import Cause, Config, Engine
 
 INSTANTS: Final = 1 << 14  # played before somebody is asked whether to go on
 LONGEST_DRAIN_NS: Final = 3600 * 10**9
 LEVELS: Final = frozenset({"CurrEstab"})  # counters that are none: there are so many now
-GAUGES: Final = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used")
 
 Progress = Callable[[int, int], None]
 Stop = Callable[[], bool]
@@ -43,60 +40,6 @@ def summed(engines: list[Engine], what: str) -> dict[str, int]:
     for engine in engines:
         total.update(getattr(engine, what))
     return {name: total[name] for name in getattr(engines[0], what)}
-
-
-def states_of(engines: list[Engine]) -> npt.NDArray[np.uint64]:
-    """uint64[11] of a side."""
-    total: npt.NDArray[np.uint64] = np.sum(
-        [engine.state_counts() for engine in engines], axis=0, dtype=np.uint64
-    )
-    return total
-
-
-def gauges_of(engines: list[Engine]) -> dict[str, int]:
-    """Gauges of all engines of a side."""
-    gauges = [engine.gauges() for engine in engines]
-    return {name: int(sum(one[name] for one in gauges)) for name in (*GAUGES, "bytes_total")}
-
-
-class Series:
-    """What is sampled at the points of the series."""
-
-    def __init__(self, plan: Plan, names: list[str]) -> None:
-        self._plan = plan
-        self._names = names
-        self.times: list[int] = []
-        self._rows: dict[str, list[npt.NDArray[np.int64]]] = {"client": [], "server": [], "load": []}
-        self.peaks: Counter[str] = Counter()
-
-    def sample(self, now: int, simulator: Simulator) -> None:
-        """One point of it."""
-        if self.times and self.times[-1] == now:
-            return
-        self.times.append(now)
-        measured = now >= self._plan.facts["warmup"]
-        for side, engines in (("client", self._plan.clients), ("server", self._plan.servers)):
-            gauges = gauges_of(engines)
-            row = np.concatenate([states_of(engines).astype(np.int64), [gauges[name] for name in GAUGES]])
-            self._rows[side].append(row)
-            for name in GAUGES if measured else ():
-                self.peaks[f"{side}.{name}"] = max(self.peaks[f"{side}.{name}"], gauges[name])
-        counts = [simulator.counts(i) for i in range(len(self._names))]
-        self._rows["load"].append(np.array(counts, dtype=np.int64).ravel())
-
-    def columns(self) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
-        """By side and name; `time_ns` under "time"."""
-        by_side: dict[str, dict[str, npt.NDArray[np.int64]]] = {
-            "time": {"time_ns": np.array(self.times, dtype=np.int64)}
-        }
-        names = [*(state.name for state in State), *GAUGES]
-        for side in ("client", "server"):
-            table = np.array(self._rows[side], dtype=np.int64).reshape(len(self.times), len(names))
-            by_side[side] = {name: table[:, k] for k, name in enumerate(names)}
-        parts = [f"{name}.{what}" for name in self._names for what in ("attempted", "connected", "served")]
-        table = np.array(self._rows["load"], dtype=np.int64).reshape(len(self.times), len(parts))
-        by_side["load"] = {name: table[:, k] for k, name in enumerate(parts)}
-        return by_side
 
 
 @dataclass
@@ -152,6 +95,7 @@ class Replay:
             self.watching = Watching(plan.servers[number], listener, scenario.run.duration_ns)
         self.not_started = [(0, True)] * len(scenario.load)  # and whether that is exact
         self.warmup: int = plan.facts["warmup"]
+        self.ports_at: tuple[int, int, int] | None = None
         self.warmed: Counted | None = None  # what was counted in the warm-up
 
     def play_until(self, until: int) -> int | None:
@@ -180,6 +124,7 @@ class Replay:
         ends = {run.duration_ns, *(event.at_ns for _, event in events if event.at_ns <= run.duration_ns)}
         points = set(range(0, run.duration_ns + 1, run.series_ns)) if run.series_ns else set()
         ends |= {self.warmup - 1} if self.warmup else set()
+        ends |= {self.plan.facts["ports_at"]} - {None}
         looks = set(self.watching.ends(run.duration_ns)) if self.watching is not None else set()
         for at in sorted(ends | points | looks):
             self.play_until(at)
@@ -192,6 +137,8 @@ class Replay:
                     self.look_at_places()
             if at == self.warmup - 1:
                 self.measure()
+            if at == self.plan.facts["ports_at"]:
+                self.ports_at = (at, *self.simulator.refused)
             if at in points or at == run.duration_ns:
                 self.series.sample(at, self.simulator)
             if self.watching is not None and at in looks:
@@ -356,6 +303,8 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
         warmup_counters={} if replay.warmed is None else replay.warmed.counters,
         stuck=simulator.closing()[0],
         copies=simulator.closing()[1],
+        areas=replay.series.areas(),
+        ports_at=replay.ports_at,
         watched=None if replay.watching is None else replay.watching.told(simulator, scenario),
     )
 

@@ -16,7 +16,8 @@ from loadgen.sim.arrivals cimport load_left
 from loadgen.sim.attempts cimport ask, attempt_over, attempt_settle, collect, slot_of
 from loadgen.sim.draw cimport FOR_ACCEPT, FOR_BURSTS, FOR_ENGINES, FOR_RECONNECT, FOR_SPREAD, stream, word
 from loadgen.sim.figures cimport (
-    address, fullness, histogram, levels_restart, link_figures, load_figures, peaks_of, watch_figures,
+    address, areas_of, fullness, histogram, levels_restart, link_figures, load_figures, peaks_of,
+    refused_of, watch_figures,
 )
 from loadgen.sim.fill cimport fill_drop, fill_places, total_add
 from loadgen.sim.histogram cimport BUCKETS
@@ -24,7 +25,9 @@ from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
 from loadgen.sim.link cimport link_emitted, link_send
 from loadgen.sim.loop cimport loop_next, loop_run
-from loadgen.sim.making cimport family_of, free_made, make_floods, make_link, make_loads, make_watch, zeros
+from loadgen.sim.making cimport (
+    family_of, find_fields, free_made, make_floods, make_link, make_loads, make_watch, zeros,
+)
 from loadgen.sim.queue cimport queue_free, queue_init
 from loadgen.sim.world cimport (
     BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS,
@@ -86,7 +89,7 @@ cdef class Simulator:
         sim.who = <uint32_t*>zeros(BATCH, sizeof(uint32_t))
         sim.closing = <uint64_t*>zeros(BATCH, sizeof(uint64_t))
         sim.accept_wait.counts = <uint64_t*>zeros(BUCKETS, sizeof(uint64_t))
-        self.find_fields()
+        find_fields(sim, BLOCK)
         if queue_init(&sim.queue) < 0:
             raise MemoryError("no memory for the queue")
         self.make_hosts(len(servers))
@@ -115,17 +118,6 @@ cdef class Simulator:
             free(<void*><size_t>memory)
 
     # --- making ----------------------------------------------------------------------------------
-
-    cdef find_fields(self):
-        cdef Sim* sim = &self.sim
-        fields = BLOCK.fields
-        assert BLOCK.itemsize == 64
-        sim.at_raddr, sim.at_laddr = fields["raddr"][1], fields["laddr"][1]
-        sim.at_rport, sim.at_lport = fields["rport"][1], fields["lport"][1]
-        sim.at_iss, sim.at_rcv_nxt = fields["iss"][1], fields["rcv_nxt"][1]
-        sim.at_snd_una, sim.at_snd_nxt = fields["snd_una"][1], fields["snd_nxt"][1]
-        sim.at_snd_wnd = fields["snd_wnd"][1]
-        sim.at_state, sim.at_generation = fields["state"][1], fields["generation"][1]
 
     cdef make_hosts(self, uint32_t servers):
         cdef Sim* sim = &self.sim
@@ -241,9 +233,7 @@ cdef class Simulator:
         fill_drop(&acceptor.accepting, acceptor.accepting.now, self.sim.now)
 
     def abort_all(self, key, within=None):
-        """The server resets all connections that its application and its accept queues have (S9.3).
-
-        Returns their number.
+        """The server resets all connections that its application and its queues have (S9.3): their number.
 
         within: their clients begin others, at most this much later (S9.4), by draws of the stream `key`.
         """
@@ -344,6 +334,16 @@ cdef class Simulator:
     def peaks(self):
         """The most at once of ports in use, half-open entries and connections in accept queues (S7.6)."""
         return peaks_of(&self.sim)
+
+    @property
+    def areas(self):
+        """The integrals of these three over time up to now, in ns, modulo 2^64."""
+        return areas_of(&self.sim)
+
+    @property
+    def refused(self):
+        """(attempted, refused) of all loads so far, the warm-up included."""
+        return refused_of(&self.sim)
 
     def places(self, rooms, syncache):
         """The places of each listener's queues, (half-open, accept), 0: no limit; also when they change."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from loadgen.replicates import Progress, Stop
+from loadgen.report.thresholds import MET
 from loadgen.scenario.numbers import write_time
 from loadgen.study import table
 from loadgen.study.playing import Failure, Session
@@ -75,6 +76,11 @@ class Driver:
     @property
     def failures(self) -> list[Failure]:
         return list(self.session.failures.values())
+
+    @property
+    def unmet(self) -> list[Row]:
+        """Points of a grid that miss a target, or are undecided."""
+        return [] if self.search is not None else [row for row in self.rows() if row.state not in ("", MET)]
 
     @property
     def answered(self) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
+from loadgen.report import words
 from loadgen.report.estimate import at_confidence
 from loadgen.report.result import Result
 from loadgen.report.thresholds import MET, MISSED, UNDECIDED, judge
@@ -95,6 +96,27 @@ class Cell:
         return document
 
 
+def ends_of(spec: Spec, values: dict[str, str]) -> list[Point]:
+    """The two points that a search at these values of the grid begins with."""
+    assert spec.search is not None
+    cell = _cell(spec, spec.search, values)
+    return [_point(spec, cell, end) for end in (cell.span.low, cell.span.high)]
+
+
+def _cell(spec: Spec, search: Search, values: dict[str, str]) -> Cell:
+    cell = Cell(values, search.span)
+    ends = [_point(spec, cell, end) for end in (cell.span.low, cell.span.high)]
+    duration = _duration([end.scenario for end in ends], ends[0], search.longest_ns)
+    if duration is not None:
+        cell.lengthened = write_time(duration)
+    return cell
+
+
+def _point(spec: Spec, cell: Cell, value: Quantity) -> Point:
+    more = {_DURATION: cell.lengthened} if cell.lengthened else {}
+    return spec.point({**cell.values, cell.span.path: value.text, **more})
+
+
 Told = Callable[[Cell, Trial], None]
 
 
@@ -139,16 +161,10 @@ class SearchRun:
     # -- values ----------------------------------------------------------------------------------
 
     def _cell(self, values: dict[str, str]) -> Cell:
-        cell = Cell(values, self._search.span)
-        ends = [self._point(cell, end) for end in (cell.span.low, cell.span.high)]
-        duration = _duration([end.scenario for end in ends], ends[0], self._search.longest_ns)
-        if duration is not None:
-            cell.lengthened = write_time(duration)
-        return cell
+        return _cell(self._spec, self._search, values)
 
     def _point(self, cell: Cell, value: Quantity) -> Point:
-        more = {_DURATION: cell.lengthened} if cell.lengthened else {}
-        return self._spec.point({**cell.values, cell.span.path: value.text, **more})
+        return _point(self._spec, cell, value)
 
     def _trial(self, cell: Cell, value: Quantity) -> Trial:
         trial = Trial(value, self._point(cell, value))
@@ -218,7 +234,8 @@ class SearchRun:
             self._fail(cell)
         elif low.state == high.state and low.state in (MET, MISSED):
             which = "both ends meet" if low.state == MET else "both ends miss"
-            self._end(cell, NO_BRACKET, f"{which} the target, {name}={low.value.text} and {high.value.text}")
+            said = f"{which} the target, {name}={low.value.text} and {high.value.text}"
+            self._end(cell, NO_BRACKET, said + (_lost_by(low) if low.state == MISSED else ""))
         elif {low.state, high.state} != {MET, MISSED}:
             unclear = [end for end in (low, high) if end.state not in (MET, MISSED)]
             said = " and ".join(f"{name}={end.value.text} ({_why(end)})" for end in unclear)
@@ -263,6 +280,20 @@ def together(states: Sequence[str]) -> str:
     if MISSED in states:
         return MISSED
     return MET if all(state == MET for state in states) else UNDECIDED
+
+
+def _lost_by(trial: Trial) -> str:
+    """What became of most clients that were not served, by the outcomes of that run."""
+    if trial.result is None:
+        return ""
+    outcomes = trial.result.outcomes
+    causes = {name.replace("_", " "): n for name, n in outcomes["refused"].items()}
+    causes |= {name.replace("_", " "): outcomes[name] for name in ("ghost", "gave_up", "reset", "pending")}
+    worst = max(causes, key=lambda name: causes[name], default="")
+    if not worst or not causes[worst]:
+        return ""
+    share = causes[worst] / outcomes["attempted"]
+    return f"; at {trial.value.text} most of what is not served is {worst}: {words.percent(share)} of clients"
 
 
 def _why(trial: Trial) -> str:

@@ -191,7 +191,25 @@ def merge(parts: Sequence[Outcome], replicate: int, whole: bool = True) -> Outco
         warmup_ns=max(part.warmup_ns for part in parts),
         full=_full(parts),
         warmup_counters=_summed_sides([part.warmup_counters for part in parts]),
+        areas=_areas(parts),
+        ports_at=_ports_at(parts),
     )
+
+
+def _areas(parts: Sequence[Outcome]) -> dict[str, npt.NDArray[np.uint64]]:
+    """The sums, where all shards have the same points."""
+    times = [part.series["time"]["time_ns"] for part in parts]
+    if any(not np.array_equal(times[0], one) for one in times):
+        return {}
+    return {name: _total([part.areas[name] for part in parts]) for name in parts[0].areas}
+
+
+def _ports_at(parts: Sequence[Outcome]) -> tuple[int, int, int] | None:
+    """The sums, where all shards were asked at the same moment."""
+    told = [part.ports_at for part in parts if part.ports_at is not None]
+    if len(told) < len(parts) or any(one[0] != told[0][0] for one in told):
+        return None
+    return told[0][0], sum(one[1] for one in told), sum(one[2] for one in told)
 
 
 def _full(parts: Sequence[Outcome]) -> dict[str, Full]:

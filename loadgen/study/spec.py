@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from loadgen.report import plain
 from loadgen.report.figures import hosts as hosts_of
+from loadgen.report.reading import SCHEMA, digest
 from loadgen.report.result import BEHAVIOUR
 from loadgen.scenario.hosts import Resolved, resolve
 from loadgen.scenario.model import Scenario
@@ -24,7 +25,7 @@ from loadgen.scenario.paths import replace
 from loadgen.study.costs import task_bytes, task_seconds
 from loadgen.study.space import Axis, Space, Span
 
-STORE: Final = 1  # goes up when the directory is laid out in another way
+STORE: Final = SCHEMA
 _NO_PART: Final = ("threshold", "name")  # of a point's key: they change no figure
 
 
@@ -122,12 +123,6 @@ def make_point(values: dict[str, Any], scenario: Scenario) -> Point:
         task_seconds(scenario),
         task_bytes(scenario, hosts.client, hosts.server),
     )
-
-
-def digest(document: Mapping[str, Any]) -> str:
-    """The hash of what `document` gives."""
-    text = json.dumps(document, sort_keys=True, allow_nan=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -16,17 +16,16 @@ import fcntl
 import json
 import os
 import shutil
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from loadgen.output import write_file
+from loadgen.report.reading import digest, study_document
 from loadgen.report.result import COMPLETE, Result, ResultError, load
 from loadgen.scenario.toml import key_text, value_text
-from loadgen.study.spec import STORE, differences, digest
+from loadgen.study.spec import STORE, differences
 
 STUDY, POINTS, FAILED, LOCK, TABLE = "study.toml", "points", "failed", "lock", "table.csv"
 _OURS: Final = (STUDY, POINTS, FAILED, LOCK, TABLE, "table.parquet", "search.json")
@@ -49,42 +48,10 @@ def is_study(folder: Path) -> bool:
 
 def read_document(folder: Path) -> dict[str, Any]:
     """What `study.toml` says. Raises Mismatch for what is no study or was changed, OSError."""
-    path = folder / STUDY
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise Mismatch(f"{path}: no TOML: {error}") from None
-    if document.get("schema") != STORE:
-        raise Mismatch(f"{path}: expected a study of schema {STORE}, got {document.get('schema')!r}")
-    said = document.pop("hash", None)
-    if said != digest(document):
-        raise Mismatch(f"{path}: its hash is not that of what it says: it was changed by hand, or cut off")
-    return document
-
-
-@dataclass
-class Study:
-    """A study as it was read: what it is, its results, and key -> why a point has none."""
-
-    document: dict[str, Any]
-    results: dict[str, Result]  # by key
-    failed: dict[str, dict[str, Any]]
-
-
-def read(folder: Path) -> Study:
-    """All of a study. Raises StoreError, OSError; ResultError for a file that is damaged."""
-    document = read_document(folder)
-    results = {path.stem: load(path) for path in point_files(folder)}
-    failed = {}
-    for path in sorted((folder / FAILED).glob("*.json")):
-        with contextlib.suppress(ValueError):
-            failed[path.stem] = json.loads(path.read_text(encoding="utf-8"))
-    return Study(document, results, failed)
-
-
-def point_files(folder: Path) -> list[Path]:
-    """The result files, by key."""
-    return sorted((folder / POINTS).glob("??/*.json"))
+        return study_document(folder)
+    except ResultError as error:
+        raise Mismatch(str(error)) from None
 
 
 class Store:

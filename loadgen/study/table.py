@@ -38,6 +38,11 @@ class Row:
     figures: Mapping[str, tuple[Any, Any, Any]]  # value, low, high
     shown: Mapping[str, Figure]  # what the command prints
 
+    @property
+    def state(self) -> str:
+        """Of all targets together; "" where there is none."""
+        return together(list(self.targets.values())) if self.targets else ""
+
 
 def row_of(values: Mapping[str, Any], result: Result) -> Row:
     """The row of a result."""
@@ -129,7 +134,7 @@ def as_text(rows: Sequence[Row], states: Sequence[str] | None = None, everywhere
         cells = [str(row.values.get(path, "")) for path in paths]
         cells += [_shown(row.shown.get(name)) for name in names]
         if judged:
-            cells.append(states[number] if states else together(list(row.targets.values())))
+            cells.append(states[number] if states else row.state)
         lines.append(cells)
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = "".join(

@@ -95,6 +95,33 @@ def windows(
     return (np.empty(0), []) if common is None or not len(common) else (common, found)
 
 
+def averages(
+    outcomes: Sequence[Outcome], name: str, begin: float, end: float
+) -> tuple[Numbers, list[Numbers]]:
+    """Time averages between the points of the series within begin .. end, and the times at which each ends.
+
+    From the integrals that the loop keeps, so each is exact however far the points are apart: what keeps step
+    with them, as expiries on whole milliseconds do, is no bias. Empty if a replicate lacks them.
+    """
+    common: Numbers | None = None
+    found = []
+    for outcome in outcomes:
+        areas, times = outcome.areas.get(name), times_of(outcome)
+        if areas is None or outcome.partial or len(areas) != len(times):
+            return np.empty(0), []
+        inside = np.flatnonzero((times >= begin - 1e-9) & (times <= end + 1e-9))
+        chosen = inside[:: max(1, math.ceil(len(inside) / MOST_POINTS))]
+        steps = np.diff(times[chosen])
+        if len(steps) > 1 and steps[-1] < steps[0] * (1 - 1e-9):  # the end of the run comes before its step
+            chosen, steps = chosen[:-1], steps[:-1]
+        times = times[chosen][1:]
+        if not len(steps) or (common is not None and not np.array_equal(common, times)):
+            return np.empty(0), []
+        common = times
+        found.append(np.diff(areas[chosen]).astype(np.float64) / NS / steps)
+    return (np.empty(0), []) if common is None else (common, found)
+
+
 # -- levels -----------------------------------------------------------------------------------------------
 
 

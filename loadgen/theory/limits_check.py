@@ -9,15 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import numpy as np
-
 from loadgen.scenario.model import Load, Scenario
 from loadgen.sim.outcome import LoadOutcome, Outcome
 from loadgen.theory import conditions, evidence, handshake, ports, queues, syn_queue
 from loadgen.theory.conditions import Condition
 from loadgen.theory.relaxation import LONG_ENOUGH, accept_places
 from loadgen.theory.rows import Question
-from loadgen.theory.stays import NS, SERVER, parts, round_trip
+from loadgen.theory.stays import NS, SERVER, TICK, parts, round_trip
 from tcpcore import Config
 
 _LEAVE_TIME_WAIT: Final = ("TCPTimeWaitOverflow", "TW", "TWKilled")
@@ -31,16 +29,15 @@ def of_ports(
     scenario: Scenario, outcomes: Sequence[Outcome], client: Config, server: Config
 ) -> Iterator[Question]:
     """Share refused and first refusal, over whole blocking times from the beginning of the run."""
-    rate, stay = ports.total_rate(scenario), ports.blocking_time(scenario, client, server)
-    duration = scenario.run.duration_ns / NS
-    if not rate or not stay or duration < 2 * stay:
+    rate, turns = ports.total_rate(scenario), ports.cycles(scenario, client, server)
+    if not rate or turns is None:
         return
+    cycles, stay = turns
     places, n = ports.ports_of(client), ports.tuples_of(scenario)
     load = rate * stay / n
     steady = queues.erlang_b(places, load)
     if steady < conditions.NEVER and load < places:
         return
-    cycles = math.floor(duration / stay)
     first = max(0.0, 1 - places / load)  # all are free at first: what is above the ports is refused
     value = (first + (cycles - 1) * steady) / cycles
     shared = (
@@ -53,9 +50,10 @@ def of_ports(
     )
     inputs = {"ports": places, "tuples": n, "rate_per_s": rate, "blocked_s": stay}
     cluster = min(math.sqrt(places), places / max(1.0, abs(places - load)))
-    pairs = [_refused_until(one, cycles * stay, round_trip(scenario)) for one in outcomes]
-    known = [pair for pair in pairs if pair is not None]
-    found = evidence.of_share(known, cluster) if len(known) == len(pairs) else evidence.nothing("no series")
+    known = [(float(one.ports_at[2]), float(one.ports_at[1])) for one in outcomes if one.ports_at]
+    found = (
+        evidence.of_share(known, cluster) if len(known) == len(outcomes) else evidence.nothing("cut short")
+    )
     inputs_of_share = inputs | {"cycles": cycles, "steady": steady}
     yield Question("Erlang B, connects refused for want of a port", inputs_of_share, value, found, shared)
     at = ports.first_refusal(scenario, client, server)
@@ -66,17 +64,6 @@ def of_ports(
         yield Question(
             "first connect without a port, s", inputs, at, evidence.of_moments(moments, spread), shared
         )
-
-
-def _refused_until(outcome: Outcome, at: float, rtt: float) -> tuple[float, float] | None:
-    """(refused, attempted) up to a moment, from the series; what is on its way is waited for."""
-    times = evidence.times_of(outcome)
-    attempted, connected = evidence.total(outcome, "attempted"), evidence.total(outcome, "connected")
-    if attempted is None or connected is None or len(times) < 2:
-        return None
-    at = min(at, float(times[-1]) - rtt)
-    begun = float(np.interp(at, times, attempted))
-    return max(0.0, begun - float(np.interp(at + rtt, times, connected))), begun
 
 
 def of_time_wait_cap(
@@ -145,7 +132,7 @@ def of_accept_queue(
     )  # fmt: skip
     inputs = {"places": places, "rate_per_s": rate, "service_s": service, "busy": form.busy}
     begin = max(10 * relaxed, max(one.warmup_ns for one in outcomes) / NS)
-    times, values = evidence.windows(outcomes, "server", ["accept_queue"], begin, duration)
+    times, values = evidence.averages(outcomes, "server.accept_queue", begin, duration)
     level = evidence.of_level(times, [one / lists for one in values], relaxed, None)
     yield Question(f"{name}, mean in the accept queue", inputs, form.waiting, level, shared)
     pairs = [_lost(one) for one in outcomes]
@@ -251,11 +238,16 @@ def of_syn_queue(
     life = syn_queue.life(server.tcp_synack_retries, server.rto_initial_ms / 1000)
     load = syn_queue.offered((flood.rate, life), (clients, round_trip(scenario)))
     end = (flood.stop_ns if flood.stop_ns is not None else scenario.run.duration_ns) / NS
-    times, values = evidence.windows(outcomes, "server", ["half_open"], flood.start_ns / NS + 5 * life, end)
+    value = queues.erlang_b_mean(places, load)
+    ticks = abs(queues.erlang_b_mean(places, load * (1 + TICK / life)) - value)
+    start, lives = flood.start_ns / NS, syn_queue.settles(places, load)
+    shown = end - start > (lives + 10) * life
+    begin = start + (lives if shown else 5) * life
+    times, values = evidence.averages(outcomes, "server.half_open", begin, end)
     yield Question(
         "Erlang B, half-open entries",
         {"places": places, "erlangs": load, "life_s": life},
-        queues.erlang_b_mean(places, load),
+        value,
         evidence.of_level(times, values, life, None),
         (
             ("SYNs are a Poisson process", flood.arrivals == "poisson" and conditions.poisson(scenario)[1]),
@@ -267,6 +259,7 @@ def of_syn_queue(
             conditions.one_syn(scenario, client, 0.0 if not scenario.load else 1.0),
             conditions.no_loss(scenario), conditions.no_events(scenario),
             conditions.accepted_at_once(scenario),
-            conditions.long_enough(len(times) > 0 and float(times[-1] - times[0]) > 10 * life, "15 lives"),
+            conditions.long_enough(shown, f"{lives + 10:.0f} lives of an entry"),
         ),
+        tolerance=ticks + (syn_queue.LEFT * (places - value) if load > places else 0.0),
     )  # fmt: skip

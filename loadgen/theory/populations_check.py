@@ -20,6 +20,7 @@ from loadgen.theory.rows import Question
 from loadgen.theory.stays import (
     CLIENT,
     NS,
+    TICK,
     Part,
     constant_rate,
     established,
@@ -84,7 +85,9 @@ def _established(
         return math.fsum(variance_of_average(rate, life, times) for rate, _, life in mixed)
 
     begin = memory + round_trip(scenario)
-    yield from _pair(scenario, outcomes, "ESTABLISHED", CLIENT, begin, memory, mean, inputs, shared, variance)
+    yield from _pair(
+        scenario, outcomes, "ESTABLISHED", CLIENT, begin, memory, mean, inputs, shared, variance, 0.0
+    )
 
 
 def _time_wait(
@@ -100,14 +103,22 @@ def _time_wait(
         return variance_of_average(rate, life, times)
 
     name = f"TIME_WAIT, {side}"
-    yield from _pair(scenario, outcomes, name, side, begin, stay, rate * stay, inputs, shared, variance)
+    yield from _pair(
+        scenario, outcomes, name, side, begin, stay, rate * stay, inputs, shared, variance, rate * TICK
+    )
 
 
 def _pair(
     scenario: Scenario, outcomes: Sequence[Outcome], name: str, side: str, begin: float, memory: float,
     mean: float, inputs: dict[str, float], shared: tuple[Condition, ...], variance: evidence.Variance,
+    tolerance: float,
 ) -> Iterator[Question]:  # fmt: skip
-    """Mean and variance of a population in its steady state."""
+    """Mean and variance of a population in its steady state.
+
+    The mean is that of the points of a series. At a fixed moment a Poisson stream's population has its mean;
+    one of paced arrivals may keep step with the points: there it is the sum of P(stay > x) over ages x that
+    are a gap apart, which is off from its integral over the gap by less than 1, as P falls from 1 to 0.
+    """
     state, end = name.partition(",")[0], scenario.run.duration_ns / NS
     begin = max(begin, _warmup(outcomes))
     alias = (state, "time_wait") if state == "TIME_WAIT" else (state,)
@@ -116,7 +127,8 @@ def _pair(
     drawn = conditions.poisson(scenario)
     level = evidence.of_level(times, values, memory, variance if drawn[1] else None)
     given = (conditions.constant(scenario), *shared, long)
-    yield Question(f"Little's law, {name}", inputs, mean, level, given)
+    paced = sum(load.arrivals == "paced" for load in scenario.load)
+    yield Question(f"Little's law, {name}", inputs, mean, level, given, tolerance + paced)
     spread = evidence.of_spread_in_time(times, values, memory)
     yield Question(f"M/G/infinity variance, {name}", inputs, mean, spread, (drawn, *given))
 

@@ -15,7 +15,7 @@ from typing import Final
 from loadgen.scenario.model import Scenario
 from loadgen.theory import queues
 from loadgen.theory.special import poisson_cdf
-from loadgen.theory.stays import CLIENT, RESET, SERVER, Part, constant_rate, mean_rate, parts, round_trip
+from loadgen.theory.stays import CLIENT, NS, RESET, SERVER, Part, constant_rate, mean_rate, parts, round_trip
 from tcpcore import Config
 
 _SPREADS: Final = 10  # standard deviations of the time at which ports run out
@@ -50,6 +50,24 @@ def blocking_time(scenario: Scenario, client: Config, server: Config) -> float |
     return sum(
         share * (active(scenario, part) + lingers(scenario, client, server, part)) for part, share in weighed
     )
+
+
+def cycles(scenario: Scenario, client: Config, server: Config) -> tuple[int, float] | None:
+    """Whole blocking times within the run, and how long one is; None without a constant rate, or under two.
+
+    Ports are taken and come back in turn, and connects are refused at the end of each turn. So a share
+    refused means something over whole turns only.
+    """
+    stay, duration = blocking_time(scenario, client, server), scenario.run.duration_ns / NS
+    if not total_rate(scenario) or not stay or duration < 2 * stay:
+        return None
+    return math.floor(duration / stay), stay
+
+
+def cycles_end(scenario: Scenario, client: Config, server: Config) -> int | None:
+    """When the last of them ends, ns."""
+    found = cycles(scenario, client, server)
+    return None if found is None else min(round(found[0] * found[1] * NS), scenario.run.duration_ns)
 
 
 def active(scenario: Scenario, part: Part) -> float:

@@ -17,6 +17,7 @@ from loadgen.scenario.values import Distribution
 from loadgen.theory.populations import Life, Shape, arrived
 
 NS: Final = 1e9
+TICK: Final = 0.001  # s, of an engine's timers: an entry may stay so much longer or shorter than it is told
 CLIENT: Final = "client"
 SERVER: Final = "server"
 RESET: Final = "reset"

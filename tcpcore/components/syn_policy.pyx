@@ -52,7 +52,8 @@ cdef Verdict admit_freebsd(const Pressure* pressure, const Knobs* knobs) noexcep
 
 cdef Verdict policy_admit(const Pressure* pressure, const Knobs* knobs) noexcept nogil:
     """What to do with a SYN."""
-    if pressure.accept_full and knobs.accept_full_drops_syn:
+    if pressure.accept_full and (knobs.accept_full_drops_syn == 1
+                                 or (knobs.accept_full_drops_syn == 2 and pressure.young > 1)):
         return REFUSE_ACCEPT_FULL
     if knobs.tcp_syncookies == 2:
         return ADMIT_COOKIE

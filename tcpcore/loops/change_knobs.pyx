@@ -20,7 +20,8 @@ cdef bint change_knobs(EngineState* eng, const Knobs* knobs) noexcept nogil:
     Whoever enters TIME-WAIT tells the port search from when on its port can be taken over by the rule of that
     moment (loops/reuse). Under another rule all are told again; a time that is too early costs one walk."""
     cdef bint rule_changes = (eng.knobs.tcp_tw_reuse != knobs.tcp_tw_reuse
-                              or eng.knobs.tcp_tw_reuse_delay != knobs.tcp_tw_reuse_delay)
+                              or eng.knobs.tcp_tw_reuse_delay != knobs.tcp_tw_reuse_delay
+                              or eng.knobs.tw_reuse_clock_ms != knobs.tw_reuse_clock_ms)
     cdef uint32_t slot
     if policy_eviction_scope(knobs) != eng.eviction_scope:
         return False

@@ -18,7 +18,8 @@ cdef inline bint time_wait_reusable(const EngineState* eng, uint32_t laddr) noex
 cdef inline int64_t replaceable_at(const EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:
     """The tick from which tcp_tw_reuse lets this TIME-WAIT with timestamps be replaced."""
     cdef int64_t tick = now // TICK_NS
-    return tick - <uint32_t>(<uint32_t>tick - eng.pool.stamps[slot].recent_at) + eng.knobs.tcp_tw_reuse_delay
+    cdef int64_t recent_at = tick - <uint32_t>(<uint32_t>tick - eng.pool.stamps[slot].recent_at)
+    return recent_at - recent_at % eng.knobs.tw_reuse_clock_ms + eng.knobs.tcp_tw_reuse_delay
 
 
 cdef inline void note_time_wait(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:

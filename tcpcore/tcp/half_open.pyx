@@ -32,7 +32,7 @@ cdef bint half_open_linux(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs*
     on to its text and FIN."""
     cdef uint8_t flags = seg.flags
     cdef bint paws = ts_before_recent(tcb, act.stamp, seg)
-    cdef bint ecr_bad = (knobs.tsecr_checked and tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr
+    cdef bint ecr_bad = (knobs.tsecr_checked == 1 and tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr
                          and not echoes_synack(tcb, cold, act.stamp, seg))
     cdef bint wrong_ack = (flags & (ACK | RST)) == ACK and seg.ack != tcb.snd_nxt
     if seg.seq == tcb.rcv_nxt - 1 and (flags & (SYN | ACK | RST)) == SYN and not paws:

@@ -156,7 +156,7 @@ cdef inline bint acceptable(const Tcb* tcb, const Cold* cold, const Segment* seg
         if seq_lt(seg.seq + length, tcb.rcv_nxt) or seq_lt(edge, seg.seq):
             return False
         return (seq_le(seg.seq + length - (seg.flags & FIN), edge)
-                or not something_unread(tcb, cold, knobs))
+                or not (knobs.beyond_window_dropped and something_unread(tcb, cold, knobs)))
     if wnd == 0:
         return seg.seq == tcb.rcv_nxt                 # its ACK and RST count, its text will not be taken
     return seg.seq - tcb.rcv_nxt < wnd or (length and seg.seq + length - 1 - tcb.rcv_nxt < wnd)

@@ -42,10 +42,6 @@ from tcpcore.tcp.time_wait cimport in_time_wait, in_time_wait_like, is_time_wait
 from tcpcore.tcp.timestamps cimport ts_before_recent, ts_missing, update_ts_recent
 from tcpcore.tcp.trim cimport TRIM_NOTHING_LEFT, TRIM_PROCEED_ACK_OWED, Trim, trim_beyond, trim_old
 
-cdef enum:
-    PAWS_IDLE_MS = 2_073_600_000    # 24 days: RFC 7323 5.5, TS.Recent has worn out
-
-
 cdef void segment_arrives(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                           Action* act) noexcept nogil:
     """RFC 9293 3.10.7 for a TCB that exists: 3.10.7.3 or 3.10.7.4."""
@@ -127,9 +123,11 @@ cdef void text_after_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const K
 
 cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, const Segment* seg,
                        const Knobs* knobs, int64_t now) noexcept nogil:
-    """PAWS (RFC 7323 5.3 R1) with its 24 days. Linux lets pass what is one tick too old (tcp_paws_check)
+    """PAWS (RFC 7323 5.3 R1) while TS.Recent is young enough (5.5). Linux lets pass what is one tick too old (tcp_paws_check)
     and a pure ACK that was merely overtaken, unless it is more than an RTO old (tcp_disordered_ack)."""
-    if seg.flags & RST or not ts_before_recent(tcb, ts, seg) or clock_ms(now) - ts.recent_at > PAWS_IDLE_MS:
+    if seg.flags & RST or not ts_before_recent(tcb, ts, seg):
+        return False
+    if clock_ms(now) - ts.recent_at > knobs.paws_idle_ms:
         return False
     if ts.recent - seg.tsval <= knobs.paws_tolerance_ticks:
         return False
@@ -140,11 +138,11 @@ cdef bint paws_rejects(const Tcb* tcb, const Cold* cold, const Timestamps* ts, c
     return True
 
 
-cdef bint crossed_synack(const Tcb* tcb, const Segment* seg) noexcept nogil:
+cdef bint crossed_synack(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
     """Simultaneous open: the SYN-ACK that answers our SYN-ACK repeats a SYN we already took. By the letter
     it is not acceptable, and neither side would ever be acknowledged (RFC 9293 figure 8 needs it taken)."""
-    return (tcb.state == SYN_RECEIVED and not tcb.bits & B_PASSIVE and seg.flags & ACK
-            and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1 and seg.ack == tcb.snd_nxt)
+    return (knobs.crossed_synack_opens and tcb.state == SYN_RECEIVED and not tcb.bits & B_PASSIVE
+            and seg.flags & ACK and seg.seq + 1 == tcb.rcv_nxt and seg_len(seg) == 1 and seg.ack == tcb.snd_nxt)
 
 
 cdef bint exact_rst(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noexcept nogil:
@@ -170,7 +168,7 @@ cdef bint first_sequence(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* 
         count(act.counters, Mib.PAWSEstab)
         counter = Mib.TCPACKSkippedPAWS
     elif not (acceptable(tcb, cold, seg, knobs) or exact_rst(tcb, seg, knobs)
-              or (seg.flags & SYN and crossed_synack(tcb, seg))):
+              or (seg.flags & SYN and crossed_synack(tcb, seg, knobs))):
         bad = True
     if bad:
         if seg.flags & RST:
@@ -255,7 +253,7 @@ cdef bint fourth_syn(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knob
     """RFC 9293 3.10.7.4, fourth: a SYN is challenged, wherever it lies (RFC 5961 4.2): a peer that has
     restarted answers the challenge with a RST that is exact. RFC 793 reset the connection
     (insecure_syn)."""
-    if not seg.flags & SYN or crossed_synack(tcb, seg):
+    if not seg.flags & SYN or crossed_synack(tcb, seg, knobs):
         return True
     if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
         end_half_open(act, CauseEmbryonicAborted)     # back to LISTEN

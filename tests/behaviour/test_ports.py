@@ -159,6 +159,23 @@ def test_tw_reuse_takes_a_port_over_after_its_delay():
     assert eng.gauges()["time_wait"] == 0 and eng.check() == []
 
 
+@pytest.mark.parametrize(("began", "free"), [(1, 1000), (400, 1000), (999, 1000), (1000, 2000)])
+def test_tw_reuse_in_whole_seconds(began, free):
+    """Linux before 6.14 compares seconds of its clock: an age of 1 to 1000 ms, by when TIME-WAIT began."""
+    eng = engine(tcp_tw_reuse=1, tw_reuse_clock_ms=1000)
+    closed_actively(eng, began * MS)
+    assert not eng.connect(PEER, 80, (free - 1) * MS)[0].any() or free - 1 < began
+    assert eng.connect(PEER, 80, free * MS, n=100)[0].all()
+
+
+def test_tw_reuse_on_another_clock_from_now_on():
+    eng = engine(tcp_tw_reuse=1)
+    closed_actively(eng, 900 * MS)
+    assert not eng.connect(PEER, 80, 1000 * MS)[0].any()
+    eng.set_knobs(tw_reuse_clock_ms=1000)
+    assert eng.connect(PEER, 80, 1000 * MS, n=100)[0].all()
+
+
 def test_tw_reuse_needs_timestamps():
     eng = engine(tcp_tw_reuse=1, tcp_timestamps=0)
     closed_actively(eng, 0)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+import loadgen
 from loadgen.cli.compare import compare
 from loadgen.report import plain
 from loadgen.report.result import PARTIAL, build
@@ -245,3 +246,31 @@ def test_what_is_no_result_is_3_in_one_line(told, tmp_path, content):
     path.write_text(content)
     code, out, err = told(played(), path)
     assert (code, out) == (3, "") and err.count("\n") == 1 and "x.json" in err
+
+
+# -- in Python
+
+
+def test_a_program_compares_results_files_and_studies(told, tmp_path):
+    good, bad = played(share=0.999, thresholds=TARGET), played(1023, share=0.95, thresholds=TARGET)
+    _, out, _ = told(good, bad)
+    done = loadgen.compare(good, tmp_path / "new.json")
+    assert isinstance(done, loadgen.Comparison) and done.code == 99
+    assert str(done) + "\n" == done.to_text() == out
+    assert done.to_markdown().startswith("**worse") and json.loads(done.to_json())["code"] == 99
+    assert [row.metric for _, row in done.worse] == ["first_try_ratio"]
+    folder = studies.written(tmp_path / "s", [good, bad])
+    points = [loadgen.api.Point({"backlog": one.scenario.server.listen.backlog}, one) for one in (good, bad)]
+    same = loadgen.compare(folder, loadgen.Study(points))
+    assert same.code == 0 and len(same.pairs) == 2 and same.only == ([], [])
+
+
+def test_what_a_program_may_not_compare():
+    good = played(share=0.999)
+    assert loadgen.compare(good, played(share=0.99), ["first_try_ratio: -0.1%"]).code == 99
+    with pytest.raises(ValueError, match="did you mean first_try_ratio"):
+        loadgen.compare(good, good, ["first_tri_ratio: -0.1%"])
+    with pytest.raises(ValueError, match="one is a result, the other a study"):
+        loadgen.compare(good, loadgen.Study([loadgen.api.Point({}, good)]))
+    with pytest.raises(ValueError, match="no point that was played"):
+        loadgen.compare(loadgen.Study([]), good)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from loadgen.compare.differences import EXACT, LARGEST, PAIRED, SINGLE, WELCH, difference, holm
+from loadgen.comparing.differences import EXACT, LARGEST, PAIRED, SINGLE, WELCH, difference, holm
 from loadgen.report.estimate import Figure
 
 

@@ -1,17 +1,21 @@
 """docs/knobs.md and the table of ADR 5, printed from tcpcore/knobs.py by `python -m tests.config`.
 
-The ADR is its author's but for what stands between the two marks.
+So is the second table of docs/kernel-versions.md, from tcpcore/linux_versions.py. The ADR and that page are
+their authors' but for what stands between the two marks.
 """
 
 from pathlib import Path
 
 from tcpcore import Config
 from tcpcore.config import DECLARED
+from tcpcore.linux_versions import CHANGES, UNMODELLED, worded
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "docs" / "knobs.md"
 ADR = ROOT / "docs" / "adr" / "0005-linux-or-rfc.md"
 BEGIN, END = "<!-- knobs -->\n", "<!-- /knobs -->\n"
+KERNELS = ROOT / "docs" / "kernel-versions.md"
+KERNELS_BEGIN, KERNELS_END = "<!-- kernels -->\n", "<!-- /kernels -->\n"
 
 PROFILES = {name: getattr(Config, name)() for name in ("linux", "freebsd", "strict")}
 #: The first knob of each section of the list.
@@ -92,4 +96,22 @@ def adr():
     return before + BEGIN + "\n" + differences() + "\n" + END + after
 
 
-PAGES = {LIST: knob_list, ADR: adr}
+def older_kernels():
+    """The table of what an older kernel does, from `CHANGES` and `UNMODELLED`."""
+    lines = ["| before | knob | value | commit, and what it changed | stable |", "|---|---|---|---|---|"]
+    for change in CHANGES:
+        value = word(change.knob, change.value)
+        lines.append(f"| {worded(change.version)} | `{change.knob}` | {value} | {change.commit} | "
+                     f"{'yes' if change.ported else ''} |")  # fmt: skip
+    lines += [f"| {worded(version)} | | | not modelled: {rule} | |" for version, rule in UNMODELLED]
+    return "\n".join(lines) + "\n"
+
+
+def kernels():
+    """docs/kernel-versions.md with its second table as it should be."""
+    before, _, rest = KERNELS.read_text(encoding="utf-8").partition(KERNELS_BEGIN)
+    after = rest.partition(KERNELS_END)[2]
+    return before + KERNELS_BEGIN + "\n" + older_kernels() + "\n" + KERNELS_END + after
+
+
+PAGES = {LIST: knob_list, ADR: adr, KERNELS: kernels}

@@ -8,6 +8,11 @@ from tcpcore.config import FREEBSD, Config
 from tcpcore.linux_versions import CHANGES, INTRODUCED, bound, older
 from tcpcore.sysctl_keys import FREEBSD_KEYS, LINUX_KEYS, OVERRULING
 
+#: What kernels before 6.5 do otherwise; and those before 4.10, too.
+LATER = {"beyond_window_dropped": 0, "tsecr_checked": 2, "tw_reuse_clock_ms": 1000, "crossed_synack_opens": 0,
+         "shutdown_waits": 0, "paws_idle_s": 2_073_600}  # fmt: skip
+OLD = {**LATER, "early_syn_resend_ms": 0, "rst_before_fin": 0, "accept_full_drops_syn": 2}
+
 DATA = Path(__file__).parent / "data"
 
 
@@ -27,10 +32,12 @@ def test_an_old_listing_without_osrelease_is_known_by_what_it_has_and_lacks():
     config = host("linux-3.10-listing.sysctl")
     assert (config.tcp_syn_linear_timeouts, config.tcp_synack_retries, config.tcp_tw_reuse) == (0, 3, 1)
     assert (config.somaxconn, config.tcp_challenge_ack_limit, config.tcp_invalid_ratelimit) == (128, 100, 500)
-    assert config.sysctl_implied == ("tcp_syn_linear_timeouts", "port_selection", "somaxconn")
+    assert config.sysctl_implied == (
+        *LATER, "tcp_syn_linear_timeouts", "port_selection", "early_syn_resend_ms", "somaxconn",
+    )  # fmt: skip
     assert config.sysctl_notes[:2] == (
         "there is no kernel.osrelease; a listing with and without these settings is of Linux before 4.12",
-        "Linux before 4.12: tcp_syn_linear_timeouts = 0 (before 6.5)",
+        "Linux before 4.12: beyond_window_dropped = 0 (before 6.17)",
     )
     assert config.sysctl_unmodelled == (
         "net.ipv4.tcp_adv_win_scale", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_max_orphans",
@@ -43,17 +50,17 @@ def test_an_old_listing_without_osrelease_is_known_by_what_it_has_and_lacks():
     ("release", "values"),
     [
         ("6.18.44", {}),
-        ("6.4.0-rc1", {"tcp_syn_linear_timeouts": 0}),
-        ("5.15.0-91-generic", {"tcp_syn_linear_timeouts": 0, "tcp_challenge_ack_limit": 1000}),
+        ("6.4.0-rc1", {**LATER, "tcp_syn_linear_timeouts": 0}),
+        ("5.15.0-91-generic", {**LATER, "tcp_syn_linear_timeouts": 0, "tcp_challenge_ack_limit": 1000}),
         ("3.10.0-1160.el7.x86_64",
-         {"tcp_syn_linear_timeouts": 0, "tcp_challenge_ack_limit": 100, "port_selection": "hash",
+         {**OLD, "tcp_syn_linear_timeouts": 0, "tcp_challenge_ack_limit": 100, "port_selection": "hash",
           "somaxconn": 128, "tcp_tw_reuse": 0, "ip_local_port_range": (32768, 61000),
           "tcp_invalid_ratelimit": 0, "tcp_timestamps": 2}),
         ("2.6.32-754.el6",
-         {"tcp_syn_linear_timeouts": 0, "tcp_challenge_ack_limit": 100, "port_selection": "hash",
+         {**OLD, "tcp_syn_linear_timeouts": 0, "tcp_challenge_ack_limit": 100, "port_selection": "hash",
           "somaxconn": 128, "tcp_tw_reuse": 0, "ip_local_port_range": (32768, 61000), "ack_range": "rfc793",
           "tcp_invalid_ratelimit": 0, "tcp_timestamps": 2, "tcp_syn_retries": 5, "rto_initial_ms": 3000,
-          "insecure_rst": 1, "insecure_syn": 1}),
+          "insecure_rst": 1, "insecure_syn": 1, "listen_drops_synfin": 0}),
     ],
 )  # fmt: skip
 def test_a_kernel_acts_as_one_of_its_version(release, values):
@@ -71,6 +78,37 @@ def test_what_the_text_or_the_caller_says_wins_over_the_version():
     assert (config.tcp_syn_linear_timeouts, config.tcp_timestamps, config.somaxconn) == (2, 0, 7)
     assert config.tcp_tw_reuse == 1
     assert not {"tcp_syn_linear_timeouts", "tcp_timestamps", "somaxconn"} & set(config.sysctl_implied)
+
+
+KERNELS = ["6.18", "6.18.44", "6.5", "6.4", "5.15", "5.15.0-91-generic", "4.4", "2.6.32-754.el6"]
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_kernel_by_name_is_that_of_a_host(kernel):
+    config = Config.linux(kernel)
+    assert config == linux(kernel) == Config.linux(kernel=kernel)
+    assert config.sysctl_implied == linux(kernel).sysctl_implied and config.sysctl_taken == ()
+    assert config.sysctl_notes == linux(kernel).sysctl_notes
+
+
+def test_what_the_caller_says_wins_over_the_kernel():
+    config = Config.linux("5.15", tcp_syn_linear_timeouts=4, somaxconn=7)
+    assert (config.tcp_syn_linear_timeouts, config.somaxconn, config.shutdown_waits) == (4, 7, 0)
+    assert "tcp_syn_linear_timeouts" not in config.sysctl_implied
+    assert "tcp_syn_linear_timeouts" not in " ".join(config.sysctl_notes)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "error", "end"),
+    [(5.15, TypeError, "got 5.15"), ("5", ValueError, "got '5'"), ("five", ValueError, "got 'five'"),
+     ("", ValueError, "got ''"), ("5.15x", ValueError, "got '5.15x'"), ("6.19", ValueError, "got '6.19'"),
+     ("2.4", ValueError, "got '2.4'"), ("5.20", ValueError, "got '5.20'; the last 5.x is 5.19"),
+     ("6.1\n6.2", ValueError, r"got '6.1\n6.2'"), ("٦.١", ValueError, "got '٦.١'")],
+)  # fmt: skip
+def test_a_kernel_that_there_is_not(kernel, error, end):
+    with pytest.raises(error) as caught:
+        Config.linux(kernel=kernel)
+    assert str(caught.value) == f"kernel: expected a Linux version from 2.6 to 6.18 such as '5.15', {end}"
 
 
 def test_a_kernel_of_the_future_and_one_without_a_version():

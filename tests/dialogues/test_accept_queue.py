@@ -3,7 +3,7 @@
 import pytest
 
 from tcpcore import State
-from tests.dialogues.dialogue import LOCAL, LOCAL_PORT, PEER, RTT
+from tests.dialogues.dialogue import LOCAL, LOCAL_PORT, PEER, RTT, SECOND
 
 
 def opening(dialogue, port):
@@ -88,3 +88,24 @@ def test_oldest_first(closed):
     first.abort()
     second.expects("RA")
     assert second.state == State.CLOSED
+
+
+@pytest.mark.parametrize("accept_full_drops_syn", [
+    pytest.param(value, marks=pytest.mark.knobs(accept_full_drops_syn=value)) for value in (0, 1, 2)
+])  # fmt: skip
+def test_syns_at_a_full_accept_queue(closed, accept_full_drops_syn):
+    """2, Linux before 4.10: they pass while at most one entry is young, its SYN-ACK never resent."""
+    closed.listen(backlog=4)
+    for port in range(1, 6):
+        opening(closed, port).arrives("A")
+    for port in (6, 7, 8):
+        closed.another(port).arrives("S", mss=1460)
+    stack = closed.host.stack
+    assert stack.gauges()["half_open"] == {0: 3, 1: 0, 2: 2}[accept_full_drops_syn]
+    closed.host.heard.clear()
+    stack.advance(closed.host.now + SECOND)         # young no longer
+    again = closed.another(9)
+    again.host.now += SECOND
+    again.arrives("S", mss=1460)
+    assert stack.gauges()["half_open"] == {0: 4, 1: 0, 2: 3}[accept_full_drops_syn]
+    closed.host.heard.clear()

@@ -6,7 +6,7 @@ Sources: recorded Linux 6.18; RFC 9293 3.10.7.4, RFC 5961 3.2, RFC 7323 5.3.
 import pytest
 
 from tcpcore import State
-from tests.dialogues.dialogue import SILENCE, WINDOW
+from tests.dialogues.dialogue import RTT, SILENCE, WINDOW
 
 
 def turned(knob, *values, **besides):
@@ -91,3 +91,59 @@ def test_acceptance_alone_says_what_is_acceptable(established, acceptance):
     established.expects(*([SILENCE] if acceptance == "linux" else ["A"]))
     established.arrives("F", seq=-30)
     established.expects(SILENCE)
+
+
+# -- what older kernels do (docs/kernel-versions.md)
+
+
+@turned("beyond_window_dropped", auto_read=False)
+def test_text_beyond_the_window_while_some_is_unread(established, beyond_window_dropped):
+    """Since Linux 6.17 refused as a whole; before, taken as a whole."""
+    established.arrives("A", seq=1, length=10)
+    established.expects("A", ack=11)
+    established.arrives("A", seq=11, length=WINDOW)
+    established.expects("A", ack=11 if beyond_window_dropped else 11 + WINDOW)
+
+
+@turned("beyond_window_dropped", auto_read=False)
+def test_text_beyond_the_window_with_nothing_unread(established, beyond_window_dropped):
+    established.arrives("A", seq=1, length=WINDOW + 10)
+    established.expects("A", ack=11 + WINDOW)
+
+
+@turned("tsecr_checked", 0, 1, 2, tcp_timestamps=2)
+def test_an_echo_of_no_syn_ack_of_ours(syn_received, tsecr_checked):
+    """Linux before 6.15 (2) asks that in SYN-SENT only."""
+    syn_received.arrives("A", tsecr=12_345)
+    syn_received.expects(*(["A"] if tsecr_checked == 1 else [SILENCE]))
+    assert syn_received.state == (State.SYN_RECEIVED if tsecr_checked == 1 else State.ESTABLISHED)
+
+
+@turned("tsecr_checked", 0, 1, 2, tcp_timestamps=2)
+def test_an_echo_of_no_syn_of_ours(syn_sent, tsecr_checked):
+    syn_sent.arrives("SA", mss=1460, tsecr=12_345)
+    syn_sent.expects("R" if tsecr_checked else "A")
+    assert syn_sent.state == (State.SYN_SENT if tsecr_checked else State.ESTABLISHED)
+
+
+@turned("crossed_synack_opens")
+def test_the_syn_ack_of_a_simultaneous_open(syn_sent, crossed_synack_opens):
+    """Linux before 6.11: a challenge ACK, whose sender is thereby established, and its answer opens here."""
+    syn_sent.arrives("S", mss=1460, at=RTT)
+    syn_sent.expects("SA", seq=0, ack=1)
+    syn_sent.arrives("SA", seq=0, mss=1460)
+    syn_sent.expects("A")
+    assert syn_sent.state == (State.ESTABLISHED if crossed_synack_opens else State.SYN_RECEIVED)
+    syn_sent.arrives("A", seq=1)
+    assert syn_sent.state == State.ESTABLISHED
+
+
+@turned("paws_idle_s", 2147, 24 * 86_400, tcp_timestamps=2)
+def test_a_timestamp_wears_out(established, paws_idle_s):
+    """Since Linux 6.7 after 2147 s of silence, before after the 24 days of RFC 7323 5.5."""
+    established.wait(2147)
+    established.arrives("A", seq=1, length=10, tsval=-2_147_000 - 5000)
+    established.expects("A", ack=1)
+    established.wait(2149)
+    established.arrives("A", seq=1, length=10, tsval=-2_149_000 - 5000)
+    established.expects("A", ack=11 if paws_idle_s == 2147 else 1)

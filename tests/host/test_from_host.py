@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from loadgen.cli import main
 from loadgen.host import folder
-from loadgen.host.changes import changes
+from loadgen.host.changes import changes, of_clients
 from loadgen.scenario.errors import Mistake
 
 WEB1 = Path(__file__).parent.parent / "data" / "host" / "web1"
@@ -147,3 +147,59 @@ def test_freebsd_is_a_freebsd_host(tmp_path):
     shutil.copy(data / "vmstat-z.txt", tmp_path / "z")
     found = changes(folder.read(tmp_path))
     assert found.values["server.profile"] == "freebsd" and found.values["server.bytes"] == str(tmp_path / "z")
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    """A folder of a host that opened 50 connections per second and closed half of them first."""
+    shutil.copytree(WEB1, tmp_path / "proxy")
+    for name, counts, waits in (("1", " 57000 1060 ", 0), ("2", " 60000 1060 ", 1500)):
+        path = tmp_path / "proxy" / f"counters-{name}.txt"
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            words = line.split()
+            if words[:2] == ["Tcp:", "1"]:
+                lines[number] = " ".join([*words[:5], *counts.split(), *words[7:]])
+            elif words[0] == "TcpExt:" and words[1].isdecimal():
+                head = lines[number - 1].split()
+                words[head.index("TW")] = str(waits)
+                words[head.index("TCPTimeWaitOverflow")] = "0"
+                lines[number] = " ".join(words)
+        path.write_text("\n".join(lines) + "\n")
+    return tmp_path / "proxy"
+
+
+def test_the_files_of_a_host_that_connects_are_the_clients(proxy):
+    found = of_clients(folder.read(proxy))
+    assert found.values["client.sysctl"] == str(proxy / "sysctl.txt")
+    assert (found.values["load.rate"], found.values["client.hosts"]) == (50.0, 1)
+    assert found.values["server.closes"] == "mix:0.500" and str(found.values["load.hold"]).startswith("exp:")
+    assert not [path for path in found.values if path.startswith("server.") and path != "server.closes"]
+
+
+def test_a_host_that_connects_in_a_question(proxy):
+    result = run("plan", "ports", "--client-from-host", proxy, "--destinations", "1", "--no-sim")
+    assert result.exit_code == 0, result.stderr
+    assert "the ports last" in " ".join(result.stdout.split())
+    given = ("--rate", "9", "--clients", "2", "--print-config")
+    printed = run("plan", "ports", "--client-from-host", proxy, *given)
+    assert '"9/s"' in printed.stdout and "hosts = 2" in printed.stdout and "sysctl.txt" in printed.stdout
+    assert "load.rate" not in printed.stderr  # an option won: nothing to tell
+
+
+def test_the_servers_load_wins_over_the_clients(proxy):
+    result = run("churn", "--from-host", WEB1, "--client-from-host", proxy, *SHORT, "--print-config")
+    assert '"300/s"' in result.stdout and "load.rate = 50.0 of the host is not taken" in result.stderr
+
+
+def test_a_study_takes_a_hosts_files(tmp_path):
+    (tmp_path / "web.toml").write_text('schema = 1\n[[load]]\nrate = "50/s"\n')
+    given = ("--profile", "linux", "--grid", "backlog=7,9", "--seeds", "1", "--duration", "100ms")
+    given = ("--from-host", WEB1, *given, "--jobs", "1", "-O", tmp_path / "study")
+    result = run("sweep", tmp_path / "web.toml", *given)
+    assert result.exit_code == 0, result.stderr
+    assert "load.rate = 300.0 of the host is not taken" in result.stderr
+    point = next((tmp_path / "study" / "points").glob("*/*.json"))
+    words = json.loads(point.read_text())["command"].split()
+    assert words[:2] == ["loadgen", "run"] and "--from-host" in words and "--profile" in words
+    assert run(*words[1:], "-O", tmp_path / "again.json").exit_code == 0

@@ -38,6 +38,7 @@ PATTERNS = (
     "tests/**/test_isn.py",
     "tests/**/test_queues.py",
     "tests/**/test_policies.py",
+    "tests/behaviour/test_ports.py",
     "tests/components/test_syn_policy.py",
     "tests/**/test_api.py",
 )

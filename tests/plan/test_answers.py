@@ -12,6 +12,7 @@ from loadgen.plan import recorded
 from loadgen.plan.answers import AGREE, EXPLAINED, UNEXPLAINED, reasons, reconciled
 from loadgen.plan.play import EFFORTS, Player, segments_per_s
 from loadgen.plan.text import WIDE, as_text
+from loadgen.plan.topics import backlog
 from loadgen.replicates import Played
 from loadgen.report.result import read_document
 from loadgen.scenario.model import Client, Flood, Load, Run, Scenario
@@ -63,6 +64,26 @@ def test_without_a_simulation_the_verdict_says_so(topic):
 def test_jobs_change_nothing():
     one, two = (document(f"{SHORT['ports']} --jobs {jobs}") for jobs in (1, 2))
     assert {**one, "wall": 0} == {**two, "wall": 0}
+
+
+def test_a_flood_with_alternatives_is_the_question_of_plan_flood():
+    options = SHORT["flood"].removeprefix("flood ")
+    one, other = (json.loads(run(f"loadgen {command} {options} --effort quick --format json")[1])
+                  for command in ("flood", "plan flood"))  # fmt: skip
+    assert one["command"].startswith("loadgen flood ") and "--vs tcp_syncookies=0" in one["command"]
+    assert {**one, "wall": 0, "command": 0} == {**other, "wall": 0, "command": 0}
+
+
+@pytest.mark.parametrize(("given", "code", "said"), [
+    ("--vs tcp_syncookies=0 --compare all", 2, "--compare cannot be combined with --vs"),
+    ("--vs tcp_syncookies=0 --policy linux", 2, "--policy cannot be combined with --vs"),
+    ("--effort quick", 2, "--effort: of --vs alone"),
+    ("--vs tcp_syncookies=0 --during 1s,2s", 3, "without pauses, beginning and end"),
+    ("--vs tcp_syncookie=0", 3, "did you mean 'tcp_syncookies'?"),
+])  # fmt: skip
+def test_what_a_flood_with_alternatives_refuses(given, code, said):
+    found, printed, errors = run(f"loadgen flood --flood-rate 1k {given}")
+    assert (found, printed) == (code, "") and said in errors
 
 
 @pytest.mark.parametrize(("given", "left", "value"), [
@@ -170,7 +191,7 @@ def test_the_recorded_floods_are_the_recording():
 
 def test_the_kernel_is_inside_the_interval_and_the_formula_is_marked():
     command = next(one for one in BLOCK_COMMANDS if " flood " in one)
-    found = document(command.removeprefix("loadgen plan "))
+    found = document(command.removeprefix("loadgen "))
     seen, kernel = (found["plan"]["figures"][f"cookies off.{name}"] for name in ("first_try", "kernel"))
     assert seen["low"] <= kernel["value"] == 0.041 <= seen["high"]
     (marked,) = [one for one in found["theory"] if "cookies off" in one["row"]]
@@ -194,3 +215,31 @@ def test_a_narrow_terminal_gets_shorter_lines(width):
     text = as_text(said, ["virtual 1 s", "wall 1 s", "reproduce: loadgen " + "--rate 1k " * 20], width)
     assert max(map(len, text.splitlines())) <= width < WIDE
     assert "123,501" in text and "200,000" in text
+
+
+# -- the smallest backlog
+
+
+@pytest.mark.parametrize(("enough", "first"), [(794, 835), (100, 43), (1, 43), (43, 43), (500, 1000)])
+def test_the_smallest_backlog_is_looked_for_up_and_down(monkeypatch, enough, first):
+    played = []
+
+    def play(case, asked, backlog):
+        played.append(backlog)
+        return backlog
+
+    monkeypatch.setattr(backlog, "_play", play)
+    target = lambda result, case: {"state": "met" if result >= enough else "missed"}  # noqa: E731
+    monkeypatch.setattr(backlog, "_target", target)
+    found = backlog._look(None, None, first, False)
+    assert played[0] == first and found.need == found.result and len(set(played)) == len(played) <= 8
+    assert enough <= found.need and (found.misses or 0) < enough
+    if len(played) < 8:
+        assert found.need - (found.misses or 0) <= max(1, found.need / 20)
+
+
+def test_no_backlog_that_was_tried_is_enough(monkeypatch):
+    monkeypatch.setattr(backlog, "_play", lambda case, asked, backlog: backlog)
+    monkeypatch.setattr(backlog, "_target", lambda result, case: {"state": "missed"})
+    found = backlog._look(None, None, 100, False)
+    assert (found.need, found.tried) == (0, 8) and found.misses == 420

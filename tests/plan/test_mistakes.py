@@ -24,6 +24,8 @@ WRONG = {
     "ports --rate 1k --clients 1 --vs x": "--vs: expected NAME=VALUE, several joined by +, got 'x'",
     "ports --rate 1k --clients 1 --within 3s": "--within: not of plan ports",
     "memory --established 1M --bytes half=3": "did you mean 'half_open'?",
+    "backlog --rate 3k --remedies": "--remedies: of plan ports alone, not of plan backlog",
+    "host --apply x.conf --vs rate=3k": "--vs: not of plan host: the alternative is the file of --apply",
     # numbers
     "ports --rate 0 --clients 2": "--rate: load.0.rate: expected more than 0/s",
     "flood --flood-rate 0": "--flood-rate: flood.0.rate: expected more than 0/s",
@@ -79,3 +81,32 @@ def test_print_config_is_a_scenario(tmp_path):
     (tmp_path / "it.toml").write_text(printed)
     code, _, errors = run(f"loadgen plan ports {tmp_path / 'it.toml'} --no-sim")
     assert (code, errors) == (0, "")
+
+
+def test_several_values_are_the_first_and_alternatives():
+    command = "loadgen plan backlog --rate 2k --backlog {} --accept-stall 200ms/2s --no-sim"
+    one, other = run(command.format("128,1024")), run(command.format("128") + " --vs backlog=1024")
+    assert one[0] == other[0] == 0 and "backlog=1024: enough, 463 places needed, 1,025 there" in one[1]
+    assert one[1].partition("reproduce")[0] == other[1].partition("reproduce")[0]
+
+
+def test_an_alternative_of_a_knob_that_acts_on_one_side_is_of_that_side():
+    code, printed, errors = run("loadgen plan ports --rate 600 --clients 1 --no-sim --vs tcp_tw_reuse=1")
+    assert (code, errors) == (0, "") and "tcp_tw_reuse=1: " in printed
+
+
+def test_a_file_that_accepts_at_once_is_asked_how_slow_it_may_be(tmp_path):
+    (tmp_path / "web.toml").write_text('schema = 1\n[[load]]\nrate = "3k/s"\n')
+    for topic in ("accept", "all"):
+        code, printed, errors = run(f"loadgen plan {topic} {tmp_path / 'web.toml'} --no-sim")
+        assert (code, errors) == (0, "") and "accept() may take 333 us on average" in printed
+
+
+def test_a_stall_that_the_backlog_does_not_hold_is_told():
+    _, printed, _ = run("loadgen plan accept --rate 500 --backlog 128 --accept-stall 1s/30s --no-sim")
+    assert "the stall given, 1 s every 30 s, is longer than 195 ms" in " ".join(printed.split())
+
+
+def test_what_is_needed_without_a_simulation_names_none():
+    _, printed, _ = run("loadgen plan backlog --rate 3 --no-sim --accept-stall 1ms/1s")
+    assert "simulation" not in printed.partition("need ")[2].partition("also")[0]

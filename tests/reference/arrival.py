@@ -22,7 +22,7 @@ from tests.reference.connection import (
     between,
     tick,
 )
-from tests.reference.data import AT_ONCE, DAY_MS, FIN_WAIT_2, PERSIST, REXMT
+from tests.reference.data import AT_ONCE, FIN_WAIT_2, PERSIST, REXMT
 from tests.reference.half_open import HalfOpen
 from tests.reference.time_wait import TimeWait
 
@@ -78,7 +78,8 @@ class Arrival(HalfOpen, TimeWait):
         """Section 3. `iss` is given when the SYN reopens a TIME_WAIT."""
         config = self.config
         half_open = self.half_open(listener)
-        if config.accept_full_drops_syn and self.accept_queue_full(listener):
+        spared = config.accept_full_drops_syn == 2 and self.young(listener) <= 1
+        if config.accept_full_drops_syn and not spared and self.accept_queue_full(listener):
             self.count("ListenOverflows")
             self.count("ListenDrops")
             return self.refuse("AcceptQueueFull", listener.number)
@@ -279,8 +280,8 @@ class Arrival(HalfOpen, TimeWait):
     # -- the steps
 
     def too_old(self, conn, seg, now):
-        """PAWS, with its 24 days."""
-        young = now // MS - conn.ts_recent_at <= 24 * DAY_MS
+        """PAWS, while TS.Recent is young enough."""
+        young = now // MS - conn.ts_recent_at <= self.config.paws_idle_s * 1000
         late = (conn.ts_recent - seg.tsval) % SPACE <= self.config.paws_tolerance_ticks
         return (conn.older(seg) and young and not late and not seg.rst
                 and not self.harmless_replay(conn, seg))
@@ -316,7 +317,8 @@ class Arrival(HalfOpen, TimeWait):
             return between(first, seg.seq, last) or (seg.len > 0 and between(first, add(seg.end, -1), last))
         if before(seg.end, conn.rcv_nxt) or after(seg.seq, edge):
             return False
-        return not (after(add(seg.end, -seg.fin), edge) and self.something_unread(conn))
+        return not (self.config.beyond_window_dropped and after(add(seg.end, -seg.fin), edge)
+                    and self.something_unread(conn))
 
     def something_unread(self, conn):
         """Text, or a FIN that the application has not gone away from."""
@@ -385,8 +387,8 @@ class Arrival(HalfOpen, TimeWait):
 
     def crossed_syn_ack(self, conn, seg):
         """Simultaneous open: the SYN-ACK of which the SYN is known."""
-        return (conn.state == State.SYN_RECEIVED and not conn.half_open and seg.has_ack
-                and seg.seq == conn.irs and seg.len == 1 and seg.ack == conn.snd_nxt)
+        return (self.config.crossed_synack_opens and conn.state == State.SYN_RECEIVED and not conn.half_open
+                and seg.has_ack and seg.seq == conn.irs and seg.len == 1 and seg.ack == conn.snd_nxt)
 
     def fifth_ack(self, conn, seg, now, owed=None):
         if not seg.has_ack:

@@ -43,7 +43,7 @@ class HalfOpen:
     def in_request_sock(self, conn, listener, seg, now):
         """Linux's order."""
         paws = conn.older(seg)
-        echo_bad = (self.config.tsecr_checked and conn.ts and seg.has_ts and seg.tsecr
+        echo_bad = (self.config.tsecr_checked == 1 and conn.ts and seg.has_ts and seg.tsecr
                     and not between(conn.first_tsval, seg.tsecr, conn.last_tsval))
         if seg.seq == conn.irs and seg.flags & (SYN | ACK | RST) == SYN and not paws:
             if self.config.dup_syn_restarts or not self.limited(conn, seg, now, "TCPACKSkippedSynRecv"):

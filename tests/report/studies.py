@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+from loadgen.report.reading import digest
 from loadgen.report.result import build
 from loadgen.scenario.model import Listen, Load
 from tests.report import made
@@ -28,7 +29,9 @@ def written(folder, results, *, failed=(), searches=None, schema=1):
     """A study in a folder; gives the folder."""
     (folder / "points" / "ab").mkdir(parents=True)
     (folder / "failed").mkdir()
-    (folder / "study.toml").write_text(f"schema = {schema}\nbehaviour = 1\n")
+    about = {"schema": schema, "behaviour": 1}
+    lines = [*(f"{name} = {value}" for name, value in about.items()), f'hash = "{digest(about)}"']
+    (folder / "study.toml").write_text("\n".join(lines))
     for number, result in enumerate(results):
         result.to_json(folder / "points" / "ab" / f"ab{number:03}.json")
     for number, reason in enumerate(failed):

@@ -104,7 +104,15 @@ def test_a_folder_that_is_no_study(tmp_path):
     (tmp_path / "study.toml").write_text("= [")
     assert "not TOML" in refused(tmp_path)
     (tmp_path / "study.toml").write_text("schema = 1")
-    assert "no point of this study has been played" in refused(tmp_path)
+    assert "its hash is not that of what it says" in refused(tmp_path)
+
+
+def test_a_study_without_a_point_and_one_that_was_changed_by_hand(tmp_path):
+    folder = studies.written(tmp_path / "s", [])
+    assert "no point of this study has been played" in refused(folder)
+    text = (folder / "study.toml").read_text()
+    (folder / "study.toml").write_text(text.replace("behaviour = 1", "behaviour = 2"))
+    assert "it was changed by hand, or cut off" in refused(folder)
 
 
 def test_a_point_that_is_cut_names_its_file(tmp_path):

@@ -135,7 +135,8 @@ def scenarios(draw):
                draw(stalls().flatmap(lambda stall: st.builds(
                    Accept, families, st.integers(1, 1 << 16), st.just(stall[0]), st.just(stall[1])))),
                draw(closes())),
-        Client("linux", None, draw(client_knobs), draw(st.integers(1, 1 << 20)), draw(st.integers(1, 250))),
+        Client("linux", None, draw(client_knobs), draw(st.integers(1, 1 << 20)), draw(st.integers(1, 250)),
+               kernel=draw(st.sampled_from([None, "5.15", "4.4.0-generic"]))),
         [draw(loads(name, duration)) for name in names],
         [draw(floods(name, duration)) for name in names[:1]],
         draw(st.lists(events(duration), max_size=3)),

@@ -32,6 +32,47 @@ def test_each_wins_over_the_one_before(tmp_path):
     assert found.not_modelled == ["server: net.ipv4.tcp_fastopen", "server: net.ipv4.tcp_max_orphans"]
 
 
+def test_an_older_kernel_and_which_rules_that_changes(tmp_path):
+    client = Client(kernel="5.15.0-91-generic", knobs={"shutdown_waits": 1})
+    found = resolve(Scenario(server=Server(kernel="5.15", knobs={"somaxconn": 2}), client=client))
+    assert found.server == Config.linux("5.15", somaxconn=2)
+    assert found.client == Config.linux("5.15", shutdown_waits=1)
+    assert found.origins["server"]["tcp_challenge_ack_limit"] == "kernel 5.15"
+    assert found.origins["client"]["shutdown_waits"] == "knobs"
+    server, client = found.warnings
+    assert server == ("server: kernel 5.15 does otherwise than 6.18: tcp_challenge_ack_limit = 1000, "
+                      "beyond_window_dropped = 0, paws_idle_s = 2073600, tsecr_checked = 2")  # fmt: skip
+    assert client.startswith("client: kernel 5.15.0-91-generic does otherwise than 6.18: tcp_syn_linear")
+    assert "shutdown_waits" not in client
+    assert resolve(Scenario(server=Server(kernel="6.18"))).warnings == []
+    old = resolve(Scenario(server=Server(kernel="4.3"))).warnings
+    assert len(old) == 3 and old[1].startswith("server: Linux 4.3: not modelled: before 5.12 ")
+
+
+def test_a_kernel_stands_for_that_of_the_sysctl_file(tmp_path):
+    now = tmp_path / "now.txt"
+    now.write_text("kernel.osrelease = 4.4.0\nnet.ipv4.tcp_syn_linear_timeouts = 2\nnet.core.somaxconn = 9\n")
+    found = resolve(Scenario(client=Client(sysctl=str(now), kernel="5.15")))
+    assert found.client == Config.linux("5.15", tcp_syn_linear_timeouts=2, somaxconn=9)
+    assert found.origins["client"]["tcp_syn_linear_timeouts"] == f"sysctl {now}"
+    assert found.origins["client"]["shutdown_waits"] == "kernel 5.15"
+    assert len(found.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        (Server(kernel="5.99"), "expected a Linux version from 2.6 to 6.18 such as '5.15', got '5.99'; "
+                                "the last 5.x is 5.19"),
+        (Server("freebsd", kernel="5.15"), "acts only with profile linux, got profile freebsd"),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_cannot_be(server, message):
+    with pytest.raises(ScenarioError) as caught:
+        resolve(Scenario(server=server))
+    assert str(caught.value) == f"server.kernel: {message}"
+
+
 def test_a_profile_is_a_file(tmp_path):
     path = tmp_path / "ours.toml"
     path.write_text("somaxconn = 77\n")

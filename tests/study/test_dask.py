@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from loadgen import entry
-from loadgen.study import store
+from loadgen.report.reading import point_files
 from tests.loadgen.processes import environment, until
 from tests.study.made import TOML, contents, written
 
@@ -69,7 +69,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_study(here):
         ask = f"import distributed; distributed.Client({address!r}).wait_for_workers(3, 100)"
         subprocess.run([sys.executable, "-c", ask], check=True, timeout=120)
         with module("loadgen", *args, folder=here) as process:
-            until(lambda: len(store.point_files(Path("cluster"))) >= 2 or process.poll() is not None)
+            until(lambda: len(point_files(Path("cluster"))) >= 2 or process.poll() is not None)
             workers[0].send_signal(signal.SIGKILL)
             swept(process)
     assert entry.run(["sweep", "small.toml", *GRID, "-O", "here"]) == 0

@@ -18,6 +18,8 @@ from loadgen.study.spec import Search, Spec
 from loadgen.theory import queues, relaxation
 from tests.study.made import scenario
 
+OUTCOMES = {"attempted": 100, "refused": {"no_port": 60}, "ghost": 20, "gave_up": 0, "reset": 0, "pending": 1}
+
 
 class Made:
     """A session whose results are a function of the value and the number of seeds: (value, half width)."""
@@ -38,7 +40,7 @@ class Made:
             value, half = made
             figure = Figure(value, "ratio", "higher", low=value - half, high=value + half, n=seeds)
             self.found[point.key] = SimpleNamespace(
-                figure=lambda name, figure=figure: figure, replicates=range(seeds)
+                figure=lambda name, figure=figure: figure, replicates=range(seeds), outcomes=OUTCOMES
             )
 
 
@@ -98,7 +100,8 @@ def test_a_search_by_factors():
     ("of", "said"),
     [
         (lambda value, seeds: (1.0, 0.0), "both ends meet the target, server.listen.backlog=0 and 1k"),
-        (lambda value, seeds: (0.0, 0.0), "both ends miss the target"),
+        (lambda value, seeds: (0.0, 0.0), "both ends miss the target, server.listen.backlog=0 and "
+            "1k; at 0 most of what is not served is no port: 60.0 % of clients"),
         (lambda value, seeds: (0.9, 0.5) if value else (1.0, 0.0), "undecided: server.listen.backlog=1k (wi"),
     ],
 )

@@ -15,7 +15,8 @@ import pytest
 
 import loadgen
 from loadgen import entry, output
-from loadgen.report.result import load
+from loadgen.report.reading import point_files, read
+from loadgen.report.result import BEHAVIOUR, load
 from loadgen.study import store
 from tests.loadgen.processes import started, until
 from tests.study.made import TOML, contents, scenario, written
@@ -36,16 +37,22 @@ def sweep(*args, jobs="1"):
 
 
 def points(folder):
-    return store.point_files(Path(folder))
+    return point_files(Path(folder))
+
+
+def results(folder):
+    return {point.path.stem: point.result for point in read(folder).points}
 
 
 def test_a_grid_has_a_result_file_a_point_and_a_table(here, capsys):
-    assert sweep(*GRID, "--threshold", "success_ratio>=0.9", "-O", "study") == 0
-    shown = capsys.readouterr().out.splitlines()
+    assert sweep(*GRID, "--threshold", "success_ratio>=0.9", "-O", "study") == 99
+    shown, told = (text.splitlines() for text in capsys.readouterr())
+    which = "server.listen.backlog=1, load.rate=300/s: undecided"
+    assert told == [f"target not met at 3 of 6 points, first {which}"]
     assert shown[0].split() == ["backlog", "rate", "success_ratio", "target"] and len(shown) == 7
-    study = store.read(here / "study")
-    assert len(study.results) == 6 and not study.failed
-    for key, result in study.results.items():
+    study = results(here / "study")
+    assert len(study) == 6 and not read("study").failed
+    for key, result in study.items():
         assert len(result.replicates) == 4 and result.status == "complete" and result.wall["seconds"] > 0
         assert set(result.point) == {"server.listen.backlog", "load.rate"} and len(key) == 64
     table = (here / "study" / "table.csv").read_text().splitlines()
@@ -67,10 +74,9 @@ def test_the_same_with_any_number_of_jobs_and_any_executor(here):
 def test_points_meet_the_same_arrivals_unless_they_are_independent(here):
     assert sweep(*GRID, "-O", "same") == 0 and sweep(*GRID, "--independent", "-O", "own") == 0
     for name, seeds in (("same", 1), ("own", 6)):
-        study = store.read(here / name)
-        assert len({result.seed for result in study.results.values()}) == seeds
+        assert len({result.seed for result in results(here / name).values()}) == seeds
     by_rate = {}
-    for result in store.read(here / "same").results.values():
+    for result in results(here / "same").values():
         by_rate.setdefault(result.point["load.rate"], set()).add(result["attempted"])
     assert [len(values) for values in by_rate.values()] == [1, 1]
 
@@ -88,7 +94,7 @@ def test_the_command_of_a_point_gives_its_result(here):
 def test_the_python_function_gives_the_same_figures(here):
     assert sweep(*GRID, "-O", "study") == 0
     grid = {"server.listen.backlog": ["1", "5", "9"], "load.rate": ["300/s", "2k/s"]}
-    kept = list(store.read(here / "study").results.values())
+    kept = list(results(here / "study").values())
     for point in loadgen.sweep(scenario(), grid, seeds=4):
         [same] = [one for one in kept if one.point == point.values]
         assert same.figures == point.result.figures
@@ -97,7 +103,7 @@ def test_the_python_function_gives_the_same_figures(here):
 def test_a_herd_that_begins_at_once_is_kept_and_read_again(here):
     written(here, TOML.replace('"300/s"', '"inf"\ncount = 20'))
     assert sweep("--grid", "backlog=1,9", "--seeds", "2", "-O", "study") == 0
-    for result in store.read(here / "study").results.values():
+    for result in results(here / "study").values():
         assert result.scenario.load[0].shape == ((0, float("inf")),) and result["attempted"] == 20
 
 
@@ -114,8 +120,22 @@ def test_zip_only_and_a_dry_run(here, capsys):
     assert "wall time about" in told and "memory about" in told
     assert not (here / "study").exists()
     assert sweep(*args, "--seeds", "2", "-O", "study") == 0
-    assert [one.point["server.listen.backlog"] for one in store.read(here / "study").results.values()] != []
+    assert [one.point["server.listen.backlog"] for one in results(here / "study").values()] != []
     assert len(points("study")) == 2
+
+
+def test_a_target_that_every_point_meets_is_no_error(here, capsys):
+    args = ("--grid", "backlog=5,9", "--seeds", "1", "--threshold", "attempted>=0", "-O", "study")
+    assert sweep(*args) == 0 and capsys.readouterr().err == ""
+    assert sweep(*args[:-4], "--threshold", "attempted<0", "-O", "other") == 99
+    assert "target not met at 2 of 2 points" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_a_search_counts_the_runs_that_it_would_make(here, capsys):
+    args = ("-o", "server.accept.time=exp:1ms", "--search", "load.rate=900..1100", "--threshold",
+            "first_try_loss<=0.001", "-o", "backlog=63", "--dry-run")  # fmt: skip
+    assert sweep(*args) == 0
+    assert "both ends of each (runs of 50s: the accept queue forgets slowly)" in capsys.readouterr().out
 
 
 # -- what is resumed -------------------------------------------------------------------------
@@ -162,13 +182,13 @@ def test_a_study_of_another_version_is_refused(here, capsys):
     document = store.read_document(path.parent)
     path.write_text(store.study_toml({**document, "behaviour": 0}))
     assert sweep(*GRID, "-O", "study") == 3
-    assert "behaviour: 0 there, 1 here" in capsys.readouterr().err
-    path.write_text(path.read_text().replace("behaviour = 0", "behaviour = 1"))
+    assert f"behaviour: 0 there, {BEHAVIOUR} here" in capsys.readouterr().err
+    path.write_text(path.read_text().replace("behaviour = 0", f"behaviour = {BEHAVIOUR}"))
     assert sweep(*GRID, "-O", "study") == 3
     assert "its hash is not that of what it says" in capsys.readouterr().err
     path.write_text("schema = 9\n")
     assert sweep(*GRID, "-O", "study") == 3
-    assert "expected a study of schema 1, got 9" in capsys.readouterr().err
+    assert "a study of schema 9; this version reads schema 1" in capsys.readouterr().err
 
 
 def test_extend_adds_values_and_seeds(here):
@@ -178,7 +198,7 @@ def test_extend_adds_values_and_seeds(here):
     assert len(points("study")) == 3
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in points("study")}.items()
     assert sweep("--grid", "backlog=9", "--seeds", "6", "--extend", "-O", "study") == 0
-    assert {len(one.replicates) for one in store.read(here / "study").results.values()} == {6}
+    assert {len(one.replicates) for one in results(here / "study").values()} == {6}
     assert sweep("--grid", "backlog=1,5,9", "--seeds", "6", "-O", "whole") == 0
     assert contents("study") == contents("whole")
     assert sweep("--grid", "backlog=1", "--grid", "client.hosts=2", "--extend", "-O", "study") == 3
@@ -301,7 +321,7 @@ def test_without_a_folder_there_is_nothing_to_resume(here, capsys):
 
 
 def test_a_point_that_is_too_large_fails_and_the_others_are_played(here, capsys):
-    assert sweep("--grid", "load.rate=300/s,1M/s", "--seeds", "1", "--memory", "90M", "-O", "study") == 1
+    assert sweep("--grid", "load.rate=300/s,1M/s", "--seeds", "1", "--memory", "62M", "-O", "study") == 1
     error = capsys.readouterr().err
     assert error.startswith("failed: load.rate=1M/s: it takes about ") and error.count("\n") == 1
     assert len(points("study")) == 1

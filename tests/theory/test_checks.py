@@ -25,7 +25,7 @@ from loadgen.scenario.model import (
 )
 from loadgen.scenario.values import Distribution
 from loadgen.sim import simulate
-from loadgen.theory import checks
+from loadgen.theory import checks, evidence
 from tcpcore import Config
 
 MS, S = 10**6, 10**9
@@ -101,6 +101,13 @@ FLOODED = Scenario(
     run=Run(120 * S, series_ns=333 * MS),
 )
 
+OVERLOADED = dataclasses.replace(
+    FLOODED,
+    flood=(Flood(rate=300.0, arrivals="poisson"),),
+    server=dataclasses.replace(FLOODED.server, listen=Listen(backlog=32)),
+    run=Run(200 * S, series_ns=S),  # a point when entries that came at the last one end
+)
+
 AGREE = {
     "churn": (
         CHURN,
@@ -125,7 +132,14 @@ AGREE = {
         ("M(t)/G/infinity, ESTABLISHED at its peak", "M(t)/G/infinity, ESTABLISHED on the way up"),
     ),
     "flood": (FLOODED, ("Erlang B, half-open entries",)),
-    "queue": (QUEUE, ("M/M/1/K, mean in the accept queue",)),
+    "overloaded": (
+        dataclasses.replace(OVERLOADED, run=Run(600 * S, series_ns=S)),
+        ("Erlang B, half-open entries",),
+    ),
+    "coarse": (
+        dataclasses.replace(PORTS, run=Run(60 * S, series_ns=25 * S)),
+        ("Erlang B, connects refused for want of a port",),
+    ),
 }
 
 
@@ -147,6 +161,25 @@ def test_intervals_are_narrow_enough_to_tell():
     assert row.high - row.low < 0.06 * row.value
     row = rows_of(PORTS)["Erlang B, connects refused for want of a port"]
     assert row.high - row.low < 0.02
+
+
+def test_paced_arrivals_that_keep_step_with_the_series_are_no_difference():
+    """Every point of the series sees 9 or 10 of 9.34: no seed changes that, and no interval covers it."""
+    paced = dataclasses.replace(CHURN, load=(load(301, ms(31), arrivals="paced"),), run=Run(20 * S, S))
+    rows = rows_of(paced)
+    for name in ("Little's law, ESTABLISHED", "Little's law, TIME_WAIT, client"):
+        assert false_of(rows[name]) == []
+        assert rows[name].state == "agree", rows[name]
+    assert rows["Little's law, ESTABLISHED"].high == 9 < rows["Little's law, ESTABLISHED"].value
+
+
+def test_an_average_is_the_exact_integral_whatever_the_points_of_the_series():
+    """Entries end on whole milliseconds, at which points are, too: those see the queue at its emptiest."""
+    few = dataclasses.replace(FLOODED, flood=(Flood(rate=10.0, arrivals="paced", count=5),))
+    coarse, fine = (simulate(dataclasses.replace(few, run=Run(7 * S, step))) for step in (S, 7 * MS))
+    assert coarse.areas["server.half_open"][-1] == fine.areas["server.half_open"][-1] == 5 * S
+    (all_of_it,) = evidence.averages([coarse], "server.half_open", 0.0, 7.0)[1]
+    assert all_of_it.sum() == pytest.approx(5)
 
 
 # -- a precondition that does not hold --------------------------------------------------------------------
@@ -211,6 +244,11 @@ BROKEN = {
         ),
         "M/M/1/K, mean in the accept queue",
         "service times are exponential, or constant with one worker",
+    ),
+    "not settled": (
+        dataclasses.replace(OVERLOADED, run=Run(60 * S, series_ns=S)),
+        "Erlang B, half-open entries",
+        "the run is longer than 475 lives of an entry",
     ),
     "reflected": (
         dataclasses.replace(FLOODED, flood=(Flood(rate=140.0, arrivals="poisson", sources="reflect:100"),)),

@@ -40,6 +40,8 @@ _NEAR: Final = 0.9  # of load 1: the queue relaxes as slowly as it can
 def solve(case: Case) -> Answer:
     """Solve for the accept time, the rate or the backlog; with all given, judge them."""
     left = case.open
+    if case.whole and case.scenario.server.accept.time.is_zero:
+        left = "accept_time"  # a file that accepts at once asks how slow it may be
     case, solved = _solved(case, left)
     asked, places = demand(case, _LOSS), accept_places(case.scenario, case.hosts.server)
     answer = Answer(NAME, "", "accept_time", Value(asked.service * NS, "ns", "F"), "")
@@ -168,10 +170,20 @@ def _stalls(answer: Answer, case: Case, asked: Demand) -> None:
         answer.say(
             "mean accept()", f"{' | '.join(services)} for these backlogs, {say.pct(asked.loss)} refused", "F"
         )
+    _given_stall(answer, asked, accept_places(case.scenario, case.hosts.server))
     queues_of = [limit for one in every for limit in one.hosts.limits if limit["name"] == "accept_queue"]
     capped = [text for limit in queues_of for text in limit["shadowed"] if "caps it" in text]
     for text in dict.fromkeys(capped):
         answer.warn(text, "R")
+
+
+def _given_stall(answer: Answer, asked: Demand, places: int) -> None:
+    """A stall of the scenario that the backlog does not hold."""
+    holds = queues.stall_for(places, asked.rate, RARELY)
+    if asked.stall > holds:
+        text = f"the stall given, {say.sec(asked.stall)} every {say.sec(asked.every)}, is longer than "
+        text += f"{say.least(holds)}: it loses clients whatever the mean is; see plan backlog"
+        answer.warn(text, "F")
 
 
 def _reuseport(answer: Answer, case: Case, asked: Demand, places: int) -> None:

@@ -2,7 +2,8 @@
 
 Formulas: Little's law for the half-open entries, a Poisson tail for what arrives in a stall, M/M/1/K or
 M/D/1/K where there is none (`theory.queues`). The smallest backlog whose simulated interval meets the target
-is looked for from what the formula says upward.
+is looked for from what the formula says, upward or downward, until the next smaller one that was tried misses
+it by no more than a twentieth.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ NOT_MODELLED: Final = ("CPU time of the kernel and the application but for --acc
 _TARGET: Final = Threshold("first_try_ratio", ">=", 0.999, "first_try_ratio>=0.999")
 _PERIODS: Final = 20  # stalls that a run has
 _FEWEST: Final = 5
-_LOOKS: Final = 8  # backlogs that are tried from the formula's upward ...
-_STEP: Final = 0.05  # ... each larger by twice as much as the one before, from this part of the first on
+_LOOKS: Final = 8  # backlogs that are tried from the formula's up or down ...
+_STEP: Final = 0.05  # ... each further by twice as much as the one before, from this part of the first on
 _LIVES: Final = (63.0, 7.0)  # seconds that a half-open entry nobody answers lives: unpruned, pruned by age
 
 
@@ -117,13 +118,13 @@ def solve(case: Case) -> Answer:
     first = max(1, asked.needs() - 1)
     now, short = _timed(case, asked)
     found = case.player.play([now.scenario])[0] if not short else None
-    need, at_need = _look(case, asked, first, short)
-    if not need and found is not None and _target(found, case)["state"] == MET:
-        need, at_need = places - 1, found
+    looked = _look(case, asked, first, short)
+    if not looked.need and found is not None and _target(found, case)["state"] == MET:
+        looked = dataclasses.replace(looked, need=places - 1, result=found)
     _verdict(answer, case, asked, found, places, left, short)
     _without_stall(answer, asked, case)
     _with_stall(answer, asked, found, places)
-    _need(answer, asked, need, at_need, first, case.targets[0].metric)
+    _need(answer, asked, looked, case.targets[0].metric)
     _beside(answer, asked, case, places)
     if not case.has("link.rtt") and not case.whole:
         answer.assumed.append("rtt 0 s (not given)")
@@ -164,19 +165,55 @@ def _timed(case: Case, asked: Demand) -> tuple[Case, bool]:
     return dataclasses.replace(case, base=scenario, changes={}, targets=()), short
 
 
-def _look(case: Case, asked: Demand, first: int, short: bool) -> tuple[int, Result | None]:
-    """The smallest backlog tried, from the formula's upward, whose interval meets the target."""
-    backlog, result = first, None
+@dataclasses.dataclass
+class _Found:
+    """What a look for the smallest backlog came to."""
+
+    need: int  # 0: none that was tried meets the target
+    result: Result | None = None
+    misses: int | None = None  # the largest below it that does not
+    tried: int = 0
+
+
+def _look(case: Case, asked: Demand, first: int, short: bool) -> _Found:
+    """The smallest backlog whose interval meets the target, to a twentieth, from the formula's on."""
+    found = _Found(first)
+    met: tuple[int, Result] | None = None
+    backlog, largest = first, 0
     for look in range(_LOOKS if not short else 0):
-        there = case.other({
-            "server.listen.backlog": backlog,
-            "server.knobs.somaxconn": max(backlog, case.hosts.server.somaxconn),
-        })  # fmt: skip
-        result = case.player.play([_timed(there, asked)[0].scenario])[0]
-        if result is None or _target(result, case)["state"] == MET:
-            return backlog, result
-        backlog = math.ceil(first * (1 + _STEP * 2**look))
-    return (first, None) if result is None else (0, result)
+        result = _play(case, asked, backlog)
+        if result is None:
+            break
+        found.tried, largest = look + 1, max(largest, backlog)
+        if _target(result, case)["state"] == MET:
+            met = (backlog, result)
+        else:
+            found.misses = max(backlog, found.misses or 0)
+        following = _following(first, look, met[0] if met else None, found.misses)
+        if following is None:
+            break
+        backlog = following
+    if met is not None:
+        return dataclasses.replace(found, need=met[0], result=met[1])
+    return found if found.misses is None else dataclasses.replace(found, need=0, misses=largest)
+
+
+def _following(first: int, look: int, met: int | None, misses: int | None) -> int | None:
+    """What is tried next; None where the bracket is as narrow as a twentieth."""
+    if met is None:
+        return math.ceil(first * (1 + _STEP * 2.0**look))
+    if misses is None:
+        lower = int(first * (1 - _STEP * 2.0**look))
+        return lower if 0 < lower < met else met // 2 or None
+    return (met + misses) // 2 if met - misses > max(1, _STEP * met) else None
+
+
+def _play(case: Case, asked: Demand, backlog: int) -> Result | None:
+    there = case.other({
+        "server.listen.backlog": backlog,
+        "server.knobs.somaxconn": max(backlog, case.hosts.server.somaxconn),
+    })  # fmt: skip
+    return case.player.play([_timed(there, asked)[0].scenario])[0]
 
 
 def _target(result: Result, case: Case) -> dict[str, Any]:
@@ -243,27 +280,23 @@ def _with_stall(answer: Answer, asked: Demand, now: Result | None, places: int) 
     answer.say("with stall", text, "F, S" if now is not None else "F")
 
 
-def _need(
-    answer: Answer, asked: Demand, need: int, result: Result | None, first: int, metric: str
-) -> None:
-    listen = 2 ** math.ceil(math.log2(max(need, 1) + 1)) - 1
-    places = asked.needs()
-    more = asked.needs(MORE)
+def _need(answer: Answer, asked: Demand, found: _Found, metric: str) -> None:
+    need, result = found.need, found.result
     if not need:
         answer.unmet = True
-        most = first * (1 + _STEP * 2 ** (_LOOKS - 2))
-        answer.say("need", f"none up to {say.num(most)} meets the target", "S")
+        answer.say("need", f"none up to {say.num(found.misses or 0)} meets the target", "S")
         return
+    listen = 2 ** math.ceil(math.log2(need + 1)) - 1
+    places, more = asked.needs(), asked.needs(MORE)
     lead = f"{say.num(places)} places"
-    if need + 1 != places:
-        lead = f"by the formula {say.num(places)} places, by the simulation {say.num(need + 1)}"
-    text = (
-        f"{lead}: listen({say.num(need)}), or the next power of 2, {say.num(listen)}, and "
-    )
-    text += f"somaxconn >= that; at +10 % load {say.num(more)} places"
+    if need + 1 != places and result is not None:
+        lead = f"formula {say.num(places)} places, simulation {say.num(need + 1)}"
+    rounded = "" if listen == need else f", or the next power of 2, {say.num(listen)},"
+    text = f"{lead}: listen({say.num(need)}){rounded} and somaxconn >= that; at +10 % load {say.num(more)}"
     if result is not None:
         text += f". With {say.num(need)}: {metric} {say.of(result, metric)}"
         text += f", accept queue peak {say.num(result['accept_queue.peak'] or 0)}"
+        text += f"; {say.num(found.misses)} is too few" if found.misses else ""
         answer.played.append((f"backlog={need}", result))
     answer.say("need", text, "F, S" if result is not None else "F")
     answer.note("places_needed", places, "count", "F")
@@ -290,7 +323,8 @@ def _beside(answer: Answer, asked: Demand, case: Case, places: int) -> None:
         wants = demand(other)
         there, short = _timed(other, wants)
         has, needs = accept_places(other.scenario, other.hosts.server), wants.needs()
-        text = f"{variant.label}: {say.num(needs)} places needed, {say.num(has)} there"
+        enough = "enough" if needs <= has else "not enough"
+        text = f"{variant.label}: {enough}, {say.num(needs)} places needed, {say.num(has)} there"
         result = case.player.play([there.scenario])[0] if not short else None
         if result is not None:
             row = _target(result, case)

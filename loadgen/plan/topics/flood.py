@@ -14,12 +14,12 @@ from loadgen.plan import recorded, say
 from loadgen.plan.answers import EXPLAINED, NOT_PLAYED, UNEXPLAINED, Answer, Table, Value, reasons
 from loadgen.plan.ask import Case, Quantity, Refused, Variant
 from loadgen.plan.play import lasting
-from loadgen.plan.shared import NS, limits, settle
+from loadgen.plan.shared import MORE, NS, limits, settle
 from loadgen.report.estimate import Figure
 from loadgen.report.result import Result
 from loadgen.scenario.model import Client, Flood, Link, Load, Run, Scenario
 from loadgen.scenario.values import Distribution
-from loadgen.theory import evidence, queues, syn_queue
+from loadgen.theory import evidence, ports, queues, syn_queue
 from loadgen.theory.conditions import Condition
 from loadgen.theory.evidence import Evidence
 from loadgen.theory.intervals import Interval, of_counts, over_seeds
@@ -63,7 +63,7 @@ def solve(case: Case) -> Answer:
         (_label(case), case),
         *((_label(case, one.label), _evicting(case, one)) for one in case.variants),
     ]
-    results = case.player.play([_scenario(one) for _, one in cases])
+    *results, at_more = case.player.play([*(_scenario(one) for _, one in cases), _scenario(_more(case))])
     answer = Answer(NAME, "", "first_try_ratio", Value(None, "ratio", "F"), NOT_PLAYED)
     answer.limits = [*limits(case, "half_open")]
     rows, letters, states = [], [], []
@@ -75,18 +75,37 @@ def solve(case: Case) -> Answer:
     head = ("", "first try", _tries(case), "half-open", "formula", "kernel 6.18", "F and S")
     answer.parts.append(Table(head, rows, letters))
     _verdict(answer, case, results[0], states)
+    if at_more is not None:
+        answer.sentence += f"; at +10 % load {say.of(at_more, 'first_try_ratio')}"
     if why := reasons([one for one in states if one is not None]):
         answer.say("explained", f"the formula that FAILS assumes what is not so here: {', '.join(why)}", "F")
     if case.hosts.server.tcp_syncookies:
         text = "without timestamps window scale and SACK are lost; server speaks first: 1 % lost third "
         text += "ACKs = 1 % of cookie connections hang (a SYN-ACK resend saves what the queue keeps)"
         answer.say("cookies cost", text, "R, F")
-    lasts = (case.player.duration_ns or _LASTS_S * NS) / NS
-    text = f"clients come from {_WARM_S:g} s to {_WARM_S + lasts:g} s of a Poisson flood of silent peers"
-    answer.assumed.append(text + (" (as recorded)" if lasts == _LASTS_S else ""))
+    answer.assumed.append(_timeline(case))
     if case.scenario.load and case.scenario.load[0].tries.count:
         answer.assumed.append("a try is one SYN, as recorded")
     return settle(answer, case)
+
+
+def _more(case: Case) -> Case:
+    """A tenth more of flood and clients."""
+    scenario = case.scenario
+    if not scenario.flood or not scenario.load:
+        return case
+    rates = {"flood.rate": scenario.flood[0].rate, "load.rate": ports.total_rate(scenario) or 0.0}
+    return case.other({path: MORE * rate for path, rate in rates.items() if rate})
+
+
+def _timeline(case: Case) -> str:
+    """When the clients come, of what flood."""
+    lasts = (case.player.duration_ns or _LASTS_S * NS) / NS
+    flood = case.scenario.flood[0]
+    drawn = "a Poisson" if flood.arrivals == "poisson" else "an evenly spaced"
+    peers = "peers that answer with RST" if flood.sources.startswith("reflect") else "silent peers"
+    span = f"{_WARM_S:g} s to {_WARM_S + lasts:g} s{' (as recorded)' if lasts == _LASTS_S else ''}"
+    return f"clients come from {span} of {drawn} flood of {peers}"
 
 
 def _evicting(case: Case, variant: Variant) -> Case:
@@ -116,6 +135,9 @@ def _scenario(case: Case) -> Scenario:
     made = case.scenario
     if not made.load or not made.flood:
         raise Refused("plan flood: needs a load and a flood: give --rate and --flood-rate")
+    if any(flood.start_ns or flood.stop_ns or flood.on_ns or flood.count for flood in made.flood):
+        raise Refused("plan flood: asks about a flood without pauses, beginning and end: play this one with "
+                      "loadgen flood")  # fmt: skip
     load = made.load[0]
     if load.tries.count:
         wait = load.tries.backoff_ns * max(1.0, load.tries.factor) ** load.tries.count
@@ -258,12 +280,12 @@ def _verdict(answer: Answer, case: Case, now: Result | None, states: list[dict[s
         if form is None:
             answer.sentence = "cookies answer what the queue has no place for: no form, nobody is refused"
         else:
-            answer.sentence = f"{_shown(form)} of honest clients get in at the first try ({form.name})"
+            answer.sentence = f"{_shown(form)} of honest clients at the first try ({form.name})"
             answer.value = Value(form.high, "ratio", "F", form.low, form.high)
         return
     first = now.figure("first_try_ratio")
     answer.value = Value(first.value, "ratio", "S", first.low, first.high)
-    answer.sentence = f"{say.pm(first)} of honest clients get in at the first try ({say.runs(now)})"
+    answer.sentence = f"{say.pm(first)} of honest clients at the first try ({say.runs(now)})"
     if sent := now.counters["server"].get("SyncookiesSent", 0):
         answer.sentence += f"; {say.num(sent / len(now.replicates))} cookies sent"
     if found:

@@ -93,6 +93,9 @@ def _figures(answer: Answer, applied: Applied) -> None:
 
 def _assumed(case: Case) -> Iterator[str]:
     yield "the load stays as it is; what the host opens itself, it closes first"
+    if case.scenario.server.sysctl is None:
+        profile = case.scenario.server.profile
+        yield f"what it has now is the profile {profile}'s (no --sysctl with this host's own)"
     if case.whole:
         return
     load, link = case.scenario.load[0], case.scenario.link

@@ -15,7 +15,7 @@ from loadgen.host.caches import Cost
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value
 from loadgen.plan.ask import Case, Quantity, Refused
-from loadgen.plan.shared import limits, settle
+from loadgen.plan.shared import MORE, limits, settle
 from loadgen.report.memory import EXCLUDES, FIGURES
 from loadgen.scenario.errors import Mistake, hint
 from loadgen.scenario.hosts import kernel_bytes
@@ -67,13 +67,22 @@ def solve(case: Case) -> Answer:
     answer.value = Value(high, "bytes", "F, T", low, high)
     if not case.open:
         answer.sentence += f" and {say.rate(_rate(case))} that come and go"
+    answer.sentence += f"; at +10 % load {_more(case, table)}"
     _rows(answer, case, counts, table)
     _overflow(answer, case, counts)
     _simulator(answer, case, counts)
-    if not case.has("link.rtt") and not case.whole:
+    if not case.has("link.rtt") and not case.whole and not case.open:
         answer.assumed.append("rtt 0 s (not given)")
     answer.assumed.append("idle connections carry no data; low: no file descriptor, high: with one")
     return settle(answer, case)
+
+
+def _more(case: Case, table: Bytes) -> str:
+    """The total with a tenth more connections, idle and coming."""
+    changes = {} if case.open else {"load.rate": MORE * _rate(case)}
+    extra = {"established": MORE * case.extra["established"]} if "established" in case.extra else {}
+    _, high = _total(_counts(case.other(changes, extra)), table)
+    return say.size(high)
 
 
 def _rate(case: Case) -> float:

@@ -12,7 +12,7 @@ from typing import Final
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Value
 from loadgen.plan.ask import Case, Quantity, Refused
-from loadgen.plan.shared import NS, limits, settle
+from loadgen.plan.shared import MORE, NS, limits, settle
 from loadgen.scenario import hosts as profiles
 from loadgen.scenario.errors import Mistake
 from loadgen.scenario.model import Client, Load, Run, Scenario
@@ -95,6 +95,15 @@ def _longest(case: Case) -> float:
     return min(longest * 1000, profiles.profile(scenario.client.profile).time_wait_ms)
 
 
+def _at_more(case: Case) -> str:
+    """The same for a tenth more connections."""
+    more = case.other({"load.rate": MORE * (ports.total_rate(case.scenario) or 0.0)})
+    try:
+        return say.sec(_longest(more) / 1000)
+    except Refused:
+        return "none is short enough"
+
+
 def _no_such_knob(answer: Answer, case: Case) -> None:
     profile, ms = case.scenario.client.profile, case.hosts.client.time_wait_ms
     said, always = _KNOBS.get(profile, (_LINUX, False))
@@ -114,7 +123,8 @@ def _gain(answer: Answer, then: Case, now: Case) -> None:
         said.append((ports.ports_of(client) / stay, entries))
     (old, kept), (new, keeps) = said
     text = f"port limit {say.num(old)}/s -> {say.num(new)}/s per destination; TIME_WAIT {say.num(kept)} -> "
-    answer.say("gain", f"{text}{say.num(keeps)}", "F")
+    text += f"{say.num(keeps)}, at +10 % load {say.num(MORE * keeps)}"
+    answer.say("gain", text, "F")
     answer.note("port_limit_before", old, "1/s", "F")
     answer.note("port_limit", new, "1/s", "F")
     answer.note("time_wait_before", kept, "count", "F")
@@ -175,7 +185,8 @@ def _verdict(answer: Answer, case: Case, found: risk.Risk, left: str | None) -> 
     safe = found.accepted_per_day == 0
     text = f"a TIME_WAIT of {say.sec(after)} is {'safe as assumed' if safe else 'not safe'}"
     if left:
-        text = f"the ports last with a TIME_WAIT of {say.sec(after)} or less; that is "
+        text = f"the ports last with a TIME_WAIT of {say.sec(after)} or less"
+        text += f" (at +10 % load {_at_more(case)}); that is "
         text += "safe as assumed" if safe else "not safe"
     unsafe = ["random ISNs"]
     if bare.clock_bytes is not None:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from loadgen.compare.differences import LARGEST, SINGLE, Difference
+from loadgen.comparing.differences import LARGEST, SINGLE, Difference
 from loadgen.report.metrics import find, nearest
 from loadgen.scenario.model import Scenario
 from loadgen.units import UnitError, parse_quantity

@@ -12,10 +12,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from loadgen.compare import judging
-from loadgen.compare.comparison import Comparison, Pair, Row
-from loadgen.compare.differences import Difference
-from loadgen.compare.settings import Change
+from loadgen.comparing import judging
+from loadgen.comparing.comparison import Comparison, Pair, Row
+from loadgen.comparing.differences import Difference
+from loadgen.comparing.settings import Change
 from loadgen.report import words
 from loadgen.report.estimate import Figure
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from loadgen.compare import judging
+from loadgen.comparing import judging
 from loadgen.report.result import Result
 
 FEWEST_RUNS: Final = 5

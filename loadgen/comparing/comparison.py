@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
-from loadgen.compare import judging, settings
-from loadgen.compare.differences import EXACT, Difference, difference, holm, seeds_of
-from loadgen.compare.judging import Allowed
-from loadgen.compare.settings import Change, NotComparable
-from loadgen.compare.wall import Wall, compare_wall
+from loadgen.comparing import judging, settings
+from loadgen.comparing.differences import EXACT, Difference, difference, holm, seeds_of
+from loadgen.comparing.judging import Allowed
+from loadgen.comparing.settings import Change, NotComparable
+from loadgen.comparing.wall import Wall, compare_wall
 from loadgen.report import thresholds
 from loadgen.report.estimate import Figure
 from loadgen.report.reading import Points
@@ -68,9 +68,9 @@ class Pair:
     allowed_changes: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
-    """All pairs, what stands alone, and what was concluded."""
+    """All pairs, what stands alone, and what was concluded; its text is the table of `loadgen compare`."""
 
     pairs: list[Pair]
     only: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))  # points of one study alone
@@ -78,6 +78,29 @@ class Comparison:
     warnings: list[str] = field(default_factory=list)
     wall: Wall | None = None
     options: Options = Options()
+
+    def __repr__(self) -> str:
+        from loadgen.comparing import text
+
+        return text.as_table(self).rstrip("\n")
+
+    def to_text(self, everything: bool = False) -> str:
+        """The table; `everything` lists what did not move, too."""
+        from loadgen.comparing import text
+
+        return text.as_table(self, everything=everything)
+
+    def to_markdown(self, everything: bool = False) -> str:
+        """As a comment of a pull request."""
+        from loadgen.comparing import text
+
+        return text.as_markdown(self, everything=everything)
+
+    def to_json(self) -> str:
+        """As a program reads it."""
+        from loadgen.comparing import text
+
+        return text.as_json(self)
 
     def rows(self, wanted: Callable[[Row], bool]) -> list[tuple[Pair, Row]]:
         """The rows of all pairs that are wanted."""
