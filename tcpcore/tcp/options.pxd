@@ -16,7 +16,7 @@ from tcpcore.records.tcb cimport (
     Tcb, Timestamps,
 )
 from tcpcore.tcp.cold cimport use_cold
-from tcpcore.tcp.receive_window cimport full_window
+from tcpcore.tcp.receive_window cimport plain_window
 from tcpcore.tcp.rto cimport first_syn_timeout, rtt_sample, rtt_update, tick_up
 from tcpcore.tcp.timestamps cimport echoed_sample, set_ts_recent
 
@@ -68,7 +68,7 @@ cdef inline void open_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept 
     """Turn the window that our SYN told into a right edge, now that the peer's numbers are known."""
     cdef uint32_t space
     if tcb.bits & B_WINDOW:
-        space = full_window(tcb, cold, knobs)
+        space = plain_window(tcb, cold, knobs)
         cold.rcv_adv = tcb.rcv_nxt + (space if space < 65535 else 65535)
 
 

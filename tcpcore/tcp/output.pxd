@@ -20,7 +20,7 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_ECN, B_FIN_SENT, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, Cold, Tcb,
     Timestamps,
 )
-from tcpcore.tcp.receive_window cimport advertise_window, full_window
+from tcpcore.tcp.receive_window cimport advertise_window, plain_window
 from tcpcore.tcp.rto cimport clock_ms
 
 cdef enum:
@@ -96,7 +96,7 @@ cdef inline void write_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
 cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
                            int64_t now, uint8_t flags) noexcept nogil:
     """Write a SYN or SYN-ACK with the options that tcb.bits offer (RFC 9293 3.2, RFC 7323 2.2, 3.2)."""
-    cdef uint32_t space = full_window(tcb, cold, knobs)
+    cdef uint32_t space = plain_window(tcb, cold, knobs)
     cdef uint16_t bits = tcb.bits
     cdef uint8_t opts = OPT_MSS
     start_row(row, tcb, flags, tcb.iss)

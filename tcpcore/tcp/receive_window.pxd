@@ -12,7 +12,7 @@ from libc.stdint cimport int32_t, uint16_t, uint32_t
 
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.knobs cimport (
-    ACCEPT_LINUX, OFFERED_FREEBSD, ROUND_MSS_DOWN, ROUND_MSS_UP, UPDATE_DOUBLED, Knobs,
+    ACCEPT_LINUX, OFFERED_FREEBSD, OFFERED_LINUX, ROUND_MSS_DOWN, ROUND_MSS_UP, UPDATE_DOUBLED, Knobs,
 )
 from tcpcore.records.segment cimport FIN, Segment, seg_end, seg_len
 from tcpcore.records.tcb cimport (
@@ -43,12 +43,39 @@ cdef inline uint32_t default_buffer(const Tcb* tcb, const Knobs* knobs) noexcept
     return knobs.rcv_buf_stamped if (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE else knobs.rcv_buf
 
 
+cdef inline uint32_t whole_units(const Tcb* tcb, const Knobs* knobs, uint32_t window,
+                                 uint32_t shift) noexcept nogil:
+    """A window in units of the shift: Linux rounds up, so that the rounding takes nothing away
+    (__tcp_select_window, tcp_select_window), but not for half-open entries; others round down, and FreeBSD
+    has rounded before (offered_freebsd, Config)."""
+    if knobs.window_rounding == ROUND_MSS_DOWN and knobs.window_offered == OFFERED_LINUX and not (
+            tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
+        window += (1 << shift) - 1
+    return window >> shift
+
+
+cdef inline uint32_t plain_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window that an empty buffer gives, before a shift rounds it: what SYNs tell."""
+    return cold.rcv_buf if tcb.bits & B_WINDOW else default_buffer(tcb, knobs)
+
+
 cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
     """The window while the buffer is empty: what the buffer holds, as far as the header can say it."""
-    cdef uint32_t space = cold.rcv_buf if tcb.bits & B_WINDOW else default_buffer(tcb, knobs)
-    if space > 65535 and not tcb.wscale >> 4:
-        return 65535
-    return space
+    cdef uint32_t space = plain_window(tcb, cold, knobs)
+    cdef uint32_t shift = tcb.wscale >> 4
+    if shift:
+        if knobs.window_offered == OFFERED_FREEBSD or (tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
+            return space                              # as its SYN-ACK told it
+        return whole_units(tcb, knobs, space, shift) << shift
+    return space if space <= 65535 else 65535
+
+
+cdef inline uint32_t told_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """The window that was told before any text came. A passive opener's SYN-ACK told it unscaled, and its
+    other ACKs before the first text, which are rare, are taken to have told no more."""
+    cdef uint32_t full = full_window(tcb, cold, knobs)
+    cdef uint32_t plain = plain_window(tcb, cold, knobs)
+    return plain if plain < full and tcb.bits & B_PASSIVE else full
 
 
 cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
@@ -87,19 +114,19 @@ cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
                                          const Knobs* knobs) noexcept nogil:
     """The window that we would advertise now: never less than before, and none that is small (RFC 9293
     3.8.6.2.2; Linux: __tcp_select_window)."""
-    cdef uint32_t full = full_window(tcb, cold, knobs)
-    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
-    cdef uint32_t free = full - cold.unread if cold.unread < full else 0
     cdef uint32_t shift = tcb.wscale >> 4
+    cdef uint32_t space = plain_window(tcb, cold, knobs) if shift else full_window(tcb, cold, knobs)
+    cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
+    cdef uint32_t free = space - cold.unread if cold.unread < space else 0
     if in_set(tcb.state, PEER_FIN) and knobs.fin_freezes_window:
         return advertised                             # nothing more can come
     if knobs.window_offered == OFFERED_FREEBSD:
-        free = offered_freebsd(tcb, full, free)
-    elif free < full and (free < knobs.mss or free < full // 16):
+        free = offered_freebsd(tcb, space, free)
+    elif free < space and (free < knobs.mss or free < space // 16):
         free = 0
     elif shift:
-        free = free >> shift << shift
-    elif free != full:
+        free = (free >> shift if 2 * free < space else whole_units(tcb, knobs, free, shift)) << shift
+    elif free != space:
         free -= free % knobs.mss
     return free if free > advertised else advertised
 
@@ -127,7 +154,7 @@ cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) 
     cdef uint32_t shift = tcb.wscale >> 4
     if not tcb.bits & B_WINDOW:
         return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
-    wnd = window_to_advertise(tcb, cold, knobs) >> shift
+    wnd = whole_units(tcb, knobs, window_to_advertise(tcb, cold, knobs), shift)
     if wnd > 65535:
         wnd = 65535
     # a right edge that only the rounding of the shift would pull back stays where it is

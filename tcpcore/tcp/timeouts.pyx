@@ -31,6 +31,7 @@ cdef enum:
     SILENCE_MS = 7_200_000    # FreeBSD: tcp_maxpersistidle
     SILENCE_AFTER_CLOSE_MS = 60_000   # TCPTV_PERSMAX
     BACKOFF_SUM = 2559        # tcp_totbackoff
+    DOUBLINGS_MAX = 31        # of window probes
 
 
 cdef void timer_expired(Tcb* tcb, Cold* cold, uint8_t kind, uint8_t synack_retries, const Knobs* knobs,
@@ -203,9 +204,12 @@ cdef bint silent_for_long(const Tcb* tcb, const Cold* cold, const Knobs* knobs, 
     """FreeBSD (tcp_timer_persist): after all doublings the silence of two hours, or of as many RTOs as all
     resends take, ends the connection; a minute does once we have closed."""
     cdef int64_t silence = since_first_resend(cold, now)
+    cdef uint32_t probes = retries_allowed(tcb, knobs, True)
+    if probes > DOUBLINGS_MAX + 1:
+        probes = DOUBLINGS_MAX + 1                    # so many are told apart
     if in_set(tcb.state, OUR_FIN) and silence >= SILENCE_AFTER_CLOSE_MS:
         return True
-    return <uint32_t>cold.backoff + 1 >= retries_allowed(tcb, knobs, True) and (
+    return <uint32_t>cold.backoff + 1 >= probes and (
         silence >= SILENCE_MS or silence >= BACKOFF_SUM * <int64_t>rto(tcb, cold, knobs))
 
 
@@ -242,7 +246,8 @@ cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
         tcb.retries += tcb.retries < 255              # resent_at tells when the peer was heard
     else:
         count_resend(tcb, cold, now)
-    if cold.backoff < 31 and (knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
+    if cold.backoff < DOUBLINGS_MAX and (
+            knobs.retries_rule == RETRIES_COUNT or cold.backoff < knobs.tcp_retries2):
         cold.backoff += 1                             # on Linux tcp_retries2 bounds the interval too
     arm_main_timer(act, T_PERSIST, persist_interval(tcb, cold, knobs, act.live, now))
     send_persist_probe(tcb, cold, knobs, now, act)

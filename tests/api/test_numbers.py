@@ -29,7 +29,7 @@ def test_flags_and_options():
 
 
 def test_causes_are_the_keys_of_causes():
-    assert issubclass(Cause, IntEnum) and Cause.NONE == 0 and len(Cause) == 22
+    assert issubclass(Cause, IntEnum) and Cause.NONE == 0 and len(Cause) == 23
     assert [cause.name for cause in Cause][1:] == list(Engine(capacity=1).causes)
     assert [int(cause) for cause in Cause] == list(range(len(Cause)))
 

@@ -58,6 +58,9 @@ def test_values_as_the_struct_holds_them():
     assert (values["keepinit_ms"], values["auto_read"], values["fin_timeout_ms"]) == (0, 1, 7000)
     assert (values["rcv_buf"], values["rcv_buf_whole"], values["rcv_wscale"]) == (65728, 65536, 6)
     assert values["rcv_buf_judged"] == 65700
+    assert (values["fin_wait_2_idle_ms"], values["fin_wait_2_check_ms"]) == (600_000, 75_000)
+    seldom = config.replace(tcp_keepalive_probes=3, tcp_keepalive_intvl=20)
+    assert engine_value(seldom, "fin_wait_2_idle_ms") == 60_000
     assert (values["acceptance"], values["synq_policy"]) == (knobs.Acceptance.ACCEPT_TRIM, 1)
 
 

@@ -17,7 +17,10 @@ KNOBS = {field.name for field in fields(Config)}
 LETTERS = dict(zip("FSRPAUEC", Flag, strict=True))
 #: AE is not in SEGMENT, whose flags are one byte; by default nothing in Linux depends on it.
 WITHOUT_FLAG = "N"
-OPT_MSS, OPT_SACK_OK, OPT_TS = 1, 4, 8
+OPT_MSS, OPT_WSCALE, OPT_SACK_OK, OPT_TS = 1, 2, 4, 8
+
+#: By the names a scenario gives them.
+OPTIONS = {"mss": OPT_MSS, "wscale": OPT_WSCALE, "sack_ok": OPT_SACK_OK, "ts": OPT_TS}
 
 OPENING = {State.SYN_SENT, State.SYN_RECEIVED}
 SENDING = {State.ESTABLISHED, State.CLOSE_WAIT}
@@ -55,11 +58,10 @@ class Host:
 
     def inject(self, seg):
         options = seg.get("opts", {})
-        fields = {"mss": options["mss"]} if "mss" in options else {}
+        fields = {name: options[name] for name in ("mss", "wscale") if name in options}
+        fields["opts"] = sum(bit for name, bit in OPTIONS.items() if name in options)
         if "ts" in options:
             fields["tsval"], fields["tsecr"] = options["ts"]
-        if options.get("sack_ok"):
-            fields["opts"] = OPT_SACK_OK | OPT_MSS * ("mss" in options) | OPT_TS * ("ts" in options)
         header = {name: seg[name] for name in ("src", "sport", "dport", "seq", "ack", "wnd")}
         flags = sum(LETTERS[letter] for letter in seg["flags"] if letter not in WITHOUT_FLAG)
         batch = segments(1, **header, dst=ADDRESS, payload_len=seg["len"], flags=flags, **fields)
@@ -90,6 +92,10 @@ class Host:
         options = {}
         if row["opts"] & OPT_MSS:
             options["mss"] = int(row["mss"])
+        if row["opts"] & OPT_WSCALE:
+            options["wscale"] = int(row["wscale"])
+        if row["opts"] & OPT_SACK_OK:
+            options["sack_ok"] = True
         if row["opts"] & OPT_TS:
             options["ts"] = [int(row["tsval"]), int(row["tsecr"])]
         return {"t": self.now / SECOND, "src": dotted(row["dst"]), "sport": int(row["dport"]),

@@ -1,8 +1,9 @@
 """The recording's format: put a scenario's stimuli to a stack, compare two runs of one scenario.
 
 Knows neither kernel nor engine: a `Target` is anything with six methods. A scenario names connections by
-label and numbers by symbol (``R+n`` from the peer's ISN, ``L+n`` from the stack's), so that two stacks with
-different ISNs and clocks can be compared. Only a ``within`` step lets time pass.
+label and numbers by symbol (``R+n`` from the peer's ISN, ``L+n`` from the stack's, ``W+n`` from the right
+edge of the window that the stack told), so that two stacks with different ISNs, clocks and buffers can be
+compared. Only a ``within`` step lets time pass.
 
 Source: recordings of Linux 6.18 through a TUN device, in ``tests/data/corpus.json``.
 """
@@ -11,6 +12,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass
+from dataclasses import field as made
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +21,8 @@ SPACE = 1 << 32
 REACH = 1 << 26
 #: Of 0: it may be no number at all, a RST that answers a segment without ACK has none.
 REACH_OF_0 = 1 << 16
+#: The right edge of a stack that has told none yet, from the peer's ISN: 44 rows of 1460 bytes.
+FIRST_EDGE = 1 + 64240
 #: What the recording machine adds to every time: scheduling, a 4 ms jiffy, a delayed acknowledgement.
 SLACK = 0.05
 #: What its timer wheel adds to a timer (never early, up to 10 % late), as a share of the timer.
@@ -128,13 +132,29 @@ class Incarnation:
     irs: int
     iss: int | None = None
     tsval: int = 0
+    shifts: list = made(default_factory=lambda: [None, None])    # of the windows: the peer's, the stack's
+    edge: int = FIRST_EDGE            # the right edge that the stack told, from irs
+    told: bool = False                # it has told one
 
     def absolute(self, number):
         if isinstance(number, int):
             return number % SPACE
-        letter, offset = re.fullmatch(r"([LR])([+-]\d+)", number).groups()
-        origin = self.irs if letter == "R" else self.iss or 0
+        letter, offset = re.fullmatch(r"([LRW])([+-]\d+)", number).groups()
+        origin = {"R": self.irs, "L": self.iss or 0, "W": self.irs + self.edge}[letter]
         return (origin + int(offset)) % SPACE
+
+    def offered(self, side, seg):
+        """The first SYN of the peer (0) or of the stack (1) offers a shift, or none (-1)."""
+        if self.shifts[side] is None:
+            self.shifts[side] = seg.get("opts", {}).get("wscale", -1)
+
+    def tell_edge(self, seg):
+        """The right edge never moves back (RFC 9293 3.8.6); the window of a SYN is not scaled."""
+        agreed = all(shift is not None and shift >= 0 for shift in self.shifts)
+        shift = min(self.shifts[1], 14) if agreed and "S" not in seg["flags"] else 0
+        self.edge = max(self.edge if self.told else 0,
+                        (seg["ack"] - self.irs) % SPACE + (seg["wnd"] << shift))
+        self.told = True
 
 
 def symbol(letter, origin, number):
@@ -186,6 +206,8 @@ class Performance:
         src, sport, dport = life.flow
         seg = template | {"src": src, "sport": sport, "dport": dport,
                           "seq": life.absolute(template["seq"]), "ack": life.absolute(template["ack"])}
+        if "S" in seg["flags"]:
+            life.offered(0, seg)
         if "ts" in seg.get("opts", ()):
             tsval, tsecr = seg["opts"]["ts"]
             seg["opts"] = seg["opts"] | {"ts": [tsval, life.tsval if tsecr == "last" else tsecr]}
@@ -221,8 +243,12 @@ class Performance:
         life = next((life for life in reversed(lives) if symbol("L", life.iss, seg["seq"])), newest)
         said["conn"] = life.label
         said["seq"] = symbol("L", life.iss, seg["seq"]) or seg["seq"]
+        if "S" in seg["flags"]:
+            life.offered(1, seg)
         if "A" in seg["flags"]:
             said["ack"] = symbol("R", life.irs, seg["ack"]) or seg["ack"]
+            if "R" not in seg["flags"] and said["ack"] != seg["ack"]:
+                life.tell_edge(seg)
         if seg.get("opts"):
             said["opts"] = dict(seg["opts"])
             if "ts" in seg["opts"]:

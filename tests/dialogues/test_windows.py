@@ -147,3 +147,54 @@ def test_every_second_full_segment_is_acknowledged_at_once(established):
     established.host.heard.clear()
     assert len(rows) >= 2
     assert int(rows[-1]["ack"]) == (established.irs + established.said) % (1 << 32)
+
+
+# -- scaled windows
+
+
+def scaled(listening):
+    """A peer that scales meets a host whose shift is 7 and whose buffer is 64240 bytes, 501.875 units."""
+    listening.arrives("S", mss=1460, wscale=7)
+    listening.expects("SA", wnd=64240, wscale=7)
+    return listening
+
+
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7)
+def test_a_scaled_window_is_rounded_up(listening):
+    scaled(listening).arrives("A", at=RTT)
+    listening.arrives("A", seq=0)
+    listening.expects("A", wnd=502)
+
+
+@pytest.mark.profile("freebsd")
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7, rcv_buf=64240, delack_ms=0)
+def test_freebsd_rounds_a_scaled_window_down(listening):
+    scaled(listening).arrives("A", at=RTT)
+    listening.arrives("A", length=10)
+    listening.expects("A", wnd=501)
+
+
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7)
+def test_the_window_of_a_half_open_entry_is_rounded_down(listening):
+    scaled(listening).arrives("R", seq=10)
+    listening.expects("A", wnd=501)
+
+
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7, auto_read=False)
+def test_the_first_text_is_counted_from_the_window_of_the_syn_ack(listening):
+    scaled(listening).arrives("A", at=RTT)
+    listening.arrives("A", length=112)
+    listening.expects("A", wnd=501)               # 64240 - 112 are 501 units
+    listening.arrives("A", length=16)
+    listening.expects("A", wnd=501)               # 64112 are more than 500: the edge is 16 bytes further
+
+
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7, auto_read=False)
+def test_below_half_of_the_buffer_a_scaled_window_is_rounded_down(listening):
+    scaled(listening).arrives("A", at=RTT)
+    for _ in range(40):
+        listening.arrives("A", length=1600)
+        listening.expects("A")
+    assert listening.accept()
+    assert listening.recv(20_001) == 20_001
+    listening.expects("A", wnd=158)               # of 20241 bytes

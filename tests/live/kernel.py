@@ -148,6 +148,8 @@ class Kernel:
         number = sock.connect_ex((self.outside(dst), dport))
         if number == errno.EINPROGRESS:
             self.sockets[args["conn"]] = sock
+        else:
+            sock.close()
         return errno.errorcode.get(number, "ok")
 
     def send(self, args, _):

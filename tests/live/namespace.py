@@ -53,7 +53,14 @@ class Namespace:
             fcntl.ioctl(door, SIOCSIFNETMASK, interface_address(netmask))
             fcntl.ioctl(door, SIOCSIFFLAGS, struct.pack("16sH14x", DEVICE, IFF_UP | IFF_RUNNING))
             index = fcntl.ioctl(door, SIOCGIFINDEX, struct.pack("16s16x", DEVICE))
-        acknowledge_at_once(struct.unpack("16xi12x", index)[0])
+        self.index = struct.unpack("16xi12x", index)[0]
+        self.quick = False
+
+    def quickack(self, quick):
+        """Whether the stack never delays an ACK (`ip route ... quickack 1`), as in the recordings."""
+        if quick != self.quick:
+            routes(self.index, int(quick))
+            self.quick = quick
 
     def close(self):
         os.close(self.fd)
@@ -63,7 +70,7 @@ class Namespace:
         for name, value in {**self.defaults, **settings}.items():
             path = sysctl_path(name)
             self.defaults.setdefault(name, path.read_text().strip())
-            if path.read_text().strip() != str(value):
+            if path.read_text().split() != str(value).split():
                 path.write_text(str(value))
 
     def send(self, packet):
@@ -89,14 +96,14 @@ def attribute(kind, body):
     return struct.pack("HH", 4 + len(body), kind) + body + b"\0" * (-len(body) % 4)
 
 
-def acknowledge_at_once(index):
-    """Routes to the peers that never delay an ACK (`ip route ... quickack 1`): one jitter less. The two
-    halves of the network are more specific than the route that came with the address."""
+def routes(index, quick):
+    """Routes to the peers with this `quickack`. The two halves of the network are more specific than the
+    route that came with the address."""
     for half in ("10.0.0.0", "10.128.0.0"):
         route = struct.pack("BBBBBBBBI", socket.AF_INET, PREFIX + 1, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC,
                             RT_SCOPE_LINK, RTN_UNICAST, 0)
         route += attribute(RTA_DST, socket.inet_aton(half)) + attribute(RTA_OIF, struct.pack("i", index))
-        route += attribute(RTA_METRICS, attribute(RTAX_QUICKACK, struct.pack("I", 1)))
+        route += attribute(RTA_METRICS, attribute(RTAX_QUICKACK, struct.pack("I", quick)))
         flags = NLM_REQUEST | NLM_ACK | NLM_CREATE | NLM_REPLACE
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
             netlink.send(struct.pack("IHHII", 16 + len(route), RTM_NEWROUTE, flags, 1, 0) + route)

@@ -5,7 +5,7 @@ several of them by more than one way, since the ways leave different things behi
 a queue, unread data, a closed window).
 """
 
-PEER, PORT = "10.9.0.2", 80
+PEER, PORT, SECOND_PORT = "10.9.0.2", 80, 81
 CLIENT_PORT, SERVER_PORT = 40000, 7000
 BOUND_PORT = 50001
 ISN = 1000
@@ -15,41 +15,68 @@ ROUND_TRIP = 0.03
 TSVAL = 100_000
 
 
-class Script:
-    """One connection `c1` (and more by `other`); times in seconds; numbers as in the recording."""
+#: A peer that offers nothing but its MSS, and one as most hosts are.
+PLAIN = {"mss": 1460}
+USUAL = {"mss": 1460, "wscale": 7, "sack_ok": True, "ts": True}
 
-    def __init__(self, sysctl=None, backlog=16, stamped=False):
+
+class Script:
+    """Connections by label, `c1` first; times in seconds; numbers as in the recording."""
+
+    def __init__(self, sysctl=None, backlog=16, peer=PLAIN, isn=ISN, base="default"):
         self.sysctl = dict(sysctl or {})
-        if stamped:
-            self.sysctl["tcp_timestamps"] = 1
-        self.stamped = stamped
+        self.peer = dict(peer)        # the options of its SYNs; "ecn": its SYNs ask for it
+        self.stamped = peer.get("ts", False)
         self.backlog = backlog
+        self.isn = isn
+        self.base = base
         self.conns = {}
         self.steps = []
-        self.r = 0                    # the peer's next number, from its ISN
-        self.l = 0                    # the stack's next number, from its own
+        self.places = {}              # label -> (r, l): the next numbers of the peer and of the stack
         self.tsval = TSVAL
         self.label = "c1"
-        self.unlistened = False
+        self.listening = set()
+
+    @property
+    def r(self):
+        """The peer's next number, from its ISN."""
+        return self.places.get(self.label, (0, 0))[0]
+
+    @r.setter
+    def r(self, number):
+        self.places[self.label] = number, self.l
+
+    @property
+    def l(self):  # noqa: E743
+        """The stack's next number, from its own."""
+        return self.places.get(self.label, (0, 0))[1]
+
+    @l.setter
+    def l(self, number):  # noqa: E743
+        self.places[self.label] = self.r, number
 
     def scenario(self, name=""):
-        return {"name": name, "sysctl": self.sysctl, "conns": self.conns, "steps": self.steps}
+        return {"name": name, "base": self.base, "sysctl": self.sysctl, "conns": self.conns,
+                "steps": self.steps}
 
     # -- steps
 
-    def meet(self, sport, dport, isn=ISN):
-        self.conns[self.label] = {"src": PEER, "sport": sport, "dport": dport, "isn": isn}
+    def meet(self, sport, dport, isn=None):
+        self.conns[self.label] = {"src": PEER, "sport": sport, "dport": dport,
+                                  "isn": self.isn if isn is None else isn}
         return self
 
-    def listen(self, **args):
-        self.steps.append({"call": "listen", "port": PORT, "backlog": self.backlog, "name": "l1", **args})
+    def listen(self, name="l1", port=PORT, **args):
+        self.steps.append({"call": "listen", "port": port, "backlog": self.backlog, "name": name, **args})
+        self.listening.add(name)
         return self
 
     def segment(self, flags, seq=None, ack=None, length=0, wnd=WINDOW, ts="auto", **opts):
-        """From the peer; seq and ack are offsets from R and L, None the next numbers."""
+        """From the peer; seq and ack are offsets from R and L, None the next numbers; seq may be a symbol."""
         spec = self.conns[self.label]
         seg = {"conn": self.label, "src": spec["src"], "sport": spec["sport"], "dport": spec["dport"],
-               "flags": flags, "seq": f"R{self.r if seq is None else seq:+d}",
+               "flags": flags,
+               "seq": seq if isinstance(seq, str) else f"R{self.r if seq is None else seq:+d}",
                "ack": f"L{self.l if ack is None else ack:+d}" if "A" in flags else 0,
                "len": length, "wnd": wnd}
         if ts == "auto":
@@ -61,6 +88,13 @@ class Script:
             seg["opts"] = opts
         self.steps.append({"in": seg})
         return self
+
+    def syn(self, flags="S", **args):
+        """With the options that this peer offers; a SYN asks for ECN, a SYN-ACK agrees to it."""
+        options = {name: value for name, value in self.peer.items() if name not in ("ts", "ecn")}
+        if self.peer.get("ecn"):
+            flags += "E" if "A" in flags else "EC"
+        return self.speak(flags, **options, **args)
 
     def speak(self, flags, length=0, **args):
         """The segment of a peer that behaves: it takes its numbers."""
@@ -103,7 +137,7 @@ class Script:
 
     def half_open(self, wnd=WINDOW, **args):
         self.listen(**args).meet(CLIENT_PORT, PORT)
-        self.speak("S", wnd=wnd, mss=1460).wait()
+        self.syn(wnd=wnd).wait()
         self.l = 1
         return self
 
@@ -119,11 +153,11 @@ class Script:
         return self
 
     def connected(self):
-        return self.connecting().speak("SA", mss=1460).wait()
+        return self.connecting().syn("SA").wait()
 
     def crossed(self):
         """Simultaneous open, up to SYN_RECEIVED."""
-        self.connecting().speak("S", mss=1460)
+        self.connecting().syn()
         return self.wait()
 
 
@@ -139,6 +173,12 @@ def closing(script, how):
     script.segment("FA", ack=script.l - 1)
     script.r += 1
     return script.wait()
+
+
+def time_wait_active(script):
+    """An active opener that closes first: its tuple is the one connect() may want again."""
+    script.connected().finish("close").segment("A").wait()
+    return script.speak("FA").wait()
 
 
 def close_wait(script):
@@ -194,6 +234,7 @@ STATIONS = {
     "last_ack_orphan": lambda s: close_wait(s).finish("close"),
     "time_wait": time_wait,
     "time_wait_held": lambda s: time_wait(s, "shutdown"),
+    "time_wait_active": time_wait_active,
     "time_wait_closing": lambda s: closing(s, "close").segment("A").wait(),
 }
 

@@ -6,9 +6,13 @@ the known difference of that name.
 
 import pytest
 
-from tests.corpus.adapter import Host, configuration
-from tests.corpus.interpreter import CORPUS, compare, execute
-from tests.live.differences import KNOWN, kept_scenarios, known, on_engine
+from tests.corpus.adapter import Host
+from tests.corpus.interpreter import execute
+from tests.live.base import config_of
+from tests.live.comparison import differences
+from tests.live.differences import kept_scenarios, on_engine
+from tests.live.lab import compared
+from tests.live.rules import PENDING, RULES, excuse
 from tests.reference.engine import ReferenceEngine
 
 KEPT = kept_scenarios()
@@ -23,23 +27,24 @@ def each(scenarios):
 
 @each(MENDED)
 def test_the_engine_answers_as_the_kernel_did(scenario):
-    assert compare(scenario["steps"], on_engine(scenario)) == []
+    assert compared(scenario, scenario["steps"], on_engine(scenario)) == []
 
 
 @each([scenario for scenario in MENDED if "cookie" not in scenario["name"]])
 def test_the_reference_answers_as_the_kernel_did(scenario):
     """Which reads no cookies."""
-    host = Host(ReferenceEngine(configuration(CORPUS["about"]["base_sysctl"], scenario["sysctl"])))
-    assert compare(scenario["steps"], execute(scenario, host)) == []
+    host = Host(ReferenceEngine(config_of(scenario)))
+    assert compared(scenario, scenario["steps"], execute(scenario, host)) == []
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", [*RULES, *PENDING])
 def test_a_known_difference_is_one(name):
     """Or it goes off the list."""
     assert name in SHOWN, "no regressions/known_*.json shows it"
-    played = on_engine(SHOWN[name])
-    assert name in known(played)
-    assert compare(SHOWN[name]["steps"], played)
+    scenario = SHOWN[name]
+    played = on_engine(scenario)
+    found = differences(scenario["steps"], played)
+    assert found and excuse(scenario, scenario["steps"], played, found[0]) == name
 
 
 def test_an_engine_that_is_wrong_is_told_from_the_kernel(lab):

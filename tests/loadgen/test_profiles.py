@@ -13,7 +13,7 @@ from tcpcore import Config
 
 HOST = """\
 net.ipv4.tcp_synack_retries = 1
-net.ipv4.tcp_ecn = 2
+net.ipv4.tcp_fastopen = 2
 kernel.ostype = Linux
 net.ipv4.tcp_timestamps = 0
 """
@@ -149,13 +149,13 @@ def test_unknown_keys_of_a_host_are_ignored_counted_and_listed_on_request(loadge
     assert knobs(outcome)["tcp_timestamps"] == 0
     assert outcome.stderr.splitlines() == [
         f"{sysctl}: 2 knobs taken, 2 other keys ignored (-v lists them)",
-        "  they matter and are not modelled: net.ipv4.tcp_ecn",
+        "  they matter and are not modelled: net.ipv4.tcp_fastopen",
     ]
     for command in (["handshake", "-n", 5], ["profiles"]):
         told = loadgen(*command, "-v", "--sysctl", sysctl).stderr
         assert told.splitlines() == [
             f"{sysctl}: 2 knobs taken, 2 other keys ignored",
-            "  they matter and are not modelled: net.ipv4.tcp_ecn", "  kernel.ostype",
+            "  they matter and are not modelled: net.ipv4.tcp_fastopen", "  kernel.ostype",
         ]  # fmt: skip
 
 

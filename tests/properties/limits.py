@@ -59,12 +59,15 @@ PAIRS = [one | other for one, other in itertools.combinations(SINGLE, 2) if not 
 
 
 def fitting(profile, knobs):
-    """The knobs, with what tcp_rto_max_ms bounds lowered to it; None where they contradict each other."""
+    """The knobs, with what tcp_rto_max_ms bounds lowered to it, and a user timeout, which is no number of
+    resends, to 200 of the longest intervals; None where they contradict each other."""
     most = knobs.get("tcp_rto_max_ms", PROFILES[profile]().tcp_rto_max_ms)
     bounded = {"tcp_rto_min_us": 1000 * most, "rto_initial_ms": most}
     if any(knobs.get(name, 0) > bound for name, bound in bounded.items()):
         return None
     whole = PROFILES[profile]()
+    if "tcp_user_timeout_ms" in knobs:
+        knobs = knobs | {"tcp_user_timeout_ms": min(knobs["tcp_user_timeout_ms"], 200 * most)}
     return {name: min(getattr(whole, name), bound) for name, bound in bounded.items()} | knobs
 
 

@@ -120,14 +120,34 @@ class Sending:
         if conn.ecn:
             flags |= ECE if answer else ECE | CWR
         self.row(conn, now, flags, conn.iss,
-                 wnd=min(self.whole_window(conn), UNSCALED), **options)
+                 wnd=min(self.plain_window(conn), UNSCALED), **options)
 
     # -- our window (section 7) ------------------------------------------------------------------
 
+    @property
+    def as_freebsd(self):
+        return self.config.window_offered == "freebsd"
+
+    def plain_window(self, conn):
+        """What the empty buffer gives; SYNs tell it unscaled."""
+        return self.config.window(conn.rcv_buf, stamped=conn.passive and conn.ts)
+
     def whole_window(self, conn):
         """What the empty buffer gives, as far as 16 bits can tell it."""
-        stamped = conn.passive and conn.ts
-        return min(self.config.window(conn.rcv_buf, stamped=stamped), UNSCALED << conn.rcv_shift)
+        window = self.plain_window(conn)
+        if conn.rcv_shift and not conn.half_open and not self.as_freebsd:
+            window = self.units(conn, window) << conn.rcv_shift
+        return min(window, UNSCALED << conn.rcv_shift)
+
+    def told_window(self, conn):
+        """The window before any text: a passive opener's SYN-ACK told it unscaled."""
+        whole = self.most_offered(conn)
+        return min(whole, self.plain_window(conn)) if conn.passive and not self.as_freebsd else whole
+
+    def units(self, conn, window):
+        """A window in units of our shift; rounded up by Linux, but not for half-open entries."""
+        up = self.config.window_rounding == "mss-down" and not conn.half_open and not self.as_freebsd
+        return (window + up * ((1 << conn.rcv_shift) - 1)) >> conn.rcv_shift
 
     def most_offered(self, conn):
         """What is offered while the buffer is empty."""
@@ -158,7 +178,7 @@ class Sending:
         return conn.had_unread or conn.rcv_buf != self.config.rcv_buf
 
     def next_window(self, conn):
-        whole = self.whole_window(conn)
+        whole = self.plain_window(conn) if conn.rcv_shift else self.whole_window(conn)
         if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
         freebsd = self.config.window_offered == "freebsd"
@@ -172,11 +192,15 @@ class Sending:
             free = 0
         elif not conn.rcv_shift:
             free -= free % self.config.mss
+        elif 2 * free < whole:
+            free = free >> conn.rcv_shift << conn.rcv_shift
+        else:
+            free = self.units(conn, free) << conn.rcv_shift
         return max(free, self.offered(conn))
 
     def advertise(self, conn):
         """The window as 16 bits tell it; the right edge that they tell never moves back."""
-        window = self.next_window(conn) >> conn.rcv_shift
+        window = min(self.units(conn, self.next_window(conn)), UNSCALED)
         edge = add(conn.rcv_nxt, window << conn.rcv_shift)
         if after(edge, conn.rcv_adv):
             conn.rcv_adv = edge
@@ -497,6 +521,8 @@ class Sending:
             self.note(conn, EventKind.EOF)
         if not self.config.auto_read:
             conn.unread += taken
+            if not self.told(conn):
+                conn.rcv_adv = add(start, self.told_window(conn))
             conn.had_unread |= taken > 0 or (bool(fin) and bool(self.config.fin_fills_buffer))
 
     def settle(self, conn, now, owed, room=AT_ONCE):

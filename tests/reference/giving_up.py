@@ -173,7 +173,7 @@ class GivingUp:
         if conn.state in CLOSED_BY_US and silence >= 60_000:
             return True
         most = min(7_200_000, 2559 * self.rto(conn))
-        return conn.backoff + 1 >= self.most_resends(conn, True) and silence >= most
+        return conn.backoff + 1 >= min(self.most_resends(conn, True), 32) and silence >= most
 
     # -- keepalive (3.8.4)
 

@@ -23,13 +23,13 @@ def test_each_wins_over_the_one_before(tmp_path):
     found = resolve(
         Scenario(server=Server("freebsd", str(now), {"tcp_synack_retries": 9}), client=Client("strict"))
     )
-    assert found.server == Config.freebsd(somaxconn=8192, tcp_synack_retries=9)
+    assert found.server == Config.freebsd(somaxconn=8192, tcp_synack_retries=9, tcp_max_orphans=16384)
     assert found.client == Config.strict()
     origins = found.origins["server"]
     assert origins["somaxconn"] == f"sysctl {now}" and origins["tcp_synack_retries"] == "knobs"
     assert origins["accept_queue_rule"] == "profile freebsd" and origins["mss"] == "default"
     assert found.origins["client"]["isn_tick_ns"] == "profile strict"
-    assert found.not_modelled == ["server: net.ipv4.tcp_fastopen", "server: net.ipv4.tcp_max_orphans"]
+    assert found.not_modelled == ["server: net.ipv4.tcp_fastopen"]
 
 
 def test_an_older_kernel_and_which_rules_that_changes(tmp_path):

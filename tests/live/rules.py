@@ -1,0 +1,394 @@
+"""The rules for what is known to differ between kernel and engine, each as narrow as the kernel's condition.
+
+A rule gives the first step of a scenario from which on it applies; a difference there or later, of the rule's
+sort, is not looked into. `RULES` are no faults, each with the kernel's function and the reason; `PENDING` is
+what is not built or not mended yet.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+#: Rows that Linux sends before anything is acknowledged.
+INITIAL_WINDOW_ROWS = 10
+
+
+def number_of(symbol):
+    """n of "R+n" and "L+n"; None of a number that counts from nowhere or from an edge."""
+    found = re.fullmatch(r"[RL]([+-]\d+)", str(symbol))
+    return int(found[1]) if found else None
+
+
+def arrivals(steps):
+    """(step, segment) of everything that arrives."""
+    return [(number, step["in"]) for number, step in enumerate(steps) if "in" in step]
+
+
+def rows(steps):
+    """SYNs, text and FINs that a stack sent: (step, label, seq, length, end), by its offsets."""
+    return [(number, seg["conn"], number_of(seg["seq"]), seg["len"],
+             (number_of(seg["seq"]) or 0) + seg["len"] + len(set(seg["flags"]) & set("SF")))
+            for number, step in enumerate(steps) for seg in step.get("expect", ())
+            if (seg["len"] or set(seg["flags"]) & set("SF")) and "R" not in seg["flags"]]
+
+
+def first_resend(steps):
+    """The step of the first row that goes over an old number, None without one."""
+    seen = {}
+    for number, label, seq, _, end in rows(steps):
+        if seq is not None and seq < seen.get(label, -1 << 40):
+            return number
+        seen[label] = max(end, seen.get(label, -1 << 40))
+    return None
+
+
+def syns(steps, ours):
+    """The options of the first SYN that the stack (`ours`) sent, or of the first that came; None without."""
+    if ours:
+        found = (seg for step in steps for seg in step.get("expect", ()) if "S" in seg["flags"])
+    else:
+        found = (seg for _, seg in arrivals(steps) if "S" in seg["flags"])
+    return next((seg.get("opts", {}) for seg in found), None)
+
+
+def sack_agreed(steps):
+    return all("sack_ok" in (syns(steps, ours) or {}) for ours in (True, False))
+
+
+def least(numbers):
+    return min(numbers, default=None)
+
+
+def header_prediction(scenario, kernel, engine):
+    told, window = {}, {}
+    for number, step in enumerate(kernel):
+        for seg in step.get("expect", ()):
+            told[seg["conn"]] = seg["ack"]
+        if "in" in step:
+            seg = step["in"]
+            plain = set(seg["flags"]) <= set("AP") and "A" in seg["flags"] and seg["len"]
+            if (plain and seg["seq"] == told.get(seg["conn"]) and (number_of(seg["ack"]) or 0) <= 0
+                    and seg["wnd"] == window.get(seg["conn"], seg["wnd"])):
+                return number
+            window[seg["conn"]] = seg["wnd"]
+    return None
+
+
+def edge_of_the_syn(scenario, kernel, engine):
+    told, shifted = set(), syns(kernel, True) or {}
+    if "wscale" not in shifted:
+        return None
+    for number, step in enumerate(kernel):
+        for seg in step.get("expect", ()):
+            if "S" not in seg["flags"]:
+                told.add(seg["conn"])
+        if "in" in step and step["in"]["conn"] not in told and str(step["in"]["seq"]).startswith("W"):
+            return number
+    return None
+
+
+def window_after_text(scenario, kernel, engine):
+    return least(number for number, seg in arrivals(engine) if seg["len"] and "S" not in seg["flags"])
+
+
+def syn_at_the_edge(scenario, kernel, engine):
+    text = window_after_text(scenario, kernel, engine)
+    return least(number for number, seg in arrivals(engine) if text is not None and number > text
+                 and "S" in seg["flags"] and str(seg["seq"]).startswith("W"))
+
+
+def echo_of_a_delayed_ack(scenario, kernel, engine):
+    told = {}
+    for number, (theirs, ours) in enumerate(zip(kernel, engine, strict=True)):
+        for side, step in enumerate((theirs, ours)):
+            for seg in step.get("expect", ()):
+                told[side, seg["conn"]] = max(number_of(seg["ack"]) or 0, told.get((side, seg["conn"]), 0))
+        label = theirs["in"]["conn"] if "in" in theirs else None
+        stamped = label and "ts" in theirs["in"].get("opts", ())
+        if stamped and told.get((0, label), 0) < told.get((1, label), 0):
+            return number
+    return None
+
+
+def eof_taken(scenario, kernel, engine):
+    ended = set()
+    for number, step in enumerate(kernel):
+        if step.get("result") == "EOF":
+            ended.add(step["conn"])
+        if "in" in step and step["in"]["conn"] in ended and str(step["in"]["seq"]).startswith("W"):
+            return number
+    return None
+
+
+def congestion_control(scenario, kernel, engine):
+    """New rows after a resend, or more than the initial window's before anything comes back."""
+    first, highest, flight, found = first_resend(engine), {}, {}, []
+    for number, step in enumerate(engine):
+        if "in" in step:
+            flight.pop(step["in"]["conn"], None)
+        for _, label, seq, _, end in rows([step]):
+            new = seq is not None and seq >= highest.get(label, -1)
+            flight[label] = flight.get(label, 0) + new
+            if new and (first is not None and number > first or flight[label] > INITIAL_WINDOW_ROWS):
+                found.append(number)
+            highest[label] = max(end, highest.get(label, -1))
+    return least(found)
+
+
+def cut_anew(scenario, kernel, engine):
+    found = []
+    for steps in (kernel, engine):
+        seen, highest = set(), {}
+        for number, label, seq, length, end in rows(steps):
+            again = seq is not None and seq < highest.get(label, -1 << 40)
+            if again and (label, seq, length, end) not in seen:
+                found.append(number)
+            seen.add((label, seq, length, end))
+            highest[label] = max(end, highest.get(label, -1 << 40))
+    return least(found)
+
+
+def inside_a_row(scenario, kernel, engine):
+    ends = {(label, end) for _, label, _, _, end in rows(engine)} | {
+        (label, end - 1) for _, label, _, length, end in rows(engine) if length}
+    for number, seg in arrivals(engine):
+        ack = number_of(seg["ack"]) if "A" in seg["flags"] else None
+        sent = [row for row in rows(engine[:number]) if row[1] == seg["conn"]]
+        if ack and any(row[2] < ack < row[4] for row in sent if row[2] is not None) and (
+                seg["conn"], ack) not in ends:
+            return number
+    return None
+
+
+def filled_window(scenario, kernel, engine):
+    queued = {}
+    for number, step in enumerate(engine):
+        if step.get("call") == "send" and isinstance(step["result"], int):
+            queued[step["conn"]] = queued.get(step["conn"], 0) + step["n"]
+        if "in" in step and queued.get(step["in"]["conn"], 0) > 500 and 0 < step["in"]["wnd"] <= 2000:
+            return number
+    if max(queued.values(), default=0) > 500:
+        narrow = [number for number, seg in arrivals(engine) if 0 < seg["wnd"] <= 2000]
+        calls = [number for number, step in enumerate(engine) if step.get("call") == "send"]
+        return max(min(narrow), min(calls)) if narrow else None
+    return None
+
+
+def crossing_syn(scenario, kernel, engine):
+    ours = next((seg.get("opts", {}) for step in engine for seg in step.get("expect", ())
+                 if seg["flags"].strip("EC") == "S"), None)
+    if ours is None:
+        return None
+    return least(number for number, seg in arrivals(engine) if "S" in seg["flags"] and "A" not in seg["flags"]
+                 and set(ours) - set(seg.get("opts", {})))
+
+
+def consent(scenario, kernel, engine):
+    opened = [number for number, seg in arrivals(engine)
+              if seg["flags"] == "A" and number_of(seg["ack"]) == 0]
+    timed = [number for number, step in enumerate(engine) for seg in step.get("expect", ())
+             if "S" in seg["flags"] and seg["t"] - step["t"] > 0.001]
+    return opened[0] if opened and timed else None
+
+
+def resent_syn_ack(scenario, kernel, engine):
+    told = set()
+    for number, step in enumerate(kernel):
+        for seg in step.get("expect", ()):
+            if "S" in seg["flags"] and "A" in seg["flags"] and seg["conn"] in told:
+                return number
+            if "S" not in seg["flags"] and "A" in seg["flags"]:
+                told.add(seg["conn"])
+    return None
+
+
+def sack_blocks(scenario, kernel, engine):
+    if not sack_agreed(kernel):
+        return None
+    told = {}
+    for number, step in enumerate(kernel):
+        for seg in step.get("expect", ()):
+            told[seg["conn"]] = number_of(seg["ack"])
+        if "in" in step and step["in"]["len"] and "S" not in step["in"]["flags"]:
+            seq = number_of(step["in"]["seq"])
+            if seq is None or seq != told.get(step["in"]["conn"], seq):
+                return number
+    return None
+
+
+def own_buffer(scenario, kernel, engine):
+    if not any("rcvbuf" in step for step in engine):
+        return None
+    return least(number for number, step in enumerate(engine)
+                 if (step["in"]["conn"] if "in" in step else step.get("conn")) not in (None, "c1"))
+
+
+def time_wait_echo(scenario, kernel, engine):
+    return least(number for number, step in enumerate(engine)
+                 if step.get("call") == "connect" and step["conn"] == "c1b")
+
+
+def synack_rto_max(scenario, kernel, engine):
+    if "tcp_rto_max_ms" not in scenario["sysctl"]:
+        return None
+    return least(number for steps in (kernel, engine) for number, step in enumerate(steps)
+                 for seg in step.get("expect", ()) if {"S", "A"} <= set(seg["flags"])
+                 and seg["t"] - step["t"] > 0.5)
+
+
+def orphan_alive(scenario, kernel, engine):
+    if "tcp_rto_max_ms" not in scenario["sysctl"]:
+        return None
+    return least(number for number, step in enumerate(engine) if step.get("call") in ("close", "abort"))
+
+
+def ecn(scenario, kernel, engine):
+    return least(number for number, seg in arrivals(engine) if set(seg["flags"]) & set("EC"))
+
+
+def tail_loss_probe(scenario, kernel, engine):
+    if not sack_agreed(kernel) or scenario["sysctl"].get("tcp_early_retrans", 3) == 0:
+        return None
+    return least(number for number in (first_resend(kernel), first_resend(engine)) if number is not None)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Why a difference is no fault: the kernel's function that it is in, the reason, from which step on."""
+
+    function: str
+    reason: str
+    applies: Callable
+    what: str = ""                    # only differences of this sort
+
+
+RULES = {
+    "header_prediction": Rule(
+        "tcp_rcv_established",
+        "its fast path takes text at RCV.NXT whose window is unchanged without looking whether its "
+        "ACK is older than anything sent; pred_flags are an accident of the segments before",
+        header_prediction,
+    ),
+    "edge_of_the_syn": Rule(
+        "tcp_select_window",
+        "a passive opener that has sent nothing since has the edge of its SYN-ACK, which is not "
+        "rounded up to the shift; the engine does not remember which it told last",
+        edge_of_the_syn,
+    ),
+    "syn_at_the_edge": Rule(
+        "tcp_grow_window",
+        "where the edge is after text (see window_after_text) is where such a SYN begins",
+        syn_at_the_edge, what="sent ack",
+    ),
+    "echo_of_a_delayed_ack": Rule(
+        "tcp_replace_ts_recent",
+        "a timestamp is kept if its segment begins at or before the last ACK sent, which the kernel "
+        "delays and the engine does not",
+        echo_of_a_delayed_ack, what="sent tsecr",
+    ),
+    "eof_taken": Rule(
+        "tcp_sequence",
+        "text may reach over the edge while the receive queue is empty; a FIN leaves it when the "
+        "application has read the end, the engine keeps it",
+        eof_taken,
+    ),
+    "window_after_text": Rule(
+        "tcp_grow_window",
+        "the size of a window after text: Linux accounts for what text takes in memory",
+        window_after_text, what="sent wnd",
+    ),
+    "congestion_control": Rule(
+        "tcp_cwnd_test",
+        "the engine has none: Linux sends ten rows at first, one after a timeout",
+        congestion_control,
+    ),
+    "cut_anew": Rule(
+        "tcp_retransmit_skb",
+        "the engine keeps lengths, not rows: what is resent may be cut otherwise",
+        cut_anew,
+    ),
+    "inside_a_row": Rule(
+        "tcp_clean_rtx_queue",
+        "the engine keeps lengths, not rows: an ACK inside a row counts",
+        inside_a_row,
+    ),
+    "filled_window": Rule(
+        "tcp_mss_split_point",
+        "the engine leaves the last part of a window that is narrower than a row empty (RFC 9293 "
+        "3.8.6.2.1), Linux fills it with a part of a row",
+        filled_window,
+    ),
+    "resent_syn_ack": Rule(
+        "tcp_select_window",
+        "an active opener's SYN-ACK that is resent after an ACK has the window that this ACK told, "
+        "rounded up",
+        resent_syn_ack, what="sent wnd",
+    ),
+    "sack_blocks": Rule(
+        "tcp_established_options",
+        "the engine sends no SACK blocks; on Linux they take room from the text of a row",
+        sack_blocks, what="sent len",
+    ),
+    "consent": Rule(
+        "retransmits_timed_out",
+        "an ACK of its ISS opens a connection whose SYN Linux still resends; it has forgotten when it "
+        "began to (retrans_stamp): after a resend the next timer takes the time since boot for "
+        "silence and ends the connection, before one the RTO begins anew with 3 s",
+        consent,
+    ),
+}
+#: Found here, not mended yet; and what others build. Each goes when it is.
+PENDING = {
+    "own_buffer": Rule(
+        "tcp_select_initial_window",
+        "a socket with SO_RCVBUF offers the shift for its own buffer, rcv_wscale_min holds for all of "
+        "an engine's",
+        own_buffer, what="sent opts",
+    ),
+    "time_wait_echo": Rule(
+        "tcp_v4_connect",
+        "the SYN of a connect() that takes TIME_WAIT over has its TS.Recent as TSecr, and the window "
+        "of a connection with timestamps",
+        time_wait_echo, what="sent tsecr,wnd",
+    ),
+    "synack_rto_max": Rule(
+        "reqsk_timeout",
+        "the interval between SYN-ACKs is capped at 120 s, whatever tcp_rto_max_ms is",
+        synack_rto_max,
+    ),
+    "orphan_alive": Rule(
+        "tcp_write_timeout",
+        "an orphan whose RTO has reached tcp_rto_max_ms gives up by another rule",
+        orphan_alive,
+    ),
+    "crossing_syn": Rule(
+        "tcp_rcv_synsent_state_process",
+        "the SYN-ACK of a simultaneous open has the options that both SYNs had (RFC 7323 3.2), "
+        "Linux's has all it offered",
+        crossing_syn,
+    ),
+    "ecn": Rule(
+        "tcp_ecn_create_request",
+        "ECN of the handshake is not built",
+        ecn,
+    ),
+    "tail_loss_probe": Rule(
+        "tcp_schedule_loss_probe",
+        "the probe is not built",
+        tail_loss_probe,
+    ),
+}
+
+
+def applying(scenario, kernel, engine):
+    """name -> the first step of each rule that applies."""
+    found = {name: rule.applies(scenario, kernel, engine) for name, rule in {**RULES, **PENDING}.items()}
+    return {name: step for name, step in found.items() if step is not None}
+
+
+def excuse(scenario, kernel, engine, difference):
+    """The rule by which this difference is none; None where it is one."""
+    found = applying(scenario, kernel, engine)
+    rules = {**RULES, **PENDING}
+    return next((name for name, step in found.items()
+                 if step <= difference.step and rules[name].what in ("", difference.what)), None)
