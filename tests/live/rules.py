@@ -174,15 +174,6 @@ def filled_window(scenario, kernel, engine):
     return None
 
 
-def crossing_syn(scenario, kernel, engine):
-    ours = next((seg.get("opts", {}) for step in engine for seg in step.get("expect", ())
-                 if seg["flags"].strip("EC") == "S"), None)
-    if ours is None:
-        return None
-    return least(number for number, seg in arrivals(engine) if "S" in seg["flags"] and "A" not in seg["flags"]
-                 and set(ours) - set(seg.get("opts", {})))
-
-
 def consent(scenario, kernel, engine):
     opened = [number for number, seg in arrivals(engine)
               if seg["flags"] == "A" and number_of(seg["ack"]) == 0]
@@ -234,22 +225,6 @@ def synack_rto_max(scenario, kernel, engine):
     return least(number for steps in (kernel, engine) for number, step in enumerate(steps)
                  for seg in step.get("expect", ()) if {"S", "A"} <= set(seg["flags"])
                  and seg["t"] - step["t"] > 0.5)
-
-
-def orphan_alive(scenario, kernel, engine):
-    if "tcp_rto_max_ms" not in scenario["sysctl"]:
-        return None
-    return least(number for number, step in enumerate(engine) if step.get("call") in ("close", "abort"))
-
-
-def ecn(scenario, kernel, engine):
-    return least(number for number, seg in arrivals(engine) if set(seg["flags"]) & set("EC"))
-
-
-def tail_loss_probe(scenario, kernel, engine):
-    if not sack_agreed(kernel) or scenario["sysctl"].get("tcp_early_retrans", 3) == 0:
-        return None
-    return least(number for number in (first_resend(kernel), first_resend(engine)) if number is not None)
 
 
 @dataclass(frozen=True)
@@ -355,27 +330,6 @@ PENDING = {
         "reqsk_timeout",
         "the interval between SYN-ACKs is capped at 120 s, whatever tcp_rto_max_ms is",
         synack_rto_max,
-    ),
-    "orphan_alive": Rule(
-        "tcp_write_timeout",
-        "an orphan whose RTO has reached tcp_rto_max_ms gives up by another rule",
-        orphan_alive,
-    ),
-    "crossing_syn": Rule(
-        "tcp_rcv_synsent_state_process",
-        "the SYN-ACK of a simultaneous open has the options that both SYNs had (RFC 7323 3.2), "
-        "Linux's has all it offered",
-        crossing_syn,
-    ),
-    "ecn": Rule(
-        "tcp_ecn_create_request",
-        "ECN of the handshake is not built",
-        ecn,
-    ),
-    "tail_loss_probe": Rule(
-        "tcp_schedule_loss_probe",
-        "the probe is not built",
-        tail_loss_probe,
     ),
 }
 
