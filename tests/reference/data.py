@@ -439,11 +439,8 @@ class Sending:
         if conn.state == State.SYN_SENT and config.rexmit_drop_options and conn.retries >= 3:
             conn.plain_syn = True
         self.resend(conn, now)
-        if conn.state == State.SYN_RECEIVED:
-            conn.backoff += 1
-        else:
-            conn.backoff = max(0, conn.retries - config.tcp_syn_linear_timeouts)
-        conn.backoff = min(conn.backoff, config.rto_doublings_max)
+        if conn.state == State.SYN_RECEIVED or conn.retries > config.tcp_syn_linear_timeouts:
+            conn.backoff = min(conn.backoff + 1, config.rto_doublings_max)
         self.arm_syn(conn, now, cut(self.syn_interval(conn.backoff, conn.retries), limit, elapsed))
 
     def arm_syn(self, conn, now, interval):
