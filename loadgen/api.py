@@ -59,11 +59,11 @@ def run(
         if check:
             raise ValueError("check: expected False, as no closed form knows what a workload does")
         played_as = playable(scenario)
-    jobs_of_it = [
-        dataclasses.replace(job, scenario=scenario, workload=workload) for job in replicates_of(played_as)
-    ]
+    replicates = replicates_of(played_as)
+    if workload is not None:
+        replicates = [dataclasses.replace(job, scenario=scenario, workload=workload) for job in replicates]
     with bar(progress) as tell:
-        played = play(jobs_of_it, workers=jobs, executor=executor, progress=tell)
+        played = play(replicates, workers=jobs, executor=executor, progress=tell)
     result = result_of(played_as, finished(played.outcomes), check=check)
     if workload is not None:
         name = f"{workload.__module__}.{getattr(workload, '__qualname__', type(workload).__name__)}"

@@ -56,7 +56,8 @@ EXTRAS: Final = {
     "bytes": str,
     "apply": str,
 }
-_EXTRA_OPTIONS: Final = ("within", "horizon", "established", "bytes_", "apply")
+#: Extra -> the argument that has it.
+_ARGUMENTS: Final = {name: "bytes_" if name == "bytes" else name for name in EXTRAS}
 _WITHOUT_ALTERNATIVES: Final = {
     "host": "the alternative is the file of --apply",
     "all": "ask its topics one by one",
@@ -86,7 +87,7 @@ def player_of(given: Mapping[str, Any]) -> Player:
 def as_flood(ctx: click.Context, given: dict[str, Any]) -> Case | None:
     """The question of `plan flood` that the options of `loadgen flood` ask, with its defaults."""
     effort = given["effort"] or "normal"
-    given |= dict.fromkeys(_EXTRA_OPTIONS) | {"effort": effort, "no_sim": False, "remedies": False}
+    given |= dict.fromkeys(_ARGUMENTS.values()) | {"effort": effort, "no_sim": False, "remedies": False}
     return case_of(ctx, topic("flood"), None, given, player_of(given))
 
 
@@ -213,7 +214,7 @@ def _extra(asked: Topic, given: Mapping[str, Any]) -> dict[str, Any]:
     """The planner's own options of this topic; one of another topic is a mistake."""
     found: dict[str, Any] = {}
     for name, read in EXTRAS.items():
-        text = given["bytes_" if name == "bytes" else name]
+        text = given[_ARGUMENTS[name]]
         if text is None:
             continue
         if name not in asked.EXTRAS:

@@ -324,7 +324,7 @@ def _play(ctx: click.Context, spec: Spec, given: dict[str, Any], points: int) ->
         pool.close()
     if driver.failures or not driver.answered:
         ctx.exit(EXIT_FAILED)
-    if (missed := driver.unmet) and spec.search is None:
+    if missed := driver.unmet:
         first = f"{label(missed[0].values)}: {missed[0].state}"
         click.echo(f"target not met at {len(missed):,} of {plural(points, 'point')}, first {first}", err=True)
         ctx.exit(EXIT_THRESHOLD)

@@ -112,12 +112,13 @@ def _host(
         name: DEFAULT if getattr(found, name) == getattr(standard, name) else f"profile {end.profile}"
         for name in knobs.DECLARED
     }
-    by_kernel = f"kernel {end.kernel}"
+    by_kernel, known = f"kernel {end.kernel}", set[str]()
     if end.kernel is not None:
         host = _kernel(end.kernel, side)
         found = found.replace(**{name: getattr(host, name) for name in host.sysctl_implied})
         origins |= dict.fromkeys(host.sysctl_implied, by_kernel)
         warnings += _older(host, end, side)
+        known.update(host.sysctl_notes)
     if end.sysctl is not None:
         host = sysctl(end.sysctl, side, end.kernel)
         named = (*host.sysctl_implied, *host.sysctl_taken)
@@ -125,8 +126,7 @@ def _host(
         origins |= dict.fromkeys(named, f"sysctl {end.sysctl}")
         origins |= dict.fromkeys(host.sysctl_implied if end.kernel else (), by_kernel)
         not_modelled += [f"{side}: {name}" for name in host.sysctl_unmodelled]
-        said = () if end.kernel is None else _kernel(end.kernel, side).sysctl_notes
-        warnings += [f"{side}: {end.sysctl}: {note}" for note in host.sysctl_notes if note not in said]
+        warnings += [f"{side}: {end.sysctl}: {note}" for note in host.sysctl_notes if note not in known]
     origins |= dict.fromkeys(end.knobs, "knobs")
     try:
         return found.replace(**end.knobs), origins

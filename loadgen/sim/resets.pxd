@@ -6,16 +6,21 @@ from libc.stdlib cimport realloc
 
 from tcpcore cimport engine_abort, engine_accept
 from loadgen.sim.attempts cimport attempt_over, slot_of
-from loadgen.sim.fill cimport fill_drop, total_add
+from loadgen.sim.fill cimport Fill, Total, fill_drop, total_add
 from loadgen.sim.link cimport link_emitted
 from loadgen.sim.world cimport BATCH, F_SERVER_DONE, Acceptor, Attempt, Reset, Sim
+
+
+cdef inline void all_gone(Total* total, Fill* fill, int64_t now) noexcept:
+    """Nothing is left in a queue of those that `total` adds up."""
+    total_add(total, -<int64_t>fill.now, now)
+    fill_drop(fill, fill.now, now)
 
 
 cdef inline void queue_emptied(Sim* sim, Acceptor* acceptor) noexcept:
     """Nothing waits in an accept queue any more."""
     acceptor.queued = 0
-    total_add(&sim.accepting, -<int64_t>acceptor.accepting.now, sim.now)
-    fill_drop(&acceptor.accepting, acceptor.accepting.now, sim.now)
+    all_gone(&sim.accepting, &acceptor.accepting, sim.now)
 
 
 cdef inline uint16_t reset_noted(Sim* sim, key, within) except 0:

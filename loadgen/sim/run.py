@@ -20,7 +20,7 @@ from loadgen.sim.outcome import FloodOutcome, Full, Histogram, LoadOutcome, Outc
 from loadgen.sim.series import GAUGES, Series, gauges_of, states_of
 from loadgen.sim.simulator import Simulator, reconnect_key
 from loadgen.sim.watching import Watching, crowds, said_of_crowds
-from loadgen.sim.workload import Player, Workload, facts_of, number_of, playable
+from loadgen.sim.workload import Player, Workload, facts_of
 from loadgen.theory.warmup import warmup_of
 from tcpcore import Cause, Config, Engine
 
@@ -266,11 +266,11 @@ def simulate(
     client = client or hosts.config(scenario.client, "client")
     player = None
     if workload is not None:
-        player, number = Player(workload, scenario, replicate), number_of(scenario)
-        scenario = playable(scenario)
+        player = Player(workload, scenario, replicate)
+        scenario = player.scenario
     plan = build(scenario, server, client, replicate, warmup_of(scenario, server, client))
     if player is not None:
-        facts_of(plan.facts, number)
+        facts_of(plan.facts, player.load)
     replay = Replay(scenario, plan, progress, stop, player)
     replay.play()
     outcome = outcome_of(replay, scenario, replicate, time.perf_counter() - began)

@@ -19,7 +19,7 @@ from loadgen.sim.figures cimport (
     address, areas_of, fullness, histogram, levels_restart, link_figures, load_figures, peaks_of,
     refused_of, watch_figures,
 )
-from loadgen.sim.fill cimport fill_drop, fill_places, total_add
+from loadgen.sim.fill cimport fill_places
 from loadgen.sim.histogram cimport BUCKETS
 from loadgen.sim.hosts cimport host_timer, hosts_start
 from loadgen.sim.inbox cimport inbox_free, inbox_init
@@ -30,7 +30,7 @@ from loadgen.sim.making cimport (
 )
 from loadgen.sim.played cimport played_acts, played_begins, played_notes
 from loadgen.sim.queue cimport queue_free, queue_init
-from loadgen.sim.resets cimport abort_all, queue_emptied
+from loadgen.sim.resets cimport abort_all, all_gone, queue_emptied
 from loadgen.sim.world cimport (
     BATCH, CLIENT, F_ACCEPTED, F_CLIENT_DONE, F_SERVER_DONE, HALF, NO_MEMORY, SERVER, SOUND, T_STALL_ENDS,
     Acceptor, Attempt, Host, Load, Sim,
@@ -256,11 +256,11 @@ cdef class Simulator:
         cdef Attempt* a
         for i in range(sim.servers):                  # entries are lost without an event
             for slot in range(len(self.engines[i].blocks)):
-                sim.hosts[i].attempt_of[slot] &= ~<uint32_t>HALF
+                if sim.hosts[i].attempt_of[slot] & HALF:      # so that no page is touched for nothing
+                    sim.hosts[i].attempt_of[slot] &= ~<uint32_t>HALF
         for i in range(sim.acceptors_n):
             queue_emptied(sim, &sim.acceptors[i])
-            total_add(&sim.half_open, -<int64_t>sim.acceptors[i].half_open.now, sim.now)
-            fill_drop(&sim.acceptors[i].half_open, sim.acceptors[i].half_open.now, sim.now)
+            all_gone(&sim.half_open, &sim.acceptors[i].half_open, sim.now)
         for i in range(sim.attempts_fresh):
             a = &sim.attempts[i]
             if a.server != 0 and not a.flags & (F_SERVER_DONE | F_ACCEPTED):

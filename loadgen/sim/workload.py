@@ -112,13 +112,17 @@ Workload = Callable[[Clients, Sequence[ClientEvent]], None]
 
 
 class Player:
-    """One replicate of a workload: what it has asked for, and what it is told."""
+    """One replicate of a workload: what it has asked for, and what it is told.
+
+    load: the number of the load that it plays. scenario: as `playable` gives it.
+    """
 
     def __init__(self, workload: Workload, scenario: Scenario, replicate: int) -> None:
         self.clients = Clients(scenario, replicate)
         self._workload = workload
-        self._load = number_of(scenario)
-        self._most = playable(scenario).load[self._load].count or MOST
+        self.load = number_of(scenario)
+        self.scenario = playable(scenario)
+        self._most = self.scenario.load[self.load].count or MOST
         self._handles: dict[int, int] = {}  # connection: handle
         self._numbers: list[int] = []  # its number in the load: connection
         self._called = False
@@ -157,9 +161,9 @@ class Player:
         if self.clients.now_ns >= self.clients.end_ns:
             return
         if len(self._numbers) == self._most:
-            raise ScenarioError(f"load.{self._load}.count: {self._most:,} connections are more than the most")
+            raise ScenarioError(f"load.{self.load}.count: {self._most:,} connections are more than the most")
         self._numbers.append(conn)
-        _, self._handles[conn] = simulator.begin(self._load, first, destination)
+        _, self._handles[conn] = simulator.begin(self.load, first, destination)
 
     def _events(self, simulator: Simulator) -> list[ClientEvent]:
         found = []

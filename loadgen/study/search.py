@@ -134,7 +134,7 @@ class SearchRun:
         self._search: Search = spec.search
         self._session = session
         self._session.keep_outcomes = True
-        self.cells = [self._cell(values) for values in spec.space.points()]
+        self.cells = [_cell(spec, self._search, values) for values in spec.space.points()]
 
     def run(self, told: Told | None = None) -> list[Cell]:
         """Every cell's bracket. `told` hears of each value when it is judged."""
@@ -160,14 +160,8 @@ class SearchRun:
 
     # -- values ----------------------------------------------------------------------------------
 
-    def _cell(self, values: dict[str, str]) -> Cell:
-        return _cell(self._spec, self._search, values)
-
-    def _point(self, cell: Cell, value: Quantity) -> Point:
-        return _point(self._spec, cell, value)
-
     def _trial(self, cell: Cell, value: Quantity) -> Trial:
-        trial = Trial(value, self._point(cell, value))
+        trial = Trial(value, _point(self._spec, cell, value))
         cell.trials[value.number] = trial
         return trial
 

@@ -34,7 +34,6 @@ def settles(places: int, load: float) -> float:
     return max(5.0, 10 * (load / places - 1) * math.sqrt(places))
 
 
-
 @dataclass(frozen=True)
 class Form:
     """A closed form as it is printed beside a simulation."""
