@@ -7,6 +7,7 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 COMPARE_ARGS ?=
+VARIANTS_ARGS ?=
 INSTRUCTIONS_ARGS ?=
 
 PY  := $(VENV)/bin/python
@@ -39,7 +40,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DELETE_ON_ERROR:
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
-.PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
+.PHONY: bench components variants compare instructions page annotate demo sdist wheel clean distclean
 .PHONY: test-lowest lock
 
 help:  ## print this list
@@ -195,6 +196,12 @@ bench: build  ## print the table of all figures, with targets and the memory flo
 
 components: build  ## measure each component and each end alone, with pytest-benchmark
 	$(PY) -m pytest $(wildcard benchmarks/bench_*.py) --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
+
+# A and B are revisions of git, or this tree: `.`
+A ?= HEAD~1
+B ?= .
+variants: build  ## measure revisions A and B by turns in one process; 1 to 2 % show
+	$(PY) -m benchmarks.variants $(A) $(B) $(VARIANTS_ARGS)
 
 # BASE is a revision of git; without it HEAD if there are changes, else the commit before.
 compare: build  ## measure revision BASE and this tree by turns; fails if this tree is slower
