@@ -24,11 +24,12 @@ SANITIZED = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-fi
 	PYTHONMALLOC=malloc
 
 # Stamp files: the environment with the build requirements, the compiled modules, the dependencies of
-# the tests and the command, the tools of developers. Names that no option of a target has.
+# the tests and the command, the tools of developers, those of the documentation. Names that no option of a target has.
 ENV_STAMP     := $(VENV)/.base
 BUILT_STAMP   := $(VENV)/.built
 RUNTIME_STAMP := $(VENV)/.runtime
 TOOLS_STAMP   := $(VENV)/.tools
+DOCS_STAMP    := $(VENV)/.docs
 
 # The extensions in tests/extensions are built in place only (TCPCORE_TESTS=1); no distribution has them.
 EXTENSION_DIRS := tcpcore tcpcore/* loadgen/* tests/extensions
@@ -40,7 +41,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
 .PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
-.PHONY: test-lowest lock
+.PHONY: test-lowest lock docs
 
 help:  ## print this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -65,6 +66,10 @@ $(TOOLS_STAMP): $(ENV_STAMP) requirements/ci.txt
 	TCPCORE_EXTENSIONS=0 $(PIP) install $(LOCK) --no-build-isolation --editable '.[dev]'
 	@touch $@ $(RUNTIME_STAMP)
 
+$(DOCS_STAMP): $(ENV_STAMP) requirements/ci.txt
+	TCPCORE_EXTENSIONS=0 $(PIP) install $(LOCK) --no-build-isolation --editable '.[docs]'
+	@touch $@
+
 build: $(BUILT_STAMP) $(RUNTIME_STAMP)  ## compile in place and install into .venv
 
 # A file's tests run in one process, in their order. PYTEST_ARGS=-n0: all of them in this one, as a debugger needs.
@@ -76,7 +81,7 @@ define copied
 @mkdir -p $(1)
 @find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
 @tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='loadgen/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
-	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md requirements \
+	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md mkdocs.yml requirements \
 	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
 @cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
 endef
@@ -177,6 +182,10 @@ mutants: build  ## break each rule once; a test that names the rule must catch i
 
 man: build $(TOOLS_STAMP)  ## write the manual pages of loadgen to build/man, from its help
 	$(PY) -m tests.project.manpages build/man
+
+docs: build $(DOCS_STAMP)  ## build the documentation site in build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "the site: build/docs/index.html"
 
 lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .
