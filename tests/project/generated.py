@@ -1,4 +1,4 @@
-"""Pages of the site that are printed when it is built: the commands from click, a result from its JSON schema.
+"""Pages of the site, printed when it is built: the commands from click, a result from its JSON schema.
 
 Nothing is written down twice: what a command's help or the schema says is all that these pages say.
 """
@@ -64,10 +64,11 @@ def _cell(text):
 def result():
     """The page of a JSON result: its keys, and what each holds."""
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    lines = ["# JSON results", "", schema["description"].replace("docs/metrics.md", "[metrics.md](../metrics.md)"), ""]
+    said = schema["description"].replace("docs/metrics.md", "[metrics.md](../metrics.md)")
+    lines = ["# JSON results", "", said, ""]
     lines += [
-        "`loadgen COMMAND --format json` and `-O FILE.json` write one, `loadgen.Result` reads it; a test checks",
-        "results against [the schema](schema.json) (JSON Schema 2020-12), which this page is printed from.",
+        "`loadgen COMMAND --format json` and `-O FILE.json` write one, `loadgen.Result` reads it. This page",
+        "is printed from [its schema](schema.json) (JSON Schema 2020-12); tests check results against that.",
         "",
     ]
     lines += ["## Keys of a result", ""]

@@ -1,10 +1,11 @@
 """Pages of docs/ that are played: the files in them are written, commands run, outputs compared, in order.
 
-A block with a title is a file of that name, or with a folder in it a part of that file of the repository. In a `console` block each line after `$ ` is a command, what follows
-is what it prints (lines `...` stand for lines left out; nothing shown, nothing compared); it ends with 0 unless
-`echo $?` follows. `python` blocks without a title share their names, `text` is what the last one printed. An `sh`
-block is for another host; of a `yaml` block every `run` stands among the commands. Installing is for the tests of
-distributions. `python -m tests.plan` writes what is printed now into all pages.
+A block with a title is a file of that name, or with a folder in it a part of that file of the repository.
+In a `console` block a line after `$ ` is a command and what follows is what it prints (lines `...` stand for
+lines left out; nothing shown, nothing compared); it ends with 0 unless `echo $?` follows. `python` blocks
+without a title share their names, `text` is what the last one printed. An `sh` block is for another host; each
+`run` of a `yaml` block is a command of the page. Installing is for the tests of distributions.
+`python -m tests.plan pages` writes what is printed now into all of them.
 """
 
 import contextlib
@@ -21,7 +22,11 @@ from tests.plan.page import split, without_wall
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-PAGES = [DOCS / "reference" / "exit-codes.md", *sorted((DOCS / "tutorials").glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]  # fmt: skip
+PAGES = [
+    DOCS / "reference" / "exit-codes.md",
+    *sorted((DOCS / "tutorials").glob("*.md")),
+    *sorted((DOCS / "how-to").glob("*.md")),
+]
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 #: First words of lines that an `sh` block may have: they are for a host that is asked, or a clone.
 ELSEWHERE = {"ss", "nstat", "sysctl", "ssh", "scp", "make", "cat", "git", "loadgen", "python"}
@@ -57,7 +62,7 @@ def inside(words, folder):
 
 def outside(words, folder, **environment):
     """The same in a process of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "HYPOTHESIS"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(words, cwd=folder, env=kept | environment, capture_output=True, text=True)
     return done.returncode, done.stdout
 
@@ -95,10 +100,11 @@ class Player:
         elif kind == "sh":
             strange = {line.split()[0] for line in text.splitlines() if line.strip()} - ELSEWHERE
             self.wrong += [f"not run: {word}" for word in sorted(strange)]
-        elif kind == "yaml":
-            known = [command for _, _, block in BLOCK.findall(self.page.read_text()) for command, _ in commands(block)]
-            runs = re.findall(r"- run: (.*)", text)
-            self.wrong += [f"not played: {run}" for run in runs if not run.startswith(("pip ", "make ")) and run not in known]
+        if kind == "yaml":
+            page = self.page.read_text(encoding="utf-8")
+            played = re.findall(r"^\$ (.*)", page, re.MULTILINE)
+            runs = re.findall(r"- run: (?!pip )(.*)", text)
+            self.wrong += [f"not played: {run}" for run in runs if run not in played]
         return match[0]
 
     def _command(self, one):

@@ -1,8 +1,8 @@
 """What `make docs` needs beside docs/: a hook of MkDocs, and an extension of griffe.
 
-Texts that live outside docs/ become pages, links to them and to examples are led there, and a link to anything
-else outside docs/ stays as it is, so that the strict build stops at it. The API pages take signatures from the
-stubs and docstrings from the compiled modules, which are imported.
+Texts that live outside docs/ become pages, links to them and to examples are led there, and a link to
+anything else outside docs/ stays as it is, so that the strict build stops at it. The API pages take
+signatures from stubs, and docstrings from the compiled modules, which are imported.
 Source: MkDocs' plugin events; griffe's Extension.
 """
 
