@@ -3,8 +3,8 @@
 A block with a title is a file of that name, or with a folder in it a part of that file of the repository.
 In a `console` block a line after `$ ` is a command and what follows is what it prints (lines `...` stand for
 lines left out; nothing shown, nothing compared); it ends with 0 unless `echo $?` follows. `python` blocks
-without a title share their names, `text` is what the last one printed. An `sh` block is for another host; each
-`run` of a `yaml` block is a command of the page. Installing is for the tests of distributions.
+without a title share their names, `text` is what the last one printed. An `sh` block is for another host;
+each `run` of a `yaml` block is a command of the page. Installing is for the tests of distributions.
 `python -m tests.plan pages` writes what is printed now into all of them.
 """
 
