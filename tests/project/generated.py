@@ -35,7 +35,7 @@ def _command(context):
     lines = [f"## {context.command_path}", "", "```text"]
     lines += [" ".join([context.command_path, *command.collect_usage_pieces(context)]), "```", ""]
     lines += _prose(command.help or "")
-    lines += ["| option | |", "|---|---|"]
+    lines += ["| option | what it does |", "|---|---|"]
     for param in command.get_params(context):
         if record := param.get_help_record(context):
             lines.append(f"| {_options(record[0])} | {_cell(record[1])} |")
@@ -54,7 +54,9 @@ def _prose(text):
 
 
 def _options(names):
-    return " ".join(f"`{part}`" for part in re.split(r",\s+(?=-)", names))
+    """`-n, --count COUNT` as code that may break before what an option takes."""
+    parts = [part.split(" ", 1) for part in re.split(r",\s+(?=-)", names)]
+    return ", ".join(" ".join(f"`{word}`" for word in part) for part in parts)
 
 
 def _cell(text):

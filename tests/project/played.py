@@ -23,6 +23,7 @@ from tests.plan.page import split, without_wall
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = [
+    DOCS / "reference" / "loadgen.md",
     DOCS / "reference" / "exit-codes.md",
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "how-to").glob("*.md")),

@@ -99,6 +99,8 @@ def _said_of(found):
         return ""
     text = inspect.getdoc(found) or ""
     first, _, rest = text.partition("\n")
+    if first.startswith("Alias for field number"):
+        return ""
     return rest.strip("\n") if re.fullmatch(r"[\w.]+\(.*\)( -> .*)?", first) else text
 
 
