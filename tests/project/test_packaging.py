@@ -3,7 +3,6 @@
 What it ships is enough for the command, for type checkers and for a foreign extension that cimports tcpcore.
 """
 
-import shutil
 import sys
 import tarfile
 import tomllib
@@ -15,7 +14,7 @@ import numpy
 import pytest
 
 from tests.foreign.building import blocks
-from tests.project.distributions import BUILT, ROOT, run
+from tests.project.distributions import ROOT, run, unpacked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: What a foreign package needs to cimport, include and type-check; the .pyx files are the sdist's.
@@ -105,11 +104,11 @@ class TestDistributions:
         answer = run(empty / "bin" / "loadgen", "--help", cwd=empty)
         assert "handshake" in answer and "close" in answer
 
-    def test_the_command_is_the_installed_one_in_a_clone_that_is_not_compiled(self, empty, tmp_path):
+    def test_the_command_is_the_installed_one_in_a_clone_that_is_not_compiled(self, empty, sdist, tmp_path):
         """Its worker processes, too."""
-        shutil.copytree(ROOT, tmp_path / "clone", ignore=BUILT)
+        clone = unpacked(sdist, tmp_path)
         play = ["handshake", "-n", "1000", "--seeds", "2", "--jobs", "2"]
-        assert "served" in run(empty / "bin" / "loadgen", *play, cwd=tmp_path / "clone")
+        assert "served" in run(empty / "bin" / "loadgen", *play, cwd=clone)
 
     def test_a_foreign_extension_cimports_us(self, empty, tmp_path):
         (tmp_path / "foreign.pyx").write_text(FOREIGN)
