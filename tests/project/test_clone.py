@@ -14,6 +14,7 @@ SENTENCE = (
     r'tcpcore in {} is not compiled for Python 3\.\d+: run "make build" there, or start from another '
     r"folder to use an installed one"
 )
+BUILT = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def clone(tmp_path_factory):
     """A copy of the sources."""
     folder = tmp_path_factory.mktemp("clone")
     for part in ("tcpcore", "loadgen", "tests/project"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"))
+        shutil.copytree(ROOT / part, folder / part, ignore=BUILT)
     for name in ("setup.py", "pyproject.toml", "tests/conftest.py"):
         shutil.copy(ROOT / name, folder / name)
     return folder.resolve()
