@@ -39,7 +39,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DELETE_ON_ERROR:
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
-.PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
+.PHONY: bench components compare instructions page annotate demo sdist wheel dist clean distclean
 .PHONY: test-lowest lock
 
 help:  ## print this list
@@ -180,7 +180,7 @@ man: build $(TOOLS_STAMP)  ## write the manual pages of loadgen to build/man, fr
 
 lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore $(wildcard tests/extensions tests/foreign) benchmarks
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore loadgen $(wildcard tests/extensions tests/foreign tests/fuzz) benchmarks
 
 types: build $(TOOLS_STAMP)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy
@@ -232,6 +232,15 @@ sdist wheel: $(TOOLS_STAMP)  ## build a distribution in dist/, the same bytes fo
 	@rm -rf build/lib* build/temp* build/bdist*
 	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)} \
 		$(PY) -m build --no-isolation --$@ --outdir dist
+
+# The wheel is built from the sdist. QUICK=1: few tests.
+dist: $(TOOLS_STAMP)  ## build an sdist and a wheel, install each in an empty environment, test what is installed
+	@rm -rf build/lib* build/temp* build/bdist* dist
+	@mkdir -p build && printf '[build_ext]\nparallel = %s\n' $(JOBS) >build/parallel.cfg
+	DIST_EXTRA_CONFIG=$(abspath build/parallel.cfg) \
+		SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)} \
+		$(PY) -m build --no-isolation --outdir dist
+	$(PY) -m tests.project.trial dist $(if $(QUICK),--quick)
 
 check: lint types test  ## run what CI runs
 
