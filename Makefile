@@ -8,6 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 COMPARE_ARGS ?=
 INSTRUCTIONS_ARGS ?=
+HISTORY_ARGS ?=
 
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -40,7 +41,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DELETE_ON_ERROR:
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
-.PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
+.PHONY: bench components compare instructions history page annotate demo sdist wheel dist clean distclean
 .PHONY: test-lowest lock docs
 
 help:  ## print this list
@@ -189,7 +190,7 @@ docs: build $(DOCS_STAMP)  ## build the documentation site in build/docs; a warn
 
 lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore $(wildcard tests/extensions tests/foreign) benchmarks
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore loadgen $(wildcard tests/extensions tests/foreign tests/fuzz) benchmarks
 
 types: build $(TOOLS_STAMP)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy
@@ -211,6 +212,10 @@ compare: build  ## measure revision BASE and this tree by turns; fails if this t
 
 instructions: build  ## count instructions with callgrind; with BASE=rev fails if a phase costs 1 % more
 	$(PY) -m benchmarks.instructions $(if $(BASE),--against $(BASE)) $(INSTRUCTIONS_ARGS)
+
+# HISTORY_ARGS="'server*' --last 9": those rows of the last nine runs; --instructions: counts of instructions.
+history: $(RUNTIME_STAMP)  ## print recorded runs as a table, a row per figure and a column per revision
+	$(PY) -m benchmarks.history $(HISTORY_ARGS)
 
 page: $(RUNTIME_STAMP)  ## print the last recorded figures into docs/performance.md
 	$(PY) -m benchmarks.page
@@ -237,10 +242,19 @@ demo: build  ## run the workloads on examples/*.toml, and a plan of one
 
 # Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
 # unpacked sdist that time is the one of its files.
+EPOCH = $${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)}
 sdist wheel: $(TOOLS_STAMP)  ## build a distribution in dist/, the same bytes for the same commit
 	@rm -rf build/lib* build/temp* build/bdist*
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)} \
-		$(PY) -m build --no-isolation --$@ --outdir dist
+	SOURCE_DATE_EPOCH=$(EPOCH) $(PY) -m build --no-isolation --$@ --outdir dist
+
+# The wheel is built from the sdist. QUICK=1: few tests.
+dist: $(TOOLS_STAMP)  ## build an sdist and a wheel, install each in an empty environment, test what is installed
+	@rm -rf build/lib* build/temp* build/bdist* dist
+	@mkdir -p build && printf '[build_ext]\nparallel = %s\n' $(JOBS) >build/parallel.cfg
+	export DIST_EXTRA_CONFIG=$(abspath build/parallel.cfg) SOURCE_DATE_EPOCH=$(EPOCH) && \
+		TCPCORE_EXTENSIONS=0 $(PY) -m build --no-isolation --sdist --outdir dist && \
+		$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	$(PY) -m tests.project.trial dist $(if $(QUICK),--quick)
 
 check: lint types test  ## run what CI runs
 

@@ -16,7 +16,7 @@ import numpy
 import pytest
 
 from tests.foreign.building import blocks
-from tests.project.distributions import ROOT, run
+from tests.project.distributions import ROOT, run, unpacked
 from tests.project.played import Player
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -120,6 +120,12 @@ class TestDistributions:
         player = Player(ROOT / "docs" / "tutorials" / "first-plan.md", tmp_path, call)
         player.play()
         assert player.wrong == [], "\n\n".join(player.wrong)
+
+    def test_the_command_is_the_installed_one_in_a_clone_that_is_not_compiled(self, empty, sdist, tmp_path):
+        """Its worker processes, too."""
+        clone = unpacked(sdist, tmp_path)
+        play = ["handshake", "-n", "1000", "--seeds", "2", "--jobs", "2"]
+        assert "served" in run(empty / "bin" / "loadgen", *play, cwd=clone)
 
     def test_a_foreign_extension_cimports_us(self, empty, tmp_path):
         (tmp_path / "foreign.pyx").write_text(FOREIGN)
