@@ -134,7 +134,7 @@ def test_more_seeds_play_only_those_that_are_new():
 
 def test_a_wish_to_stop_ends_it_with_what_there_is():
     pool, done = Made(size=1), []
-    session = Session(pool, stop=lambda: len(done) >= 3, progress=lambda now, of: done.append(now))
+    session = Session(pool, stop=lambda: len(done) >= 3, progress=lambda now, of, share: done.append(now))
     with pytest.raises(Stopped):
         session.play((point(n), 1) for n in range(1, 9))
     assert 1 <= len(session.found) < 8
