@@ -140,6 +140,20 @@ def test_a_wish_to_stop_ends_it_with_what_there_is():
     assert 1 <= len(session.found) < 8
 
 
+def test_what_is_told_goes_by_the_cost_of_runs_and_never_back():
+    """Also where more runs are asked for as others are judged, as a search does."""
+    told = []
+    session = Session(Made(size=1), progress=lambda done, of, share: told.append((done, of, share)))
+    session.expected = 6
+    dear, cheap = point(1), point(2)
+    session.play([(dataclasses.replace(dear, seconds=3.0), 1), (dataclasses.replace(cheap, seconds=1.0), 1)])
+    assert told == [(0, 6, 0.0), (1, 6, 0.75 * 2 / 6), (2, 6, 2 / 6)]
+    session.play([(point(n), 1) for n in range(3, 9)])
+    assert told[-1] == (8, 8, 1.0)
+    shares = [share for _, _, share in told]
+    assert shares == sorted(shares)
+
+
 # -- processes -------------------------------------------------------------------------------
 
 
