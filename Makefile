@@ -181,7 +181,7 @@ state-machine: build  ## learn the automaton and regenerate docs/state-machine.s
 mutants: build  ## break each rule once; a test that names the rule must catch it
 	nice $(PY) -m tests.mutants
 
-man: build $(TOOLS_STAMP)  ## write the manual pages of loadgen to build/man, from its help
+man: build  ## write the manual pages of loadgen to build/man, from its help
 	$(PY) -m tests.project.manpages build/man
 
 docs: build $(DOCS_STAMP)  ## build the documentation site in build/docs; a warning is an error

@@ -15,8 +15,9 @@ except ModuleNotFoundError:
     if not Path(__file__).parents[1].joinpath("setup.py").exists():
         raise
     raise ImportError(
-        f"tcpcore in {Path(__file__).parents[1]} is not compiled for Python {sys.version_info[0]}."
-        f'{sys.version_info[1]}: run "make build" there, or start from another folder to use an installed one',
+        f"tcpcore in {Path(__file__).parents[1]} is not compiled for Python "
+        f'{sys.version_info[0]}.{sys.version_info[1]}: run "make build" there, or start from another '
+        "folder to use an installed one",
         name="tcpcore",
     ) from None
 from tcpcore.c_api import engine_capsule
