@@ -6,12 +6,17 @@ is that of the rest of the work at the speed so far: what was done comes in lump
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from loadgen.replicates import Progress, every
 
-_OFTEN_S = 0.1
+_OFTEN_S: Final = 0.1
+_ALL: Final = 0.999999  # of the bar: at 1 it would be over, its clock stand still, and more may be asked for
+
+clock = time.monotonic
 
 
 @contextmanager
@@ -51,14 +56,14 @@ def bar(wanted: bool = True, what: str = "playing", jobs: str = "replicates") ->
         TimeElapsedColumn(),
         Left(),
     )
-    with Bar(*columns, console=console, transient=True) as shown:
+    with Bar(*columns, console=console, transient=True, get_time=lambda: clock()) as shown:
         task = shown.add_task(what, total=1.0, note="", ends=None)
 
         def tell(done: float, of: int, share: float | None = None) -> None:
             share = done / of if share is None else share
             note = f"{int(done):,} of {of:,} {jobs}" if of > 1 else ""
             ends = ending(shown.tasks[0].elapsed or 0.0, share)
-            shown.update(task, completed=share, note=note, ends=ends)
+            shown.update(task, completed=min(share, _ALL), note=note, ends=ends)
 
         yield every(_OFTEN_S, tell)
 

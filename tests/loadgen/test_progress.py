@@ -1,13 +1,16 @@
 """The progress bar: which commands have one, what it says is left, and that only terminals see it."""
 
 import errno
+import io
 import os
 import pty
+import re
 import subprocess
 import sys
 
 import pytest
 
+from loadgen import progress
 from loadgen.progress import ending, left_text
 from tests.loadgen.processes import PATIENCE, environment
 
@@ -73,6 +76,24 @@ def test_a_long_command_has_a_bar_with_the_time_left(name, tmp_path):
     assert code == 0, told
     assert what in told and f"of {jobs}" in told and " left" in told
     assert " left" not in stdout
+
+
+def test_the_clock_goes_on_when_all_that_was_asked_for_is_done_and_more_is_asked_for(monkeypatch):
+    """As in a search."""
+    now = 0.0
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "clock", lambda: now)
+    monkeypatch.setattr(progress, "_OFTEN_S", 0.0)
+    monkeypatch.setattr("sys.stderr", screen)
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    with progress.bar(jobs="runs") as tell:
+        now = 60.0
+        tell(2, 2)
+        now = 90.0
+        tell(3, 4)
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).rstrip().splitlines()[-1]
+    assert "3 of 4 runs" in last and "0:01:30" in last and "0:00:30 left" in last
 
 
 def test_a_file_is_told_nothing(tmp_path):

@@ -1,8 +1,10 @@
 """The version, the changelog, the tag and the names of distributions agree before a release."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -69,3 +71,29 @@ def test_it_runs_in_a_checkout_that_is_not_compiled():
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1 and "tag: expected v" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_actions_are_pinned_by_commit_and_say_their_version():
+    """A tag can be moved. Nothing to look at in an sdist."""
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for line in re.findall(r"uses:.*", path.read_text()):
+            assert re.fullmatch(r"uses: [\w./-]+@[0-9a-f]{40}  # v[\d.]+", line), f"{path.name}: {line}"
+
+
+def test_wheels_are_built_for_the_interpreters_that_are_promised():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    promised = re.findall(r"Python :: 3\.(\d+)", " ".join(pyproject["project"]["classifiers"]))
+    built = pyproject["tool"]["cibuildwheel"]["build"]
+    assert [f"cp3{minor}-*" for minor in promised] == [name for name in built if not name.endswith("t-*")]
+    assert pyproject["project"]["requires-python"] == f">=3.{promised[0]}"
+
+
+def test_an_image_is_built_from_all_that_a_wheel_needs():
+    """Lines of .dockerignore; there is none in an sdist."""
+    path = ROOT / ".dockerignore"
+    if path.exists():
+        pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        needed = {"pyproject.toml", "setup.py", pyproject["project"]["readme"]}
+        needed |= set(pyproject["project"]["license-files"])
+        needed |= {package.partition(".")[0] for package in pyproject["tool"]["setuptools"]["packages"]}
+        assert needed == {line[1:] for line in path.read_text().splitlines() if line.startswith("!")}
