@@ -8,9 +8,10 @@ same instant.
 from libc.stdint cimport INT64_MAX, uint8_t, uint32_t, uint64_t
 
 from tcpcore cimport (
-    CLOSED, CLOSING, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, LAST_ACK, RST, Segment, engine_advance,
-    engine_lookup, engine_receive,
+    CLOSED, CLOSING, Event, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, LAST_ACK, RST, Segment,
+    engine_advance, engine_lookup, engine_receive,
 )
+from loadgen.sim.ahead cimport segments_ahead
 from loadgen.sim.arrivals cimport flood_next, flood_segment
 from loadgen.sim.attempts cimport ask, block_of, block_u4, collect
 from loadgen.sim.clients cimport client_hears, client_task
@@ -22,6 +23,9 @@ from loadgen.sim.server cimport server_hears, server_stall_ends, server_worker
 from loadgen.sim.world cimport (
     BATCH, ENGINE_FAILED, FIRST_LAST_ACK, Flood, Host, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
 )
+
+cdef enum:
+    FEW = 8                   # of more the engine prefetches by itself
 
 
 cdef int64_t loop_next(Sim* sim) noexcept nogil:
@@ -93,6 +97,8 @@ cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
         n = inbox_take(&host.inbox, sim.now, before, &copy, limit, &segs)
         if n == 0:
             return
+        if n <= FEW:
+            segments_ahead(sim, number)
         if segs[0].payload_len > 0 and sim.link.late_share > 0.0:
             link_old(sim, number, &segs[0])
         answered = segs[0].flags if limit == 1 else -1
@@ -120,15 +126,17 @@ cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
 cdef void hear(Sim* sim, uint32_t number) noexcept nogil:
     """What the applications of one host hear (S2.5)."""
     cdef Host* host = &sim.hosts[number]
+    cdef Event event
     cdef size_t i
     collect(sim, number)
     while host.heard_n > 0 and not sim.failed:
         i = 0
-        while i < host.heard_n:                       # a reaction may add to them
+        while i < host.heard_n:                       # a reaction may add to them, and move them
+            event = host.heard[i]
             if host.end == SERVER:
-                server_hears(sim, number, &host.heard[i])
+                server_hears(sim, number, &event)
             else:
-                client_hears(sim, number, &host.heard[i])
+                client_hears(sim, number, &event)
             i += 1
         host.heard_n = 0
         closes_flush(sim)
