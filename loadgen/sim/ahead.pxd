@@ -20,6 +20,17 @@ cdef enum:
     NEAR = 4                  # so many before they are all taken, the next ones are
 
 
+cdef inline bint conns_of(const Host* host, const Segment* segs, Py_ssize_t n,
+                          uint64_t* conns) noexcept nogil:
+    """The connections that n segments, at most TOGETHER, are for; 0: none. False if the engine refused."""
+    cdef FourTuple tuples[TOGETHER]
+    cdef Py_ssize_t k
+    for k in range(n):
+        tuples[k].raddr, tuples[k].laddr = segs[k].src, segs[k].dst
+        tuples[k].rport, tuples[k].lport = segs[k].sport, segs[k].dport
+    return engine_lookup(host.engine, tuples, n, conns) == n
+
+
 cdef inline void attempts_ahead(Sim* sim, const Host* host, const uint64_t* conns, uint32_t n) noexcept nogil:
     """Bring the attempts of these connections into the cache."""
     cdef uint32_t k, place
@@ -36,10 +47,8 @@ cdef inline void segments_ahead(Sim* sim, uint32_t number) noexcept nogil:
     """Bring what the next segments of a host's inbox are about into the cache, some at a time."""
     cdef Host* host = &sim.hosts[number]
     cdef Chunk* chunk = host.inbox.oldest
-    cdef FourTuple tuples[TOGETHER]
     cdef uint64_t conns[TOGETHER]
-    cdef const Segment* segs
-    cdef uint32_t first, n, k
+    cdef uint32_t first, n
     if chunk.first == chunk.end:
         chunk = chunk.next
     if chunk == NULL or chunk.ahead > chunk.first + NEAR:
@@ -49,9 +58,5 @@ cdef inline void segments_ahead(Sim* sim, uint32_t number) noexcept nogil:
     if n < NEAR:
         return
     chunk.ahead = first + n
-    segs = &chunk.segs[first]
-    for k in range(n):
-        tuples[k].raddr, tuples[k].laddr = segs[k].src, segs[k].dst
-        tuples[k].rport, tuples[k].lport = segs[k].sport, segs[k].dport
-    if engine_lookup(host.engine, tuples, n, conns) == <Py_ssize_t>n:
+    if conns_of(host, &chunk.segs[first], n, conns):
         attempts_ahead(sim, host, conns, n)

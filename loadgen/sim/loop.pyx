@@ -11,7 +11,7 @@ from tcpcore cimport (
     CLOSED, CLOSING, Event, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, LAST_ACK, RST, Segment,
     engine_advance, engine_lookup, engine_receive,
 )
-from loadgen.sim.ahead cimport segments_ahead
+from loadgen.sim.ahead cimport TOGETHER, conns_of, segments_ahead
 from loadgen.sim.arrivals cimport flood_next, flood_segment
 from loadgen.sim.attempts cimport ask, block_of, block_u4, collect
 from loadgen.sim.clients cimport client_hears, client_task
@@ -86,13 +86,57 @@ cdef int arrive_closing(Sim* sim, Host* host, const Segment* seg, Py_ssize_t* em
     return answered
 
 
+cdef bint any_closing(Sim* sim, Host* host, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """One of these segments finds its connection in LAST-ACK or CLOSING."""
+    cdef uint64_t conns[TOGETHER]
+    cdef Py_ssize_t part, i
+    cdef uint8_t state
+    while n > 0:
+        part = min(n, <Py_ssize_t>TOGETHER)
+        if not conns_of(host, segs, part, conns):
+            return True
+        for i in range(part):
+            state = block_of(host, conns[i])[sim.at_state] if conns[i] != 0 else <uint8_t>CLOSED
+            if state == LAST_ACK or state == CLOSING:
+                return True
+        segs += part
+        n -= part
+    return False
+
+
+cdef Py_ssize_t arrive_with_resets(Sim* sim, Host* host, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """Segments of which some are resets: rows written for the last of them, those before are sent.
+
+    Resets alone bring no connection into LAST-ACK or CLOSING: if none of a run of them finds one there, none
+    leaves one stuck, and they are taken together.
+    """
+    cdef Py_ssize_t first = 0, end, m = 0
+    cdef uint8_t reset
+    cdef bint alone
+    while first < n and m >= 0:
+        reset = segs[first].flags & RST
+        end = first + 1
+        while end < n and segs[end].flags & RST == reset:
+            end += 1
+        alone = reset != 0 and any_closing(sim, host, &segs[first], end - first)
+        while first < end and m >= 0:
+            link_send(sim, host.end, sim.out, m, sim.now, -1)
+            if alone:
+                arrive_closing(sim, host, &segs[first], &m)
+                first += 1
+            else:
+                m = engine_receive(host.engine, &segs[first], end - first, sim.now, sim.out, 2 * BATCH)
+                first = end
+    return m
+
+
 cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
     """The segments of this instant for one engine that were sent before number `before`."""
     cdef Host* host = &sim.hosts[number]
     cdef Segment copy
     cdef const Segment* segs
     cdef int answered
-    cdef Py_ssize_t n, m, i, limit = 1 if sim.link.by_kind else sim.batch
+    cdef Py_ssize_t n, m, limit = 1 if sim.link.by_kind else sim.batch
     while not sim.failed:
         n = inbox_take(&host.inbox, sim.now, before, &copy, limit, &segs)
         if n == 0:
@@ -104,14 +148,8 @@ cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
         answered = segs[0].flags if limit == 1 else -1
         if limit == 1 and answered & (FIN | RST):
             answered = arrive_closing(sim, host, segs, &m)
-        elif limit > 1 and any_reset(segs, n):        # one by one: a batch gives what its segments give
-            m = 0
-            for i in range(n):
-                if m > 0:
-                    link_send(sim, host.end, sim.out, m, sim.now, -1)
-                arrive_closing(sim, host, &segs[i], &m)
-                if m < 0:
-                    break
+        elif limit > 1 and any_reset(segs, n):
+            m = arrive_with_resets(sim, host, segs, n)
         else:
             m = engine_receive(host.engine, segs, n, sim.now, sim.out, 2 * BATCH)
         if m < 0:
