@@ -6,14 +6,14 @@ from tcpcore.records.op cimport (
     OP_ABORT, OP_ACCEPT, OP_CLOSE, OP_CONNECT, OP_RECV, OP_SEGMENT, OP_SEND, OP_SHUTDOWN, Op,
 )
 from tcpcore.records.segment cimport (
-    ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, PSH, RST, SYN, URG, Segment,
+    ACK, CWR, ECE, FIN, OPT_MSS, OPT_SACK_OK, OPT_TS, OPT_WSCALE, PSH, RST, SYN, URG, FourTuple, Segment,
 )
 from tcpcore.records.tcb cimport (
     CLOSED, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED,
     SYN_SENT, TIME_WAIT,
 )
 from tcpcore.c_api cimport (
-    TCPCORE_ABI, TCPCORE_BAD_ARGUMENT, TCPCORE_BUSY, TCPCORE_NO_MEMORY, TCPCORE_TIME_BACK, FourTuple,
+    TCPCORE_ABI, TCPCORE_BAD_ARGUMENT, TCPCORE_BUSY, TCPCORE_NO_MEMORY, TCPCORE_TIME_BACK,
     engine_abort, engine_accept, engine_advance, engine_close, engine_connect, engine_events,
     engine_info, engine_lookup, engine_next_timer, engine_of, engine_play, engine_receive, engine_recv,
     engine_send, engine_shutdown, engine_unreachable, tcp_engine,

@@ -9,7 +9,7 @@ from tcpcore.records.connect_args cimport ConnectRow
 from tcpcore.records.event cimport Event
 from tcpcore.records.info cimport Info
 from tcpcore.records.op cimport Op
-from tcpcore.records.segment cimport Segment
+from tcpcore.records.segment cimport FourTuple, Segment
 
 cdef extern from *:
     """
@@ -32,13 +32,6 @@ cdef enum:
     TCPCORE_ABI = 1
 
 cdef int needs_tcpcore_abi_1
-
-cdef struct FourTuple:
-    # the names that `blocks` has
-    uint32_t raddr
-    uint32_t laddr
-    uint16_t rport
-    uint16_t lport
 
 cdef tcp_engine* find_engine(object engine) except NULL
 

@@ -28,7 +28,7 @@ from tcpcore.loops.play cimport (
     PLAY_LEAST, PLAY_SOUND, PLAY_TIME_BACK, PlayFault, play_batch, play_check, play_not_reached,
 )
 from tcpcore.loops.receive cimport receive_batch
-from tcpcore.loops.state cimport EngineState, lookup_handle
+from tcpcore.loops.state cimport EngineState, lookup_handles
 from tcpcore.engine cimport state_of
 
 cdef enum:
@@ -284,14 +284,12 @@ cdef Py_ssize_t engine_lookup(tcp_engine* engine, const FourTuple* tuples, Py_ss
                               uint64_t* conns) noexcept nogil:
     """Handles of n connections by 4-tuple, 0 where there is none. n."""
     cdef EngineState* eng = <EngineState*>engine
-    cdef Py_ssize_t i
     if (eng == NULL or not is_array(tuples, n) or not is_array(conns, n)
             or not apart(tuples, n * sizeof(FourTuple), conns, n * sizeof(uint64_t))):
         return TCPCORE_BAD_ARGUMENT
     if guard_enter_now(eng) != ENTERED:
         return TCPCORE_BUSY
-    for i in range(n):
-        conns[i] = lookup_handle(eng, tuples[i].raddr, tuples[i].rport, tuples[i].laddr, tuples[i].lport)
+    lookup_handles(eng, tuples, n, conns)
     guard_leave(eng)
     return n
 

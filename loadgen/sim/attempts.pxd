@@ -27,6 +27,12 @@ cdef inline uint32_t slot_of(uint64_t conn) noexcept nogil:
     return <uint32_t>conn
 
 
+cdef inline uint32_t client_host(const Sim* sim, uint32_t addr) noexcept nogil:
+    """The host with this address, NOBODY if no client has it."""
+    cdef uint32_t i = addr - sim.first_addr
+    return sim.servers + i // sim.addrs_per_host if i < sim.addrs else <uint32_t>NOBODY
+
+
 cdef inline uint32_t client_attempt(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     """The attempt whose current try has this handle on a client host, NOBODY if there is none."""
     cdef uint32_t i = sim.hosts[host].attempt_of[slot_of(conn)]

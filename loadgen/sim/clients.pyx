@@ -18,6 +18,7 @@ from loadgen.sim.attempts cimport (
 from loadgen.sim.fill cimport total_add
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport close_later, closes_flush, link_emitted
+from loadgen.sim.peers cimport connected_next
 from loadgen.sim.server cimport server_answers_fin, server_closes_with_client, server_may_close
 from loadgen.sim.world cimport (
     Attempt, BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_BOTH_CLOSE, F_CLIENT_DONE, F_CLIENT_RESETS, F_CONNECTED,
@@ -101,10 +102,9 @@ cdef void client_sends(Sim* sim, uint32_t i, uint32_t nbytes) noexcept nogil:
 cdef void failed_try(Sim* sim, uint32_t i, uint16_t why, uint16_t cause) noexcept nogil:
     """A try came to nothing: the next follows when its time is over (S3.14), or this was the last."""
     cdef Attempt* a = &sim.attempts[i]
-    cdef Load* load = &sim.loads[a.load]
     a.flags |= why
     a.cause = cause
-    if a.tries >= load.tries:
+    if a.tries >= sim.loads[a.load].tries:
         attempt_let_go(sim, i)
 
 
@@ -229,9 +229,9 @@ cdef void connected(Sim* sim, uint32_t i, uint64_t conn) noexcept nogil:
     cdef Attempt* a = &sim.attempts[i]
     cdef Load* load = &sim.loads[a.load]
     cdef int64_t over
-    a.flags |= F_CONNECTED
-    a.flags &= ~(F_REFUSED | F_RESET)
+    a.flags = a.flags & ~<uint32_t>(F_REFUSED | F_RESET) | F_CONNECTED
     a.connected = sim.now
+    connected_next(sim, i)
     tally_of(sim, a).connected += 1
     if measured(sim, a):
         histo_add(&load.connect, sim.now - a.begun)

@@ -28,6 +28,7 @@ cdef struct Chunk:
     uint32_t end
     uint32_t first_sent       # in `sent`
     uint32_t end_sent
+    uint32_t ahead            # segments that ahead.pxd has looked at
     Segment segs[1]           # [size]
 
 cdef struct Inbox:

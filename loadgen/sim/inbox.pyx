@@ -60,7 +60,7 @@ cdef void drop_taken(Inbox* inbox) noexcept nogil:
         inbox.oldest = chunk.next
         free(chunk)
     else:
-        chunk.first = chunk.end = chunk.first_sent = chunk.end_sent = 0
+        chunk.first = chunk.end = chunk.first_sent = chunk.end_sent = chunk.ahead = 0
 
 
 cdef Chunk* with_place(Inbox* inbox) noexcept nogil:

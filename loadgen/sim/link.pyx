@@ -12,7 +12,7 @@ from tcpcore cimport (
     ACK, ESTABLISHED, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, OPT_TS, RST, SYN, engine_close,
     engine_lookup,
 )
-from loadgen.sim.attempts cimport block_of, block_u4, collect
+from loadgen.sim.attempts cimport block_of, block_u4, client_host, collect
 from loadgen.sim.draw cimport DRAWS_OF_SEGMENT, hit, draw_time, unit, word
 from loadgen.sim.hosts cimport host_changed, host_timer
 from loadgen.sim.inbox cimport inbox_add, inbox_add_many
@@ -41,15 +41,13 @@ cdef Kind kind_of(const Segment* seg, int answered) noexcept nogil:
 
 cdef inline uint32_t receiver_of(Sim* sim, int end, const Segment* seg) noexcept nogil:
     """The host that a segment of this end reaches, NOBODY if no host has the address."""
-    cdef uint32_t i
     cdef uint64_t key
     if end == CLIENT:
         if sim.servers == 1:
             return 0
         key = word(sim.spread_key, <uint64_t>seg.src << 32 | seg.dst)
         return <uint32_t>(word(key, <uint64_t>seg.sport << 16 | seg.dport) % sim.servers)
-    i = seg.dst - sim.first_addr
-    return sim.servers + i // sim.addrs_per_host if i < sim.addrs else <uint32_t>NOBODY
+    return client_host(sim, seg.dst)
 
 
 cdef inline void deliver(Sim* sim, uint32_t host, const Segment* seg, int64_t at) noexcept nogil:

@@ -8,9 +8,10 @@ same instant.
 from libc.stdint cimport INT64_MAX, uint8_t, uint32_t, uint64_t
 
 from tcpcore cimport (
-    CLOSED, CLOSING, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, LAST_ACK, RST, Segment, engine_advance,
-    engine_lookup, engine_receive,
+    CLOSED, CLOSING, Event, FIN, FIN_WAIT_1, FIN_WAIT_2, FourTuple, LAST_ACK, RST, Segment,
+    engine_advance, engine_lookup, engine_receive,
 )
+from loadgen.sim.ahead cimport TOGETHER, conns_of, segments_ahead
 from loadgen.sim.arrivals cimport flood_next, flood_segment
 from loadgen.sim.attempts cimport ask, block_of, block_u4, collect
 from loadgen.sim.clients cimport client_hears, client_task
@@ -22,6 +23,9 @@ from loadgen.sim.server cimport server_hears, server_stall_ends, server_worker
 from loadgen.sim.world cimport (
     BATCH, ENGINE_FAILED, FIRST_LAST_ACK, Flood, Host, SERVER, T_FLOOD, T_STALL_ENDS, T_WORKER,
 )
+
+cdef enum:
+    FEW = 8                   # of more the engine prefetches by itself
 
 
 cdef int64_t loop_next(Sim* sim) noexcept nogil:
@@ -82,30 +86,70 @@ cdef int arrive_closing(Sim* sim, Host* host, const Segment* seg, Py_ssize_t* em
     return answered
 
 
+cdef bint any_closing(Sim* sim, Host* host, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """One of these segments finds its connection in LAST-ACK or CLOSING."""
+    cdef uint64_t conns[TOGETHER]
+    cdef Py_ssize_t part, i
+    cdef uint8_t state
+    while n > 0:
+        part = min(n, <Py_ssize_t>TOGETHER)
+        if not conns_of(host, segs, part, conns):
+            return True
+        for i in range(part):
+            state = block_of(host, conns[i])[sim.at_state] if conns[i] != 0 else <uint8_t>CLOSED
+            if state == LAST_ACK or state == CLOSING:
+                return True
+        segs += part
+        n -= part
+    return False
+
+
+cdef Py_ssize_t arrive_with_resets(Sim* sim, Host* host, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """Segments of which some are resets: rows written for the last of them, those before are sent.
+
+    Resets alone bring no connection into LAST-ACK or CLOSING: if none of a run of them finds one there, none
+    leaves one stuck, and they are taken together.
+    """
+    cdef Py_ssize_t first = 0, end, m = 0
+    cdef uint8_t reset
+    cdef bint alone
+    while first < n and m >= 0:
+        reset = segs[first].flags & RST
+        end = first + 1
+        while end < n and segs[end].flags & RST == reset:
+            end += 1
+        alone = reset != 0 and any_closing(sim, host, &segs[first], end - first)
+        while first < end and m >= 0:
+            link_send(sim, host.end, sim.out, m, sim.now, -1)
+            if alone:
+                arrive_closing(sim, host, &segs[first], &m)
+                first += 1
+            else:
+                m = engine_receive(host.engine, &segs[first], end - first, sim.now, sim.out, 2 * BATCH)
+                first = end
+    return m
+
+
 cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
     """The segments of this instant for one engine that were sent before number `before`."""
     cdef Host* host = &sim.hosts[number]
     cdef Segment copy
     cdef const Segment* segs
     cdef int answered
-    cdef Py_ssize_t n, m, i, limit = 1 if sim.link.by_kind else sim.batch
+    cdef Py_ssize_t n, m, limit = 1 if sim.link.by_kind else sim.batch
     while not sim.failed:
         n = inbox_take(&host.inbox, sim.now, before, &copy, limit, &segs)
         if n == 0:
             return
+        if n <= FEW:
+            segments_ahead(sim, number)
         if segs[0].payload_len > 0 and sim.link.late_share > 0.0:
             link_old(sim, number, &segs[0])
         answered = segs[0].flags if limit == 1 else -1
         if limit == 1 and answered & (FIN | RST):
             answered = arrive_closing(sim, host, segs, &m)
-        elif limit > 1 and any_reset(segs, n):        # one by one: a batch gives what its segments give
-            m = 0
-            for i in range(n):
-                if m > 0:
-                    link_send(sim, host.end, sim.out, m, sim.now, -1)
-                arrive_closing(sim, host, &segs[i], &m)
-                if m < 0:
-                    break
+        elif limit > 1 and any_reset(segs, n):
+            m = arrive_with_resets(sim, host, segs, n)
         else:
             m = engine_receive(host.engine, segs, n, sim.now, sim.out, 2 * BATCH)
         if m < 0:
@@ -120,15 +164,17 @@ cdef void arrive(Sim* sim, uint32_t number, uint64_t before) noexcept nogil:
 cdef void hear(Sim* sim, uint32_t number) noexcept nogil:
     """What the applications of one host hear (S2.5)."""
     cdef Host* host = &sim.hosts[number]
+    cdef Event event
     cdef size_t i
     collect(sim, number)
     while host.heard_n > 0 and not sim.failed:
         i = 0
-        while i < host.heard_n:                       # a reaction may add to them
+        while i < host.heard_n:                       # a reaction may add to them, and move them
+            event = host.heard[i]
             if host.end == SERVER:
-                server_hears(sim, number, &host.heard[i])
+                server_hears(sim, number, &event)
             else:
-                client_hears(sim, number, &host.heard[i])
+                client_hears(sim, number, &event)
             i += 1
         host.heard_n = 0
         closes_flush(sim)

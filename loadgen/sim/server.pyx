@@ -7,18 +7,19 @@ and answers a FIN itself (`auto_close`); else workers take connections off the q
 from libc.stdint cimport uint8_t, uint64_t
 
 from tcpcore cimport (
-    CLOSED, CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, FourTuple, engine_accept,
-    engine_close, engine_lookup, engine_send, engine_shutdown,
+    CLOSED, CLOSE_WAIT, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_OPENED, EV_READABLE, engine_accept,
+    engine_close, engine_send, engine_shutdown,
 )
 from loadgen.sim.attempts cimport (
-    ask, attempt_new, attempt_over, attempt_rest, block_lives, block_of, block_u2, block_u4, client_attempt,
-    measured, server_attempt, slot_of, tally_of,
+    ask, attempt_new, attempt_over, attempt_rest, block_lives, block_of, block_u4, measured,
+    server_attempt, slot_of, tally_of,
 )
 from loadgen.sim.draw cimport draw_time, word
 from loadgen.sim.fill cimport fill_drop, total_add
 from loadgen.sim.half_open cimport entry_hears
 from loadgen.sim.histogram cimport histo_add
 from loadgen.sim.link cimport close_later, closes_flush, link_emitted
+from loadgen.sim.peers cimport peer_of
 from loadgen.sim.world cimport (
     BATCH, CLIENT_SPEAKS, ENGINE_FAILED, F_ACCEPTED, F_CLIENT_DONE, F_DUE, F_HALF, F_LATE, F_OLD, F_SERVED,
     F_SERVER_CLOSES, F_SERVER_DONE, F_SHUT, F_STRANGER, NOBODY, SERVER_SPEAKS, T_ANSWER_FIN, T_STALL_ENDS,
@@ -277,20 +278,8 @@ cdef inline uint64_t server_slot(const Sim* sim, uint32_t i, uint32_t host) noex
 cdef uint32_t whose(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
     """The attempt behind a connection that is now established, or a new stranger. NOBODY without memory."""
     cdef const uint8_t* block = block_of(&sim.hosts[host], conn)
-    cdef FourTuple four
-    cdef uint64_t client = 0
-    cdef uint32_t i = <uint32_t>NOBODY, index, number
+    cdef uint32_t i = peer_of(sim, block)
     cdef uint32_t* place
-    four.raddr = block_u4(block, sim.at_laddr)
-    four.laddr = block_u4(block, sim.at_raddr)
-    four.rport = block_u2(block, sim.at_lport)
-    four.lport = block_u2(block, sim.at_rport)
-    index = four.laddr - sim.first_addr
-    if index < sim.addrs:
-        number = sim.servers + index // sim.addrs_per_host
-        engine_lookup(sim.hosts[number].engine, &four, 1, &client)
-        if client != 0:
-            i = client_attempt(sim, number, client)
     if i == NOBODY:
         i = attempt_new(sim)
         if i == NOBODY:
@@ -298,7 +287,9 @@ cdef uint32_t whose(Sim* sim, uint32_t host, uint64_t conn) noexcept nogil:
         sim.attempts[i].flags = F_STRANGER | F_CLIENT_DONE
         sim.attempts[i].begun = sim.now
     else:
-        sim.attempts[i].server_start = block_u4(block_of(&sim.hosts[number], client), sim.at_iss) + 1
+        sim.found = i + 1
+        sim.attempts[i].server_start = block_u4(block_of(
+            &sim.hosts[sim.attempts[i].client_host], sim.attempts[i].client), sim.at_iss) + 1
     sim.attempts[i].server = conn
     sim.attempts[i].server_host = host
     sim.attempts[i].flags &= ~(F_SERVER_DONE | F_ACCEPTED)

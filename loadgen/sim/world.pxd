@@ -87,6 +87,7 @@ cdef struct Attempt:
     uint32_t said             # responses sent
     uint32_t answered         # responses read by the client
     uint32_t flags
+    uint32_t next             # 1 + the attempt whose client connected next, or by now another; 0: none has
     uint16_t load
     uint16_t destination
     uint16_t tries
@@ -317,6 +318,8 @@ cdef struct Sim:
     Reset* resets
     uint32_t resets_n
     uint64_t segments         # taken by engines
+    uint32_t newest           # 1 + the attempt whose client connected last, 0: none
+    uint32_t found            # 1 + the attempt whose connection the server heard of last
     Note* notes               # of this instant
     size_t notes_n
     size_t notes_allocated

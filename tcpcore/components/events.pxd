@@ -17,7 +17,8 @@ cdef struct LastTold:
 
 cdef struct Events:
     Event* queue
-    uint32_t n
+    uint32_t taken            # places at the front of `queue` whose events have been taken
+    uint32_t n                # events behind them
     uint32_t allocated
     uint32_t bound
     uint32_t mask             # bit k: events of kind k are wanted
@@ -32,6 +33,7 @@ cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t list
                         uint8_t cause, uint8_t state) noexcept nogil
 cdef void events_restart_calls(Events* events) noexcept nogil
 cdef bint events_first(Events* events, uint64_t conn, uint8_t kind) noexcept nogil
+cdef void events_pack(Events* events) noexcept nogil
 cdef bint events_reserve(Events* events, uint32_t n) noexcept nogil
 cdef size_t events_bytes(const Events* events) noexcept nogil
 cdef Py_ssize_t events_take(Events* events, Event* to, Py_ssize_t room) noexcept nogil

@@ -79,14 +79,32 @@ cdef bint grow(Events* events) noexcept nogil:
     return True
 
 
+cdef void events_pack(Events* events) noexcept nogil:
+    """Move the events to the front of the array."""
+    if events.taken:
+        memmove(events.queue, events.queue + events.taken, events.n * sizeof(Event))
+        events.taken = 0
+
+
+cdef bint place(Events* events) noexcept nogil:
+    """Make a place behind the newest event; False when there is none. No event moves oftener than it must:
+    where fewer have been taken than are left the array grows first."""
+    if events.taken < events.n and grow(events):
+        return True
+    if events.taken:
+        events_pack(events)
+        return True
+    return grow(events)
+
+
 cdef void events_append(Events* events, uint64_t conn, int64_t at, uint32_t listener, uint8_t kind,
                         uint8_t cause, uint8_t state) noexcept nogil:
     """Queue one event, or count it as lost."""
     cdef Event* event
-    if events.n == events.allocated and not grow(events):
+    if events.taken + events.n == events.allocated and not place(events):
         events.lost += 1
         return
-    event = &events.queue[events.n]
+    event = &events.queue[events.taken + events.n]
     events.n += 1
     event.conn = conn
     event.at = at
@@ -118,6 +136,7 @@ cdef bint events_first(Events* events, uint64_t conn, uint8_t kind) noexcept nog
 
 cdef bint events_reserve(Events* events, uint32_t n) noexcept nogil:
     """Make the array hold n events at least; False when that is beyond the bound, or memory is refused."""
+    events_pack(events)
     while events.allocated < n:
         if not grow(events):
             return False
@@ -134,9 +153,9 @@ cdef Py_ssize_t events_take(Events* events, Event* to, Py_ssize_t room) noexcept
     """Move the oldest events, at most `room`, to an array. Returns their number."""
     cdef uint32_t taken = events.n if room >= events.n else <uint32_t>room
     if taken:
-        memcpy(to, events.queue, taken * sizeof(Event))
-        memmove(events.queue, events.queue + taken, (events.n - taken) * sizeof(Event))
+        memcpy(to, events.queue + events.taken, taken * sizeof(Event))
     events.n -= taken
+    events.taken = events.taken + taken if events.n else 0
     return taken
 
 
@@ -146,9 +165,9 @@ cdef object events_drain(Events* events):
     cdef Py_buffer view
     if events.n:
         PyObject_GetBuffer(out, &view, PyBUF_WRITABLE)
-        memcpy(view.buf, events.queue, events.n * sizeof(Event))
+        memcpy(view.buf, events.queue + events.taken, events.n * sizeof(Event))
         PyBuffer_Release(&view)
-    events.n = 0
+    events.n = events.taken = 0
     return out
 
 

@@ -19,7 +19,7 @@ from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB, Asked
 from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport B_EPHEMERAL, B_PASSIVE, B_QUEUED, CLOSED, SYN_RECEIVED, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
-from tcpcore.components.events cimport events_reserve, events_wanted
+from tcpcore.components.events cimport events_pack, events_reserve, events_wanted
 from tcpcore.components.listeners cimport (
     LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, ListenerTable, accept_queue_push,
     listener_asked, listener_at, listener_link,
@@ -351,6 +351,7 @@ cdef void stream_events(Stream* stream, EngineState* eng) noexcept nogil:
     """Events that nobody has fetched, and how many were lost."""
     cdef uint32_t i
     cdef uint32_t n = eng.events.n
+    events_pack(&eng.events)
     stream_u64(stream, &eng.events.lost)
     if not stream_count(stream, &n, eng.events.bound, sizeof(Event), "more events than the queue holds"):
         return

@@ -10,7 +10,7 @@ from libc.stddef cimport size_t
 from tcpcore.records.counters cimport Counters
 from tcpcore.records.handle cimport handle_generation, handle_of, handle_slot
 from tcpcore.records.knobs cimport Knobs
-from tcpcore.records.segment cimport Segment
+from tcpcore.records.segment cimport FourTuple, Segment
 from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED, N_STATES, Tcb
 from tcpcore.components.events cimport Events
 from tcpcore.components.flow_table cimport FlowTable, flow_hash
@@ -94,6 +94,8 @@ cdef void state_free(EngineState* eng) noexcept nogil
 cdef size_t state_bytes(const EngineState* eng) noexcept nogil
 cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rport, uint32_t laddr,
                             uint16_t lport) noexcept nogil
+cdef void lookup_handles(const EngineState* eng, const FourTuple* tuples, Py_ssize_t n,
+                         uint64_t* conns) noexcept nogil
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil
 
 

@@ -4,11 +4,14 @@ Also the one random allowance that spans connections, that of challenge ACKs.
 """
 
 from tcpcore.base.arena cimport arena_map_sparse, arena_touched, arena_touched_around, arena_unmap
-from tcpcore.base.prefetch cimport PREDICTION
+from tcpcore.base.prefetch cimport PREDICTION, prefetch
 from tcpcore.base.siphash cimport derive_key, siphash24_1
 from tcpcore.records.action cimport E_EDGES, E_EOF, E_READABLE, E_WRITABLE
 from tcpcore.components.events cimport EVENTS_BOUND, events_bytes, events_free, events_init, events_wanted
-from tcpcore.components.flow_table cimport flow_bytes, flow_find, flow_free, flow_init
+from tcpcore.components.flow_table cimport (
+    flow_ahead_first, flow_ahead_head, flow_ahead_second, flow_bytes, flow_find, flow_find_segment, flow_free,
+    flow_hash_batch, flow_init,
+)
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
 from tcpcore.components.ports cimport ports_bytes, ports_free
 from tcpcore.components.range_pool cimport range_pool_bytes, range_pool_free, range_pool_init
@@ -21,6 +24,7 @@ from tcpcore.records.event cimport EV_EOF, EV_READABLE, EV_WRITABLE
 cdef enum:
     UNLIMITED = 0x7FFFFFFF    # tcp_challenge_ack_limit: no limit
     LISTENER_QUEUES = 65536   # eviction queues, one for each listener id (16 bits)
+    LOOK_UP = 64              # 4-tuples looked up at a time
 
 
 cdef bint state_init(EngineState* eng, uint64_t seed, Tcb* blocks, uint32_t buckets) noexcept nogil:
@@ -94,6 +98,40 @@ cdef uint64_t lookup_handle(const EngineState* eng, uint32_t raddr, uint16_t rpo
     cdef uint32_t hash = flow_hash(&eng.flows, raddr, rport, laddr, lport)
     cdef uint32_t ref = flow_find(&eng.flows, hash, raddr, rport, laddr, lport)
     return handle_at(eng, ref - 1) if ref else 0
+
+
+cdef void lookup_handles(const EngineState* eng, const FourTuple* tuples, Py_ssize_t n,
+                         uint64_t* conns) noexcept nogil:
+    """Handles of the connections with these 4-tuples, 0 where there is none.
+
+    Of LOOK_UP at a time the head, the first TCB and the second are prefetched for all before any is looked
+    at; then, of those found, the timestamps, since a call or a segment often follows."""
+    cdef Segment to[LOOK_UP]                          # as a segment names its receiver
+    cdef uint32_t hashes[LOOK_UP]
+    cdef uint32_t ref
+    cdef Py_ssize_t i, part
+    while n > 0:
+        part = n if n < LOOK_UP else LOOK_UP
+        for i in range(part):
+            to[i].src, to[i].dst = tuples[i].raddr, tuples[i].laddr
+            to[i].sport, to[i].dport = tuples[i].rport, tuples[i].lport
+        flow_hash_batch(&eng.flows, to, part, hashes)
+        if part > 1:
+            for i in range(part):
+                flow_ahead_head(&eng.flows, hashes[i])
+            for i in range(part):
+                flow_ahead_first(&eng.flows, hashes[i])
+            for i in range(part):
+                flow_ahead_second(&eng.flows, hashes[i])
+        for i in range(part):
+            ref = flow_find_segment(&eng.flows, hashes[i], &to[i])
+            conns[i] = 0
+            if ref:
+                conns[i] = handle_at(eng, ref - 1)
+                prefetch(&eng.pool.stamps[ref - 1])
+        tuples += part
+        conns += part
+        n -= part
 
 
 cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil:

@@ -25,6 +25,13 @@ cdef struct Segment:
     uint32_t tsval
     uint32_t tsecr
 
+# What names a connection: the names that `blocks` has.
+cdef struct FourTuple:
+    uint32_t raddr
+    uint32_t laddr
+    uint16_t rport
+    uint16_t lport
+
 # RFC 9293 3.1, the control bits as on the wire.
 cdef enum FlagBit:
     FIN = 1

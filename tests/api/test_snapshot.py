@@ -311,7 +311,7 @@ FIELDS = {
     ("components/range_pool", "RangePool"): {SAVED: "records fresh free", DERIVED: "capacity used"},
     ("records/out_of_order", "Ranges"): {SAVED: "left right fin_seq n has_fin"},
     ("components/events", "Events"): {
-        SAVED: "queue n lost", DERIVED: "allocated bound mask capacity", SCRATCH: "last call"},
+        SAVED: "queue n lost", DERIVED: "allocated bound mask capacity", SCRATCH: "taken last call"},
     ("records/counters", "Counters"): {SAVED: "mib causes"},
     ("components/syncookie", "Cookies"): {DERIVED: "k0 k1 mss rule offers"},
     ("components/syn_eviction", "EvictionQueues"): {
