@@ -20,7 +20,7 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_ECN, B_FIN_SENT, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, Cold, Tcb,
     Timestamps,
 )
-from tcpcore.tcp.receive_window cimport advertise_window, plain_window
+from tcpcore.tcp.receive_window cimport advertise_window, advertised_window, plain_window, rounds_up
 from tcpcore.tcp.rto cimport clock_ms
 
 cdef enum:
@@ -52,12 +52,15 @@ cdef inline void cancel_main_timer(Action* act) noexcept nogil:
 
 cdef inline uint32_t send_seq(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
     """SEG.SEQ of a segment without text: SND.NXT, or on Linux (tcp_acceptable_seq) the edge of a window that
-    shrank below it, so that the peer finds the segment acceptable."""
+    shrank below it, so that the peer finds the segment acceptable. With scaling it may have shrunk by less
+    than our shift can tell."""
     cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
-    if knobs.seq_within_window and seq_lt(edge, tcb.snd_nxt) and not (
+    if not knobs.seq_within_window or not seq_lt(edge, tcb.snd_nxt) or (
             tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
-        return edge
-    return tcb.snd_nxt
+        return tcb.snd_nxt
+    if tcb.bits & B_WSCALE and tcb.snd_nxt - edge < <uint32_t>1 << (tcb.wscale >> 4):
+        return tcb.snd_nxt
+    return edge
 
 
 cdef inline void start_row(Segment* row, const Tcb* tcb, uint8_t flags, uint32_t seq) noexcept nogil:
@@ -101,7 +104,9 @@ cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
     cdef uint8_t opts = OPT_MSS
     start_row(row, tcb, flags, tcb.iss)
     if unlikely(bits & (B_WINDOW | B_ECN)):
-        if bits & B_WINDOW:
+        if bits & B_WINDOW and flags & ACK and not bits & B_PASSIVE and rounds_up(knobs):
+            space = advertised_window(tcb, cold, knobs)   # an ACK may have told more meanwhile (Linux)
+        elif bits & B_WINDOW:
             advertise_window(tcb, cold, knobs)        # its window may go further than a SYN can say
         if bits & B_ECN:
             row.flags |= ECE if flags & ACK else ECE | CWR
@@ -183,15 +188,15 @@ cdef inline uint32_t shift_for(uint32_t rcv_buf, const Knobs* knobs) noexcept no
     return shift
 
 
-cdef inline void offer_again(Segment* row, const Tcb* tcb, const Cold* cold, const Timestamps* ts,
-                             const Knobs* knobs, int64_t now) noexcept nogil:
+cdef inline void offer_again(Segment* row, const Tcb* tcb, const Timestamps* ts, const Knobs* knobs,
+                             int64_t now) noexcept nogil:
     """Have the SYN-ACK of a simultaneous open offer what our SYN did, whatever the peer's had (Linux:
     tcp_send_synack sends the SYN once more, with ACK)."""
     if knobs.tcp_sack:
         row.opts |= OPT_SACK_OK
     if knobs.tcp_window_scaling and not row.opts & OPT_WSCALE:
         row.opts |= OPT_WSCALE
-        row.wscale = <uint8_t>(shift_for(cold.rcv_buf, knobs) if tcb.bits & B_WINDOW else knobs.rcv_wscale)
+        row.wscale = tcb.wscale >> 4
     if knobs.tcp_timestamps and not row.opts & OPT_TS:
         row.opts |= OPT_TS
         row.tsval = clock_ms(now) + ts.offset
@@ -202,7 +207,7 @@ cdef inline void emit_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     """Add a SYN or SYN-ACK to the action."""
     write_syn(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now, flags)
     if knobs.crossed_synack_offers and flags & ACK and not tcb.bits & B_PASSIVE:
-        offer_again(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now)
+        offer_again(&act.rows[act.n_rows], tcb, act.stamp, knobs, now)
     act.n_rows += 1
     if tcb.bits & B_COLD:
         cold.delayed = 0
