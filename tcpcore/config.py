@@ -273,6 +273,13 @@ def _header_window(config: Config, stamped: bool) -> int:
     return window >> shift & 65535
 
 
+def _plain_wscale(config: Config) -> int:
+    """The shift with which `_header_window` is all there is to a window; 255 where a row that tells more than
+    the SYN-ACK did has to be remembered (tell_scaled)."""
+    told = config.auto_read or config.window_offered != "linux" or config.window_rounding != "mss-down"
+    return config.wscale() if told or config.wscale() == 0 else 255
+
+
 def _plain_rto_ms(config: Config) -> int:
     """What tcp_rto_min_us adds to a round trip in the RTO of rto_min_rule "variance"."""
     return -(-config.tcp_rto_min_us // 1000)
@@ -294,6 +301,7 @@ DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "rcv_buf_stamped": lambda config: _told(config, config.window(stamped=True)),
     "rcv_buf_judged": lambda config: config.window(),
     "rcv_buf_whole": lambda config: config.rcv_buf,
+    "plain_wscale": _plain_wscale,
     "header_window": lambda config: _header_window(config, stamped=False),
     "header_window_stamped": lambda config: _header_window(config, stamped=True),
     "plain_rtt_max": _plain_rtt_max,

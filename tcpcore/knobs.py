@@ -214,6 +214,10 @@ class Knobs(QueueKnobs):
         1, "after the peer's FIN a RST at RCV.NXT-1 resets too",
         freebsd=0, strict=0, rfc="RFC 5961 3.2: at RCV.NXT only",
     )  # fmt: skip
+    rst_at_sack_edge: int = switch(
+        1, "with SACK a RST right behind all that came ahead of a gap resets too",
+        freebsd=0, strict=0, rfc="RFC 5961 3.2: at RCV.NXT only",
+    )  # fmt: skip
     refused_in_syn_received: int = switch(
         0, "a RST in active SYN-RECEIVED is ECONNREFUSED", freebsd=1, strict=1, rfc="3.10.7.4, second"
     )

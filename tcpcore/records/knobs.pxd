@@ -102,11 +102,11 @@ cdef struct Knobs:
     uint8_t ack_of_iss_opens, shutdown_waits, unlisten_forgets
     uint8_t flagless_dropped, rst_seq_in_window, rst_before_fin, refused_in_syn_received, epipe_in_close_wait
     uint8_t ack_repeats_control, seq_within_window, abort_rst_has_ack, persist_restarts, overlap_acked_at_once
-    uint8_t resets_from_last_ack, rst_has_window, fin_needs_window
+    uint8_t resets_from_last_ack, rst_at_sack_edge, rst_has_window, fin_needs_window
     uint8_t fin_fills_buffer, fin_acked_at_once, fin_freezes_window, text_over_fin_resets
     uint8_t orphan_fin_wait_2_brief, time_wait_outlives, beyond_window_dropped
     # derived
-    uint8_t rcv_wscale            # the shift that rcv_buf needs
+    uint8_t rcv_wscale, plain_wscale      # plain_wscale: with which header_window holds
     uint32_t rcv_buf, rcv_buf_stamped     # bytes, rounded; for a passive connection with timestamps
     uint16_t header_window, header_window_stamped     # what SEG.WND says of them after the handshake
     uint32_t rcv_buf_whole        # bytes, not rounded

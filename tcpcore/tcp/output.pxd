@@ -20,7 +20,9 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_ECN, B_FIN_SENT, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, Cold, Tcb,
     Timestamps,
 )
-from tcpcore.tcp.receive_window cimport advertise_window, own_header_window, plain_window
+from tcpcore.tcp.receive_window cimport (
+    advertise_window, advertised_window, own_header_window, plain_window, rounds_up,
+)
 from tcpcore.tcp.rto cimport clock_ms
 
 cdef enum:
@@ -54,12 +56,15 @@ cdef inline void cancel_main_timer(Action* act) noexcept nogil:
 
 cdef inline uint32_t send_seq(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
     """SEG.SEQ of a segment without text: SND.NXT, or on Linux (tcp_acceptable_seq) the edge of a window that
-    shrank below it, so that the peer finds the segment acceptable."""
+    shrank below it, so that the peer finds the segment acceptable. With scaling it may have shrunk by less
+    than our shift can tell."""
     cdef uint32_t edge = tcb.snd_una + tcb.snd_wnd
-    if knobs.seq_within_window and seq_lt(edge, tcb.snd_nxt) and not (
+    if not knobs.seq_within_window or not seq_lt(edge, tcb.snd_nxt) or (
             tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
-        return edge
-    return tcb.snd_nxt
+        return tcb.snd_nxt
+    if tcb.bits & B_WSCALE and tcb.snd_nxt - edge < <uint32_t>1 << (tcb.wscale >> 4):
+        return tcb.snd_nxt
+    return edge
 
 
 cdef inline void start_row(Segment* row, const Tcb* tcb, uint8_t flags, uint32_t seq,
@@ -108,7 +113,7 @@ cdef inline void write_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
 cdef inline void write_plain_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts,
                                  const Knobs* knobs, int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
     """write_row after the handshake and without B_WINDOW: then the window is mostly one of two constants."""
-    if unlikely(tcb.wscale >> 4 != knobs.rcv_wscale):
+    if unlikely(tcb.wscale >> 4 != knobs.plain_wscale):
         write_other_row(row, tcb, cold, ts, knobs, now, flags, seq)
     else:
         write_no_syn(row, tcb, cold, ts, now, flags, seq, own_header_window(tcb, knobs))
@@ -129,7 +134,10 @@ cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
     cdef uint8_t opts = OPT_MSS
     start_row(row, tcb, flags, tcb.iss, <uint16_t>(space if space < 65535 else 65535))
     if unlikely(bits & (B_WINDOW | B_ECN)):
-        if bits & B_WINDOW:
+        if bits & B_WINDOW and flags & ACK and not bits & B_PASSIVE and rounds_up(knobs):
+            space = advertised_window(tcb, cold, knobs)   # an ACK may have told more meanwhile (Linux)
+            row.wnd = <uint16_t>(space if space < 65535 else 65535)
+        elif bits & B_WINDOW:
             advertise_window(tcb, cold, knobs)        # its window may go further than a SYN can say
         if bits & B_ECN:
             row.flags |= ECE if flags & ACK else ECE | CWR
@@ -210,15 +218,15 @@ cdef inline uint32_t shift_for(uint32_t rcv_buf, const Knobs* knobs) noexcept no
     return shift
 
 
-cdef inline void offer_again(Segment* row, const Tcb* tcb, const Cold* cold, const Timestamps* ts,
-                             const Knobs* knobs, int64_t now) noexcept nogil:
+cdef inline void offer_again(Segment* row, const Tcb* tcb, const Timestamps* ts, const Knobs* knobs,
+                             int64_t now) noexcept nogil:
     """Have the SYN-ACK of a simultaneous open offer what our SYN did, whatever the peer's had (Linux:
     tcp_send_synack sends the SYN once more, with ACK)."""
     if knobs.tcp_sack:
         row.opts |= OPT_SACK_OK
     if knobs.tcp_window_scaling and not row.opts & OPT_WSCALE:
         row.opts |= OPT_WSCALE
-        row.wscale = <uint8_t>(shift_for(cold.rcv_buf, knobs) if tcb.bits & B_WINDOW else knobs.rcv_wscale)
+        row.wscale = tcb.wscale >> 4
     if knobs.tcp_timestamps and not row.opts & OPT_TS:
         row.opts |= OPT_TS
         row.tsval = clock_ms(now) + ts.offset
@@ -229,7 +237,7 @@ cdef inline void emit_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     """Add a SYN or SYN-ACK to the action."""
     write_syn(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now, flags)
     if knobs.crossed_synack_offers and flags & ACK and not tcb.bits & B_PASSIVE:
-        offer_again(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now)
+        offer_again(&act.rows[act.n_rows], tcb, act.stamp, knobs, now)
     act.n_rows += 1
     if tcb.bits & B_COLD:
         cold.delayed = 0

@@ -115,9 +115,9 @@ cdef inline Predicted predict_handshake_ack(Tcb* tcb, Cold* cold, Timestamps* ts
 cdef inline void write_fin(Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs, int64_t now,
                            Segment* row, uint32_t* timeout) noexcept nogil:
     """Write our FIN into `row`, and the ticks that its timer runs into `timeout`."""
-    tcb.bits |= B_FIN_SENT
     write_plain_row(row, tcb, cold, ts, knobs, now, FIN | ACK, tcb.snd_nxt)
     tcb.snd_nxt += 1
+    tcb.bits |= B_FIN_SENT
     timeout[0] = fin_timeout(tcb, cold, knobs)
 
 

@@ -18,6 +18,7 @@ from tcpcore.records.segment cimport FIN, Segment, seg_end, seg_len
 from tcpcore.records.tcb cimport (
     B_COLD, B_ORPHAN, B_PASSIVE, B_TS, B_WINDOW, CLOSING, PEER_FIN, SYN_RECEIVED, Cold, Tcb, in_set,
 )
+from tcpcore.tcp.cold cimport use_cold
 
 cdef enum:
     TS_BYTES = 12             # what the timestamps option takes from each segment (RFC 7323 3.2, padded)
@@ -43,13 +44,17 @@ cdef inline uint32_t default_buffer(const Tcb* tcb, const Knobs* knobs) noexcept
     return knobs.rcv_buf_stamped if (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE else knobs.rcv_buf
 
 
+cdef inline bint rounds_up(const Knobs* knobs) noexcept nogil:
+    """True if a scaled window may be told to be more than it is (Linux), so that the last one counts."""
+    return knobs.window_rounding == ROUND_MSS_DOWN and knobs.window_offered == OFFERED_LINUX
+
+
 cdef inline uint32_t whole_units(const Tcb* tcb, const Knobs* knobs, uint32_t window,
                                  uint32_t shift) noexcept nogil:
     """A window in units of the shift: Linux rounds up, so that the rounding takes nothing away
     (__tcp_select_window, tcp_select_window), but not for half-open entries; others round down, and FreeBSD
     has rounded before (offered_freebsd, Config)."""
-    if knobs.window_rounding == ROUND_MSS_DOWN and knobs.window_offered == OFFERED_LINUX and not (
-            tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
+    if rounds_up(knobs) and not (tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
         window += (1 << shift) - 1
     return window >> shift
 
@@ -70,12 +75,19 @@ cdef inline uint32_t full_window(const Tcb* tcb, const Cold* cold, const Knobs* 
     return space if space <= 65535 else 65535
 
 
-cdef inline uint32_t told_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
-    """The window that was told before any text came. A passive opener's SYN-ACK told it unscaled, and its
-    other ACKs before the first text, which are rare, are taken to have told no more."""
-    cdef uint32_t full = full_window(tcb, cold, knobs)
-    cdef uint32_t plain = plain_window(tcb, cold, knobs)
-    return plain if plain < full and tcb.bits & B_PASSIVE else full
+cdef inline bint synack_counts(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """True without B_WINDOW if the window of our SYN-ACK is the one told last: what follows tells it rounded
+    up, and gives it a place in the cold line (tell_scaled)."""
+    return tcb.bits & B_PASSIVE and not knobs.auto_read and rounds_up(knobs)
+
+
+cdef inline void keep_window(Tcb* tcb, Cold* cold, const Knobs* knobs, uint32_t advertised) noexcept nogil:
+    """Have the cold line know the window from now on: it ends at RCV.NXT + `advertised`."""
+    use_cold(tcb, cold)
+    if not tcb.bits & B_WINDOW:
+        cold.rcv_buf = default_buffer(tcb, knobs)
+    cold.rcv_adv = tcb.rcv_nxt + advertised
+    tcb.bits |= B_WINDOW
 
 
 cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
@@ -84,6 +96,8 @@ cdef inline uint32_t advertised_window(const Tcb* tcb, const Cold* cold, const K
     if tcb.bits & B_WINDOW:
         left = <int32_t>(cold.rcv_adv - tcb.rcv_nxt)
         return left if left > 0 else 0
+    if tcb.wscale >> 4 and synack_counts(tcb, knobs):
+        return default_buffer(tcb, knobs)
     return full_window(tcb, cold, knobs)
 
 
@@ -148,12 +162,20 @@ cdef inline bint update_is_due(const Tcb* tcb, const Cold* cold, const Knobs* kn
         more >= full // 4 or free <= full // 8 or full <= 8 * <uint32_t>tcb.mss))
 
 
+cdef inline uint16_t tell_scaled(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
+    """advertise_window where a shift was agreed on and the buffer is empty."""
+    cdef uint32_t full = full_window(tcb, cold, knobs)
+    if tcb.state != SYN_RECEIVED and synack_counts(tcb, knobs) and full != default_buffer(tcb, knobs):
+        keep_window(tcb, cold, knobs, full)
+    return <uint16_t>(full >> (tcb.wscale >> 4))
+
+
 cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) noexcept nogil:
     """SEG.WND for a segment that leaves now; the edge that it tells is remembered."""
     cdef uint32_t wnd
     cdef uint32_t shift = tcb.wscale >> 4
     if not tcb.bits & B_WINDOW:
-        return <uint16_t>(full_window(tcb, cold, knobs) >> shift)
+        return tell_scaled(tcb, cold, knobs) if shift else <uint16_t>full_window(tcb, cold, knobs)
     wnd = whole_units(tcb, knobs, window_to_advertise(tcb, cold, knobs), shift)
     if wnd > 65535:
         wnd = 65535

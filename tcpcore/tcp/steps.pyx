@@ -21,6 +21,7 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.knobs cimport (
     ACCEPT_TRIM, HALF_OPEN_LINUX, HALF_OPEN_SYNCACHE, PAWS_ANSWER_TEXT, PAWS_SPARE_ACKS,
 )
+from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, seg_len
 from tcpcore.records.tcb cimport (
     AFTER_CLOSE, B_ORPHAN, B_PASSIVE, B_SACK, CAN_RECEIVE, CLOSED, FIN_WAIT_2, LISTEN, PEER_FIN,
@@ -159,6 +160,17 @@ cdef bint exact_rst(const Tcb* tcb, const Segment* seg, const Knobs* knobs) noex
                                       and seg.seq == tcb.rcv_nxt - 1)
 
 
+cdef bint rst_at_sack_edge(const Tcb* tcb, const Segment* seg, const Knobs* knobs,
+                           const Ranges* ranges) noexcept nogil:
+    """A RST right behind all that came ahead of a gap: from a peer whose text before it was lost (Linux:
+    tcp_validate_incoming)."""
+    cdef uint32_t edge
+    if not knobs.rst_at_sack_edge or not tcb.bits & B_SACK or ranges_empty(ranges):
+        return False
+    edge = ranges.fin_seq + 1 if ranges.has_fin else ranges.right[ranges.n - 1]
+    return seg.seq == edge
+
+
 cdef bint first_sequence(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                          Action* act) noexcept nogil:
     """RFC 9293 3.10.7.4, first: PAWS and the window; an ACK in answer to what is not acceptable. A SYN is
@@ -246,7 +258,7 @@ cdef bint second_rst(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knob
         rst_for_half_open(tcb, cold, seg, knobs, now, act)
         return False
     exact = exact_rst(tcb, seg, knobs) if begin == tcb.rcv_nxt else seg.seq == begin
-    if not exact and not knobs.insecure_rst:
+    if not exact and not knobs.insecure_rst and not rst_at_sack_edge(tcb, seg, knobs, act.ranges):
         challenge_ack(tcb, cold, knobs, now, act)
         return False
     if tcb.state == SYN_RECEIVED:

@@ -2,7 +2,7 @@
 #
 # Header prediction (predict.pxd) takes the plain SYN-ACK; everything else of this state comes here.
 # Sources: RFC 9293; Linux tcp_rcv_synsent_state_process for the echo and for the SYN that goes again early.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.action cimport E_OPENED
@@ -14,6 +14,7 @@ from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.options cimport open_window, read_options, take_window
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, arm_syn_timer, complete_handshake, die
 from tcpcore.tcp.output cimport emit_ack, emit_answering_rst, emit_syn, send_queued
+from tcpcore.tcp.receive_window cimport keep_window, plain_window, rounds_up
 from tcpcore.tcp.rto cimport backoff_of, syn_timeout, tick_up
 from tcpcore.tcp.text cimport ANSWER_ROWS, keep_syn_text, text_and_output
 from tcpcore.tcp.timestamps cimport echoes_syn
@@ -69,6 +70,7 @@ cdef void syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 cdef void in_syn_sent(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                       Action* act) noexcept nogil:
     """RFC 9293 3.10.7.3: a SYN-ACK opens, a SYN alone leads to SYN-RECEIVED, a good RST refuses."""
+    cdef uint8_t ours = tcb.wscale & 0xF0
     # first, check the ACK bit
     if wrong_ack_resets(tcb, seg, knobs, now, act):
         return
@@ -85,6 +87,10 @@ cdef void in_syn_sent(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     read_options(tcb, act.stamp, seg, knobs, now)
     open_window(tcb, cold, knobs)
     if not seg.flags & ACK:
+        if knobs.crossed_synack_offers:
+            tcb.wscale |= ours                        # of our SYN, which the SYN-ACK says again
+        if ours and rounds_up(knobs) and not knobs.auto_read:
+            keep_window(tcb, cold, knobs, plain_window(tcb, cold, knobs))
         syn_received(tcb, cold, seg, knobs, now, act)
         return
     tcb.snd_una = seg.ack

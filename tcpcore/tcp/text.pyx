@@ -18,7 +18,7 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport emit_ack, send_queued, unsent
-from tcpcore.tcp.receive_window cimport default_buffer, rcv_wnd, told_window
+from tcpcore.tcp.receive_window cimport advertised_window, keep_window, rcv_wnd
 from tcpcore.tcp.time_wait cimport enter_time_wait
 
 
@@ -113,9 +113,9 @@ cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, ui
         return
     use_cold(tcb, cold)
     if not tcb.bits & B_WINDOW:
-        cold.rcv_buf = knobs.rcv_buf_judged if knobs.window_by_buffer else default_buffer(tcb, knobs)
-        cold.rcv_adv = tcb.rcv_nxt - nbytes + told_window(tcb, cold, knobs)
-        tcb.bits |= B_WINDOW
+        keep_window(tcb, cold, knobs, advertised_window(tcb, cold, knobs) - nbytes)
+        if knobs.window_by_buffer:
+            cold.rcv_buf = knobs.rcv_buf_judged
     cold.unread += nbytes
 
 

@@ -75,6 +75,13 @@ def test_constants_of_an_undisturbed_connection(config, windows, rtt):
     values = {name: engine_value(config, name) for name in FIELDS}
     assert (values["header_window"], values["header_window_stamped"]) == windows
     assert (values["plain_rtt_max"], values["plain_rto_ms"]) == rtt
+    assert values["plain_wscale"] == config.wscale()
+
+
+def test_a_row_that_tells_more_than_the_syn_ack_is_no_plain_one():
+    assert engine_value(Config(rcv_buf=300001, auto_read=False), "plain_wscale") == 255
+    assert engine_value(Config(auto_read=False), "plain_wscale") == 0
+    assert engine_value(Config.freebsd(auto_read=False), "plain_wscale") == Config.freebsd().wscale()
 
 
 def enum_of(name):

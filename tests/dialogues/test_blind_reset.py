@@ -36,6 +36,22 @@ def test_any_number_in_the_window_resets_if_so_configured(established):
     assert established.state == State.CLOSED
 
 
+@pytest.mark.knobs(tcp_sack=1, auto_read=False)
+@pytest.mark.parametrize("sack, flags, seq, resets", [
+    (1, "A", 200, False), (1, "A", 201, True), (1, "FA", 201, False), (1, "FA", 202, True),
+    (0, "A", 201, False),
+])  # fmt: skip
+def test_a_reset_behind_what_came_ahead_of_a_gap_resets_on_linux(listening, sack, flags, seq, resets):
+    """With SACK: from a peer whose text before it was lost (tcp_validate_incoming)."""
+    listening.arrives("S", mss=1460, opts=1 | 4 * sack)
+    listening.expects("SA")
+    listening.arrives("A", at=0.03)
+    listening.arrives(flags, seq=101, length=100)
+    listening.expects("A")
+    listening.arrives("R", seq=seq)
+    listening.expects(SILENCE if resets else "A")
+
+
 # -- what RFC 9293 and RFC 5961 ask
 
 

@@ -99,6 +99,36 @@ def test_a_closed_window_moves_the_number_of_an_ack_back(syn_sent):
     syn_sent.expects("A", seq=0)
 
 
+SCALING = {"tcp_window_scaling": 1, "rcv_wscale_min": 7, "auto_read": False, "tcp_invalid_ratelimit": 0}
+
+
+@pytest.mark.knobs(**SCALING)
+def test_our_shift_stays_when_the_peers_syn_has_none(syn_sent):
+    """Linux: rcv_wscale goes back to 0 with a SYN-ACK alone (tcp_rcv_synsent_state_process)."""
+    syn_sent.arrives("S", mss=1460, at=RTT)
+    syn_sent.expects("SA", wnd=64240, wscale=7)
+    syn_sent.arrives("A")
+    syn_sent.arrives("A", seq=0)
+    syn_sent.expects("A", wnd=502)
+    syn_sent.send(100)
+    syn_sent.expects("A", length=100)
+    syn_sent.arrives("A", wnd=10)
+    syn_sent.send(100)
+    syn_sent.expects(SILENCE)                         # ten bytes are no 1280: the peer's are not scaled
+
+
+@pytest.mark.knobs(**SCALING)
+def test_the_syn_ack_tells_the_window_that_was_told_last(syn_sent):
+    edge = 1 + 64240
+    syn_sent.arrives("S", mss=1460, wscale=7, at=RTT)
+    syn_sent.expects("SA", wnd=64240)
+    syn_sent.arrives("R", seq=edge + 1)               # it was not rounded up
+    syn_sent.expects(SILENCE)
+    syn_sent.arrives("R", seq=edge)
+    syn_sent.expects("A", wnd=502)
+    syn_sent.expects("SA", wnd=64256, at=1)
+
+
 @pytest.mark.knobs(tcp_syn_retries=3)
 def test_the_linear_resends_are_the_syns_alone(syn_sent):
     """Linux doubles the interval of every SYN-ACK, whatever tcp_syn_linear_timeouts says."""

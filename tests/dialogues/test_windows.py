@@ -189,6 +189,35 @@ def test_the_first_text_is_counted_from_the_window_of_the_syn_ack(listening):
     listening.expects("A", wnd=501)               # 64112 are more than 500: the edge is 16 bytes further
 
 
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7, auto_read=False, tcp_invalid_ratelimit=0)
+def test_the_window_ends_where_it_was_told_last(listening):
+    edge = 1 + 64240
+    scaled(listening).arrives("A", at=RTT)
+    listening.arrives("A", seq=edge)
+    listening.expects(SILENCE)
+    listening.arrives("A", seq=edge + 1)          # nothing but the SYN-ACK told it yet
+    listening.expects("A", wnd=502)
+    listening.arrives("A", seq=edge + 16)         # 502 units
+    listening.expects(SILENCE)
+    listening.arrives("A", seq=edge + 17)
+    listening.expects("A")
+
+
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7)
+@pytest.mark.parametrize("wscale, length, seq", [(0, 127, 128), (0, 128, 1), (None, 127, 1)])
+def test_a_window_that_shrank_by_less_than_a_unit_of_our_shift(listening, wscale, length, seq):
+    options = {} if wscale is None else {"wscale": wscale}
+    listening.arrives("S", mss=1460, **options)
+    listening.expects("SA")
+    listening.arrives("A", at=RTT)
+    assert listening.accept()
+    listening.send(length)
+    listening.expects("A", length=length)
+    listening.arrives("A", ack=1, wnd=0)
+    listening.arrives("A", seq=-999, ack=1, wnd=0)
+    listening.expects("A", seq=seq)
+
+
 @pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7, auto_read=False)
 def test_below_half_of_the_buffer_a_scaled_window_is_rounded_down(listening):
     scaled(listening).arrives("A", at=RTT)

@@ -108,7 +108,7 @@ def compared(label, theirs, ours, end):
     yield from acknowledged(label, theirs, ours, end)
     merged = late_acks(theirs, ours)
     theirs, ours = without_plain_acks(theirs)[0], without_plain_acks(ours)[0]
-    ours = [(step, seg) for step, seg in ours if not (plain_ack(seg) and (step, acks(seg)) in merged)]
+    ours = without_merged(theirs, ours, merged)
     began = {}                        # seq -> when it was sent first: timers add up from there
     for (at, want), (here, got) in zip(theirs, ours, strict=False):
         if at != here:
@@ -139,6 +139,19 @@ def late_acks(theirs, ours):
     told = without_plain_acks(ours)[2]
     return {(step, ack) for step, t, ack in without_plain_acks(theirs)[1]
             if any(reach >= ack and at < t - 0.02 for at, reach in told)}
+
+
+def without_merged(theirs, ours, merged):
+    """Our rows without those answers that the kernel's delayed ACKs were: it sent one ACK for both."""
+    kept = []
+    for step, seg in ours:
+        again = plain_ack(seg) and (step, acks(seg)) in merged
+        if again and sum(at == step and plain_ack(other) for at, other in theirs) < sum(
+                at == step and plain_ack(other) for at, other in ours):
+            merged = merged - {(step, acks(seg))}
+        else:
+            kept.append((step, seg))
+    return kept
 
 
 def acknowledged(label, theirs, ours, end):

@@ -34,7 +34,7 @@ def pending_timers(steps, fired):
             continue
         end = step["t"] + step["within"]
         for t in fired:
-            if step["t"] + 0.001 < t <= end:
+            if step["t"] + 0.001 < t <= end + 0.000_001:
                 more = t + max(JITTER, SHARE * (t - begun(steps, t))) - end
                 if more > 0:
                     late[number] = max(late.get(number, 0.0), more + 0.01)

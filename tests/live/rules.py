@@ -60,7 +60,7 @@ def least(numbers):
 
 
 def header_prediction(scenario, kernel, engine):
-    told, window = {}, {}
+    told, windows = {}, set()
     for number, step in enumerate(kernel):
         for seg in step.get("expect", ()):
             told[seg["conn"]] = seg["ack"]
@@ -68,22 +68,9 @@ def header_prediction(scenario, kernel, engine):
             seg = step["in"]
             plain = set(seg["flags"]) <= set("AP") and "A" in seg["flags"] and seg["len"]
             if (plain and seg["seq"] == told.get(seg["conn"]) and (number_of(seg["ack"]) or 0) <= 0
-                    and seg["wnd"] == window.get(seg["conn"], seg["wnd"])):
+                    and (seg["conn"], seg["wnd"]) in windows):
                 return number
-            window[seg["conn"]] = seg["wnd"]
-    return None
-
-
-def edge_of_the_syn(scenario, kernel, engine):
-    told, shifted = set(), syns(kernel, True) or {}
-    if "wscale" not in shifted:
-        return None
-    for number, step in enumerate(kernel):
-        for seg in step.get("expect", ()):
-            if "S" not in seg["flags"]:
-                told.add(seg["conn"])
-        if "in" in step and step["in"]["conn"] not in told and str(step["in"]["seq"]).startswith("W"):
-            return number
+            windows.add((seg["conn"], seg["wnd"]))
     return None
 
 
@@ -97,23 +84,42 @@ def syn_at_the_edge(scenario, kernel, engine):
                  and "S" in seg["flags"] and str(seg["seq"]).startswith("W"))
 
 
-def echo_of_a_delayed_ack(scenario, kernel, engine):
+def while_an_ack_is_delayed(kernel, engine):
+    """(step, segment, what the kernel has acknowledged, what the engine has) of each arrival that finds the
+    kernel behind."""
     told = {}
     for number, (theirs, ours) in enumerate(zip(kernel, engine, strict=True)):
         for side, step in enumerate((theirs, ours)):
             for seg in step.get("expect", ()):
                 told[side, seg["conn"]] = max(number_of(seg["ack"]) or 0, told.get((side, seg["conn"]), 0))
-        label = theirs["in"]["conn"] if "in" in theirs else None
-        stamped = label and "ts" in theirs["in"].get("opts", ())
-        if stamped and told.get((0, label), 0) < told.get((1, label), 0):
-            return number
-    return None
+        if "in" in theirs:
+            label = theirs["in"]["conn"]
+            behind, ahead = told.get((0, label), 0), told.get((1, label), 0)
+            if behind < ahead:
+                yield number, theirs["in"], behind, ahead
+
+
+def echo_of_a_delayed_ack(scenario, kernel, engine):
+    return least(number for number, seg, _, _ in while_an_ack_is_delayed(kernel, engine)
+                 if "ts" in seg.get("opts", ()))
+
+
+def old_since_the_last_ack(scenario, kernel, engine):
+    """A segment that ends before RCV.NXT, but not before the last ACK that the kernel has sent."""
+    found = []
+    for number, seg, behind, ahead in while_an_ack_is_delayed(kernel, engine):
+        seq = number_of(seg["seq"])
+        if seq is not None and behind <= seq + seg["len"] + len(set(seg["flags"]) & set("SF")) < ahead:
+            found.append(number)
+    return least(found)
 
 
 def eof_taken(scenario, kernel, engine):
-    ended = set()
+    ended, state = set(), {}
     for number, step in enumerate(kernel):
-        if step.get("result") == "EOF":
+        state |= step.get("state", {})
+        if step.get("result") == "EOF" or (step.get("call") == "close" and "conn" in step
+                                           and state.get(step["conn"]) == "CLOSING"):
             ended.add(step["conn"])
         if "in" in step and step["in"]["conn"] in ended and str(step["in"]["seq"]).startswith("W"):
             return number
@@ -148,18 +154,6 @@ def cut_anew(scenario, kernel, engine):
     return least(found)
 
 
-def inside_a_row(scenario, kernel, engine):
-    ends = {(label, end) for _, label, _, _, end in rows(engine)} | {
-        (label, end - 1) for _, label, _, length, end in rows(engine) if length}
-    for number, seg in arrivals(engine):
-        ack = number_of(seg["ack"]) if "A" in seg["flags"] else None
-        sent = [row for row in rows(engine[:number]) if row[1] == seg["conn"]]
-        if ack and any(row[2] < ack < row[4] for row in sent if row[2] is not None) and (
-                seg["conn"], ack) not in ends:
-            return number
-    return None
-
-
 def filled_window(scenario, kernel, engine):
     queued = {}
     for number, step in enumerate(engine):
@@ -182,15 +176,14 @@ def consent(scenario, kernel, engine):
     return opened[0] if opened and timed else None
 
 
-def resent_syn_ack(scenario, kernel, engine):
-    told = set()
-    for number, step in enumerate(kernel):
-        for seg in step.get("expect", ()):
-            if "S" in seg["flags"] and "A" in seg["flags"] and seg["conn"] in told:
-                return number
-            if "S" not in seg["flags"] and "A" in seg["flags"]:
-                told.add(seg["conn"])
-    return None
+def cookie_clock(scenario, kernel, engine):
+    """The first row that a timer sends on a connection with timestamps that a cookie opened."""
+    if scenario["sysctl"].get("tcp_syncookies") != 2:
+        return None
+    cookies = {seg["conn"] for step in engine for seg in step.get("expect", ())
+               if {"S", "A"} <= set(seg["flags"]) and "ts" in seg["opts"]}
+    return least(number for number, step in enumerate(engine) for seg in step.get("expect", ())
+                 if seg["conn"] in cookies and seg["t"] - step["t"] > 0.001)
 
 
 def sack_blocks(scenario, kernel, engine):
@@ -244,12 +237,6 @@ RULES = {
         "ACK is older than anything sent; pred_flags are an accident of the segments before",
         header_prediction,
     ),
-    "edge_of_the_syn": Rule(
-        "tcp_select_window",
-        "a passive opener that has sent nothing since has the edge of its SYN-ACK, which is not "
-        "rounded up to the shift; the engine does not remember which it told last",
-        edge_of_the_syn,
-    ),
     "syn_at_the_edge": Rule(
         "tcp_grow_window",
         "where the edge is after text (see window_after_text) is where such a SYN begins",
@@ -261,10 +248,15 @@ RULES = {
         "delays and the engine does not",
         echo_of_a_delayed_ack, what="sent tsecr",
     ),
+    "old_since_the_last_ack": Rule(
+        "tcp_sequence",
+        "what ends before the last ACK sent is old; the kernel delays that ACK and the engine does not",
+        old_since_the_last_ack,
+    ),
     "eof_taken": Rule(
         "tcp_sequence",
         "text may reach over the edge while the receive queue is empty; a FIN leaves it when the "
-        "application has read the end, the engine keeps it",
+        "application has read the end, or closes after both have shut down; the engine keeps it",
         eof_taken,
     ),
     "window_after_text": Rule(
@@ -282,22 +274,17 @@ RULES = {
         "the engine keeps lengths, not rows: what is resent may be cut otherwise",
         cut_anew,
     ),
-    "inside_a_row": Rule(
-        "tcp_clean_rtx_queue",
-        "the engine keeps lengths, not rows: an ACK inside a row counts",
-        inside_a_row,
-    ),
     "filled_window": Rule(
         "tcp_mss_split_point",
         "the engine leaves the last part of a window that is narrower than a row empty (RFC 9293 "
         "3.8.6.2.1), Linux fills it with a part of a row",
         filled_window,
     ),
-    "resent_syn_ack": Rule(
-        "tcp_select_window",
-        "an active opener's SYN-ACK that is resent after an ACK has the window that this ACK told, "
-        "rounded up",
-        resent_syn_ack, what="sent wnd",
+    "cookie_clock": Rule(
+        "cookie_init_timestamp",
+        "a cookie's TSval is up to 63 ms old, as its low bits are options: how old the kernel's is, and so "
+        "its first RTT sample, is an accident of its clock",
+        cookie_clock,
     ),
     "sack_blocks": Rule(
         "tcp_established_options",

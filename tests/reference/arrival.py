@@ -155,7 +155,8 @@ class Arrival(HalfOpen, TimeWait):
         shift = seg.offered_shift()
         conn.scaled = shift is not None and bool(config.tcp_window_scaling) and offers
         conn.snd_shift = shift if conn.scaled else 0
-        conn.rcv_shift = config.wscale(conn.rcv_buf) if conn.scaled else 0
+        ours = conn.scaled or self.offers_again(conn) and not seg.has_ack and config.tcp_window_scaling
+        conn.rcv_shift = config.wscale(conn.rcv_buf) if ours else 0
         conn.rcv_adv = add(conn.rcv_nxt, self.most_offered(conn))
         conn.take_window(seg)
         if conn.ts:
@@ -202,6 +203,9 @@ class Arrival(HalfOpen, TimeWait):
             else:
                 self.text_and_fin(conn, seg, now, owed="ack")
             return
+        if conn.rcv_shift and self.rounds_up and not self.config.auto_read:
+            conn.kept_window = True
+            conn.rcv_adv = add(conn.rcv_nxt, self.plain_window(conn))
         conn.state = State.SYN_RECEIVED
         once = self.config.crossed_ecn_granted
         conn.ecn = seg.asks_for_ecn and bool(conn.ecn or (once and self.config.tcp_ecn))
@@ -372,7 +376,7 @@ class Arrival(HalfOpen, TimeWait):
         if conn.half_open:
             return self.rst_for_half_open(conn, seg, now)
         exact = self.exact_rst(conn, seg) if begin == conn.rcv_nxt else seg.seq == begin
-        if not exact and not self.config.insecure_rst:
+        if not exact and not self.config.insecure_rst and not self.rst_at_sack_edge(conn, seg):
             self.challenge_ack(conn, now)
             return False
         opening = conn.state == State.SYN_RECEIVED
@@ -383,6 +387,11 @@ class Arrival(HalfOpen, TimeWait):
             error = errno.ECONNREFUSED
         self.die(conn, error, "ConnectRefused" if opening else "ResetByPeer")
         return False
+
+    def rst_at_sack_edge(self, conn, seg):
+        """Right behind all that came ahead of a gap."""
+        return bool(self.config.rst_at_sack_edge and conn.sack and conn.ranges
+                    and seg.seq == conn.ranges[-1].end)
 
     def reset_error(self, conn):
         broken = conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait

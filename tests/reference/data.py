@@ -67,7 +67,10 @@ class Sending:
         """SND.NXT, or the right edge of the peer's window when that lies before it (not while half-open)."""
         if conn.half_open or not self.config.seq_within_window:
             return conn.snd_nxt
-        return conn.right_edge if before(conn.right_edge, conn.snd_nxt) else conn.snd_nxt
+        beyond = (conn.snd_nxt - conn.right_edge) % SPACE
+        if not before(conn.right_edge, conn.snd_nxt) or (conn.scaled and beyond < 1 << conn.rcv_shift):
+            return conn.snd_nxt
+        return conn.right_edge
 
     def bare_ack(self, conn, now):
         self.row(conn, now, ACK, self.send_seq(conn))
@@ -99,11 +102,15 @@ class Sending:
         else:
             self.emit(**there, flags=RST | ACK, ack=seg.end)
 
+    def offers_again(self, conn):
+        """Whether the SYN-ACK of a simultaneous open has what the SYN had."""
+        return self.config.crossed_synack_offers and not conn.passive
+
     def syn(self, conn, now):
         """A SYN, or a SYN-ACK once we have the peer's."""
         answer = conn.state != State.SYN_SENT
         config = self.config
-        offers = config.crossed_synack_offers and not conn.passive if answer else not conn.plain_syn
+        offers = self.offers_again(conn) if answer else not conn.plain_syn
         options = {"opts": OPT_MSS, "mss": config.mss}
         if conn.scaled or (offers and config.tcp_window_scaling):
             options["opts"] |= OPT_WSCALE
@@ -120,13 +127,19 @@ class Sending:
         if conn.ecn:
             flags |= ECE if answer else ECE | CWR
         self.row(conn, now, flags, conn.iss,
-                 wnd=min(self.plain_window(conn), UNSCALED), **options)
+                 wnd=min(self.syn_window(conn, answer), UNSCALED), **options)
 
     # -- our window (section 7) ------------------------------------------------------------------
 
     @property
     def as_freebsd(self):
         return self.config.window_offered == "freebsd"
+
+    def syn_window(self, conn, answer):
+        """Where SYNs crossed an ACK may have told more than the SYN did, and the SYN-ACK tells it again."""
+        if answer and not conn.passive and self.rounds_up and self.told(conn):
+            return self.offered(conn)
+        return self.plain_window(conn)
 
     def plain_window(self, conn):
         """What the empty buffer gives; SYNs tell it unscaled."""
@@ -139,14 +152,21 @@ class Sending:
             window = self.units(conn, window) << conn.rcv_shift
         return min(window, UNSCALED << conn.rcv_shift)
 
+    @property
+    def rounds_up(self):
+        return self.config.window_rounding == "mss-down" and not self.as_freebsd
+
+    def synack_counts(self, conn):
+        """Whether the SYN-ACK's window, which is not rounded, is the one that a passive opener told last."""
+        return bool(conn.passive and conn.rcv_shift and self.rounds_up and not self.config.auto_read)
+
     def told_window(self, conn):
-        """The window before any text: a passive opener's SYN-ACK told it unscaled."""
-        whole = self.most_offered(conn)
-        return min(whole, self.plain_window(conn)) if conn.passive and not self.as_freebsd else whole
+        """The window before the first text, or before anything but a SYN-ACK was sent."""
+        return self.plain_window(conn) if self.synack_counts(conn) else self.most_offered(conn)
 
     def units(self, conn, window):
         """A window in units of our shift; rounded up by Linux, but not for half-open entries."""
-        up = self.config.window_rounding == "mss-down" and not conn.half_open and not self.as_freebsd
+        up = self.rounds_up and not conn.half_open
         return (window + up * ((1 << conn.rcv_shift) - 1)) >> conn.rcv_shift
 
     def most_offered(self, conn):
@@ -166,7 +186,7 @@ class Sending:
 
     def window(self, conn):
         """W of the rules: what the peer may send now, as told or (by knob) as the buffer has room."""
-        window = self.offered(conn) if self.told(conn) else self.most_offered(conn)
+        window = self.offered(conn) if self.told(conn) else self.told_window(conn)
         if conn.half_open:
             return min(window, UNSCALED)              # what the SYN-ACK could tell
         if self.config.window_by_buffer:
@@ -175,7 +195,7 @@ class Sending:
 
     def told(self, conn):
         """Whether the window is what was offered last, not simply all there is."""
-        return conn.had_unread or conn.rcv_buf != self.config.rcv_buf
+        return conn.had_unread or conn.kept_window or conn.rcv_buf != self.config.rcv_buf
 
     def next_window(self, conn):
         whole = self.plain_window(conn) if conn.rcv_shift else self.whole_window(conn)
@@ -200,6 +220,11 @@ class Sending:
 
     def advertise(self, conn):
         """The window as 16 bits tell it; the right edge that they tell never moves back."""
+        whole = self.whole_window(conn)
+        if (not self.told(conn) and self.synack_counts(conn) and not conn.half_open
+                and whole != self.plain_window(conn)):
+            conn.kept_window = True
+            conn.rcv_adv = add(conn.rcv_nxt, whole)
         window = min(self.units(conn, self.next_window(conn)), UNSCALED)
         edge = add(conn.rcv_nxt, window << conn.rcv_shift)
         if after(edge, conn.rcv_adv):
