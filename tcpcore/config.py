@@ -307,6 +307,7 @@ DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "plain_rtt_max": _plain_rtt_max,
     "plain_rto_ms": _plain_rto_ms,
     "fin_timeout_ms": lambda config: config.tcp_fin_timeout * 1000,
+    "linger": lambda config: 0 if config.linger_s is None else config.linger_s + 1,
     "paws_idle_ms": lambda config: config.paws_idle_s * 1000,
     "fin_wait_2_idle_ms": lambda config: 1000 * config.tcp_keepalive_probes * config.tcp_keepalive_intvl,
     "fin_wait_2_check_ms": lambda config: 1000 * config.tcp_keepalive_intvl,

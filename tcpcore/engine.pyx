@@ -77,7 +77,7 @@ from tcpcore.records.counters import CAUSE_NAMES, MIB_NAMES
 from tcpcore.records.handle import as_handles
 from tcpcore.records.info import ROOM
 from tcpcore.components.events import event_mask
-from tcpcore.records.integers import to_address, to_uint
+from tcpcore.records.integers import to_address, to_linger, to_uint
 from tcpcore.records.segment import as_vector
 from tcpcore.config import Config, engine_value, live_values
 from tcpcore.records.layouts import BLOCK, INFO, KNOBS, OP, SEGMENT
@@ -245,6 +245,13 @@ cdef Py_ssize_t _fill_connect_args(Engine engine, ConnectArgs* args, list column
     args.isn = <const int64_t*>spans[4].base
     args.rcv_buf = <const uint32_t*>spans[5].base
     return count
+
+
+cdef str amount_of(Call what):
+    """The name of the argument that says how much."""
+    if what == CALL_UNREACHABLE:
+        return "code"
+    return "linger_s" if what == CALL_CLOSE else "nbytes"
 
 
 @cython.final
@@ -655,6 +662,7 @@ cdef class Engine:
         cdef int64_t at = time_of(now)
         cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
         cdef bint sized = sends or what == CALL_UNREACHABLE
+        cdef str amount_name = amount_of(what)
         cdef Py_ssize_t count, written, need, first
         cdef uint64_t handle, amount = 0
         cdef bint one = is_handle(conns, &handle) and (
@@ -664,7 +672,6 @@ cdef class Engine:
         cdef Span sizes = Span(<uintptr_t>&size if nbytes is not None else 0, sizeof(size))      # NULL: all
         cdef Segment* rows = NULL
         given, amounts, took = conns, None, None
-        amount_name = "code" if what == CALL_UNREACHABLE else "nbytes"
         if not one:
             conns = as_handles(conns)
             if sized or nbytes is not None:
@@ -757,13 +764,19 @@ cdef class Engine:
         """Half-close: a FIN after all queued data, CLOSE of RFC 9293 3.10.4. Returns SEGMENT[m]."""
         return self.call(CALL_SHUTDOWN, conns, now, out)
 
-    def close(self, conns, now, out=None):
+    def close(self, conns, now, out=None, *, linger_s=None):
         """Close and let go of the connections, as close(2) does. Returns SEGMENT[m].
 
         A FIN is sent after all queued data; data that arrives later is answered by RST; FIN-WAIT-2 ends
         after ``tcp_fin_timeout``.
+
+        linger_s : int or int32[n], s
+            SO_LINGER as it stands when close(2) is called; None: the knob of this name. 0 resets, as `abort`
+            does. With more the connection is no orphan yet, by ``tcp_orphan_retries``, ``tcp_max_orphans``
+            and ``gauges()``, until our FIN is acknowledged or so much time has passed: on a host close(2)
+            waits so long, here the call returns at once. -1: without SO_LINGER.
         """
-        return self.call(CALL_CLOSE, conns, now, out)
+        return self.call(CALL_CLOSE, conns, now, out, None if linger_s is None else to_linger(linger_s))
 
     def abort(self, conns, now, out=None):
         """Reset the connections and let go of them: ABORT, RFC 9293 3.10.5. Returns SEGMENT[m]."""

@@ -171,9 +171,9 @@ cdef class EngineGroup:
         """Half-close connections, in the order of the handles; as `Engine.shutdown`."""
         return self.engine().shutdown(conns, now, out)
 
-    def close(self, conns, now, out=None):
+    def close(self, conns, now, out=None, *, linger_s=None):
         """Close and let go of connections, in the order of the handles; as `Engine.close`."""
-        return self.engine().close(conns, now, out)
+        return self.engine().close(conns, now, out, linger_s=linger_s)
 
     def abort(self, conns, now, out=None):
         """Reset connections and let go of them, in the order of the handles; as `Engine.abort`."""

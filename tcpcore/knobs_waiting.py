@@ -47,6 +47,14 @@ class AllKnobs(Knobs):
         1, "FIN-WAIT-2 without an application ends after `tcp_fin_timeout`; 0: once its peer is silent",
         freebsd=0, rfc="open", live=True,
     )  # fmt: skip
+    linger_s: int | None = number(
+        None, 0, 65535, "SO_LINGER of a `close` that names none: 0 resets, more waits so long",
+        none="no SO_LINGER", unit="s", rfc="open", live=True,
+    )  # fmt: skip
+    linger_takes_text: int = switch(
+        0, "text for a `close` that still waits is acknowledged and thrown away; 0: answered by RST",
+        freebsd=1, rfc="SHLD-3, RFC 1122 4.2.2.13: a RST",
+    )  # fmt: skip
     resets_from_last_ack: int = switch(
         0, "while an ACK is delayed a RST is exact, and its window begins, at the number acknowledged last",
         freebsd=1, rfc="RFC 5961 3.2: RCV.NXT",

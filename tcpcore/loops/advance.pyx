@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 
 from tcpcore.base.chunk_list cimport ChunkList, chunk_peek
-from tcpcore.base.prefetch cimport likely, prefetch
+from tcpcore.base.prefetch cimport likely, prefetch, unlikely
 from tcpcore.records.action cimport E_DEAD, Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, NoCause, count_n
 from tcpcore.records.out_of_order cimport Ranges
@@ -26,10 +26,11 @@ from tcpcore.components.timer_wheel cimport wheel_ahead, wheel_near, wheel_near_
 from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, destroy, remove_connection, save_state, save_state_hashed,
 )
+from tcpcore.loops.calls cimport reset_orphan, too_many_orphans
 from tcpcore.loops.passive cimport pressure_on
 from tcpcore.loops.silence cimport age_timing
 from tcpcore.loops.state cimport tcb_hash
-from tcpcore.loops.timers cimport arm, later_tick
+from tcpcore.loops.timers cimport arm, later_tick, lingering_ends
 
 cdef enum:
     MOST_AHEAD = 8            # timers of one tick that timers_ahead looks at; prefetch_timers sees the others
@@ -66,6 +67,9 @@ cdef uint32_t fire_judged(EngineState* eng, uint32_t slot, PriorState* prior, in
         defer = listener.defer
     begin_action(eng, &act, &scratch, slot, rows)
     act.defer = defer
+    if unlikely(eng.lingering != 0) and lingering_ends(eng, slot, kind, &act):
+        apply_action(eng, slot, prior, &act, now)
+        return reset_orphan(eng, slot, now, rows) if too_many_orphans(eng) else 0
     timer_expired(tcb, cold, kind, most, &eng.knobs, now, &act)
     if tcb.bits & B_TIMING and not prior.bits & B_TIMING:
         age_timing(eng, slot, now // TICK_NS)

@@ -10,7 +10,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport likely
+from tcpcore.base.prefetch cimport likely, unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport Segment
@@ -21,7 +21,7 @@ from tcpcore.tcp.predict cimport Predicted
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.range_pool cimport range_pool_at
 from tcpcore.loops.state cimport EngineState
-from tcpcore.loops.timers cimport set_timers
+from tcpcore.loops.timers cimport keep_lingering, set_timers
 
 cdef struct PriorState:
     # what a TCB was before the state machine changed it
@@ -119,6 +119,8 @@ cdef inline void apply_action(EngineState* eng, uint32_t slot, const PriorState*
                               int64_t now) noexcept nogil:
     """Carry out an action; act.n_rows of its rows stay in the output."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
+    if unlikely(eng.lingering != 0):
+        keep_lingering(eng, slot, now, act)
     if likely(not act.effects and not act.challenge and prior.state != SYN_RECEIVED
               and tcb.state != TIME_WAIT):
         update_live(eng, slot, prior, act, now)

@@ -31,7 +31,7 @@ from tcpcore.components.range_pool cimport range_pool_give, range_pool_take
 from tcpcore.components.tcb_pool cimport pool_give
 from tcpcore.loops.reuse cimport note_time_wait
 from tcpcore.loops.state cimport challenge_allowed, handle_at, tcb_hash
-from tcpcore.loops.timers cimport disarm, stop_timer
+from tcpcore.loops.timers cimport disarm, forget_lingering, stop_timer
 from tcpcore.records.event cimport (
     EV_CLOSED, EV_EOF, EV_ESTABLISHED, EV_LOST, EV_READABLE, EV_REFUSED, EV_TIME_WAIT, EV_WRITABLE,
 )
@@ -95,6 +95,8 @@ cdef void destroy(EngineState* eng, uint32_t slot, const PriorState* prior, uint
             cold.ranges = 0
     eng.counts[prior.state] -= 1
     if prior.bits & B_ORPHAN:
+        if eng.lingering:
+            forget_lingering(eng, slot)
         eng.orphans -= counts_as_orphan(prior.state, prior.bits)
         eng.time_wait_like -= is_time_wait_like(prior.state, prior.bits, &eng.knobs)
     if prior.state == ESTABLISHED or prior.state == CLOSE_WAIT:

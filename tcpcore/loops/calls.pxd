@@ -17,6 +17,14 @@ cdef enum Call:
     CALL_ABORT = 4
     CALL_UNREACHABLE = 5      # not the application's but the network's
 
+
+cdef inline bint too_many_orphans(const EngineState* eng) noexcept nogil:
+    """Whether there are more connections without an application than tcp_max_orphans allows. What waits for
+    a FIN like TIME-WAIT is none any more (Linux: inet_timewait_sock), what lingers none yet."""
+    return eng.orphans - eng.time_wait_like - eng.lingering > eng.knobs.tcp_max_orphans
+
+
+cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment* rows) noexcept nogil
 cdef Py_ssize_t call_batch(EngineState* eng, Call call, const uint64_t* conns, Py_ssize_t n,
                            const uint32_t* nbytes, uint32_t* taken, int64_t now, Segment* rows) noexcept nogil
 cdef uint64_t bytes_queued(const EngineState* eng, uint64_t conn) noexcept nogil

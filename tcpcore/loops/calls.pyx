@@ -8,19 +8,20 @@ from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memset
 
 from tcpcore.base.prefetch cimport prefetch, unlikely
-from tcpcore.records.action cimport Action
+from tcpcore.records.action cimport E_DEAD, Action
 from tcpcore.records.counters cimport CauseListenerClosed, CauseTooManyOrphans, Mib, count, count_n
 from tcpcore.records.event cimport EV_ACCEPTED
 from tcpcore.records.handle cimport handle_slot
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
-    B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, SYN_RECEIVED,
-    TICK_NS, T_REXMT, Cold, Tcb, in_set,
+    B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, OUR_FIN,
+    SYN_RECEIVED, TICK_NS, T_REXMT, Cold, Tcb, in_set,
 )
 from tcpcore.tcp.calls cimport (
     abandon_call, abort_call, close_call, receive_call, send_call, shutdown_call, unreachable_call,
 )
 from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.outcomes cimport die
 from tcpcore.tcp.output cimport emit_abort_rst, rows_due
 from tcpcore.tcp.predict cimport predict_close
@@ -36,13 +37,14 @@ from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, count_change, counts_as_orphan, remove_connection, save_state,
 )
 from tcpcore.loops.state cimport handle_at, resolve_handle
-from tcpcore.loops.timers cimport arm
+from tcpcore.loops.timers cimport arm, begin_lingering, forget_lingering
 
 cdef enum:
     AHEAD = 32                # prefetch distance of TCBs, in handles
     ACCEPT_AHEAD = 64         # accept() does next to nothing with each
     EVERYTHING = 0xFFFFFFFF   # bytes of a RECEIVE that names no number
     HOST_UNREACHABLE = 1      # code of an ICMP message that has none
+    LINGER_ZERO = 1           # Knobs.linger of SO_LINGER with 0 s; 0: without SO_LINGER
 
 cdef struct Amount:
     # one of the bytes that a SEND names for a connection
@@ -57,16 +59,12 @@ cdef void release_dead(EngineState* eng, uint32_t slot) noexcept nogil:
     pool_give(&eng.pool, slot)
 
 
-cdef inline bint too_many_orphans(const EngineState* eng) noexcept nogil:
-    """Whether there are more connections without an application than tcp_max_orphans allows. What waits for
-    a FIN like TIME-WAIT is none any more (Linux: inet_timewait_sock)."""
-    return eng.orphans - eng.time_wait_like > eng.knobs.tcp_max_orphans
-
-
-cdef inline bint is_full_orphan(const EngineState* eng, const Tcb* tcb) noexcept nogil:
+cdef inline bint is_full_orphan(const EngineState* eng, uint32_t slot) noexcept nogil:
     """True for a connection without an application that is kept as one."""
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
     return (tcb.state != CLOSED and counts_as_orphan(tcb.state, tcb.bits)
-            and not is_time_wait_like(tcb.state, tcb.bits, &eng.knobs))
+            and not is_time_wait_like(tcb.state, tcb.bits, &eng.knobs)
+            and not lingers(tcb, &eng.pool.colds[slot], &eng.pool.lives[slot]))
 
 
 cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment* rows) noexcept nogil:
@@ -77,6 +75,7 @@ cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment
     cdef Ranges scratch
     cdef PriorState prior
     save_state(&prior, tcb)
+    forget_lingering(eng, slot)
     begin_action(eng, &act, &scratch, slot, rows)
     emit_abort_rst(tcb, &eng.pool.colds[slot], &eng.knobs, now, &act)
     count(&eng.counters, Mib.TCPAbortOnMemory)
@@ -85,12 +84,22 @@ cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment
     return act.n_rows
 
 
+cdef inline Call by_linger(const EngineState* eng, Call call, uint32_t nbytes,
+                           uint32_t* linger) noexcept nogil:
+    """What a call comes to: CLOSE with SO_LINGER of 0 s is ABORT (Linux: tcp_close, sk_lingertime).
+    linger (out): of a CLOSE, as Knobs.linger."""
+    if call != CALL_CLOSE:
+        return call
+    linger[0] = eng.knobs.linger if nbytes == EVERYTHING else nbytes
+    return CALL_ABORT if unlikely(linger[0] == LINGER_ZERO) else CALL_CLOSE
+
+
 cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now,
                        Segment* rows, uint32_t* n_rows) noexcept nogil:
     """One call on one handle; n_rows (out) is the rows written. Returns the bytes taken, for CALL_RECV.
 
-    nbytes: for CALL_UNREACHABLE the code of the ICMP message."""
-    cdef uint32_t ref = resolve_handle(eng, conn), slot, taken = 0, timeout
+    nbytes: for CALL_UNREACHABLE the code of the ICMP message, for CALL_CLOSE as Knobs.linger."""
+    cdef uint32_t ref = resolve_handle(eng, conn), slot, taken = 0, linger = 0, timeout
     cdef Tcb* tcb
     cdef Cold* cold
     cdef Action act
@@ -112,8 +121,9 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
             release_dead(eng, slot)
         return 0
     save_state(&prior, tcb)
-    if call == CALL_CLOSE and eng.predicting and predict_close(tcb, cold, &eng.pool.stamps[slot],
-                                                               &eng.knobs, now, rows, &timeout):
+    call = by_linger(eng, call, nbytes, &linger)
+    if call == CALL_CLOSE and linger == 0 and eng.predicting and predict_close(
+            tcb, cold, &eng.pool.stamps[slot], &eng.knobs, now, rows, &timeout):
         arm(eng, slot, T_REXMT, tick_up(now) + timeout)
         count_change(eng, tcb, &prior)
         eng.predicted += 1
@@ -130,6 +140,8 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
         shutdown_call(tcb, cold, &eng.knobs, now, &act)
     elif call == CALL_CLOSE:
         close_call(tcb, cold, &eng.knobs, now, &act)
+        if unlikely(linger != 0) and in_set(tcb.state, OUR_FIN) and not act.effects & E_DEAD:
+            begin_lingering(eng, slot, linger - LINGER_ZERO, now, &act)
     elif call == CALL_UNREACHABLE:
         count(&eng.counters, Mib.InDestUnreachs)
         unreachable_call(tcb, cold, HOST_UNREACHABLE if nbytes == EVERYTHING else nbytes, &eng.knobs, now,
@@ -139,7 +151,7 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
     if tcb.state != CLOSED:
         apply_action(eng, slot, &prior, &act, now)
     n_rows[0] = act.n_rows
-    if call == CALL_CLOSE and unlikely(too_many_orphans(eng)) and is_full_orphan(eng, tcb):
+    if call == CALL_CLOSE and unlikely(too_many_orphans(eng)) and is_full_orphan(eng, slot):
         n_rows[0] = reset_orphan(eng, slot, now, rows)
     return taken
 

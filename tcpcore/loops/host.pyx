@@ -149,7 +149,7 @@ cdef void host_counts(const EngineState* eng, HostCounts* counts) noexcept nogil
         counts.half_open += one.half_open
         counts.accept_queued += one.accept_queued
         counts.held_dead += one.held_dead
-        counts.orphans += one.orphans
+        counts.orphans += one.orphans - one.lingering
         counts.blocks_used += one.pool.used
         counts.events_lost += one.events.lost
     counts.states[LISTEN] = member_at(eng, 0).counts[LISTEN]

@@ -9,9 +9,10 @@ from tcpcore.base.seq cimport seq_lt
 from tcpcore.records.counters cimport Counters, Mib, counted
 from tcpcore.records.tcb cimport (
     B_COLD, B_EPHEMERAL, B_FIN_SENT, B_HELD, B_MATURE, B_ORPHAN, B_PASSIVE, B_QUEUED, CLOSED, FIN_WAIT_2,
-    LISTEN, N_STATES, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_KEEPALIVE, T_NONE, T_PERSIST,
-    T_REXMT, T_TIME_WAIT, Cold, Tcb, main_kind,
+    LISTEN, N_STATES, OUR_FIN, SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_KEEPALIVE, T_NONE,
+    T_PERSIST, T_REXMT, T_TIME_WAIT, Cold, Tcb, in_set, main_kind,
 )
+from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.flow_table cimport flow_check
 from tcpcore.components.listeners cimport (
@@ -72,7 +73,7 @@ cdef list tcb_faults(const EngineState* eng, uint32_t slot):
 cdef list census(const EngineState* eng):
     """Count everything again from the TCBs alone, and compare."""
     cdef uint64_t counts[N_STATES]
-    cdef uint64_t held_dead = 0, orphans = 0, half_open = 0, queued = 0, used = 0, live, brief = 0
+    cdef uint64_t held_dead = 0, orphans = 0, half_open = 0, queued = 0, used = 0, live, brief = 0, waits = 0
     cdef uint32_t slot, id
     cdef const Tcb* tcb
     cdef const Listener* listener
@@ -90,6 +91,8 @@ cdef list census(const EngineState* eng):
         counts[tcb.state] += 1
         orphans += tcb.bits & B_ORPHAN != 0 and tcb.state != TIME_WAIT
         brief += is_time_wait_like(tcb.state, tcb.bits, &eng.knobs)
+        if lingers(tcb, &eng.pool.colds[slot], &eng.pool.lives[slot]):
+            waits += tcb.bits & B_ORPHAN != 0 and in_set(tcb.state, OUR_FIN)
         if tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
             half_open += 1
             total, young = per_listener.get(tcb.listener, (0, 0))
@@ -111,7 +114,7 @@ cdef list census(const EngineState* eng):
         used += counts[id] if id != LISTEN else 0
     for name, gauge, found in (
         ("held_dead", eng.held_dead, held_dead), ("orphans", eng.orphans, orphans),
-        ("time_wait_like", eng.time_wait_like, brief),
+        ("time_wait_like", eng.time_wait_like, brief), ("lingering", eng.lingering, waits),
         ("half_open", eng.half_open, half_open), ("accept_queue", eng.accept_queued, queued),
         ("blocks_used", eng.pool.used, used + held_dead), ("flow table", eng.flows.count, used),
     ):

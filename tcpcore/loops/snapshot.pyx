@@ -44,6 +44,7 @@ cdef void stream_scalars(Stream* stream, EngineState* eng) noexcept nogil:
     stream_u64(stream, &eng.held_dead)
     stream_u64(stream, &eng.orphans)
     stream_u64(stream, &eng.time_wait_like)
+    stream_u64(stream, &eng.lingering)
     stream_i64(stream, &eng.followed)
     stream_i64(stream, &eng.challenge_second)
     stream_u32(stream, &eng.challenge_left)

@@ -81,14 +81,16 @@ cdef void check_pool(Stream* stream, const TcbPool* pool) noexcept nogil:
 
 
 cdef void stream_live(Stream* stream, Liveness* live, uint32_t slot) noexcept nogil:
-    """A valid liveness line, without the padding at its end."""
+    """A valid liveness line, without its padding."""
     stream_i64(stream, &live.heard_at)
     stream_i64(stream, &live.keepalive_at)
     stream_i64(stream, &live.probing_since)
     stream_u32(stream, &live.user_timeout_ms)
     stream_u32(stream, &live.probed_to)
     stream_u8(stream, &live.keepalive)
-    if is_reading(stream) and (live.keepalive > 1
+    stream_u8(stream, &live.lingers)
+    stream_u32(stream, &live.linger_rest)
+    if is_reading(stream) and (live.keepalive > 1 or live.lingers > 1
                                or MOST_MS < live.user_timeout_ms != TIMEOUT_OF_KNOB
                                or live.heard_at < 0 or live.keepalive_at < 0 or live.probing_since < 0
                                or (live.heard_at | live.keepalive_at | live.probing_since) >> CLOCK_BITS):

@@ -51,6 +51,7 @@ cdef struct EngineState:
     uint64_t held_dead        # CLOSED TCBs that an application still holds
     uint64_t orphans          # connections without an application, TIME-WAIT left out
     uint64_t time_wait_like   # orphans in FIN-WAIT-2 that tcp_max_tw_buckets counts
+    uint64_t lingering        # of the orphans: their close() with SO_LINGER still waits, they are none yet
     int64_t followed          # tick of the last call that aged the 32-bit times (loops/silence)
     int64_t challenge_second  # second of virtual time that challenge_left belongs to
     uint32_t challenge_left   # challenge ACKs still allowed in it (tcp_challenge_ack_limit)

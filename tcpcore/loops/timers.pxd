@@ -17,6 +17,11 @@ from tcpcore.loops.state cimport EngineState
 cdef void disarm(EngineState* eng, uint32_t slot) noexcept nogil
 cdef void rest(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil
 cdef void set_both(EngineState* eng, uint32_t slot, const Action* act, int64_t now) noexcept nogil
+cdef void begin_lingering(EngineState* eng, uint32_t slot, uint32_t seconds, int64_t now,
+                          Action* act) noexcept nogil
+cdef void keep_lingering(EngineState* eng, uint32_t slot, int64_t now, Action* act) noexcept nogil
+cdef bint lingering_ends(EngineState* eng, uint32_t slot, uint8_t kind, Action* act) noexcept nogil
+cdef void forget_lingering(EngineState* eng, uint32_t slot) noexcept nogil
 
 
 cdef inline int64_t later_tick(const Cold* cold, int64_t first) noexcept nogil:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 Integers: TypeAlias = int | np.integer[Any] | Sequence[int] | npt.NDArray[np.integer[Any]]
 Addresses: TypeAlias = str | ipaddress.IPv4Address | Integers
 
+LINGER_MAX_S: Final = 65535
+
 _UNSIGNED: Final[dict[int, type[np.unsignedinteger[Any]]]] = {
     8: np.uint8,
     16: np.uint16,
@@ -60,3 +62,19 @@ def to_uint(value: Integers, name: str, bits: int) -> Any:
         bad = array.min() if array.min() < 0 else array.max()
         raise ValueError(f"{name}: expected 0 .. {(1 << bits) - 1}, got {bad}")
     return array.astype(kind)[()]
+
+
+def to_linger(linger_s: Integers) -> Any:
+    """The argument `linger_s` of `close` (-1: without SO_LINGER) as the calls take it, where 0 is that.
+
+    Raises TypeError or ValueError.
+    """
+    if type(linger_s) is int and -1 <= linger_s <= LINGER_MAX_S:
+        return linger_s + 1
+    array: npt.NDArray[Any] = np.asarray(linger_s)
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"linger_s: expected integers, got {array.dtype}")
+    if array.size and (array.min() < -1 or array.max() > LINGER_MAX_S):
+        bad = array.min() if array.min() < -1 else array.max()
+        raise ValueError(f"linger_s: expected -1 .. {LINGER_MAX_S}, got {bad}")
+    return (array.astype(np.int64) + 1).astype(np.uint32)[()]

@@ -102,7 +102,7 @@ cdef struct Knobs:
     uint8_t ack_of_iss_opens, shutdown_waits, unlisten_forgets
     uint8_t flagless_dropped, rst_seq_in_window, rst_before_fin, refused_in_syn_received, epipe_in_close_wait
     uint8_t ack_repeats_control, seq_within_window, abort_rst_has_ack, persist_restarts, overlap_acked_at_once
-    uint8_t resets_from_last_ack, rst_at_sack_edge, rst_has_window, fin_needs_window
+    uint8_t resets_from_last_ack, rst_at_sack_edge, rst_has_window, fin_needs_window, linger_takes_text
     uint8_t fin_fills_buffer, fin_acked_at_once, fin_freezes_window, text_over_fin_resets
     uint8_t orphan_fin_wait_2_brief, time_wait_outlives, beyond_window_dropped
     # derived
@@ -113,6 +113,6 @@ cdef struct Knobs:
     uint32_t rcv_buf_judged       # bytes: rcv_buf before it is rounded up to what the shift can tell
     uint32_t plain_rto_ms         # the RTO after one round trip is this and the trip,
     uint16_t plain_rtt_max        # which has at most so many ms; 0: of none it is so
-    uint32_t fin_timeout_ms       # tcp_fin_timeout
+    uint32_t fin_timeout_ms, linger   # tcp_fin_timeout; linger_s + 1, 0: None
     uint32_t fin_wait_2_idle_ms   # without fast_finwait2_recycle: silence that ends FIN-WAIT-2
     uint32_t fin_wait_2_check_ms  # and how often it is looked for

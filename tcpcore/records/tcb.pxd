@@ -78,11 +78,13 @@ cdef struct Cold:
 # Valid only while the cold line is and has HAS_LIVENESS. Ticks are whole: no silence is too long for them.
 cdef struct Liveness:
     int64_t heard_at          # tick of the last acceptable segment
-    int64_t keepalive_at      # tick at which the keepalive timer is due; 0: it does not run
+    int64_t keepalive_at      # tick at which the keepalive timer is due, 0: it does not run; see lingers
     int64_t probing_since     # tick of the first probe of a window that is still closed; 0: none went
     uint32_t user_timeout_ms  # RFC 5482; 0: none; TIMEOUT_OF_KNOB
     uint32_t probed_to        # while B_PROBED: SND.NXT when the loss probe went (Linux: tlp_high_seq)
     uint8_t keepalive         # asked for
+    uint8_t lingers           # close() with SO_LINGER waits until keepalive_at; the TCB is one of OUR_FIN
+    uint32_t linger_rest      # then: how much later than that the main timer is due, while 0 it is due first
 
 # RFC 9293 3.3.2. The numbers are public: tcpcore.State is made of them. (Without a name, so that a state
 # can be an index.)

@@ -18,7 +18,7 @@ from tcpcore.records.tcb cimport (
     T_FIN_WAIT_2, T_KEEPALIVE, T_PERSIST, T_REXMT, Liveness, main_kind,
 )
 from tcpcore.tcp.half_open cimport complete_half_open, refuse_ack
-from tcpcore.tcp.liveness cimport has_liveness, note_heard, persist_interval
+from tcpcore.tcp.liveness cimport has_liveness, lingers, note_heard, persist_interval, resets_text
 from tcpcore.tcp.options cimport moves_window, take_window
 from tcpcore.tcp.outcomes cimport (
     answer_withheld, challenge_ack, complete_handshake, die, mark_syn_unacked, reset_after_close,
@@ -190,9 +190,11 @@ cdef bint fin_acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs
                            Action* act) noexcept nogil:
     """Our FIN is acknowledged: FIN-WAIT-1 becomes FIN-WAIT-2, CLOSING becomes TIME-WAIT, LAST-ACK ends."""
     if tcb.state == FIN_WAIT_1:
-        if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, knobs, act):
+        if resets_text(tcb, cold, act.live, knobs) and text_after_close(tcb, seg, knobs, act):
             return False
         tcb.state = FIN_WAIT_2
+        if lingers(tcb, cold, act.live):
+            return True                               # an orphan once the segment is done with (loops/timers)
         if (tcb.bits & B_ORPHAN and seg.flags & FIN
                 and knobs.orphan_fin_wait_2_brief and not keeps_full_socket(knobs)):
             # in order the FIN leads straight on to TIME-WAIT; if it is old, Linux (tcp_rcv_state_process:

@@ -17,6 +17,7 @@ from tcpcore.records.tcb cimport (
     SYN_SENT, TIME_WAIT, T_REXMT, in_set, is_side, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
+from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, ECONNRESET, die, mark_syn_unacked
 from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, send_queued
 from tcpcore.tcp.receive_window cimport unread, update_is_due
@@ -185,7 +186,10 @@ cdef void undo_backoff(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     its doubling is undone; what the shorter interval leaves is waited for."""
     cdef uint32_t deadline = cold.later if is_side(tcb.timer) else tcb.deadline
     cdef int32_t left = <int32_t>(deadline - <uint32_t>tick_up(now))
-    cdef int32_t waited = <int32_t>rexmt_timeout(tcb, cold, knobs) - left
+    cdef int32_t waited
+    if lingers(tcb, cold, act.live):
+        left += act.live.linger_rest                  # the timer is due for close() first
+    waited = <int32_t>rexmt_timeout(tcb, cold, knobs) - left
     cold.backoff -= 1
     left = <int32_t>rexmt_timeout(tcb, cold, knobs) - waited
     if left > 0:

@@ -3,14 +3,15 @@
 # Inline, and asked only where a cold line is: a connection that nothing of it was asked of has no such line,
 # and then the knobs' own user timeout holds. Not here: what a silence leads to (timeouts.pyx).
 # Invariant: the line is valid only while the cold line has HAS_LIVENESS; keepalive_at lies ahead of the last
-# moment at which the keepalive timer could have run.
+# moment at which the keepalive timer could have run. Where close() waits it has its end: the FIN is in
+# flight or queued then, and no keepalive timer runs.
 # Sources: RFC 9293 3.8.4, RFC 5482; Linux tcp_keepalive_timer, tcp_clamp_rto_to_user_timeout.
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB
 from tcpcore.records.knobs cimport Knobs
-from tcpcore.records.tcb cimport B_COLD, HAS_LIVENESS, Cold, Liveness, Tcb
+from tcpcore.records.tcb cimport B_COLD, B_ORPHAN, HAS_LIVENESS, Cold, Liveness, Tcb
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.rto cimport tick_up, window_probe_timeout
 
@@ -34,6 +35,24 @@ cdef inline void use_liveness(Tcb* tcb, Cold* cold, Liveness* live) noexcept nog
     """Make the liveness line valid, if it is not."""
     if not has_liveness(tcb, cold):
         start_liveness(tcb, cold, live, TIMEOUT_OF_KNOB, False)
+
+
+cdef inline bint lingers(const Tcb* tcb, const Cold* cold, const Liveness* live) noexcept nogil:
+    """True while close() with SO_LINGER waits for the ACK of our FIN: the application is gone as far as
+    segments go, but the connection is no orphan yet (Linux: sk_stream_wait_close before sock_orphan)."""
+    return has_liveness(tcb, cold) and live.lingers
+
+
+cdef inline bint is_orphan(const Tcb* tcb, const Cold* cold, const Liveness* live) noexcept nogil:
+    """True if the application has closed it, and close() has returned."""
+    return tcb.bits & B_ORPHAN and not lingers(tcb, cold, live)
+
+
+cdef inline bint resets_text(const Tcb* tcb, const Cold* cold, const Liveness* live,
+                             const Knobs* knobs) noexcept nogil:
+    """True if nobody is there for text any more (RFC 9293 3.6.1). FreeBSD (tcp_usr_close: TF_CLOSED) says so
+    once close() returns, and until then takes it and throws it away."""
+    return tcb.bits & B_ORPHAN and not (knobs.linger_takes_text and lingers(tcb, cold, live))
 
 
 cdef inline void start_keepalive(Liveness* live, const Knobs* knobs, int64_t now) noexcept nogil:

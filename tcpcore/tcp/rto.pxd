@@ -273,7 +273,8 @@ cdef inline bint ends_by_silence(const Knobs* knobs) noexcept nogil:
 cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                         uint32_t sample) noexcept nogil:
     """How long an orphan in FIN-WAIT-2 waits for the peer's FIN: tcp_fin_timeout, on Linux 3.5 RTO at least
-    (tcp_time_wait) and without what it spent as a full socket before. sample: see rto_with."""
+    (tcp_time_wait: icsk_rto, as it was backed off) and without what it spent as a full socket before.
+    sample: see rto_with."""
     cdef uint32_t timeout = knobs.fin_timeout_ms - (TW_FULL_MS if keeps_full_socket(knobs) else 0), least
     if not knobs.orphan_fin_wait_2_brief:
         # the first look (idle) comes at the very tick of it, and finds no silence longer than that
@@ -281,5 +282,7 @@ cdef inline uint32_t fin_wait_2_timeout(const Tcb* tcb, const Cold* cold, const 
     if rto_is_short(tcb, knobs, sample, timeout):
         return timeout
     least = rto_with(tcb, cold, knobs, sample)
+    if tcb.bits & B_COLD:
+        least = backed_off(least, cold.backoff, knobs.tcp_rto_max_ms)
     least = (least << 2) - (least >> 1)
     return timeout if timeout > least else least

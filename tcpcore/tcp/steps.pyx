@@ -24,11 +24,12 @@ from tcpcore.records.knobs cimport (
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    AFTER_CLOSE, B_ORPHAN, B_PASSIVE, B_SACK, CAN_RECEIVE, CLOSED, FIN_WAIT_2, LISTEN, PEER_FIN,
+    AFTER_CLOSE, B_PASSIVE, B_SACK, CAN_RECEIVE, CLOSED, FIN_WAIT_2, LISTEN, PEER_FIN,
     SYN_RECEIVED, SYN_SENT, T_FIN_WAIT_2, TIME_WAIT, Timestamps, in_set,
 )
 from tcpcore.tcp.ack cimport fifth_ack, text_after_close
 from tcpcore.tcp.half_open cimport end_half_open, half_open_linux, half_open_syncache, rst_for_half_open
+from tcpcore.tcp.liveness cimport resets_text
 from tcpcore.tcp.options cimport moves_window
 from tcpcore.tcp.outcomes cimport (
     ECONNREFUSED, ECONNRESET, answer_withheld, challenge_ack, die, duplicate_ack, reset_after_close,
@@ -91,7 +92,7 @@ cdef void all_steps(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
             and fifth_ack(tcb, cold, seg, knobs, now, act)):
         return
     if in_set(tcb.state, CAN_RECEIVE):
-        if tcb.bits & B_ORPHAN and text_after_close(tcb, seg, knobs, act):
+        if resets_text(tcb, cold, act.live, knobs) and text_after_close(tcb, seg, knobs, act):
             return
     elif (knobs.text_over_fin_resets and seq_lt(seg.seq, tcb.rcv_nxt)
           and text_after_close(tcb, seg, knobs, act)):
@@ -225,7 +226,7 @@ cdef bint trimmed_first(Tcb* tcb, Cold* cold, Segment* cut, const Knobs* knobs, 
     overlaps = knobs.overlap_acked_at_once and tcb.bits & B_SACK and seq_lt(cut.seq, tcb.rcv_nxt)
     trimmed = trim_old(cut, tcb.rcv_nxt)
     cut.flags &= ~SYN                                 # SYN-RECEIVED: a SYN in the window says nothing
-    if tcb.bits & B_ORPHAN and cut.payload_len and in_set(tcb.state, AFTER_CLOSE):
+    if cut.payload_len and resets_text(tcb, cold, act.live, knobs) and in_set(tcb.state, AFTER_CLOSE):
         reset_after_close(tcb, cut, knobs, act)
         return False
     act.ack_owed = trimmed == TRIM_PROCEED_ACK_OWED and not (

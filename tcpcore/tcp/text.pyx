@@ -13,8 +13,8 @@ from tcpcore.records.out_of_order cimport (
 )
 from tcpcore.records.segment cimport FIN, SYN
 from tcpcore.records.tcb cimport (
-    B_AUTO_CLOSE, B_COLD, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2,
-    LAST_ACK, T_DELACK, in_set,
+    B_AUTO_CLOSE, B_COLD, B_ORPHAN, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1,
+    FIN_WAIT_2, LAST_ACK, T_DELACK, in_set,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport emit_ack, send_queued, unsent
@@ -106,7 +106,10 @@ cdef void keep_out_of_order(uint32_t left, uint32_t right, bint fin, Action* act
 cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, uint32_t nbytes,
                        bint fin) noexcept nogil:
     """Text in order: to the application at once, or into the buffer, whose window it narrows. On Linux a
-    FIN in the buffer keeps the window's right edge where it is."""
+    FIN in the buffer keeps the window's right edge where it is. Text for a close() that lingers
+    (linger_takes_text) is in nobody's buffer."""
+    if nbytes and tcb.bits & B_ORPHAN:
+        return
     if nbytes and (knobs.auto_read or not tcb.bits & B_COLD or cold.unread == 0):
         act.effects |= E_READABLE                     # with auto_read each text is unread for a moment
     if knobs.auto_read or not (nbytes or (fin and knobs.fin_fills_buffer)):

@@ -10,11 +10,13 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.knobs cimport PERSIST_ENDS_SILENCE, RETRIES_COUNT, RETRIES_TIME
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
-    B_COLD, B_DEFERRED, B_ECN, B_FULL_SOCKET, B_MATURE, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER,
+    B_COLD, B_DEFERRED, B_ECN, B_FULL_SOCKET, B_MATURE, B_PASSIVE, B_PROBED, B_RECOVER,
     B_RESEND_SYN, B_SACK, B_TS, B_WSCALE, OUR_FIN, SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2,
     T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT, Liveness, in_set,
 )
-from tcpcore.tcp.liveness cimport cut_by, has_liveness, persist_interval, use_liveness, user_timeout
+from tcpcore.tcp.liveness cimport (
+    cut_by, has_liveness, is_orphan, persist_interval, use_liveness, user_timeout,
+)
 from tcpcore.tcp.outcomes cimport ETIMEDOUT, arm_syn_timer, die, resend_synack
 from tcpcore.tcp.output cimport (
     arm_main_timer, emit, emit_abort_rst, emit_ack, emit_syn, resend_first, send_loss_probe,
@@ -134,10 +136,10 @@ cdef bint is_alive(uint32_t interval, const Knobs* knobs) noexcept nogil:
     return interval < knobs.tcp_rto_max_ms
 
 
-cdef uint32_t retries_allowed(const Tcb* tcb, const Knobs* knobs, bint alive) noexcept nogil:
+cdef uint32_t retries_allowed(bint orphan, const Knobs* knobs, bint alive) noexcept nogil:
     """R2 (RFC 9293 3.8.3) as a number of resends: less for an orphan, none for one whose peer is not alive
     (Linux: tcp_orphan_retries)."""
-    if not tcb.bits & B_ORPHAN:
+    if not orphan:
         return knobs.tcp_retries2
     return 8 if knobs.tcp_orphan_retries == 0 and alive else knobs.tcp_orphan_retries
 
@@ -165,7 +167,7 @@ cdef bint closed_window_ends(const Tcb* tcb, const Cold* cold, const Knobs* knob
     return resent > most and (not has_liveness(tcb, cold) or tick_up(now) - live.heard_at > most)
 
 
-cdef bint resending_ends(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit,
+cdef bint resending_ends(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uint32_t limit, bint orphan,
                          int64_t now) noexcept nogil:
     """True if R2 has passed (RFC 9293 3.8.3), or where a user timeout is set instead (`limit`) that
     (RFC 5482; Linux: tcp_write_timeout)."""
@@ -173,23 +175,25 @@ cdef bint resending_ends(const Tcb* tcb, const Cold* cold, const Knobs* knobs, u
     if limit:
         return tcb.retries != 0 and since_first_resend(cold, now) >= limit
     interval = backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms)
-    return r2_reached(tcb, cold, knobs, retries_allowed(tcb, knobs, is_alive(interval, knobs)), now)
+    return r2_reached(tcb, cold, knobs, retries_allowed(orphan, knobs, is_alive(interval, knobs)), now)
 
 
 cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """Text or FIN again, with the interval doubled (RFC 6298 5.4-5.6), until R2 (RFC 9293 3.8.3)."""
     cdef uint32_t limit
+    cdef bint orphan
     if tcb.retries == 0 and probes_loss(tcb, knobs) and send_loss_probe(tcb, cold, knobs, now, act):
         arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
         return
     limit = user_timeout(tcb, cold, act.live, knobs)
-    if tcb.snd_wnd == 0 and knobs.closed_window_ends and not tcb.bits & B_ORPHAN:
+    orphan = is_orphan(tcb, cold, act.live)
+    if tcb.snd_wnd == 0 and knobs.closed_window_ends and not orphan:
         if closed_window_ends(tcb, cold, knobs, limit, act.live, now):
             give_up(tcb, cold, act)
             return
     else:
         count(act.counters, Mib.TCPTimeouts)
-        if resending_ends(tcb, cold, knobs, limit, now):
+        if resending_ends(tcb, cold, knobs, limit, orphan, now):
             give_up(tcb, cold, act)
             return
     count_resend(tcb, cold, now)
@@ -200,11 +204,12 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
                                         since_first_resend(cold, now)))
 
 
-cdef bint silent_for_long(const Tcb* tcb, const Cold* cold, const Knobs* knobs, int64_t now) noexcept nogil:
+cdef bint silent_for_long(const Tcb* tcb, const Cold* cold, const Knobs* knobs, bint orphan,
+                          int64_t now) noexcept nogil:
     """FreeBSD (tcp_timer_persist): after all doublings the silence of two hours, or of as many RTOs as all
     resends take, ends the connection; a minute does once we have closed."""
     cdef int64_t silence = since_first_resend(cold, now)
-    cdef uint32_t probes = retries_allowed(tcb, knobs, True)
+    cdef uint32_t probes = retries_allowed(orphan, knobs, True)
     if probes > DOUBLINGS_MAX + 1:
         probes = DOUBLINGS_MAX + 1                    # so many are told apart
     if in_set(tcb.state, OUR_FIN) and silence >= SILENCE_AFTER_CLOSE_MS:
@@ -218,7 +223,7 @@ cdef bint probing_ends(Tcb* tcb, Cold* cold, const Knobs* knobs, Liveness* live,
     passed since the first, answered or not (Linux: tcp_probe_timer), or those of an orphan have become so
     rare that its peer is not taken for alive."""
     cdef uint32_t limit = user_timeout(tcb, cold, live, knobs), interval
-    cdef bint alive = True
+    cdef bint alive = True, orphan = is_orphan(tcb, cold, live)
     if limit:
         use_liveness(tcb, cold, live)
         if live.probing_since and tick_up(now) - live.probing_since >= limit:
@@ -226,13 +231,13 @@ cdef bint probing_ends(Tcb* tcb, Cold* cold, const Knobs* knobs, Liveness* live,
         if not live.probing_since:
             live.probing_since = tick_up(now)
     if knobs.persist_ends == PERSIST_ENDS_SILENCE:
-        return silent_for_long(tcb, cold, knobs, now)
-    if tcb.bits & B_ORPHAN and knobs.orphan_probes_end:
+        return silent_for_long(tcb, cold, knobs, orphan, now)
+    if orphan and knobs.orphan_probes_end:
         interval = backed_off(rto(tcb, cold, knobs), backoff_of(tcb, cold), knobs.tcp_rto_max_ms)
         alive = is_alive(interval, knobs)
         if not alive and cold.backoff >= knobs.tcp_orphan_retries:
             return True
-    return tcb.retries >= retries_allowed(tcb, knobs, alive)
+    return tcb.retries >= retries_allowed(orphan, knobs, alive)
 
 
 cdef void persist_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,

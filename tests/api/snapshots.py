@@ -68,6 +68,7 @@ def active(**knobs):
     eng.receive(segments(1, src=PEER, dst=LOCAL, sport=80, dport=rows["sport"][3], flags=4, seq=10), 5 * MS)
     eng.connect(PEER, 80, 6 * MS, n=9)
     eng.connect(PEER, 80, 7 * MS, sport=[50000, 50001], rcv_buf=300_000, user_timeout_ms=0)
+    eng.close(conns[4], 8 * MS, linger_s=9)
     return eng
 
 

@@ -81,6 +81,8 @@ CALLS = [
     ("backlog", lambda s, bad: s.eng.listen(LOCAL, 99, bad), (-1, 2**64, True, *NOT_A_NUMBER)),
     ("defer_accept", lambda s, bad: s.eng.listen(LOCAL, 99, defer_accept=bad), (-1, 2**31, True)),
     ("rcv_buf", lambda s, bad: s.eng.listen(LOCAL, 99, rcv_buf=bad), (0, -1, 2**31, True, *NOT_A_NUMBER)),
+    ("linger_s", lambda s, bad: s.eng.close(s.conns, NOW, linger_s=bad), (
+        -2, 65536, [1, -2], True, *NOT_A_NUMBER)),
     ("user_timeout_ms", lambda s, bad: s.eng.listen(LOCAL, 99, user_timeout_ms=bad), (-1, 2**30, True,
                                                                                    *NOT_A_NUMBER)),
     ("user_timeout_ms", lambda s, bad: s.eng.connect(PEER, 80, NOW, user_timeout_ms=bad), (

@@ -277,8 +277,8 @@ SAVED, DERIVED, SCRATCH = "saved", "made again", "scratch space of one call"
 FIELDS = {
     ("loops/state", "EngineState"): {
         SAVED: "now pool flows wheel listeners isn ports ranges events counters counts half_open "
-               "accept_queued last_listener held_dead orphans time_wait_like followed challenge_second "
-               "challenge_left eviction pause draws predicting predicted",
+               "accept_queued last_listener held_dead orphans time_wait_like lingering followed "
+               "challenge_second challenge_left eviction pause draws predicting predicted",
         DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted "
                  "syncache_buckets group",
         SCRATCH: "busy hashes candidates batch batch_n isn_first isn_count isns ts_offsets isn_shift "
@@ -320,7 +320,7 @@ FIELDS = {
     ("components/syn_policy", "Pause"): {SAVED: "until doublings"},
     ("records/tcb", "Timestamps"): {SAVED: "recent recent_at offset first"},
     ("records/tcb", "Liveness"): {
-        SAVED: "heard_at keepalive_at probing_since user_timeout_ms probed_to keepalive"},
+        SAVED: "heard_at keepalive_at probing_since user_timeout_ms probed_to keepalive lingers linger_rest"},
     ("records/connect_args", "Asked"): {SAVED: "user_timeout_ms keepalive given"},
 }
 

@@ -19,7 +19,7 @@ NO_FIELD = {
     "tcp_defer_accept_s",
 }  # fmt: skip
 #: Only what is derived from it is a field.
-DERIVED_ONLY = {"tcp_fin_timeout", "paws_idle_s"}
+DERIVED_ONLY = {"linger_s", "paws_idle_s", "tcp_fin_timeout"}
 #: Fields with the name of a knob that hold something made from it.
 ROUNDED = {"rcv_buf"}
 

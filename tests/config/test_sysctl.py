@@ -32,7 +32,7 @@ LIMITS = {
     **dict.fromkeys(SWITCHES, (0, 1)),
 }  # fmt: skip
 NONE_IS_LEGAL = (
-    "seed", "keepinit_ms", "persmin_ms", "persmax_ms", "tcp_challenge_ack_limit", "tcp_max_tw_buckets",
+    "seed", "keepinit_ms", "linger_s", "persmin_ms", "persmax_ms", "tcp_challenge_ack_limit", "tcp_max_tw_buckets",
     "tcp_max_orphans",
 )  # fmt: skip
 NO_BOOL = ("capacity", "seed", "mss", "keepinit_ms", "port_selection", "local_addr")

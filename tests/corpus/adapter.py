@@ -195,7 +195,7 @@ class Host:
         return "ok"
 
     def close(self, handle, args):
-        self.hear(self.stack.close(handle, self.now))
+        self.hear(self.stack.close(handle, self.now, linger_s=args.get("linger_s")))
         del self.sockets[args["conn"]]
         return "ok"
 

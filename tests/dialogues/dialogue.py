@@ -219,8 +219,8 @@ class Dialogue:
     def shutdown(self):
         self.host.hear(self.host.stack.shutdown(self.handle, self.host.now))
 
-    def close(self):
-        self.host.hear(self.host.stack.close(self.handle, self.host.now))
+    def close(self, **arguments):
+        self.host.hear(self.host.stack.close(self.handle, self.host.now, **arguments))
 
     def abort(self):
         self.host.hear(self.host.stack.abort(self.handle, self.host.now))

@@ -8,6 +8,7 @@ import errno
 import select
 import socket
 import struct
+import threading
 import time
 
 from tests.live.namespace import LOCAL
@@ -163,7 +164,13 @@ class Kernel:
         return "ok"
 
     def close(self, args, _):
-        self.sockets.pop(args["conn"]).close()
+        sock = self.sockets.pop(args["conn"])
+        if "linger_s" in args:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, args["linger_s"]))
+        if args.get("linger_s"):
+            threading.Thread(target=sock.close, daemon=True).start()      # which returns when it is over
+        else:
+            sock.close()
         return "ok"
 
     def abort(self, args, flow):

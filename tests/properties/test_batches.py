@@ -203,7 +203,10 @@ def conversations(draw, profiles=(Config.linux,), knobs=None, configs=CONFIGS):
         elif what == "recv":
             nbytes = draw(st.sampled_from([None, 1, 2000]))
             world.send(one, one.call("recv", some(draw, conns), nbytes, world.now)[1])
-        elif what in ("shutdown", "close", "abort", "unreachable"):
+        elif what == "close":
+            linger = draw(st.sampled_from([None, None, 0, 1, 20]))
+            world.send(one, one.call(what, some(draw, conns), world.now, linger_s=linger))
+        elif what in ("shutdown", "abort", "unreachable"):
             world.send(one, one.call(what, some(draw, conns), world.now))
     if draw(st.booleans()):
         world.server.call("unlisten", listener, world.now)

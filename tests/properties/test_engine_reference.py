@@ -255,6 +255,13 @@ class EngineAndReference(RuleBasedStateMachine):
         self.both(call, self.some(data), self.now)
 
     @precondition(lambda self: self.conns)
+    @rule(data=st.data(), linger_s=st.sampled_from([-1, 0, 1, 1, 3, 3, 100]))
+    def linger(self, data, linger_s):
+        conns = self.some(data)
+        rows = self.engine.close(conns, self.now, linger_s=linger_s)
+        self.compare(rows, self.reference.close(conns, self.now, linger_s=linger_s))
+
+    @precondition(lambda self: self.conns)
     @rule(data=st.data(), code=st.sampled_from([0, 1, 1, 2, 3, 4, 13, 99]))
     def unreachable(self, data, code):
         self.both("unreachable", self.some(data), self.now, code)

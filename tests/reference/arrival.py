@@ -261,7 +261,7 @@ class Arrival(HalfOpen, TimeWait):
             return None, None
         whole = seg
         again, seg = self.without_old(conn, seg)
-        if conn.orphan and seg.payload_len and conn.state in CLOSED_BY_US:
+        if self.resets_text(conn) and seg.payload_len and conn.state in CLOSED_BY_US:
             self.data_after_close(conn, seg)
             return None, None
         again = again and (whole.payload_len > 0 or not self.ack_war(conn, now))
@@ -515,10 +515,10 @@ class Arrival(HalfOpen, TimeWait):
         """Our FIN is acknowledged; whether the segment has anything more to say."""
         if conn.state == State.FIN_WAIT_1:
             conn.state = State.FIN_WAIT_2
-            if conn.orphan:
-                if self.new_text(conn, seg):
-                    self.data_after_close(conn, seg)
-                    return False
+            if self.resets_text(conn) and self.new_text(conn, seg):
+                self.data_after_close(conn, seg)
+                return False
+            if self.is_orphan(conn):
                 if seg.fin and self.brief and not self.whole_at_first:
                     self.arm(conn, "main", tick(now) + self.fin_wait_2_time(conn), FIN_WAIT_2)
                     conn.whole = True
@@ -555,7 +555,7 @@ class Arrival(HalfOpen, TimeWait):
             if conn.peer_done:
                 self.eighth_fin(conn, now)
         if conn.state in RECEIVERS:
-            if conn.orphan and self.new_text(conn, seg):
+            if self.resets_text(conn) and self.new_text(conn, seg):
                 return self.data_after_close(conn, seg)
             due = self.seventh_text(conn, seg, now)
             owed = "ack" if "ack" in (owed, due) else due

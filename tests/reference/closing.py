@@ -5,8 +5,8 @@ A mixin of `ReferenceEngine`. Source: docs/semantics.md section 6a; RFC 9293 3.6
 
 import errno
 
-from tcpcore import EventKind
-from tests.reference.connection import CURRENT, add, after, before, tick
+from tcpcore import EventKind, State
+from tests.reference.connection import CLOSED_BY_US, CURRENT, add, after, before, tick
 from tests.reference.data import FIN_WAIT_2
 
 
@@ -49,6 +49,35 @@ class Closing:
         """ms of silence that end it (FreeBSD: keepcnt * keepintvl)."""
         return self.config.tcp_keepalive_probes * self.fin_look
 
+    # -- SO_LINGER (section 11) --------------------------------------------------------------------------
+
+    def is_orphan(self, conn):
+        return conn.orphan and conn.lingers is None
+
+    def resets_text(self, conn):
+        return conn.orphan and not (self.config.linger_takes_text and conn.lingers is not None)
+
+    def linger(self, conn, now, seconds):
+        """close() waits for the ACK of our FIN."""
+        conn.lingers = tick(now) + 1000 * seconds
+        if conn.main:
+            at, kind = conn.main
+            self.arm(conn, "main", max(at, tick(now)), kind)
+
+    def linger_is_over(self, conn, now):
+        """Its time has passed; the timer goes on."""
+        conn.lingers = None
+        self.arm(conn, "main", *conn.main)
+        self.limit_orphans(conn, now, len(self.rows))
+
+    def end_lingering(self, now):
+        """The ACK of our FIN has come."""
+        for conn in [conn for conn in self.slots.values() if conn.lingers is not None]:
+            if conn.state not in CLOSED_BY_US or conn.state == State.FIN_WAIT_2:
+                conn.lingers = None
+                if conn.state == State.FIN_WAIT_2:
+                    self.start_fin_wait_2(conn, now)
+
     def heard_in_fin_wait_2(self, conn, now):
         """The end is the first look that finds the peer silent for longer than that."""
         due = max(conn.main[0], tick(now))
@@ -62,7 +91,7 @@ class Closing:
             return self.fin_silence + self.fin_look   # the first look finds no longer one
         if not self.config.orphan_fin_wait_2_brief:
             return timeout
-        rto = self.rto(conn)
+        rto = self.backed_off(conn)
         least = 4 * rto - rto // 2
         return max(timeout if timeout <= 60_000 else timeout - 60_000, least)
 

@@ -157,6 +157,7 @@ class Connection:
     held: bool = False               # an application has a handle of its own
     queued: bool = False             # waits in an accept queue
     orphan: bool = False             # the application closed it
+    lingers: int | None = None       # tick at which its close() returns; None: it has
     shut: bool = False               # shutdown() in active SYN_RECEIVED waits for ESTABLISHED
     whole: bool = False              # orphan in FIN_WAIT_2, kept as a connection
     auto_close: bool = False

@@ -537,6 +537,10 @@ class Sending:
             conn.ranges = []
         taken = (conn.rcv_nxt - start) % SPACE - fin
         self.count("BytesReceived", taken)
+        if taken and conn.orphan:                     # it lingers, and has no buffer (linger_takes_text)
+            if fin:
+                self.note(conn, EventKind.EOF)
+            return
         if taken and not conn.unread:
             self.note(conn, EventKind.READABLE)       # with auto_read nothing stays unread
         if fin:

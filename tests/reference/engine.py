@@ -20,6 +20,7 @@ from tcpcore import SEGMENT, Config, EventKind, OpKind, State
 from tests.reference.arrival import Arrival, ask
 from tests.reference.closing import Closing
 from tests.reference.connection import (
+    CLOSED_BY_US,
     CURRENT,
     MS,
     RST,
@@ -150,7 +151,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         conn.state, conn.error = State.CLOSED, error
         conn.half_open = conn.young = conn.in_time_wait_table = False
         conn.main = conn.side = conn.first = conn.entry = None
-        conn.ranges = []
+        conn.ranges, conn.lingers = [], None
         del self.flows[conn.flow]
         if not conn.held and not conn.queued:
             self.free(conn)
@@ -189,6 +190,8 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
 
     def arm(self, conn, which, at, kind):
         setattr(conn, which, (at, kind))
+        if which == "main" and conn.lingers is not None:
+            conn.lingers = max(conn.lingers, tick(self.moment))
         self.requeue(conn, moves=which == "main")
 
     def disarm(self, conn, which):
@@ -200,7 +203,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
 
         It is a new place, at the end, when another timer takes it or the main timer is armed again.
         """
-        timers = [timer for timer in (conn.side, conn.main) if timer]
+        timers = [timer for timer in (conn.side, self.main_or_linger(conn)) if timer]
         first = min(timers, key=lambda timer: timer[0], default=None)
         if first != conn.first or moves:
             self.order += 1
@@ -209,6 +212,12 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
     def first_due(self):
         waiting = [conn for conn in self.slots.values() if conn.entry]
         return min(waiting, key=lambda conn: conn.entry, default=None)
+
+    def main_or_linger(self, conn):
+        """A lingering close() returns when the main timer is due, or earlier."""
+        if conn.main and conn.lingers is not None:
+            return min(conn.main[0], conn.lingers), conn.main[1]
+        return conn.main
 
     def next_timer(self):
         conn = self.first_due()
@@ -266,9 +275,11 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
     def fire(self, conn, at):
         which = "side" if conn.side and conn.side[0] <= at else "main"
         kind = getattr(conn, which)[1]
-        setattr(conn, which, None)
-        conn.first = conn.entry = None
         self.moment = at * MS
+        conn.first = conn.entry = None
+        if which == "main" and conn.main[0] > at:
+            return self.linger_is_over(conn, at * MS)
+        setattr(conn, which, None)
         getattr(self, f"{kind}_timer")(conn, at * MS)
         if conn.entry is None:
             self.requeue(conn)
@@ -438,13 +449,20 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         conn.fin_queued = True
         return True
 
-    def close(self, conns, now):
+    def close(self, conns, now, linger_s=None):
         now = self.at(now)
-        for conn, in self.living(conns):
-            if conn and not conn.half_open and not conn.queued and not conn.orphan:
-                before = len(self.rows)
-                self.go_away(conn, now)
-                self.limit_orphans(conn, now, before)
+        seconds = self.config.linger_s if linger_s is None else linger_s
+        for conn, one in self.living(conns, -1 if seconds is None else seconds):
+            if not conn or conn.half_open or conn.queued or conn.orphan:
+                continue
+            if one == 0:
+                self.abort_one(conn, now)
+                continue
+            before = len(self.rows)
+            self.go_away(conn, now)
+            if one > 0 and conn.state in CLOSED_BY_US and conn.state != State.FIN_WAIT_2:
+                self.linger(conn, now, int(one))
+            self.limit_orphans(conn, now, before)
         return self.sent()
 
     def go_away(self, conn, now):
@@ -467,7 +485,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
 
     def limit_orphans(self, conn, now, before):
         """One too many is reset, instead of what it sent (rows from `before` on)."""
-        orphans = [one for one in self.slots.values() if one.orphan and one.state != State.CLOSED
+        orphans = [one for one in self.slots.values() if self.is_orphan(one) and one.state != State.CLOSED
                    and one.state != State.TIME_WAIT and not one.in_time_wait_table]
         if conn in orphans and len(orphans) > self.config.tcp_max_orphans:
             self.count("OutSegs", before - len(self.rows))
@@ -518,6 +536,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         for row in segs:
             self.count("InSegs")
             self.segment_arrives(Segment(row), now)
+            self.end_lingering(now)
         return self.sent()
 
     # -- looking -----------------------------------------------------------------------------------------
@@ -549,7 +568,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             "half_open": sum(conn.half_open for conn in conns),
             "accept_queue": sum(conn.queued for conn in conns),
             "time_wait": sum(conn.state == State.TIME_WAIT for conn in conns),
-            "orphans": sum(conn.orphan and conn.state != State.TIME_WAIT for conn in conns),
+            "orphans": sum(self.is_orphan(conn) and conn.state != State.TIME_WAIT for conn in conns),
             "held_dead": sum(conn.state == State.CLOSED for conn in conns),
             "blocks_used": len(conns),
         }

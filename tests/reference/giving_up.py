@@ -32,7 +32,7 @@ class GivingUp:
 
     def most_resends(self, conn, alive):
         config = self.config
-        if not conn.orphan:
+        if not self.is_orphan(conn):
             return config.tcp_retries2
         return 8 if alive and not config.tcp_orphan_retries else config.tcp_orphan_retries
 
@@ -43,7 +43,7 @@ class GivingUp:
             return self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
         limit = self.user_timeout(conn)
         since = tick(now) - conn.first_resend if conn.retries else 0
-        if conn.snd_wnd == 0 and self.config.closed_window_ends and not conn.orphan:
+        if conn.snd_wnd == 0 and self.config.closed_window_ends and not self.is_orphan(conn):
             late = self.closed_too_long(conn, now, since, limit)
         else:
             self.count("TCPTimeouts")
@@ -162,7 +162,7 @@ class GivingUp:
         if self.config.persist_ends == "silence":
             return self.silence_ends(conn, tick(now) - conn.answered)
         alive = True
-        if conn.orphan and self.config.orphan_probes_end:
+        if self.is_orphan(conn) and self.config.orphan_probes_end:
             alive = self.backed_off(conn) < self.config.tcp_rto_max_ms
             if not alive and conn.backoff >= self.config.tcp_orphan_retries:
                 return True
