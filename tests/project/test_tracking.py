@@ -40,7 +40,8 @@ def folder(tmp_path_factory):
 
 def run(command, folder):
     path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    environment = inherited | {  # within xdist pytest-benchmark measures nothing
         "PATH": path, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": LITTLE, "TCPCORE_BENCH_SMALL": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
