@@ -15,7 +15,7 @@ PATIENCE = 120  # s of wall, on a busy machine
 
 
 def environment(**more):
-    """That of the tests, without what steers the command, and with the loadgen that is tested and the tests."""
+    """That of the tests, without what steers the command, and with the loadgen that is tested."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADGEN_")}
     path = os.pathsep.join(dict.fromkeys([str(Path(loadgen.__file__).parents[1]), str(ROOT)]))
     return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **more}
