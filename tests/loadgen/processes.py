@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import loadgen
-from tests.loadgen.interrupting import cpu_seconds
+from tests.loadgen.interrupting import ROOT, cpu_seconds
 
 PATIENCE = 120  # s of wall, on a busy machine
 
 
 def environment(**more):
-    """That of the tests, without what steers the command, and with the loadgen that is tested first."""
+    """That of the tests, without what steers the command, and with the loadgen that is tested."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADGEN_")}
-    where = str(Path(loadgen.__file__).parents[1])
-    return {**kept, "PYTHONPATH": where, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    path = os.pathsep.join(dict.fromkeys([str(Path(loadgen.__file__).parents[1]), str(ROOT)]))
+    return {**kept, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 @contextmanager
