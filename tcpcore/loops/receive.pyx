@@ -151,7 +151,7 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
     With eng.marks this is a part of a group's call, which has begun. It is no argument: the compiler would
     make two of this function, and put `arrives` into neither.
     """
-    cdef bint few
+    cdef bint few, colds = False
     cdef Py_ssize_t done = 0, part, i, written = 0
     cdef uint32_t more
     cdef uint8_t* marks = eng.marks
@@ -167,10 +167,10 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
         if few:
             look_at_few(eng, segs + done, part)
         else:
-            start_ahead(eng, segs + done, part)
+            colds = start_ahead(eng, segs + done, part)
         for i in range(part):
             if not few:
-                look_ahead(eng, segs + done, i, part)
+                look_ahead(eng, segs + done, i, part, colds)
             more = arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
             written += more
             if unlikely(marks != NULL):
