@@ -18,7 +18,7 @@ from tcpcore.records.segment cimport ACK, RST, SYN, is_unicast
 from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
 from tcpcore.tcp.output cimport emit_answering_rst
 from tcpcore.tcp.steps cimport segment_arrives
-from tcpcore.tcp.syn_image cimport SynImage, is_alike, open_alike
+from tcpcore.tcp.syn_image cimport SynImage, drop_image, is_alike, open_alike
 from tcpcore.components.events cimport events_add, events_begin_call
 from tcpcore.components.flow_table cimport flow_hash_batch, flow_insert
 from tcpcore.components.listeners cimport half_open_added, listener_find
@@ -52,11 +52,12 @@ cdef inline uint32_t open_like_last(EngineState* eng, const Segment* seg, uint32
                                     Segment* rows) noexcept nogil:
     """open_half for a SYN like the last one, from its image; 0 if the listener, the pool or the numbers need
     more, and nothing was done."""
-    cdef const SynImage* image = &eng.syn_image
+    cdef SynImage* image = &eng.syn_image
     cdef Listener* listener = listener_at(&eng.listeners, image.listener)
     cdef Py_ssize_t numbers
     cdef uint32_t ref
-    if not eng.predicting or not queue_has_room(listener):
+    if unlikely(not eng.predicting or not queue_has_room(listener)):
+        drop_image(image)                             # so that the rest of a flood does not ask again
         return 0
     numbers = isn_batch_find(eng, seg, now)
     if numbers < 0:

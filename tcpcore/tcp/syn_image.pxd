@@ -34,7 +34,7 @@ cdef inline bint is_alike(const SynImage* image, const Segment* seg) noexcept no
     cdef uint64_t options
     memcpy(&window, &seg.wnd, 4)
     memcpy(&options, &seg.flags, 8)
-    return ((image.options ^ options) & image.mask == 0 and image.window == window and image.dst == seg.dst
+    return (image.dst == seg.dst and (image.options ^ options) & image.mask == 0 and image.window == window
             and image.dport == seg.dport)
 
 
