@@ -11,7 +11,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from tcpcore.base.prefetch cimport expect, prefetch, unlikely
+from tcpcore.base.prefetch cimport expect, likely, prefetch, unlikely
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport Tcb
 
@@ -74,6 +74,17 @@ cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noex
     table.count += 1
     if unlikely(2 * table.count > <uint64_t>table.mask + 1 and table.mask != table.max_mask):
         flow_grow(table)
+
+
+cdef inline void flow_remove_known(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
+    """flow_remove of a TCB that is in the table, mostly as the newest of its chain."""
+    cdef uint32_t* head = &table.heads[hash & table.mask]
+    if likely(head[0] == ref):
+        head[0] = table.blocks[ref - 1].next
+        table.blocks[ref - 1].next = 0
+        table.count -= 1
+    else:
+        flow_remove(table, hash, ref)
 
 
 cdef inline void flow_ahead_head(const FlowTable* table, uint32_t hash) noexcept nogil:

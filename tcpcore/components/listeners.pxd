@@ -121,6 +121,12 @@ cdef inline void half_open_added(Listener* listener) noexcept nogil:
     listener.young += 1
 
 
+cdef inline void half_open_left(Listener* listener, bint mature) noexcept nogil:
+    """half_open_removed of a listener that is OPEN."""
+    listener.half_open -= 1
+    listener.young -= not mature
+
+
 cdef inline void half_open_matured(Listener* listener) noexcept nogil:
     """A young entry's SYN-ACK is resent for the first time."""
     listener.young -= 1

@@ -243,9 +243,7 @@ cdef void half_open_removed(ListenerTable* table, uint16_t listener, bint mature
     """A half-open entry less: established, evicted, expired, reset or aborted."""
     cdef Listener* fields = listener_at(table, listener)
     expect(fields.half_open > 0 and (mature or fields.young > 0))
-    fields.half_open -= 1
-    if not mature:
-        fields.young -= 1
+    half_open_left(fields, mature)
     free_if_unused(table, listener)
 
 

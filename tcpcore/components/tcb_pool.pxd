@@ -6,8 +6,8 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport prefetch
-from tcpcore.records.tcb cimport Cold, Liveness, Tcb, Timestamps
+from tcpcore.base.prefetch cimport expect, prefetch
+from tcpcore.records.tcb cimport CLOSED, T_NONE, Cold, Liveness, Tcb, Timestamps
 
 cdef struct TcbPool:
     Tcb* blocks               # [capacity], 64-byte aligned
@@ -23,7 +23,6 @@ cdef struct TcbPool:
 
 cdef bint pool_init(TcbPool* pool, uint32_t capacity, Tcb* blocks) noexcept nogil
 cdef void pool_free(TcbPool* pool) noexcept nogil
-cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil
 
 
@@ -62,3 +61,14 @@ cdef inline uint32_t pool_take(TcbPool* pool) noexcept nogil:
     memset(&pool.blocks[slot], 0, sizeof(Tcb))
     pool.blocks[slot].generation = generation if generation else 1
     return slot + 1
+
+
+cdef inline void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
+    """Free a TCB; handles of this generation are stale from now on."""
+    cdef Tcb* tcb = &pool.blocks[slot]
+    expect(tcb.timer == T_NONE and pool.used > 0)
+    tcb.state = CLOSED
+    tcb.bits = 0
+    pool.stack[pool.n_stack] = slot
+    pool.n_stack += 1
+    pool.used -= 1

@@ -7,9 +7,6 @@ generation and is CLOSED, so a handle of its last owner is recognised as stale.
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
-from tcpcore.base.prefetch cimport expect
-from tcpcore.records.tcb cimport CLOSED, T_NONE
-
 
 cdef bint pool_init(TcbPool* pool, uint32_t capacity, Tcb* blocks) noexcept nogil:
     """Reserve `capacity` TCBs, which lie in `blocks` unless that is NULL; False when memory is refused.
@@ -40,17 +37,6 @@ cdef void pool_free(TcbPool* pool) noexcept nogil:
     arena_unmap(pool.lives, <size_t>pool.capacity * sizeof(Liveness))
     arena_unmap(pool.stack, <size_t>pool.capacity * sizeof(uint32_t))
     memset(pool, 0, sizeof(TcbPool))
-
-
-cdef void pool_give(TcbPool* pool, uint32_t slot) noexcept nogil:
-    """Free a TCB; handles of this generation are stale from now on."""
-    cdef Tcb* tcb = &pool.blocks[slot]
-    expect(tcb.timer == T_NONE and pool.used > 0)
-    tcb.state = CLOSED
-    tcb.bits = 0
-    pool.stack[pool.n_stack] = slot
-    pool.n_stack += 1
-    pool.used -= 1
 
 
 cdef size_t pool_bytes(const TcbPool* pool) noexcept nogil:

@@ -26,6 +26,7 @@ from tcpcore.tcp.outcomes cimport die
 from tcpcore.tcp.output cimport emit_abort_rst, rows_due
 from tcpcore.tcp.predict cimport predict_close
 from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.syn_image cimport drop_image
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.events cimport events_add
 from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
@@ -324,6 +325,7 @@ cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, S
         apply_action(eng, slot, &prior, &act, now)
         written += act.n_rows
     listener_close(&eng.listeners, listener)
+    drop_image(&eng.syn_image)
     eng.counts[LISTEN] -= 1
     if eng.knobs.unlisten_forgets:
         forget_half_open(eng, listener, now)

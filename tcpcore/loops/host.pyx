@@ -14,6 +14,7 @@ from tcpcore.base.arena cimport arena_touched_around
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
 from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport CLOSED, LISTEN, TICK_NS, Tcb
+from tcpcore.tcp.syn_image cimport drop_image
 from tcpcore.components.events cimport events_drain, events_take
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, accept_queue_length, listener_ask, listener_at, listener_open,
@@ -82,6 +83,7 @@ cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* aske
         opened.rcv_buf = fields.rcv_buf
         opened.backlog_capped = fields.backlog_capped
         listener_ask(&member_at(eng, m).listeners, <uint16_t>id, asked)
+        drop_image(&member_at(eng, m).syn_image)
         member_at(eng, m).counts[LISTEN] += 1
     return id
 

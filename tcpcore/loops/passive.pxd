@@ -8,8 +8,10 @@ from tcpcore.records.knobs cimport ROUND_MSS_DOWN
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport B_AUTO_CLOSE, Tcb
 from tcpcore.tcp.receive_window cimport round_window
-from tcpcore.components.listeners cimport Listener
-from tcpcore.components.syn_policy cimport Pressure
+from tcpcore.components.isn cimport isn_hashes
+from tcpcore.components.listeners cimport Listener, accept_queue_full
+from tcpcore.components.ports cimport in_port_range
+from tcpcore.components.syn_policy cimport EVICT_NEVER, Pressure, policy_has_room, policy_pauses
 from tcpcore.loops.state cimport EngineState
 
 cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
@@ -29,6 +31,22 @@ cdef inline void fill_passive_tuple(Tcb* tcb, const Segment* seg, uint32_t id,
     tcb.listener = <uint16_t>id
     if listener.auto_close:
         tcb.bits |= B_AUTO_CLOSE
+
+
+cdef inline bint queue_has_room(const Listener* listener) noexcept nogil:
+    """Whether neither of a listener's queues keeps it from taking one more half-open entry."""
+    return listener.half_open <= listener.backlog and not accept_queue_full(listener)
+
+
+cdef inline bint admits_alike(const EngineState* eng) noexcept nogil:
+    """Whether a listener whose queues have room takes any SYN."""
+    return eng.eviction_scope == EVICT_NEVER and policy_has_room(&eng.knobs)
+
+
+cdef inline bint opens_alike(const EngineState* eng, uint16_t lport) noexcept nogil:
+    """Whether all that a SYN to this port leads to follows from the knobs, the SYN and its hashed numbers."""
+    return (admits_alike(eng) and isn_hashes(&eng.isn) and not policy_pauses(&eng.knobs)
+            and not in_port_range(&eng.ports, lport))
 
 
 cdef inline uint32_t own_buffer(const EngineState* eng, uint32_t size, bint stamped) noexcept nogil:

@@ -21,6 +21,7 @@ from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
 from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
+from tcpcore.tcp.syn_image cimport keep_image
 from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make
@@ -32,7 +33,7 @@ from tcpcore.components.syn_eviction cimport (
 from tcpcore.components.syn_policy cimport (
     ADMIT, ADMIT_COOKIE, EVICT_NEVER, EVICT_OLDEST, EVICT_PER_BUCKET, EVICT_RANDOM, PAUSE,
     REFUSE_ACCEPT_FULL, REFUSE_QUEUE_FULL, REFUSE_RESERVE, Verdict, pause_begin, policy_admit,
-    policy_has_room, policy_pauses,
+    policy_pauses,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, cookie_make
 from tcpcore.components.tcb_pool cimport pool_take
@@ -96,8 +97,7 @@ cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
 
 cdef inline bint has_room(const EngineState* eng, const Listener* listener) noexcept nogil:
     """Whether this listener takes one more half-open entry, with nothing for `admitted` to decide."""
-    return (eng.eviction_scope == EVICT_NEVER and listener.half_open <= listener.backlog
-            and not accept_queue_full(listener) and policy_has_room(&eng.knobs))
+    return admits_alike(eng) and queue_has_room(listener)
 
 
 cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t queue, bint reopened,
@@ -198,6 +198,8 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
                            buffer_for(eng, listener, seg.opts & OPT_TS), rows)
     if unlikely(eng.listeners.any_asked):
         ask_of(eng, ref - 1, id)
+    if opens_alike(eng, tcb.lport):
+        keep_image(&eng.syn_image, tcb, seg, rows, timeout)
     if seg.payload_len or seg.flags & FIN:
         take_syn_text_and_fin(eng, ref - 1, seg)
     flow_insert(&eng.flows, hash, ref)

@@ -45,26 +45,39 @@ cdef inline void ahead_records(EngineState* eng, uint32_t slot, uint32_t cold) n
     prefetch(&eng.pool.colds[slot & -cold])
 
 
-cdef inline void ahead_candidate(EngineState* eng, const Segment* seg, Py_ssize_t i) noexcept nogil:
-    """Prefetch the candidate: the newest TCB if it is the segment's, else the next one; chains are short."""
+cdef inline bint ahead_candidate(EngineState* eng, const Segment* seg, Py_ssize_t i,
+                                 bint colds) noexcept nogil:
+    """Prefetch the candidate: the newest TCB if it is the segment's, else the next one; chains are short.
+    With `colds` its cold record, too. Whether the newest TCB, mostly the candidate, has one."""
     cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
     cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones where it is not this one
-    cdef uint32_t cold = (tcb.bits & B_COLD) != 0         # of the newest TCB, mostly the candidate
+    cdef bint cold = (tcb.bits & B_COLD) != 0
+    cdef uint32_t slot
     eng.candidates[i] = (eng.candidates[i] & ~other) | (tcb.next & other)
-    ahead_records(eng, eng.candidates[i] - (eng.candidates[i] != 0), cold)
+    slot = eng.candidates[i] - (eng.candidates[i] != 0)
+    if colds:
+        ahead_records(eng, slot, cold)
+    else:
+        prefetch(&eng.pool.blocks[slot])
+        if eng.knobs.tcp_timestamps:
+            prefetch(&eng.pool.stamps[slot])
+    return cold
 
 
-cdef inline void start_ahead(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
-    """Begin a batch of n <= STRIDE segments: the stages that look_ahead takes for done at segment 0."""
+cdef inline bint start_ahead(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """Begin a batch of n <= STRIDE segments: the stages that look_ahead takes for done at segment 0. Whether
+    one of the first TCBs has a cold record: if none has, those of this batch are not asked for."""
     cdef Py_ssize_t i
+    cdef bint colds = False
     for i in range(n, n + AHEAD_PAD):         # beyond the end the last one is repeated, which saves a test
         eng.hashes[i] = eng.hashes[n - 1]
-    for i in range(AHEAD_HEAD):
+    for i in range(least(AHEAD_HEAD, n)):
         flow_ahead_head(&eng.flows, eng.hashes[i])
-    for i in range(AHEAD_NEWEST):
+    for i in range(least(AHEAD_NEWEST, n)):
         ahead_newest(eng, i)
-    for i in range(AHEAD_CANDIDATE):
-        ahead_candidate(eng, &segs[least(i, n - 1)], i)
+    for i in range(least(AHEAD_CANDIDATE, n)):
+        colds |= ahead_candidate(eng, &segs[i], i, True)
+    return colds
 
 
 cdef inline void look_at_few(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
@@ -73,11 +86,12 @@ cdef inline void look_at_few(EngineState* eng, const Segment* segs, Py_ssize_t n
     for i in range(n):
         ahead_newest(eng, i)
     for i in range(n):
-        ahead_candidate(eng, &segs[i], i)
+        ahead_candidate(eng, &segs[i], i, True)
 
 
-cdef inline void look_ahead(EngineState* eng, const Segment* segs, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """PriorState segment i: each stage for the segment that far ahead."""
+cdef inline void look_ahead(EngineState* eng, const Segment* segs, Py_ssize_t i, Py_ssize_t n,
+                            bint colds) noexcept nogil:
+    """Before segment i: each stage for the segment that far ahead. colds: what start_ahead said."""
     flow_ahead_head(&eng.flows, eng.hashes[i + AHEAD_HEAD])
     ahead_newest(eng, i + AHEAD_NEWEST)
-    ahead_candidate(eng, &segs[least(i + AHEAD_CANDIDATE, n - 1)], i + AHEAD_CANDIDATE)
+    ahead_candidate(eng, &segs[least(i + AHEAD_CANDIDATE, n - 1)], i + AHEAD_CANDIDATE, colds)

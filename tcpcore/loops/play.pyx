@@ -296,14 +296,15 @@ cdef Py_ssize_t play_stretch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t un
     cdef int64_t at
     cdef Op* op
     cdef Segment* rows
+    cdef bint colds = False
     out.searched = 0
     if out.only_segments:
-        start_ahead(eng, eng.arriving, n)
+        colds = start_ahead(eng, eng.arriving, n)
     else:
         start_ahead_mixed(eng, ops, n)
     for i in range(n):
         if likely(out.only_segments):
-            look_ahead(eng, eng.arriving, i, n)
+            look_ahead(eng, eng.arriving, i, n, colds)
         else:
             look_ahead_mixed(eng, ops, i, n)
         op = &ops[i]

@@ -4,26 +4,32 @@
 # of 400 [callgrind]. The rest, arrives_connected and arrives_unconnected, is in receive.pyx.
 from libc.stdint cimport int64_t, uint32_t
 
-from tcpcore.records.counters cimport NoCause
+from tcpcore.base.prefetch cimport unlikely
+from tcpcore.records.counters cimport Mib, NoCause, count
+from tcpcore.records.event cimport EV_CLOSED, EV_ESTABLISHED
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
-    B_ORPHAN, B_PASSIVE, CLOSED, FIN_WAIT_1, SYN_RECEIVED, TIME_WAIT, T_FIN_WAIT_2, T_REXMT, T_TIME_WAIT,
-    Tcb,
+    B_EPHEMERAL, B_MATURE, B_ORPHAN, B_PASSIVE, CLOSED, CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, LAST_ACK,
+    SYN_RECEIVED, SYN_SENT, TIME_WAIT, T_FIN_WAIT_2, T_REXMT, T_TIME_WAIT, Tcb,
 )
 from tcpcore.tcp.predict cimport (
     PREDICT_ACCEPTED, PREDICT_BOTH_CLOSED, PREDICT_FIN_ACKED, PREDICT_NOT, PREDICT_OPENED,
     PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_segment,
 )
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.components.flow_table cimport flow_differs, flow_find_segment
-from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, accept_queue_full, listener_at
-from tcpcore.components.tcb_pool cimport pool_ahead
+from tcpcore.components.events cimport events_add
+from tcpcore.components.flow_table cimport flow_differs, flow_find_segment, flow_remove_known
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, Listener, accept_queue_full, half_open_left, listener_at,
+)
+from tcpcore.components.ports cimport ports_released
+from tcpcore.components.tcb_pool cimport pool_ahead, pool_give
 from tcpcore.loops.apply cimport (
-    PriorState, count_change, destroy, join_accept_queue, save_state_hashed, tell_predicted,
+    PriorState, count_change, enqueue, save_state_hashed, tell_predicted,
 )
 from tcpcore.loops.pipeline cimport tcb_or_any
 from tcpcore.loops.reuse cimport note_time_wait
-from tcpcore.loops.state cimport EngineState
+from tcpcore.loops.state cimport EngineState, handle_at
 from tcpcore.loops.timers cimport arm, stop_timer
 
 cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t n, int64_t now,
@@ -57,6 +63,40 @@ cdef inline bint fast_path_applies(EngineState* eng, const Tcb* tcb) noexcept no
     return True
 
 
+cdef inline void move_count(EngineState* eng, int before, int after) noexcept nogil:
+    """count_change of a TCB that has an application before and after."""
+    eng.counts[before] -= 1
+    eng.counts[after] += 1
+
+
+cdef inline void accept_predicted(EngineState* eng, uint32_t slot, const PriorState* prior,
+                                  int64_t now) noexcept nogil:
+    """join_accept_queue, where the listener is OPEN."""
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Listener* listener = listener_at(&eng.listeners, tcb.listener)
+    eng.half_open -= 1
+    half_open_left(listener, prior.bits & B_MATURE)
+    count(&eng.counters, Mib.SynQueueEstablished)
+    if listener.auto_accept:
+        events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_ESTABLISHED, 0, ESTABLISHED)
+    else:
+        enqueue(eng, slot, now)
+
+
+cdef inline void end_predicted(EngineState* eng, uint32_t slot, const PriorState* prior,
+                               int64_t now) noexcept nogil:
+    """destroy() after LAST-ACK, of a TCB that nobody holds, with one timer and without ranges."""
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    flow_remove_known(&eng.flows, prior.hash, slot + 1)
+    if unlikely(tcb.bits & B_EPHEMERAL):
+        ports_released(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
+    stop_timer(eng, slot)
+    eng.counts[LAST_ACK] -= 1
+    eng.orphans -= prior.bits & B_ORPHAN != 0
+    events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_CLOSED, NoCause, CLOSED)
+    pool_give(&eng.pool, slot)
+
+
 cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* seg, uint32_t hash,
                                int64_t now, Segment* rows, uint32_t* n_rows) noexcept nogil:
     """Whether the fast path knew this segment; then all that apply_action does has been done for it."""
@@ -73,32 +113,36 @@ cdef inline bint try_fast_path(EngineState* eng, uint32_t slot, const Segment* s
     if outcome == PREDICT_NOT:
         return False
     eng.predicted += 1
-    if eng.events.mask:
+    if unlikely(eng.events.mask):
         tell_predicted(eng, slot, outcome, now)
     if outcome == PREDICT_ACCEPTED:
-        join_accept_queue(eng, slot, &prior, now)
+        accept_predicted(eng, slot, &prior, now)
         stop_timer(eng, slot)
+        move_count(eng, SYN_RECEIVED, ESTABLISHED)
     elif outcome == PREDICT_OPENED:
         n_rows[0] = 1
         stop_timer(eng, slot)
+        move_count(eng, SYN_SENT, ESTABLISHED)
     elif outcome == PREDICT_PEER_CLOSED:
         n_rows[0] = 1
+        move_count(eng, ESTABLISHED, CLOSE_WAIT)
     elif outcome == PREDICT_BOTH_CLOSED:
         n_rows[0] = 1
         arm(eng, slot, T_REXMT, tick_up(now) + timeout)
+        move_count(eng, ESTABLISHED, LAST_ACK)
     elif outcome == PREDICT_FIN_ACKED:
         if tcb.bits & B_ORPHAN:
             arm(eng, slot, T_FIN_WAIT_2, tick_up(now) + timeout)
         else:
             stop_timer(eng, slot)
+        count_change(eng, tcb, &prior)
     elif outcome == PREDICT_TIME_WAIT:
         n_rows[0] = 1
         arm(eng, slot, T_TIME_WAIT, tick_up(now) + timeout)
         note_time_wait(eng, slot, now)
+        count_change(eng, tcb, &prior)
     else:
-        destroy(eng, slot, &prior, NoCause, 0, now)
-        return True
-    count_change(eng, tcb, &prior)
+        end_predicted(eng, slot, &prior, now)
     return True
 
 

@@ -12,19 +12,23 @@ from libc.string cimport memset
 from tcpcore.base.prefetch cimport likely, unlikely
 from tcpcore.records.action cimport E_REOPEN, E_START_OVER, Action
 from tcpcore.records.counters cimport CauseListenerClosed, Mib, count, count_n
+from tcpcore.records.event cimport EV_OPENED
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.segment cimport ACK, RST, SYN, is_unicast
 from tcpcore.tcp.listen cimport LISTEN_DROP, LISTEN_OPEN, ListenVerdict, in_closed, in_listen
 from tcpcore.tcp.output cimport emit_answering_rst
 from tcpcore.tcp.steps cimport segment_arrives
-from tcpcore.components.events cimport events_begin_call
-from tcpcore.components.flow_table cimport flow_hash_batch
-from tcpcore.components.listeners cimport listener_find
+from tcpcore.tcp.syn_image cimport SynImage, drop_image, is_alike, open_alike
+from tcpcore.components.events cimport events_add, events_begin_call
+from tcpcore.components.flow_table cimport flow_hash_batch, flow_insert
+from tcpcore.components.listeners cimport half_open_added, listener_find
+from tcpcore.components.tcb_pool cimport pool_take
 from tcpcore.loops.apply cimport apply_action, begin_action, drop_unwanted, remove_connection
 from tcpcore.loops.cookies cimport cookie_back
-from tcpcore.loops.passive cimport open_half
+from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
+from tcpcore.loops.passive cimport open_half, queue_has_room
 from tcpcore.loops.pipeline cimport FEW, least, look_ahead, look_at_few, start_ahead
-from tcpcore.loops.state cimport STRIDE
+from tcpcore.loops.state cimport STRIDE, handle_at
 
 
 cdef bint is_martian(const Segment* seg) noexcept nogil:
@@ -44,6 +48,36 @@ cdef inline uint32_t listener_for(EngineState* eng, const Segment* seg) noexcept
     return eng.last_listener
 
 
+cdef inline uint32_t open_like_last(EngineState* eng, const Segment* seg, uint32_t hash, int64_t now,
+                                    Segment* rows) noexcept nogil:
+    """open_half for a SYN like the last one, from its image; 0 if the listener, the pool or the numbers need
+    more, and nothing was done."""
+    cdef SynImage* image = &eng.syn_image
+    cdef Listener* listener = listener_at(&eng.listeners, image.listener)
+    cdef Py_ssize_t numbers
+    cdef uint32_t ref
+    if unlikely(not eng.predicting or not queue_has_room(listener)):
+        drop_image(image)                             # so that the rest of a flood does not ask again
+        return 0
+    numbers = isn_batch_find(eng, seg, now)
+    if numbers < 0:
+        return 0
+    ref = pool_take(&eng.pool)
+    if ref == 0:
+        return 0
+    eng.last_listener = image.listener
+    open_alike(image, &eng.pool.blocks[ref - 1], &eng.pool.stamps[ref - 1], seg, now,
+               eng.isns[numbers] + eng.isn_shift, ts_offset_for(eng, seg, numbers), rows)
+    flow_insert(&eng.flows, hash, ref)
+    arm(eng, ref - 1, T_REXMT, tick_up(now) + image.timeout)
+    eng.counts[SYN_RECEIVED] += 1
+    eng.half_open += 1
+    half_open_added(listener)
+    count(&eng.counters, Mib.SynQueueAdded)
+    events_add(&eng.events, handle_at(eng, ref - 1), now, image.listener, EV_OPENED, 0, SYN_RECEIVED)
+    return 1
+
+
 cdef uint32_t arrives_unconnected(EngineState* eng, const Segment* seg, uint32_t hash, int64_t now,
                                   Segment* rows) noexcept nogil:
     """LISTEN or CLOSED (RFC 9293 3.10.7.1, 3.10.7.2): no TCB has this 4-tuple. Returns the rows written."""
@@ -53,6 +87,8 @@ cdef uint32_t arrives_unconnected(EngineState* eng, const Segment* seg, uint32_t
     if is_martian(seg):
         count(&eng.counters, Mib.InErrs)
         return 0
+    if likely(is_alike(&eng.syn_image, seg)) and open_like_last(eng, seg, hash, now, rows):
+        return 1
     id = listener_for(eng, seg)
     if likely(id):
         verdict = in_listen(seg, &eng.knobs)
@@ -116,7 +152,7 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
     With eng.marks this is a part of a group's call, which has begun. It is no argument: the compiler would
     make two of this function, and put `arrives` into neither.
     """
-    cdef bint few
+    cdef bint few, colds = False
     cdef Py_ssize_t done = 0, part, i, written = 0
     cdef uint32_t more
     cdef uint8_t* marks = eng.marks
@@ -132,10 +168,10 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
         if few:
             look_at_few(eng, segs + done, part)
         else:
-            start_ahead(eng, segs + done, part)
+            colds = start_ahead(eng, segs + done, part)
         for i in range(part):
             if not few:
-                look_ahead(eng, segs + done, i, part)
+                look_ahead(eng, segs + done, i, part, colds)
             more = arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
             written += more
             if unlikely(marks != NULL):

@@ -12,6 +12,7 @@ from tcpcore.records.handle cimport handle_generation, handle_of, handle_slot
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport FourTuple, Segment
 from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED, N_STATES, Tcb
+from tcpcore.tcp.syn_image cimport SynImage
 from tcpcore.components.events cimport Events
 from tcpcore.components.flow_table cimport FlowTable, flow_hash
 from tcpcore.components.isn cimport Isn
@@ -48,6 +49,7 @@ cdef struct EngineState:
     uint64_t half_open        # SYN-RECEIVED that came from LISTEN
     uint64_t accept_queued    # TCBs in accept queues
     uint32_t last_listener    # id of the listener that the last SYN found, 0 none
+    SynImage syn_image        # of the last SYN that opened, while nothing but its numbers counts
     uint64_t held_dead        # CLOSED TCBs that an application still holds
     uint64_t orphans          # connections without an application, TIME-WAIT left out
     uint64_t time_wait_like   # orphans in FIN-WAIT-2 that tcp_max_tw_buckets counts
@@ -60,8 +62,7 @@ cdef struct EngineState:
     EvictionQueues eviction   # not initialised where eviction_scope is EVICT_NEVER
     uint32_t syncache_buckets     # where it is EVICT_PER_BUCKET
     Pause pause
-    uint64_t bucket_k0        # key of the syncache buckets
-    uint64_t bucket_k1
+    uint64_t bucket_k0, bucket_k1     # key of the syncache buckets
     uint64_t random_key
     uint64_t draws            # random numbers drawn so far: the message that random_key hashes next
     bint predicting           # ask the fast path (tcp/predict) first; off only to compare the two

@@ -282,7 +282,7 @@ FIELDS = {
         DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted "
                  "syncache_buckets group",
         SCRATCH: "busy hashes candidates batch batch_n isn_first isn_count isns ts_offsets isn_shift "
-                 "arriving port_looks marks",
+                 "arriving port_looks marks syn_image",
     },
     ("components/tcb_pool", "TcbPool"): {
         SAVED: "blocks stamps colds lives stack n_stack fresh", DERIVED: "used capacity borrowed"},

@@ -123,9 +123,10 @@ def load() -> list[Mutant]:
 
 @cache
 def sources() -> dict[str, str]:
-    """tcpcore's Cython files by path. Header prediction is left out: it is the state machine worked out
-    a second time, and mutants are built without it."""
-    paths = [path for path in (ROOT / "tcpcore").rglob("*.p[yx][xd]") if path.stem != "predict"]
+    """tcpcore's Cython files by path. Header prediction and the image of a SYN are left out: they are the
+    state machine worked out a second time, and mutants are built without them."""
+    paths = [path for path in (ROOT / "tcpcore").rglob("*.p[yx][xd]")
+             if path.stem not in ("predict", "syn_image")]
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sorted(paths)}
 
 

@@ -88,3 +88,49 @@ def test_a_queue_that_fills_up(policy, cookies):
         assert fast == slow
         assert engines[0].gauges()["half_open"] == engines[1].gauges()["half_open"]
     assert seen(engines[0]) == seen(engines[1])
+
+
+def syn(port, **fields):
+    """The SYN of a client at this port, with the options of Linux unless told otherwise."""
+    given = {"opts": 15, "mss": 1400, "wscale": 7, "wnd": 64240, "tsval": port, "seq": 3 * port} | fields
+    return segments(1, src=CLIENT, dst=SERVER, sport=port, **({"dport": 80, "flags": 2} | given))
+
+
+def served(predicting, timestamps):
+    """All that a host answers to SYNs in a row that mostly are alike, while what they are answered from
+    changes: rows, and what is seen of the engine in the end."""
+    engine = Engine(Config.linux(capacity=400, tcp_timestamps=timestamps))
+    engine._predicting = predicting
+    web = engine.listen(SERVER, 80, 300)
+    answers = []
+
+    def arrive(rows):
+        answers.append(engine.receive(rows, len(answers) * MS).tobytes())
+
+    for other in ({}, {"opts": 7}, {"mss": 536}, {"wscale": 2}, {"wnd": 1}, {"flags": 66}, {"flags": 194},
+                  {"dport": 81}, {"payload_len": 3}, {"opts": 0}):  # fmt: skip
+        for _ in range(3):
+            arrive(syn(2000 + len(answers)))
+            arrive(syn(3000 + len(answers), **other))
+            arrive(syn(4000 + len(answers), **other))
+        if len(answers) == 18:
+            engine.listen("0.0.0.0", 81, 300, auto_close=True, rcv_buf=20_000)
+    engine.set_knobs(tcp_min_snd_mss=1450)
+    arrive(syn(5000))
+    engine.unlisten(web, len(answers) * MS)
+    arrive(syn(5001))
+    engine.listen("0.0.0.0", 80, 5, auto_accept=True, auto_close=True)
+    for port in range(5002, 5010):
+        arrive(syn(port))
+    padded = np.full(3 * 40, 0x55, np.uint8).view(syn(1).dtype)
+    for name in padded.dtype.names:
+        padded[name] = np.concatenate([syn(6000), syn(6001), syn(6002)])[name]
+    arrive(padded)
+    return answers, seen(engine)
+
+
+@pytest.mark.parametrize("timestamps", [0, 1, 2])
+def test_syns_like_the_last_one(timestamps):
+    """The image of the last SYN answers what the whole passive open does, and ends with what it was made
+    under: options, listener, knobs."""
+    assert served(True, timestamps) == served(False, timestamps)
