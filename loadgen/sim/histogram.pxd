@@ -3,6 +3,12 @@
 # more.
 from libc.stdint cimport int64_t, uint64_t
 
+cdef extern from *:
+    """
+    #define LG_HIGHEST_BIT(x) (63 - __builtin_clzll(x))
+    """
+    int highest_bit "LG_HIGHEST_BIT"(uint64_t x) noexcept nogil    # of x > 0
+
 cdef enum:
     SUB_BITS = 7              # 2**7 buckets for each doubling
     BUCKETS = (62 - SUB_BITS) << SUB_BITS
@@ -17,14 +23,12 @@ cdef struct Histo:
 
 cdef inline int bucket_of(int64_t value) noexcept nogil:
     """The bucket of a value from 0 to 2**61."""
-    cdef int shift = 0
     cdef uint64_t v = <uint64_t>value
+    cdef int shift
     if v < (1 << (SUB_BITS + 1)):
         return <int>v
-    while v >> (SUB_BITS + 1):                        # at most 54 steps; the values are rare against segments
-        v >>= 1
-        shift += 1
-    return <int>((shift << SUB_BITS) + v)
+    shift = highest_bit(v) - SUB_BITS                 # so that SUB_BITS + 1 bits are left
+    return <int>((shift << SUB_BITS) + (v >> shift))
 
 
 cdef inline void histo_add(Histo* histo, int64_t value) noexcept nogil:
