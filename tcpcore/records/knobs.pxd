@@ -88,7 +88,7 @@ cdef struct Knobs:
     uint8_t window_rounding       # WindowRounding
     uint8_t window_offered        # WindowOffered
     uint8_t window_update         # WindowUpdate
-    uint8_t window_by_buffer, auto_read
+    uint8_t window_by_buffer, own_buffer_wscale, auto_read
     uint16_t mss, tcp_min_snd_mss
     uint32_t delack_ms
     # where the stacks and the RFCs part

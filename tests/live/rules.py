@@ -33,12 +33,18 @@ def rows(steps):
 
 
 def first_resend(steps):
-    """The step of the first row that goes over an old number, None without one."""
-    seen = {}
-    for number, label, seq, _, end in rows(steps):
-        if seq is not None and seq < seen.get(label, -1 << 40):
-            return number
-        seen[label] = max(end, seen.get(label, -1 << 40))
+    """The step of the first row that goes over an old number, None without one. The first SYN-ACK after a SYN
+    is none."""
+    seen, answered = {}, set()
+    for number, step in enumerate(steps):
+        if any({"S", "A"} <= set(seg["flags"]) and seg["conn"] not in answered
+               for seg in step.get("expect", ())):
+            answered |= {seg["conn"] for seg in step["expect"] if {"S", "A"} <= set(seg["flags"])}
+            continue
+        for _, label, seq, _, end in rows([step]):
+            if seq is not None and seq < seen.get(label, -1 << 40):
+                return number
+            seen[label] = max(end, seen.get(label, -1 << 40))
     return None
 
 
@@ -200,26 +206,6 @@ def sack_blocks(scenario, kernel, engine):
     return None
 
 
-def own_buffer(scenario, kernel, engine):
-    if not any("rcvbuf" in step for step in engine):
-        return None
-    return least(number for number, step in enumerate(engine)
-                 if (step["in"]["conn"] if "in" in step else step.get("conn")) not in (None, "c1"))
-
-
-def time_wait_echo(scenario, kernel, engine):
-    return least(number for number, step in enumerate(engine)
-                 if step.get("call") == "connect" and step["conn"] == "c1b")
-
-
-def synack_rto_max(scenario, kernel, engine):
-    if "tcp_rto_max_ms" not in scenario["sysctl"]:
-        return None
-    return least(number for steps in (kernel, engine) for number, step in enumerate(steps)
-                 for seg in step.get("expect", ()) if {"S", "A"} <= set(seg["flags"])
-                 and seg["t"] - step["t"] > 0.5)
-
-
 @dataclass(frozen=True)
 class Rule:
     """Why a difference is no fault: the kernel's function that it is in, the reason, from which step on."""
@@ -300,25 +286,7 @@ RULES = {
     ),
 }
 #: Found here, not mended yet; and what others build. Each goes when it is.
-PENDING = {
-    "own_buffer": Rule(
-        "tcp_select_initial_window",
-        "a socket with SO_RCVBUF offers the shift for its own buffer, rcv_wscale_min holds for all of "
-        "an engine's",
-        own_buffer, what="sent opts",
-    ),
-    "time_wait_echo": Rule(
-        "tcp_v4_connect",
-        "the SYN of a connect() that takes TIME_WAIT over has its TS.Recent as TSecr, and the window "
-        "of a connection with timestamps",
-        time_wait_echo, what="sent tsecr,wnd",
-    ),
-    "synack_rto_max": Rule(
-        "reqsk_timeout",
-        "the interval between SYN-ACKs is capped at 120 s, whatever tcp_rto_max_ms is",
-        synack_rto_max,
-    ),
-}
+PENDING = {}
 
 
 def applying(scenario, kernel, engine):
