@@ -176,7 +176,7 @@ def filled_window(scenario, kernel, engine):
 
 def consent(scenario, kernel, engine):
     opened = [number for number, seg in arrivals(engine)
-              if seg["flags"] == "A" and number_of(seg["ack"]) == 0]
+              if "A" in seg["flags"] and not set(seg["flags"]) & set("SR") and number_of(seg["ack"]) == 0]
     timed = [number for number, step in enumerate(engine) for seg in step.get("expect", ())
              if "S" in seg["flags"] and seg["t"] - step["t"] > 0.001]
     return opened[0] if opened and timed else None
@@ -190,6 +190,37 @@ def cookie_clock(scenario, kernel, engine):
                if {"S", "A"} <= set(seg["flags"]) and "ts" in seg["opts"]}
     return least(number for number, step in enumerate(engine) for seg in step.get("expect", ())
                  if seg["conn"] in cookies and seg["t"] - step["t"] > 0.001)
+
+
+def given_up_by_time(scenario, kernel, engine):
+    """A step in which one stack resends the same a last time that the other does not, after ten at least."""
+    for number, pair in enumerate(zip(kernel, engine, strict=True)):
+        theirs, ours = ([(seg["conn"], seg["seq"], seg["len"]) for seg in step.get("expect", ())]
+                        for step in pair)
+        if any(min(theirs.count(row), ours.count(row)) > 10 and abs(theirs.count(row) - ours.count(row)) == 1
+               for row in set(theirs)):
+            return number
+    return None
+
+
+def closed_before_established(scenario, kernel, engine):
+    """The peer's FIN after close() in SYN-RECEIVED of a simultaneous open."""
+    opening, closed = {}, set()
+    for number, step in enumerate(kernel):
+        for seg in step.get("expect", ()):
+            if {"S", "A"} <= set(seg["flags"]) and seg["conn"] in opening:
+                opening[seg["conn"]] = "crossed"
+        if "in" in step:
+            label = step["in"]["conn"]
+            if label in closed and "F" in step["in"]["flags"]:
+                return number
+            if "A" in step["in"]["flags"] and label not in closed:
+                opening.pop(label, None)
+        elif step.get("call") == "connect":
+            opening[step["conn"]] = "sent"
+        elif step.get("call") == "close" and opening.get(step.get("conn")) == "crossed":
+            closed.add(step["conn"])
+    return None
 
 
 def sack_blocks(scenario, kernel, engine):
@@ -271,6 +302,18 @@ RULES = {
         "a cookie's TSval is up to 63 ms old, as its low bits are options: how old the kernel's is, and so "
         "its first RTT sample, is an accident of its clock",
         cookie_clock,
+    ),
+    "given_up_by_time": Rule(
+        "retransmits_timed_out",
+        "the time that tcp_retries2 stands for is looked at whenever the timer fires, and the kernel's fires "
+        "later each time: where intervals are short for long that is one resend",
+        given_up_by_time, what="sent",
+    ),
+    "closed_before_established": Rule(
+        "tcp_init_transfer",
+        "a connection closed in SYN-RECEIVED of a simultaneous open never comes by where its buffer is set "
+        "up: the peer's FIN takes nothing from its window",
+        closed_before_established, what="sent wnd",
     ),
     "sack_blocks": Rule(
         "tcp_established_options",
