@@ -190,9 +190,11 @@ class Config(AllKnobs):
 
     def wscale(self, rcv_buf: int | None = None, mss: int | None = None) -> int:
         """The window shift offered for a buffer: the smallest that lets 16 bits tell its
-        window (RFC 7323 2.2), at least `rcv_wscale_min`."""
+        window (RFC 7323 2.2), at least `rcv_wscale_min`, unless it is a connection's own
+        (`own_buffer_wscale`)."""
         size = max(self.rcv_buf if rcv_buf is None else rcv_buf, self.window(rcv_buf, mss))
-        shift = self.rcv_wscale_min
+        own = rcv_buf is not None and self.window(rcv_buf) != self.window()
+        shift = 0 if own and self.own_buffer_wscale else self.rcv_wscale_min
         while shift < 14 and 65535 << shift < size:
             shift += 1
         return shift

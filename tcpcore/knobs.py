@@ -300,6 +300,11 @@ class Knobs(QueueKnobs):
         0, 0, 14, "smallest window shift ever offered",
         freebsd=6, rfc="open",  # the shift for the largest buffer a socket may grow to, 2 MiB
     )  # fmt: skip
+    own_buffer_wscale: int = switch(
+        1, "a connection with a buffer of its own (SO_RCVBUF) offers the shift for that; "
+        "0: at least `rcv_wscale_min`",
+        freebsd=0, rfc="open",
+    )  # fmt: skip
     delack_ms: int = number(
         0, 0, 499, "delayed ACK; 0: at once", unit="ms",
         freebsd=40, rfc="SHLD-18, MUST-40: a delay below 500 ms, and no number",

@@ -15,6 +15,8 @@ from loadgen.scenario.model import Link, Tries
 from tcpcore import Config
 
 _NONE = (-1, 0)  # no half-open entry
+#: The longest interval between SYN-ACKs.
+SYN_ACK_MAX_MS = 120_000
 
 
 @dataclass(frozen=True)
@@ -158,4 +160,6 @@ def _syn_arrives(
 
 def _interval(server: Config, n: int) -> int:
     """After n resends, R3.18 and R9.18."""
-    return min((server.rto_initial_ms << n) + (server.rto_slop_ms if n else 0), server.tcp_rto_max_ms)
+    if n == 0:
+        return min(server.rto_initial_ms, server.tcp_rto_max_ms)
+    return min((server.rto_initial_ms << n) + server.rto_slop_ms, SYN_ACK_MAX_MS)

@@ -9,12 +9,15 @@ from tcpcore.records.counters cimport (
     CauseAddressInUse, CauseBlocksExhausted, CausePortsExhausted, Mib, NoCause, count,
 )
 from tcpcore.records.event cimport EV_OPENED
+from tcpcore.records.handle cimport handle_slot
+from tcpcore.records.knobs cimport TIME_WAIT_LINUX
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
-    B_EPHEMERAL, B_HELD, B_QUEUED, B_TS, SYN_SENT, TICK_NS, TIME_WAIT, T_REXMT, Tcb,
+    B_EPHEMERAL, B_HELD, B_QUEUED, B_TS, B_WINDOW, SYN_SENT, TICK_NS, TIME_WAIT, T_REXMT, Tcb, Timestamps,
 )
 from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_active
+from tcpcore.tcp.receive_window cimport keep_window
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_find, flow_hash, flow_insert
@@ -162,10 +165,27 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
     return handle_at(eng, ref - 1)
 
 
+cdef inline uint64_t take_over(EngineState* eng, uint64_t handle, const Timestamps* old,
+                               Segment* row) noexcept nogil:
+    """Have a connection that takes a TIME-WAIT over go on with its TS.Recent, and so with the window of a
+    connection with timestamps (Linux: tcp_twsk_unique, tcp_connect_init); returns its handle."""
+    cdef uint32_t slot = handle_slot(handle)
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    if eng.knobs.time_wait_rules == TIME_WAIT_LINUX and tcb.bits & B_TS:
+        eng.pool.stamps[slot].recent = row.tsecr = old.recent
+        eng.pool.stamps[slot].recent_at = old.recent_at
+        if not eng.knobs.auto_read and not tcb.bits & B_WINDOW:
+            keep_window(tcb, &eng.pool.colds[slot], &eng.knobs, 0)
+            eng.pool.colds[slot].rcv_buf = eng.knobs.rcv_buf_stamped
+            row.wnd = <uint16_t>min(eng.knobs.rcv_buf_stamped, 65535)
+    return handle
+
+
 cdef inline uint64_t connect_one(EngineState* eng, const ConnectRequest* request, int64_t now, Segment* rows,
                                  uint32_t* n_rows) noexcept nogil:
     """One active open that was hashed ahead; the handle, or 0 and a cause counted."""
     cdef int64_t iss = request.iss
+    cdef Timestamps old
     cdef PortChoice choice
     choice.hash = request.hash
     choice.numbers = request.numbers
@@ -188,5 +208,7 @@ cdef inline uint64_t connect_one(EngineState* eng, const ConnectRequest* request
             iss = <uint32_t>(eng.pool.blocks[choice.ref - 1].snd_nxt + 65537)
             iss += iss == 0
         count(&eng.counters, Mib.TWRecycled)
+        old = eng.pool.stamps[choice.ref - 1]
         remove_connection(eng, choice.ref - 1, NoCause, now)
+        return take_over(eng, open_at(eng, request, &choice, iss, now, rows, n_rows), &old, rows)
     return open_at(eng, request, &choice, iss, now, rows, n_rows)

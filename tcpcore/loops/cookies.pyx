@@ -132,7 +132,7 @@ cdef uint32_t open_by_cookie(EngineState* eng, const Segment* seg, uint32_t hash
     tcb.bits |= (B_TS if told.opts & OPT_TS else 0) | (B_SACK if told.opts & OPT_SACK_OK else 0)
     if told.opts & OPT_WSCALE:
         tcb.bits |= B_WSCALE
-        tcb.wscale = told.wscale
+        tcb.wscale = told.wscale | (0 if listener.rcv_buf else eng.knobs.rcv_wscale << 4)
     tcb.state = ESTABLISHED
     save_state(&prior, tcb)
     eng.counts[ESTABLISHED] += 1

@@ -84,7 +84,7 @@ cdef struct Knobs:
     uint8_t tcp_timestamps, tcp_window_scaling, tcp_sack, rcv_wscale_min
     uint8_t tcp_ecn, tcp_ecn_fallback, ecn_maxretries, crossed_ecn_granted
     uint8_t window_rounding, window_offered, window_update    # WindowRounding, WindowOffered, WindowUpdate
-    uint8_t window_by_buffer, auto_read
+    uint8_t window_by_buffer, own_buffer_wscale, auto_read
     uint16_t mss, tcp_min_snd_mss
     uint32_t delack_ms
     # where the stacks and the RFCs part

@@ -20,7 +20,7 @@ from tcpcore.tcp.outcomes cimport (
 )
 from tcpcore.tcp.output cimport arm_main_timer, emit_answering_rst
 from tcpcore.tcp.receive_window cimport in_window_linux, rcv_wnd
-from tcpcore.tcp.rto cimport rtt_sample, rtt_update, syn_timeout, tick_up
+from tcpcore.tcp.rto cimport rtt_sample, rtt_update, synack_timeout, tick_up
 from tcpcore.tcp.timestamps cimport (
     echoes_synack, set_ts_recent, ts_before_recent, ts_missing, update_ts_recent,
 )
@@ -152,7 +152,7 @@ cdef void complete_deferred(Tcb* tcb, Cold* cold, const Segment* seg, const Knob
     cdef uint32_t i, began = tcb.deadline
     cdef bint silent = tcb.retries != 0 and not tcb.bits & B_RESEND_SYN
     for i in range(tcb.retries + 1):
-        began -= syn_timeout(knobs, i, i)
+        began -= synack_timeout(knobs, i)
     tcb.bits &= ~B_DEFERRED
     complete_handshake(tcb, cold, seg, knobs, now, act)
     if silent:
@@ -194,4 +194,4 @@ cdef void answer_repeated_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t 
         tcb.retries = 0
     resend_synack(tcb, cold, knobs, now, act)
     tcb.bits |= B_RESEND_SYN
-    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))
+    arm_main_timer(act, T_REXMT, synack_timeout(knobs, tcb.retries))

@@ -24,13 +24,13 @@ cdef void open_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs
 cdef void open_cookie(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                       uint32_t ts_offset, uint32_t rcv_buf, Action* act) noexcept nogil:
     """LISTEN to ESTABLISHED by an ACK that gave a cookie back (RFC 4987 3.6). tcb.mss, tcb.bits (B_TS,
-    B_SACK, B_WSCALE) and the low nibble of tcb.wscale say what the cookie knew; the segment goes on to
-    its text and FIN."""
+    B_SACK, B_WSCALE) and the low nibble of tcb.wscale say what the cookie knew, the high nibble what the
+    SYN-ACK did where rcv_buf is not the listener's own; the segment goes on to its text and FIN."""
     cdef uint16_t agreed = tcb.bits
     cdef uint8_t shift = tcb.wscale
     init_tcb(tcb, cold, act.stamp, knobs, now, seg.ack - 1, ts_offset, rcv_buf)
     tcb.bits &= agreed | ~(B_TS | B_SACK | B_WSCALE)
-    tcb.wscale = (tcb.wscale & 0xF0 | shift) if tcb.bits & B_WSCALE else 0
+    tcb.wscale = (shift if shift & 0xF0 else tcb.wscale & 0xF0 | shift) if tcb.bits & B_WSCALE else 0
     tcb.bits |= B_PASSIVE | B_RESEND_SYN              # when the SYN-ACK went is not known: no RTT sample
     tcb.rcv_nxt = seg.seq
     tcb.snd_una = seg.ack

@@ -91,7 +91,7 @@ cdef inline uint8_t write_ts(Segment* row, const Tcb* tcb, const Timestamps* ts,
     if not tcb.bits & B_TS:
         return 0
     row.tsval = clock_ms(now) + ts.offset
-    row.tsecr = ts.recent if flags & ACK else 0      # RFC 7323 3.2
+    row.tsecr = ts.recent if flags & (ACK | SYN) else 0      # RFC 7323 3.2
     return OPT_TS
 
 
@@ -212,7 +212,7 @@ cdef inline void emit_answering_rst(const Segment* seg, Action* act) noexcept no
 
 cdef inline uint32_t shift_for(uint32_t rcv_buf, const Knobs* knobs) noexcept nogil:
     """The window shift that a connection's own receive buffer needs (RFC 7323 2.3)."""
-    cdef uint32_t shift = knobs.rcv_wscale_min
+    cdef uint32_t shift = 0 if knobs.own_buffer_wscale else knobs.rcv_wscale_min
     while rcv_buf >> shift > 65535 and shift < WSCALE_MAX:
         shift += 1
     return shift

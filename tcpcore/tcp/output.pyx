@@ -8,7 +8,7 @@
 from tcpcore.records.knobs cimport PERSIST_RTO, PROBE_BYTE
 from tcpcore.records.segment cimport MSS_DEFAULT, PSH
 from tcpcore.records.tcb cimport (
-    B_PROBED, B_RECOVER, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_KEEPALIVE, T_NONE, T_OUTPUT, T_PERSIST,
+    B_PROBED, B_RECOVER, B_SACK, B_SYN_UNACKED, B_TIMING, OUR_FIN, T_KEEPALIVE, T_NONE, T_OUTPUT, T_PERSIST,
     T_REXMT, in_set, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
@@ -116,6 +116,15 @@ cdef uint32_t flight_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knob
     return sent_timeout(tcb, cold, knobs, last_row(tcb, cold) == tcb.snd_una)
 
 
+cdef bint probes_fin(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """probes_loss where close() has sent our FIN behind a SYN-ACK of a simultaneous open that was never
+    resent: the FIN is the last row, and goes again before the SYN-ACK does (Linux)."""
+    return (knobs.tcp_early_retrans >= 3
+            and (tcb.bits & (B_SACK | B_SYN_UNACKED | B_FIN_SENT | B_TIMING | B_RECOVER | B_PROBED)
+                 == B_SACK | B_SYN_UNACKED | B_FIN_SENT | B_TIMING)
+            and cold.rtt_seq == tcb.iss + 1)
+
+
 cdef uint32_t later_probe_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs,
                                   int64_t now) noexcept nogil:
     """The loss probe's timeout after more was sent: it starts over, up to the RTO of the row being timed,
@@ -139,7 +148,7 @@ cdef inline void ensure_timer(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t 
             elif kind == T_KEEPALIVE:
                 tcb.retries = 0
             arm_main_timer(act, T_REXMT, flight_timeout(tcb, cold, knobs))
-        elif sent and probes_loss(tcb, knobs):
+        elif sent and (probes_loss(tcb, knobs) or probes_fin(tcb, cold, knobs)):
             arm_main_timer(act, T_REXMT, later_probe_timeout(tcb, cold, knobs, now))
     elif unsent(tcb, cold):
         if kind == T_NONE or kind == T_KEEPALIVE:
@@ -233,6 +242,8 @@ cdef bint send_loss_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     """Resend the last row in flight, so that the peer's answer tells of what is missing before it (RFC 8985
     7.3); False if the peer's window has no room for it any more. It is no resend as R2 counts them."""
     cdef uint32_t first = last_row(tcb, cold), fin = 1 if tcb.bits & B_FIN_SENT else 0
+    if tcb.bits & B_SYN_UNACKED and not probes_fin(tcb, cold, knobs):
+        return False
     if first != tcb.snd_una and not seq_lt(first, tcb.snd_una + tcb.snd_wnd):
         return False
     emit_text(tcb, cold, knobs, now, act, first, tcb.snd_nxt - fin - first, fin)

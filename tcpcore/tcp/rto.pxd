@@ -19,6 +19,7 @@ cdef enum:
     TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     TW_SHORT_MS = 4000        # Linux counts shorter ones as TWKilled
     RTT_MAX = 65535           # what Tcb.rtt can hold; a longer sample is cut
+    SYNACK_MAX_MS = 120_000   # Linux TCP_RTO_MAX
     PROBE_SLACK_US = 2000     # Linux TCP_TIMEOUT_MIN_US: on top of a probe's two round trips
 
 
@@ -227,6 +228,15 @@ cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t 
     """The timeout after the SYN or SYN-ACK number `resends`, 0 the first: the slop is for resends only."""
     return with_slop(backed_off(knobs.rto_initial_ms, doublings, knobs.tcp_rto_max_ms),
                      knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
+
+
+cdef inline uint32_t synack_timeout(const Knobs* knobs, uint32_t resends) noexcept nogil:
+    """The timer of a half-open entry after so many resends, in ticks. Linux caps it by a constant
+    (TCP_RTO_MAX), not by tcp_rto_max_ms; FreeBSD ends before either counts."""
+    if resends == 0:
+        return syn_timeout(knobs, 0, 0)
+    return with_slop(backed_off(knobs.rto_initial_ms, resends, SYNACK_MAX_MS), knobs.rto_slop_ms,
+                     SYNACK_MAX_MS)
 
 
 cdef inline uint32_t first_syn_timeout(const Tcb* tcb, const Knobs* knobs) noexcept nogil:

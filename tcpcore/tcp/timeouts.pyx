@@ -11,8 +11,8 @@ from tcpcore.records.knobs cimport PERSIST_ENDS_SILENCE, RETRIES_COUNT, RETRIES_
 from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
     B_COLD, B_DEFERRED, B_ECN, B_FULL_SOCKET, B_MATURE, B_PASSIVE, B_PROBED, B_RECOVER,
-    B_RESEND_SYN, B_SACK, B_TS, B_WSCALE, OUR_FIN, SYN_RECEIVED, SYN_SENT, T_DELACK, T_FIN_WAIT_2,
-    T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT, Liveness, in_set,
+    B_RESEND_SYN, B_SACK, B_SYN_UNACKED, B_TS, B_WSCALE, OUR_FIN, SYN_RECEIVED, SYN_SENT, T_DELACK,
+    T_FIN_WAIT_2, T_KEEPALIVE, T_OUTPUT, T_PERSIST, T_REXMT, T_TIME_WAIT, Liveness, in_set,
 )
 from tcpcore.tcp.liveness cimport (
     cut_by, has_liveness, is_orphan, persist_interval, use_liveness, user_timeout,
@@ -24,7 +24,8 @@ from tcpcore.tcp.output cimport (
 )
 from tcpcore.tcp.rto cimport (
     backed_off, backoff_of, backoff_sum, count_resend, count_syn, keeps_full_socket, probes_loss,
-    r2_reached, rexmt_timeout, rto, since_first_resend, syn_began, syn_timeout, tick_up,
+    r2_reached, rexmt_timeout, rto, since_first_resend, syn_began, syn_timeout, synack_timeout,
+    tick_up,
 )
 from tcpcore.tcp.time_wait cimport await_fin
 
@@ -120,14 +121,14 @@ cdef void half_open_timeout(Tcb* tcb, Cold* cold, uint8_t most, const Knobs* kno
     tcb.bits |= B_MATURE
     if tcb.bits & B_DEFERRED and tcb.retries < act.defer:
         # the peer has acknowledged it: only the last one asks for its text (Linux: syn_ack_recalc)
-        arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))
+        arm_main_timer(act, T_REXMT, synack_timeout(knobs, tcb.retries))
         return
     if tcb.retries > knobs.ecn_maxretries:
         tcb.bits &= ~B_ECN                            # a repeated SYN does not bring it back
     if tcb.bits & B_DEFERRED:
         tcb.bits |= B_RESEND_SYN
     resend_synack(tcb, cold, knobs, now, act)
-    arm_main_timer(act, T_REXMT, syn_timeout(knobs, tcb.retries, tcb.retries))
+    arm_main_timer(act, T_REXMT, synack_timeout(knobs, tcb.retries))
 
 
 cdef bint is_alive(uint32_t interval, const Knobs* knobs) noexcept nogil:
@@ -182,7 +183,8 @@ cdef void resend_timeout(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, 
     """Text or FIN again, with the interval doubled (RFC 6298 5.4-5.6), until R2 (RFC 9293 3.8.3)."""
     cdef uint32_t limit
     cdef bint orphan
-    if tcb.retries == 0 and probes_loss(tcb, knobs) and send_loss_probe(tcb, cold, knobs, now, act):
+    if (tcb.retries == 0 and (probes_loss(tcb, knobs) or tcb.bits & B_SYN_UNACKED)
+            and send_loss_probe(tcb, cold, knobs, now, act)):
         arm_main_timer(act, T_REXMT, rexmt_timeout(tcb, cold, knobs))
         return
     limit = user_timeout(tcb, cold, act.live, knobs)

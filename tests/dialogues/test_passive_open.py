@@ -38,6 +38,13 @@ def test_data_on_the_syn_is_not_accepted(listening):
     listening.expects("A", ack=101)
 
 
+@pytest.mark.knobs(tcp_rto_max_ms=1000)
+def test_the_interval_between_syn_acks_is_not_capped_by_the_largest_rto(syn_received):
+    """Linux 6.18: reqsk_timeout."""
+    for at in (1, 3, 7):
+        syn_received.expects("SA", at=at)
+
+
 def test_third_segment_may_carry_data(syn_received):
     syn_received.arrives("A", length=100, at=RTT)
     syn_received.expects("A")

@@ -99,6 +99,20 @@ def test_a_closed_window_moves_the_number_of_an_ack_back(syn_sent):
     syn_sent.expects("A", seq=0)
 
 
+@pytest.mark.knobs(tcp_sack=1)
+@pytest.mark.parametrize("sack, fins, syn_acks", [(1, (1 + RTT,), (2 + RTT, 4 + RTT)), (0, (), (1, 3))])
+def test_close_probes_with_the_fin_before_the_syn_ack_goes_again(syn_sent, sack, fins, syn_acks):
+    """With SACK (tcp_send_loss_probe); the RTO counts from the SYN-ACK."""
+    syn_sent.arrives("S", mss=1460, opts=1 | 4 * sack, at=RTT)
+    syn_sent.expects("SA")
+    syn_sent.close()
+    syn_sent.expects("FA", seq=1)
+    for at in fins:
+        syn_sent.expects("FA", seq=1, at=at)
+    for at in syn_acks:
+        syn_sent.expects("SA", at=at)
+
+
 SCALING = {"tcp_window_scaling": 1, "rcv_wscale_min": 7, "auto_read": False, "tcp_invalid_ratelimit": 0}
 
 

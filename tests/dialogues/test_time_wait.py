@@ -18,6 +18,27 @@ def incarnation(time_wait, ahead):
     return time_wait.another(irs=(RCV_NXT + ahead) % SPACE)
 
 
+@pytest.mark.knobs(tcp_timestamps=1, auto_read=False)
+def test_connect_goes_on_with_the_timestamp_of_a_time_wait(closed):
+    """Linux: tcp_twsk_unique; its window is that of a connection with timestamps."""
+    assert closed.connect()
+    closed.expects("S", wnd=64240, tsecr=0)
+    closed.timestamps = True
+    closed.arrives("SA", mss=1460, at=RTT)
+    closed.expects("A")
+    closed.close()
+    closed.expects("FA")
+    closed.arrives("A")
+    latest = closed.clock()
+    closed.arrives("FA")
+    closed.expects("A")
+    assert closed.state == State.TIME_WAIT
+    again = closed.another()
+    assert again.connect()
+    again.expects("S", wnd=65160, tsecr=latest)
+    again.expects("S", wnd=65160, tsecr=latest, within=1.1)
+
+
 def test_it_lasts_2_msl(time_wait):
     time_wait.wait(59.99)
     assert time_wait.state == State.TIME_WAIT

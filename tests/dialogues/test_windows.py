@@ -160,6 +160,15 @@ def scaled(listening):
 
 
 @pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7)
+@pytest.mark.parametrize("rcv_buf, wnd, shift", [(None, 64240, 7), (4608, 4380, 0), (200_000, 65535, 2)])
+def test_a_buffer_of_its_own_has_the_shift_that_it_needs(closed, rcv_buf, wnd, shift):
+    """Linux: tcp_select_initial_window."""
+    closed.listen(rcv_buf=rcv_buf)
+    closed.arrives("S", mss=1460, wscale=7)
+    closed.expects("SA", wnd=wnd, wscale=shift)
+
+
+@pytest.mark.knobs(tcp_window_scaling=1, rcv_wscale_min=7)
 def test_a_scaled_window_is_rounded_up(listening):
     scaled(listening).arrives("A", at=RTT)
     listening.arrives("A", seq=0)

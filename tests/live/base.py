@@ -37,8 +37,7 @@ def base_sysctl(scenario):
 def config_of(scenario, **knobs):
     """The engine's Config for this scenario."""
     config = configuration(base_sysctl(scenario), scenario["sysctl"])
-    own = any("rcvbuf" in step for step in scenario["steps"])     # SO_RCVBUF: the buffer grows no further
-    return config.replace(**(BUFFERS if is_default(scenario) and not own else {}), **knobs)
+    return config.replace(**(BUFFERS if is_default(scenario) else {}), **knobs)
 
 
 class Timed(Host):

@@ -33,12 +33,18 @@ def rows(steps):
 
 
 def first_resend(steps):
-    """The step of the first row that goes over an old number, None without one."""
-    seen = {}
-    for number, label, seq, _, end in rows(steps):
-        if seq is not None and seq < seen.get(label, -1 << 40):
-            return number
-        seen[label] = max(end, seen.get(label, -1 << 40))
+    """The step of the first row that goes over an old number, None without one. The first SYN-ACK after a SYN
+    is none."""
+    seen, answered = {}, set()
+    for number, step in enumerate(steps):
+        if any({"S", "A"} <= set(seg["flags"]) and seg["conn"] not in answered
+               for seg in step.get("expect", ())):
+            answered |= {seg["conn"] for seg in step["expect"] if {"S", "A"} <= set(seg["flags"])}
+            continue
+        for _, label, seq, _, end in rows([step]):
+            if seq is not None and seq < seen.get(label, -1 << 40):
+                return number
+            seen[label] = max(end, seen.get(label, -1 << 40))
     return None
 
 
@@ -170,7 +176,7 @@ def filled_window(scenario, kernel, engine):
 
 def consent(scenario, kernel, engine):
     opened = [number for number, seg in arrivals(engine)
-              if seg["flags"] == "A" and number_of(seg["ack"]) == 0]
+              if "A" in seg["flags"] and not set(seg["flags"]) & set("SR") and number_of(seg["ack"]) == 0]
     timed = [number for number, step in enumerate(engine) for seg in step.get("expect", ())
              if "S" in seg["flags"] and seg["t"] - step["t"] > 0.001]
     return opened[0] if opened and timed else None
@@ -186,6 +192,37 @@ def cookie_clock(scenario, kernel, engine):
                  if seg["conn"] in cookies and seg["t"] - step["t"] > 0.001)
 
 
+def given_up_by_time(scenario, kernel, engine):
+    """A step in which one stack resends the same a last time that the other does not, after ten at least."""
+    for number, pair in enumerate(zip(kernel, engine, strict=True)):
+        theirs, ours = ([(seg["conn"], seg["seq"], seg["len"]) for seg in step.get("expect", ())]
+                        for step in pair)
+        if any(min(theirs.count(row), ours.count(row)) > 10 and abs(theirs.count(row) - ours.count(row)) == 1
+               for row in set(theirs)):
+            return number
+    return None
+
+
+def closed_before_established(scenario, kernel, engine):
+    """The peer's FIN after close() in SYN-RECEIVED of a simultaneous open."""
+    opening, closed = {}, set()
+    for number, step in enumerate(kernel):
+        for seg in step.get("expect", ()):
+            if {"S", "A"} <= set(seg["flags"]) and seg["conn"] in opening:
+                opening[seg["conn"]] = "crossed"
+        if "in" in step:
+            label = step["in"]["conn"]
+            if label in closed and "F" in step["in"]["flags"]:
+                return number
+            if "A" in step["in"]["flags"] and label not in closed:
+                opening.pop(label, None)
+        elif step.get("call") == "connect":
+            opening[step["conn"]] = "sent"
+        elif step.get("call") == "close" and opening.get(step.get("conn")) == "crossed":
+            closed.add(step["conn"])
+    return None
+
+
 def sack_blocks(scenario, kernel, engine):
     if not sack_agreed(kernel):
         return None
@@ -198,26 +235,6 @@ def sack_blocks(scenario, kernel, engine):
             if seq is None or seq != told.get(step["in"]["conn"], seq):
                 return number
     return None
-
-
-def own_buffer(scenario, kernel, engine):
-    if not any("rcvbuf" in step for step in engine):
-        return None
-    return least(number for number, step in enumerate(engine)
-                 if (step["in"]["conn"] if "in" in step else step.get("conn")) not in (None, "c1"))
-
-
-def time_wait_echo(scenario, kernel, engine):
-    return least(number for number, step in enumerate(engine)
-                 if step.get("call") == "connect" and step["conn"] == "c1b")
-
-
-def synack_rto_max(scenario, kernel, engine):
-    if "tcp_rto_max_ms" not in scenario["sysctl"]:
-        return None
-    return least(number for steps in (kernel, engine) for number, step in enumerate(steps)
-                 for seg in step.get("expect", ()) if {"S", "A"} <= set(seg["flags"])
-                 and seg["t"] - step["t"] > 0.5)
 
 
 @dataclass(frozen=True)
@@ -286,6 +303,18 @@ RULES = {
         "its first RTT sample, is an accident of its clock",
         cookie_clock,
     ),
+    "given_up_by_time": Rule(
+        "retransmits_timed_out",
+        "the time that tcp_retries2 stands for is looked at whenever the timer fires, and the kernel's fires "
+        "later each time: where intervals are short for long that is one resend",
+        given_up_by_time, what="sent",
+    ),
+    "closed_before_established": Rule(
+        "tcp_init_transfer",
+        "a connection closed in SYN-RECEIVED of a simultaneous open never comes by where its buffer is set "
+        "up: the peer's FIN takes nothing from its window",
+        closed_before_established, what="sent wnd",
+    ),
     "sack_blocks": Rule(
         "tcp_established_options",
         "the engine sends no SACK blocks; on Linux they take room from the text of a row",
@@ -300,25 +329,7 @@ RULES = {
     ),
 }
 #: Found here, not mended yet; and what others build. Each goes when it is.
-PENDING = {
-    "own_buffer": Rule(
-        "tcp_select_initial_window",
-        "a socket with SO_RCVBUF offers the shift for its own buffer, rcv_wscale_min holds for all of "
-        "an engine's",
-        own_buffer, what="sent opts",
-    ),
-    "time_wait_echo": Rule(
-        "tcp_v4_connect",
-        "the SYN of a connect() that takes TIME_WAIT over has its TS.Recent as TSecr, and the window "
-        "of a connection with timestamps",
-        time_wait_echo, what="sent tsecr,wnd",
-    ),
-    "synack_rto_max": Rule(
-        "reqsk_timeout",
-        "the interval between SYN-ACKs is capped at 120 s, whatever tcp_rto_max_ms is",
-        synack_rto_max,
-    ),
-}
+PENDING = {}
 
 
 def applying(scenario, kernel, engine):

@@ -192,6 +192,7 @@ class Connection:
     syn_unacked: bool = False        # beyond SYN_RECEIVED with our SYN-ACK still being resent
     unread: int = 0
     had_unread: bool = False         # from then on the window is what was offered last
+    took_over: bool = False          # a TIME_WAIT's 4-tuple and TS.Recent, by connect()
     kept_window: bool = False        # the same, before any text came
     rcv_adv: int = 0                 # right edge of the window we offered
     ranges: list = field(default_factory=list)       # ahead of a gap, sorted

@@ -44,6 +44,7 @@ AT_ONCE = 2
 ALL = 1 << 30
 LONGEST_SAMPLE_MS = 65535
 DATA_RTO_MIN_MS = 200
+SYNACK_MAX_MS = 120_000
 
 
 class Sending:
@@ -59,7 +60,7 @@ class Sending:
         if conn.ts:
             options["opts"] |= OPT_TS
             options["tsval"] = self.tsval(conn, now)
-            options["tsecr"] = conn.ts_recent if flags & ACK else 0
+            options["tsecr"] = conn.ts_recent if flags & (ACK | SYN) else 0
         self.emit(src=conn.laddr, sport=conn.lport, dst=conn.raddr, dport=conn.rport, flags=flags, seq=seq,
                   ack=conn.rcv_nxt if flags & ACK else 0, wnd=wnd, payload_len=payload_len, **options)
 
@@ -120,6 +121,7 @@ class Sending:
         if offers and config.tcp_timestamps:
             options["opts"] |= OPT_TS
             options["tsval"] = self.tsval(conn, now)
+            options["tsecr"] = conn.ts_recent         # 0 unless it took a TIME_WAIT over
         conn.last_tsval = self.tsval(conn, now)
         flags = SYN | ACK if answer else SYN
         if not answer and conn.retries > (0 if config.tcp_ecn_fallback else config.ecn_maxretries):
@@ -143,7 +145,7 @@ class Sending:
 
     def plain_window(self, conn):
         """What the empty buffer gives; SYNs tell it unscaled."""
-        return self.config.window(conn.rcv_buf, stamped=conn.passive and conn.ts)
+        return self.config.window(conn.rcv_buf, stamped=conn.took_over or (conn.passive and conn.ts))
 
     def whole_window(self, conn):
         """What the empty buffer gives, as far as 16 bits can tell it."""
@@ -352,12 +354,16 @@ class Sending:
         return (self.config.persist_probe == "byte" and conn.main is not None and conn.main[1] == PERSIST
                 and conn.backoff > 0 and conn.unsent > 0)
 
-    def syn_interval(self, doublings, resends=None):
+    def syn_interval(self, doublings, resends=None, most=None):
         """The slop comes with the first resend."""
         config = self.config
+        most = most or config.tcp_rto_max_ms
         slop = config.rto_slop_ms if (doublings if resends is None else resends) else 0
-        return min(doubled(config.rto_initial_ms, doublings, config.tcp_rto_max_ms) + slop,
-                   config.tcp_rto_max_ms)
+        return min(doubled(config.rto_initial_ms, doublings, most) + slop, most)
+
+    def synack_interval(self, resends):
+        """A half-open entry's: its cap is no knob."""
+        return self.syn_interval(resends, most=SYNACK_MAX_MS if resends else None)
 
     # -- output (3.8.6, section 7) ---------------------------------------------------------------
 
@@ -414,7 +420,7 @@ class Sending:
                 elif kind == KEEPALIVE:
                     conn.retries = 0
                 self.arm(conn, "main", tick(now) + self.flight_interval(conn), REXMT)
-            elif rows and self.probes_loss(conn):
+            elif rows and (self.probes_loss(conn) or self.probes_fin(conn)):
                 self.arm(conn, "main", tick(now) + self.later_probe(conn, now), REXMT)
         elif self.waiting(conn) and kind in (None, KEEPALIVE):
             conn.retries = 0 if kind else conn.retries

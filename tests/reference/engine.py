@@ -34,7 +34,7 @@ from tests.reference.connection import (
     model,
     tick,
 )
-from tests.reference.data import ALL, FIN_WAIT_2, Sending
+from tests.reference.data import ALL, FIN_WAIT_2, SYNACK_MAX_MS, Sending
 from tests.reference.events import Telling
 from tests.reference.giving_up import GivingUp
 from tests.reference.icmp import Icmp
@@ -307,7 +307,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
 
     def timeouts_within(self, seconds):
         """How many SYN-ACK timeouts fill this time."""
-        first, cap = self.config.rto_initial_ms, self.config.tcp_rto_max_ms
+        first, cap = self.config.rto_initial_ms, SYNACK_MAX_MS
         return next(n for n in range(256) if model(first, n - 1, cap) * (n > 0) >= 1000 * seconds or n == 255)
 
     def unlisten(self, listener, now):
@@ -351,7 +351,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
                 self.count("PortsExhausted")
                 self.refuse("PortsExhausted")
                 return 0
-        iss = None
+        iss, took = None, None
         old = self.flows.get((laddr, lport, raddr, rport))
         if old:
             if not (old.state == State.TIME_WAIT and old.ts):
@@ -362,6 +362,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
                 iss = add(old.snd_nxt, 65537) or 1
                 self.count("TWRecycled")
                 self.die(old, 0, None)
+                took = old
         if not self.room():
             self.count("BlocksExhausted")
             self.refuse("BlocksExhausted")
@@ -378,6 +379,10 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         conn.first_tsval = self.tsval(conn, now)
         self.tell(EventKind.OPENED, conn)
         self.count("ActiveOpens")
+        if took and config.time_wait_rules == "linux" and config.tcp_timestamps:
+            conn.ts_recent, conn.ts_recent_at = took.ts_recent, took.ts_recent_at
+            conn.took_over = not config.auto_read
+            conn.kept_window |= conn.took_over
         self.syn(conn, now)
         self.arm_syn(conn, now, self.syn_interval(0))
         return conn.handle

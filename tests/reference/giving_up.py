@@ -39,7 +39,8 @@ class GivingUp:
     # -- text in flight (section 7)
 
     def data_timer(self, conn, now):
-        if conn.retries == 0 and self.probes_loss(conn) and self.loss_probe(conn, now):
+        probes = self.probes_loss(conn) or self.probes_fin(conn)
+        if conn.retries == 0 and probes and self.loss_probe(conn, now):
             return self.arm(conn, "main", tick(now) + self.interval(conn), REXMT)
         limit = self.user_timeout(conn)
         since = tick(now) - conn.first_resend if conn.retries else 0
@@ -78,6 +79,12 @@ class GivingUp:
     def probes_loss(self, conn):
         return (self.config.tcp_early_retrans >= 3 and conn.sack and not conn.syn_unacked
                 and conn.recover is None and conn.probed_to is None)
+
+    def probes_fin(self, conn):
+        """close() has sent our FIN behind the SYN-ACK of a simultaneous open, which was never resent."""
+        return (self.config.tcp_early_retrans >= 3 and conn.sack and conn.syn_unacked and conn.fin_sent
+                and conn.recover is None and conn.probed_to is None
+                and conn.timed and conn.timed[0] == add(conn.iss, 1))
 
     def last_row(self, conn):
         """Where the last row in flight begins, as far as lengths tell."""

@@ -118,7 +118,7 @@ class HalfOpen:
             conn.retries = 0
         conn.no_sample = True
         self.resend(conn, now)
-        self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
+        self.arm(conn, "main", tick(now) + self.synack_interval(conn.retries), REXMT)
 
     def abort_half_open(self, conn, cause="EmbryonicAborted"):
         self.count("EmbryonicRsts")
@@ -192,7 +192,7 @@ class HalfOpen:
         if not (conn.deferred and conn.retries < listener.defer):
             conn.no_sample = True
             self.resend(conn, now)
-        self.arm(conn, "main", tick(now) + self.syn_interval(conn.retries), REXMT)
+        self.arm(conn, "main", tick(now) + self.synack_interval(conn.retries), REXMT)
 
     def synack_retries(self, listener):
         """Lowered while the queue is more than half full: of old entries (linux), at all (short-timer)."""
