@@ -104,8 +104,7 @@ def _arrivals(load: Load, scenario: Scenario, span_ns: float) -> float:
 
 
 def _ports(scenario: Scenario, client: Config) -> float:
-    low, high = client.ip_local_port_range
-    return float(high - low + 1) * scenario.client.hosts * scenario.client.destinations
+    return float(client.ports()) * scenario.client.hosts * scenario.client.destinations
 
 
 def _talks(scenario: Scenario) -> bool:

@@ -188,6 +188,22 @@ class Config(AllKnobs):
             return min(size + -size % unit, MAX_WINDOW)
         return size
 
+    def reserved_ranges(self) -> tuple[tuple[int, int], ...]:
+        """(first, last) of each range of `ip_local_reserved_ports`, in order."""
+        parts = (part.partition("-") for part in self.ip_local_reserved_ports.split(",") if part)
+        return tuple((int(first), int(last or first)) for first, _, last in parts)
+
+    def ports(self) -> int:
+        """Ports that `connect` can give towards one destination: the range less what is reserved.
+
+        Linux gives the third port of a range of three to nobody (docs/semantics.md R10.46).
+        """
+        low, high = self.ip_local_port_range
+        if self.port_selection == "linux" and high - low == 2:
+            high -= 1
+        ranges = ((max(low, first), min(high, last)) for first, last in self.reserved_ranges())
+        return high - low + 1 - sum(max(0, last - first + 1) for first, last in ranges)
+
     def wscale(self, rcv_buf: int | None = None, mss: int | None = None) -> int:
         """The window shift offered for a buffer: the smallest that lets 16 bits tell its
         window (RFC 7323 2.2), at least `rcv_wscale_min`, unless it is a connection's own

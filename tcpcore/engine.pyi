@@ -43,6 +43,7 @@ class _Calls:  # what Engine and EngineGroup have in common; in the stubs only
         keepalive: bool = False,
         user_timeout_ms: SupportsIndex | None = None,
         defer_accept: SupportsIndex | None = None,
+        reuse_addr: bool | None = None,
     ) -> int: ...
     def unlisten(
         self, listener: SupportsIndex, now: SupportsIndex, out: _Segments | None = None

@@ -43,7 +43,7 @@ from tcpcore.components.listeners cimport Listener
 from tcpcore.components.ports cimport (
     PORTS_DOUBLE_HASH, PORTS_HASH, PORTS_LINUX, PORTS_RANDOM, PORTS_RANDOM_INCREMENTS, PORTS_RANDOM_RETRY,
     PORTS_SEQUENTIAL,
-    ports_init,
+    BAR_RESERVED, ports_bar, ports_init,
 )
 from tcpcore.components.syn_policy cimport (
     ROOM_COOKIES, ROOM_RESERVE, ROOM_SYNCACHE, HalfOpenRoom, policy_accept_room, policy_half_open_room,
@@ -59,7 +59,7 @@ from tcpcore.loops.guard cimport (
 from tcpcore.loops.host cimport (
     HostCounts, HostQueues, first_of, group_of, host_accept, host_advance, host_bytes, host_call,
     host_check, host_connect, host_counts, host_events, host_free, host_info, host_listen, host_listener,
-    host_lookup, host_next_timer, host_play, host_queues, host_receive, host_rows_of_send,
+    host_lookup, host_next_timer, host_play, host_port_in_use, host_queues, host_receive, host_rows_of_send,
     host_snapshot_read, host_snapshot_size, host_snapshot_write, host_start, host_unaccepted,
     host_unlisten, members_of,
 )
@@ -141,6 +141,10 @@ cdef EngineState* new_state(config, Tcb* blocks, uint32_t buckets) except NULL:
         if not ports_init(&eng.ports, _PORT_RULES[config.port_selection], low, high,
                           derive_key(config.seed, KEY_PORTS), derive_key(config.seed, KEY_PORTS + 1)):
             raise MemoryError("ports")
+        for first, last in config.reserved_ranges():
+            for port in range(first, last + 1):
+                if not ports_bar(&eng.ports, port, BAR_RESERVED, True):
+                    raise MemoryError("ports")
         if not state_subscribe(eng, event_mask(config.events)):
             raise MemoryError(f"capacity: no address space for the events of {config.capacity} blocks")
     except BaseException:
@@ -422,7 +426,7 @@ cdef class Engine:
     # --- 3.10.1 OPEN -------------------------------------------------------------------------
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
-               keepalive=False, user_timeout_ms=None, defer_accept=None):
+               keepalive=False, user_timeout_ms=None, defer_accept=None, reuse_addr=None):
         """Listen on an address and port: passive OPEN, RFC 9293 3.10.1.
 
         Parameters
@@ -441,6 +445,10 @@ cdef class Engine:
             SO_KEEPALIVE and TCP_USER_TIMEOUT of its connections; None is `tcp_user_timeout_ms`, 0 none.
         defer_accept : int, optional
             TCP_DEFER_ACCEPT, s: for the SYN-ACK timeouts that fill it a bare ACK opens nothing; 0: it does.
+        reuse_addr : bool, optional
+            SO_REUSEADDR, with what connections keep from bind(2), a look at each of them: without it, any of
+            this address and port, those in TIME_WAIT, too; with it, those for which `connect` chose the port.
+            None: no connection is looked at.
 
         Returns
         -------
@@ -450,7 +458,8 @@ cdef class Engine:
         Raises
         ------
         OSError
-            EADDRINUSE: the address and port have a listener. ENFILE: all 65535 ids are in use.
+            EADDRINUSE: the address and port have a listener, or see `reuse_addr`. ENFILE: all 65535 ids are
+            in use.
         """
         self.state()                  # an engine that is not complete has no config
         address = to_address(addr, "addr")
@@ -474,7 +483,9 @@ cdef class Engine:
             fields.backlog, fields.backlog_capped = limit, limit != asked
             fields.defer = timeouts_within(defer, &self.eng.knobs)
             fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
-            id = host_listen(self.eng, &fields, &silent)
+            id = 0
+            if reuse_addr is None or not host_port_in_use(self.eng, address, port, bool(reuse_addr)):
+                id = host_listen(self.eng, &fields, &silent)
         finally:
             self.leave()
         if id <= 0:

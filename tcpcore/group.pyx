@@ -133,14 +133,14 @@ cdef class EngineGroup:
         return self.engine().blocks
 
     def listen(self, addr, port, backlog=None, *, auto_accept=False, auto_close=False, rcv_buf=None,
-               keepalive=False, user_timeout_ms=None, defer_accept=None):
+               keepalive=False, user_timeout_ms=None, defer_accept=None, reuse_addr=None):
         """Listen on an address and port in every member, under one id; as `Engine.listen`.
 
         Each member has both queues, with this backlog.
         """
         return self.engine().listen(addr, port, backlog, auto_accept=auto_accept, auto_close=auto_close,
                                     rcv_buf=rcv_buf, keepalive=keepalive, user_timeout_ms=user_timeout_ms,
-                                    defer_accept=defer_accept)
+                                    defer_accept=defer_accept, reuse_addr=reuse_addr)
 
     def unlisten(self, listener, now, out=None):
         """Stop listening in every member; the resets come member after member; as `Engine.unlisten`."""

@@ -15,8 +15,8 @@ from ipaddress import IPv4Address
 from typing import Any, Final, TypedDict, Unpack
 
 __all__ = [
-    "AS_LINUX", "Knob", "UnknownKnob", "address", "choice", "flag", "hint", "number", "port_range", "subset",
-    "switch", "wrong",
+    "AS_LINUX", "Knob", "UnknownKnob", "address", "choice", "flag", "hint", "number", "port_range",
+    "port_set", "subset", "switch", "wrong",
 ]  # fmt: skip
 
 Names = tuple[str, ...]
@@ -187,6 +187,40 @@ def port_range(default: tuple[int, int], doc: str, **said: Unpack[Said]) -> Any:
         return ports[0], ports[1]
 
     return _declared(default, Knob(check, expected, doc, **said))
+
+
+def port_set(default: str, doc: str, **said: Unpack[Said]) -> Any:
+    """Ports and ranges of ports as Linux writes them, kept in order and without overlap."""
+    expected = "ports and ranges of ports from 1 to 65535, as 8080,9148-9150"
+
+    def check(name: str, value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # a single port
+        if not isinstance(value, str):
+            raise wrong(TypeError, name, expected, value)
+        ranges = []
+        for part in filter(None, value.replace(" ", "").split(",")):
+            first, dash, last = part.partition("-")
+            ends = first, last if dash else first
+            if not all(end.isascii() and end.isdigit() and len(end) <= 5 for end in ends):
+                raise wrong(ValueError, name, expected, value)
+            ranges.append((int(ends[0]), int(ends[1])))
+        if not all(1 <= low <= high <= 65535 for low, high in ranges):
+            raise wrong(ValueError, name, expected, value)
+        return ",".join(f"{low}-{high}" if low != high else f"{low}" for low, high in merged(ranges))
+
+    return _declared(default, Knob(check, "ports and ranges, `8080,9148-9150`", doc, **said))
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges in order, those that touch as one."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        else:
+            found.append((low, high))
+    return found
 
 
 def subset(names: Names, doc: str, **said: Unpack[Said]) -> Any:

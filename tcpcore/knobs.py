@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tcpcore.knob_types import choice, flag, number, port_range, switch
+from tcpcore.knob_types import choice, flag, number, port_range, port_set, switch
 from tcpcore.knobs_queues import EVENTS, MAX_MS, UNLIMITED, QueueKnobs
 
 __all__ = ["EVENTS", "MAX_WINDOW", "UNLIMITED", "Knobs"]
@@ -317,6 +317,9 @@ class Knobs(QueueKnobs):
         (32768, 60999), "ports of `connect`",
         freebsd=(10000, 65535), strict=(1024, 65535), rfc="RFC 6056 3.2: 1024 to 65535",
     )  # fmt: skip
+    ip_local_reserved_ports: str = port_set(
+        "", "ports that `connect` gives to nobody", rfc="RFC 6056 3.2: those of servers"
+    )
     port_selection: str = choice(
         "linux", ("linux", *_PORT_ALGORITHMS, "sequential"),
         "how `connect` picks one; 1 to 5: RFC 6056 3.3.1 to 3.3.5",

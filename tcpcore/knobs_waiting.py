@@ -60,6 +60,14 @@ class AllKnobs(Knobs):
         freebsd=1, rfc="RFC 5961 3.2: RCV.NXT",
     )  # fmt: skip
     rst_has_window: int = switch(1, "a RST of our own tells a window", freebsd=0, rfc="open")
+    bare_fin_needs_window: int = switch(
+        0, "a FIN without text waits for a window that is closed; 0: it is taken",
+        rfc="3.10.7.4: `acceptance` rfc takes none",
+    )  # fmt: skip
+    crossed_keepalive: int = switch(
+        0, "keepalive begins after a simultaneous open, too",
+        freebsd=1, strict=1, rfc="3.8.4: of any connection",
+    )  # fmt: skip
     fin_needs_window: int = switch(
         1, "our FIN waits for a window; 0: it goes once all text has gone",
         freebsd=0, rfc="3.4: a FIN has a number, like text",

@@ -192,6 +192,8 @@ def _from_linux(setting: Setting, notes: list[str]) -> dict[str, Any] | None:
         return None
     if "#" in setting.value:
         raise _trailing_comment(setting, name)
+    if name == "ip_local_reserved_ports":
+        return {name: setting.value.strip()}
     numbers = _numbers(setting.value)
     if name == "ip_local_port_range":
         return {name: numbers}

@@ -23,7 +23,7 @@ __all__ = ["FREEBSD_KEYS", "LINUX_KEYS", "OVERRULING", "matters"]
 LINUX_KEYS: Final[Mapping[str, str]] = {
     ("net.core." if name == "somaxconn" else "net.ipv4.") + name: name
     for name in DECLARED
-    if name.startswith("tcp_") or name in ("somaxconn", "ip_local_port_range")
+    if name.startswith("tcp_") or name in ("somaxconn", "ip_local_port_range", "ip_local_reserved_ports")
 }
 
 
@@ -116,7 +116,7 @@ _MATTERS: Final = (
     "net.core.netdev_max_backlog", "net.core.[rw]mem_*", "net.ipv4.tcp_mem", "net.ipv4.tcp_[rw]mem",
     "net.netfilter.nf_conntrack_*", "net.nf_conntrack_max",
     "net.ipv4.netfilter.ip_conntrack_*", "fs.file-max", "fs.nr_open", "net.ipv4.tcp_tw_recycle",
-    "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_autobind_reuse", "net.ipv4.tcp_migrate_req",
+    "net.ipv4.ip_autobind_reuse", "net.ipv4.tcp_migrate_req",
     # what a connection does
     "net.ipv4.tcp_retries1", "net.ipv4.tcp_fastopen",
     "net.ipv4.tcp_congestion_control", "net.ipv4.tcp_frto",

@@ -20,7 +20,7 @@ from tcpcore import Config
 _S: Final = 1e9
 _RARELY: Final = 1e-3  # chance that a stall loses anything
 _QUEUES: Final = ("accept_queue", "half_open")
-_PORTS: Final = ("ip_local_port_range", "tcp_tw_reuse", "tcp_tw_reuse_delay")
+_PORTS: Final = ("ip_local_port_range", "ip_local_reserved_ports", "tcp_tw_reuse", "tcp_tw_reuse_delay")
 
 
 def judge(row: Row, view: View) -> None:

@@ -234,7 +234,8 @@ def _syn_backlog(server: Config, set_by: str) -> list[str]:
 
 def _others(server: Config, client: Config) -> Iterator[dict[str, Any]]:
     low, high = client.ip_local_port_range
-    yield _limit("ports", high - low + 1, "ip_local_port_range", [])
+    kept = [f"ip_local_reserved_ports: keeps {high - low + 1 - client.ports():,} of them"]
+    yield _limit("ports", client.ports(), "ip_local_port_range", kept if client.reserved_ranges() else [])
     for side, config in (("server", server), ("client", client)):
         yield _limit(f"time_wait.{side}", config.tcp_max_tw_buckets, "tcp_max_tw_buckets", [])
     told = f"tcp_fin_timeout {server.tcp_fin_timeout}: bounds FIN_WAIT_2 without an application"
@@ -253,12 +254,11 @@ def _limit(name: str, value: int, set_by: str, shadowed: list[str]) -> dict[str,
 
 def _require_ports(scenario: Scenario, client: Config) -> None:
     """Refuse more users of closed loops than there are ports."""
-    low, high = client.ip_local_port_range
     hosts, destinations = scenario.client.hosts, scenario.client.destinations
-    ports = (high - low + 1) * hosts * destinations
+    ports = client.ports() * hosts * destinations
     users = sum(load.concurrency for load in scenario.load)
     if users > ports:
         raise ScenarioError(
             f"load.concurrency: expected at most {ports:,} users, got {users:,}: {hosts:,} client hosts have "
-            f"{high - low + 1:,} ports each towards each of {destinations:,} destinations"
+            f"{client.ports():,} ports each towards each of {destinations:,} destinations"
         )

@@ -188,8 +188,7 @@ def _enough_clients(scenario: Scenario, given: set[str]) -> Scenario:
     if "client.hosts" in given:
         return scenario
     config = hosts.config(scenario.client, knobs.CLIENT)
-    low, high = config.ip_local_port_range
-    ports = max((high - low + 1) // 4, 1) * scenario.client.destinations
+    ports = max(config.ports() // 4, 1) * scenario.client.destinations
     wanted = sum(
         _ports_wanted(load, scenario.run.duration_ns, config.time_wait_ms * _MS) for load in scenario.load
     )

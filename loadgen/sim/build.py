@@ -122,8 +122,7 @@ def flood_blocks(scenario: Scenario, configs: list[Config], end: int) -> int:
 
 def ports_of(config: Config) -> int:
     """Ports that connect() may choose from."""
-    low, high = config.ip_local_port_range
-    return high - low + 1
+    return config.ports()
 
 
 def limits_act(scenario: Scenario, configs: list[Config]) -> bool:

@@ -25,11 +25,9 @@ _STEPS: Final = 200  # of the integral over it
 def ports_of(client: Config) -> int:
     """Ports that connect() may choose from towards one destination.
 
-    All of ip_local_port_range; Linux's choice leaves the last port of an odd range alone.
+    Those of ip_local_port_range that ip_local_reserved_ports leaves (`Config.ports`).
     """
-    low, high = client.ip_local_port_range
-    size = high - low + 1
-    return size & ~1 if client.port_selection == "linux" and size > 1 else size
+    return client.ports()
 
 
 def tuples_of(scenario: Scenario) -> int:

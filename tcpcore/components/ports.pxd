@@ -15,17 +15,19 @@
 #   ports_given_up  a connection that has a counted port can be replaced from some tick on (TIME-WAIT)
 #   ports_after_silence    called every few days: a time kept in 32 bits must not grow old
 #   ports_released     a connection that was counted is gone
+#   ports_left_out     of a range of odd size: the port that this search leaves out, if that is what is left
+#   ports_bar       a port is given to nobody from now on (reserved, or somebody listens there), or is again
 #
-# Invariant: each connection whose local port is one of the range is counted; a destination has an entry in
-# `uses` exactly while its count is above 0. (Where memory for an entry was refused, `incomplete` says so, and
-# a search may look at ports in vain.) Where all its ports are counted, none of them can be given up before
-# its `retry`.
+# Invariant: each connection whose local port is one of the range, and not barred, is counted; a destination
+# has an entry in `uses` exactly while its count is above 0. (Where memory for an entry was refused,
+# `incomplete` says so, and a search may look at ports in vain.) Where all its ports are counted, none of them
+# can be given up before its `retry`.
 # So a refusal is one look at the count. A walk over the range finds nothing only where TIME-WAITs may be
 # replaced: once for each of them that went otherwise.
 # A port outside the range, such as a server's, costs one comparison. A listener inside it costs an entry and
 # a hash for each peer. A search that finds the last free port walks the range, here as in Linux.
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.probing cimport ProbeTable
@@ -40,8 +42,12 @@ cdef enum PortRule:
     PORTS_RANDOM_INCREMENTS = 5
     PORTS_SEQUENTIAL = 6          # one after the other (RFC 6056 2.1; FreeBSD: portrange.randomized 0)
 
+cdef enum Bar:
+    BAR_RESERVED = 1              # ip_local_reserved_ports
+    BAR_LISTENED = 2
+
 cdef enum:
-    HAS_RETRY = 0x8000            # a bit of PortUse.odd, which is at most 32,256
+    HAS_RETRY = 0x8000            # a bit of PortUse.odd, which is at most 32,767
 
 cdef struct PortUse:
     uint32_t laddr
@@ -69,7 +75,11 @@ cdef struct PortSearch:
 cdef struct Ports:
     PortRule rule
     uint32_t low                  # first port
-    uint32_t size                 # ports in use by the rule
+    uint32_t size                 # candidates of a search
+    uint32_t span                 # ports that searches may give, one more than size where the range is odd
+    uint32_t usable               # of those: not barred
+    uint32_t usable_even          # of those: an even distance from the first
+    uint8_t* barred               # [65536] Bar bits of each port; NULL: there is none
     uint64_t k0
     uint64_t k1
     uint64_t drawn                # random numbers drawn so far
@@ -86,6 +96,9 @@ cdef struct Ports:
 cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
                      uint64_t k0, uint64_t k1) noexcept nogil
 cdef void ports_free(Ports* ports) noexcept nogil
+cdef bint ports_bar(Ports* ports, uint16_t lport, Bar bar, bint on) noexcept nogil
+cdef uint16_t ports_left_out(const Ports* ports, PortSearch* search) noexcept nogil
+cdef bint ports_odd_full(const Ports* ports, const PortSearch* search) noexcept nogil
 cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
 cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil
 cdef bint ports_begin(Ports* ports, PortSearch* search, bint reuse, int64_t tick) noexcept nogil
@@ -113,9 +126,14 @@ cdef inline void set_retry(PortUse* use, int64_t retry) noexcept nogil:
         use.odd = (use.odd & <uint16_t>~HAS_RETRY) | (HAS_RETRY if retry >= 0 else 0)
 
 
+cdef inline bint is_barred(const Ports* ports, uint16_t lport) noexcept nogil:
+    """Whether this port is reserved, or somebody listens there."""
+    return ports.barred != NULL and ports.barred[lport] != 0
+
+
 cdef inline bint in_port_range(const Ports* ports, uint16_t lport) noexcept nogil:
     """Whether a search may give this port."""
-    return <uint32_t>(lport - ports.low) < ports.size
+    return <uint32_t>(lport - ports.low) < ports.span and not is_barred(ports, lport)
 
 
 cdef inline bint ports_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport,

@@ -37,6 +37,7 @@ from tcpcore.components.timer_wheel cimport wheel_tick
 from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, count_change, counts_as_orphan, remove_connection, save_state,
 )
+from tcpcore.loops.connect cimport unbar_port
 from tcpcore.loops.state cimport handle_at, resolve_handle
 from tcpcore.loops.timers cimport arm, begin_lingering, forget_lingering
 
@@ -304,6 +305,7 @@ cdef uint64_t accept_one(EngineState* eng, uint16_t listener, int64_t now) noexc
 cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, Segment* rows) noexcept nogil:
     """CLOSE of a listener (RFC 9293 3.10.4). Returns the rows written, one per unaccepted connection."""
     cdef uint32_t slot, written = 0
+    cdef uint16_t port
     cdef Action act
     cdef Ranges scratch
     cdef PriorState prior
@@ -324,8 +326,10 @@ cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, S
         abandon_call(tcb, &eng.pool.colds[slot], &eng.knobs, now, &act)
         apply_action(eng, slot, &prior, &act, now)
         written += act.n_rows
+    port = listener_at(&eng.listeners, listener).port
     listener_close(&eng.listeners, listener)
     drop_image(&eng.syn_image)
+    unbar_port(eng, port, now)
     eng.counts[LISTEN] -= 1
     if eng.knobs.unlisten_forgets:
         forget_half_open(eng, listener, now)

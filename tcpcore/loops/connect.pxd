@@ -23,7 +23,8 @@ from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
-    PortSearch, ports_begin, ports_bound, ports_candidate, ports_full, ports_taken,
+    PortSearch, is_barred, ports_begin, ports_bound, ports_candidate, ports_full, ports_left_out,
+    ports_odd_full, ports_taken,
 )
 from tcpcore.components.tcb_pool cimport pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
@@ -84,6 +85,12 @@ cdef inline void probe_port(const EngineState* eng, const ConnectRequest* reques
     choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr, choice.lport)
 
 
+cdef bint bar_port(EngineState* eng, uint16_t port) noexcept nogil
+cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogil
+cdef bint bar_listened(EngineState* eng) noexcept nogil
+cdef bint port_in_use(const EngineState* eng, uint32_t addr, uint16_t port, bint reuse_addr) noexcept nogil
+
+
 cdef inline void count_uncounted(EngineState* eng, uint32_t slot, int64_t now) noexcept nogil:
     """A search has met this TCB: count its port, if memory for that was refused when it was bound."""
     cdef Tcb* tcb = &eng.pool.blocks[slot]
@@ -91,6 +98,21 @@ cdef inline void count_uncounted(EngineState* eng, uint32_t slot, int64_t now) n
         tcb.bits |= B_EPHEMERAL
         if tcb.state == TIME_WAIT:
             note_time_wait(eng, slot, now)
+
+
+cdef inline bint nothing_left(EngineState* eng, const ConnectRequest* request,
+                              PortChoice* choice) noexcept nogil:
+    """True if the only port left is the end of an odd range that this search leaves out (Linux:
+    __inet_hash_connect). One look saves walking over all others of its parity in vain."""
+    choice.lport = ports_left_out(&eng.ports, request.search)
+    if choice.lport == 0:
+        return False
+    probe_port(eng, request, choice)
+    eng.port_looks += 1
+    if choice.ref:
+        return False
+    request.search.first = eng.ports.size // 2
+    return ports_odd_full(&eng.ports, request.search)
 
 
 cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, PortChoice* choice,
@@ -106,8 +128,12 @@ cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, Po
     cdef uint32_t i
     if not ports_begin(&eng.ports, search, reuse, now // TICK_NS):
         return False
+    if unlikely(eng.ports.span != eng.ports.size) and not reuse and nothing_left(eng, request, choice):
+        return False
     for i in range(search.first, eng.ports.size):
         choice.lport = ports_candidate(&eng.ports, search, i)
+        if is_barred(&eng.ports, choice.lport):
+            continue
         probe_port(eng, request, choice)
         eng.port_looks += 1
         if choice.ref == 0 or may_replace(eng, choice.ref - 1, request.laddr, True, now):

@@ -8,8 +8,10 @@ Invariant: a batch of n opens does what n batches of one do.
 
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.records.counters cimport count_n
+from tcpcore.records.tcb cimport B_PASSIVE, CLOSED, SYN_RECEIVED
 from tcpcore.components.flow_table cimport flow_ahead
-from tcpcore.components.ports cimport ports_speculate
+from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at
+from tcpcore.components.ports cimport BAR_LISTENED, in_port_range, ports_bar, ports_released, ports_speculate
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.loops.isn_batch cimport isn_batch_fill
 from tcpcore.loops.pipeline cimport least
@@ -91,3 +93,68 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
     count_n(&eng.counters, Mib.ActiveOpens, written)
     count_n(&eng.counters, Mib.OutSegs, written)
     return written
+
+
+# --- ports that are bound otherwise ------------------------------------------------------
+
+cdef bint bar_port(EngineState* eng, uint16_t port) noexcept nogil:
+    """Somebody listens on this port: no search gives it (Linux: __inet_hash_connect, tb->fastreuse), and it
+    is not counted. False when memory for that is refused; then searches meet it as they meet others."""
+    cdef uint32_t slot
+    cdef Tcb* tcb
+    if not in_port_range(&eng.ports, port):
+        return True
+    for slot in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[slot]
+        if tcb.state != CLOSED and tcb.lport == port and tcb.bits & B_EPHEMERAL:
+            ports_released(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, port)
+            tcb.bits &= ~B_EPHEMERAL
+    return ports_bar(&eng.ports, port, BAR_LISTENED, True)
+
+
+cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogil:
+    """A listener on this port has closed. Where it was the last, the connections that are left count again.
+    DEVIATES: on Linux they keep others from the port (inet_bind_bucket), whomever those connect to."""
+    cdef uint32_t slot, id
+    cdef Tcb* tcb
+    if eng.ports.barred == NULL or not eng.ports.barred[port] & BAR_LISTENED:
+        return
+    for id in range(1, eng.listeners.fresh + 1):
+        if (listener_at(&eng.listeners, <uint16_t>id).state == LISTENER_OPEN
+                and listener_at(&eng.listeners, <uint16_t>id).port == port):
+            return
+    ports_bar(&eng.ports, port, BAR_LISTENED, False)
+    if not in_port_range(&eng.ports, port):
+        return
+    for slot in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[slot]
+        if tcb.state != CLOSED and tcb.lport == port:
+            count_uncounted(eng, slot, now)
+
+
+cdef bint bar_listened(EngineState* eng) noexcept nogil:
+    """The ports of all listeners, of an engine that was just restored; False when memory is refused."""
+    cdef uint32_t id
+    cdef const Listener* listener
+    for id in range(1, eng.listeners.fresh + 1):
+        listener = listener_at(&eng.listeners, <uint16_t>id)
+        if (listener.state == LISTENER_OPEN and in_port_range(&eng.ports, listener.port)
+                and not ports_bar(&eng.ports, listener.port, BAR_LISTENED, True)):
+            return False
+    return True
+
+
+cdef bint port_in_use(const EngineState* eng, uint32_t addr, uint16_t port, bint reuse_addr) noexcept nogil:
+    """True if a connection keeps bind(2) from this address (0: any) and port: each does, TIME-WAIT included,
+    unless both sockets have SO_REUSEADDR (Linux: inet_csk_bind_conflict). A half-open entry has no socket.
+    One that connect() chose a port for has not that option, all others are taken to have it."""
+    cdef uint32_t slot
+    cdef const Tcb* tcb
+    for slot in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[slot]
+        if (tcb.state == CLOSED or tcb.lport != port or (addr and tcb.laddr != addr)
+                or (tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE)):
+            continue
+        if not reuse_addr or (tcb.listener == 0 and tcb.bits & B_EPHEMERAL):
+            return True
+    return False

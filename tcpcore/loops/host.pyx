@@ -21,6 +21,7 @@ from tcpcore.components.listeners cimport (
 )
 from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.calls cimport accept_one
+from tcpcore.loops.connect cimport bar_port, port_in_use
 from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.spread cimport spread_free, spread_member, to_group
@@ -76,6 +77,7 @@ cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* aske
     else:
         id = spread_listen(group_of(eng), fields.addr, fields.port, fields.backlog, fields.accept_room)
     for m in range(doers_of(eng) if id > 0 else 0):
+        bar_port(member_at(eng, m), fields.port)
         opened = listener_at(&member_at(eng, m).listeners, <uint16_t>id)
         opened.auto_accept = fields.auto_accept
         opened.auto_close = fields.auto_close
@@ -86,6 +88,15 @@ cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* aske
         drop_image(&member_at(eng, m).syn_image)
         member_at(eng, m).counts[LISTEN] += 1
     return id
+
+
+cdef bint host_port_in_use(EngineState* eng, uint32_t addr, uint16_t port, bint reuse_addr) noexcept nogil:
+    """port_in_use of any member."""
+    cdef uint32_t m
+    for m in range(doers_of(eng)):
+        if port_in_use(member_at(eng, m), addr, port, reuse_addr):
+            return True
+    return False
 
 
 cdef Py_ssize_t host_unaccepted(const EngineState* eng, uint16_t listener) noexcept nogil:

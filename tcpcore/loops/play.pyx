@@ -282,7 +282,9 @@ cdef uint64_t do_call(EngineState* eng, uint8_t kind, uint64_t conn, uint32_t ar
         return accept_one(eng, <uint16_t>conn, now) if open_listener(&eng.listeners, conn) != NULL else 0
     if kind == OP_SEND and bytes_queued(eng, conn) + arg > MAX_QUEUED:
         return result_refused()
-    more[0] = call_batch(eng, <Call>(CALL_SEND + kind - OP_SEND), &conn, 1, &arg, &taken, now, rows)
+    # what a CLOSE has there means nothing: it is SO_LINGER as the knob has it
+    more[0] = call_batch(eng, <Call>(CALL_SEND + kind - OP_SEND), &conn, 1,
+                         &arg if kind == OP_SEND or kind == OP_RECV else NULL, &taken, now, rows)
     return taken if kind == OP_RECV else 0
 
 

@@ -29,6 +29,7 @@ from tcpcore.components.syn_eviction cimport (
     EVICTION_PLACES, EvictionEntry, eviction_bucket, eviction_reserve,
 )
 from tcpcore.components.syn_policy cimport EVICT_NEVER, EVICT_PER_BUCKET
+from tcpcore.loops.connect cimport bar_listened
 
 cdef enum:
     PERTURB = 1 << 16         # numbers in Ports.perturb
@@ -334,6 +335,9 @@ cdef void stream_ports(Stream* stream, EngineState* eng) noexcept nogil:
     stream_u32(stream, &eng.ports.counter)
     stream_perturb(stream, &eng.ports)
     if is_reading(stream) and stream.fault == NULL:
+        if not bar_listened(eng):
+            stream_fails(stream, "no memory for the ports of listeners", 0)
+            return
         for slot in range(eng.pool.fresh):
             tcb = &eng.pool.blocks[slot]
             if tcb.state == CLOSED or not tcb.bits & B_EPHEMERAL and not in_port_range(&eng.ports, tcb.lport):

@@ -11,8 +11,8 @@ from tcpcore.records.counters cimport CausePortsExhausted, Mib
 from tcpcore.records.tcb cimport B_TS, TICK_NS, TIME_WAIT, Tcb
 from tcpcore.components.flow_table cimport flow_find, flow_hash
 from tcpcore.components.ports cimport (
-    HAS_RETRY, PortSearch, PortUse, ports_begin, ports_candidate, ports_passed, ports_speculate, ports_use,
-    set_retry,
+    HAS_RETRY, PortSearch, PortUse, is_barred, ports_begin, ports_candidate, ports_passed, ports_speculate,
+    ports_use, set_retry,
 )
 from tcpcore.loops.connect cimport connect_batch, count_uncounted, may_replace, no_connection
 from tcpcore.loops.reuse cimport replaceable_at, time_wait_reusable
@@ -30,7 +30,7 @@ cdef bint is_port_left(Spread* group, const PortSearch* search, bint reuse, int6
         taken += use.count
         if use.count and use.odd & HAS_RETRY and <int32_t>(use.retry - <uint32_t>tick) <= 0:
             ripe = True
-    return taken < group.members[0].ports.size or (reuse and ripe)
+    return taken < group.members[0].ports.usable or (reuse and ripe)
 
 
 cdef void met_port(EngineState* eng, uint32_t slot, int64_t now, bint reuse, int64_t* retry) noexcept nogil:
@@ -65,6 +65,8 @@ cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, ui
         return port
     for i in range(search.first, first.ports.size):
         lport = ports_candidate(&first.ports, search, i)
+        if is_barred(&first.ports, lport):
+            continue
         m = spread_member(group, raddr, rport, laddr, lport)
         eng = group.members[m]
         hash = flow_hash(&eng.flows, raddr, rport, laddr, lport)

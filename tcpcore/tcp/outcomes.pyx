@@ -76,9 +76,9 @@ cdef void mark_syn_unacked(Tcb* tcb) noexcept nogil:
 
 cdef void complete_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil:
-    """Enter ESTABLISHED, and stop the timer of the handshake. After a simultaneous open no keepalive timer
-    starts (Linux: tcp_finish_connect and tcp_create_openreq_child start it)."""
-    if has_liveness(tcb, cold) and (tcb.state == SYN_SENT or tcb.bits & B_PASSIVE):
+    """Enter ESTABLISHED, and stop the timer of the handshake. After a simultaneous open Linux starts no
+    keepalive timer (tcp_finish_connect and tcp_create_openreq_child do); FreeBSD does (tcp_do_segment)."""
+    if has_liveness(tcb, cold) and (tcb.state == SYN_SENT or tcb.bits & B_PASSIVE or knobs.crossed_keepalive):
         start_keepalive(act.live, knobs, now)
     establish(tcb, cold, act.stamp, seg, knobs, now)
     cancel_main_timer(act)

@@ -46,6 +46,15 @@ cdef inline void cancel_delayed_ack(Action* act) noexcept nogil:
 
 # --- seventh, process the segment text ---------------------------------------------------
 
+cdef inline bint outside(uint32_t wnd, uint32_t rcv_nxt, uint32_t left, uint32_t right,
+                         const Knobs* knobs) noexcept nogil:
+    """True if text or FIN begins beyond the window. A FIN without text needs none (Linux since 6.10:
+    tcp_data_queue), as it fills no buffer."""
+    if wnd == 0:
+        return left != right or knobs.bare_fin_needs_window != 0
+    return seq_le(rcv_nxt + wnd, left)
+
+
 cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        Action* act) noexcept nogil:
     """RFC 9293 3.10.7.4, seventh: take the text (and see the FIN) that is in order, keep what is ahead.
@@ -65,7 +74,7 @@ cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
             tcb.rcv_nxt += 1
             return True
         return False
-    if knobs.acceptance != ACCEPT_TRIM and (wnd == 0 or seq_le(tcb.rcv_nxt + wnd, left)):
+    if knobs.acceptance != ACCEPT_TRIM and outside(wnd, tcb.rcv_nxt, left, right, knobs):
         count_n(act.counters, Mib.TCPZeroWindowDrop, wnd == 0)
         return True
     if knobs.acceptance == ACCEPT_RFC and seq_lt(tcb.rcv_nxt + wnd, right + fin):

@@ -123,6 +123,7 @@ VALUES = {
     "auto_close": lambda s: True,
     ("listen", "rcv_buf"): lambda s: 9000,
     "defer_accept": lambda s: 3,
+    "reuse_addr": lambda s: True,
     "linger_s": lambda s: np.array([0, 1, -1, 60], np.int32),
     "code": lambda s: np.array([0, 1, 3, 13], np.uint32),
     "listener": lambda s: s.web,

@@ -304,8 +304,8 @@ FIELDS = {
     ("components/listeners", "Burst"): {SAVED: "number half_open young"},
     ("components/isn", "Isn"): {SAVED: "drawn", DERIVED: "rule tick_ns k0 k1"},
     ("components/ports", "Ports"): {
-        SAVED: "drawn counter perturb", DERIVED: "rule low size k0 k1 draws draws_from step uses n "
-                 "incomplete",
+        SAVED: "drawn counter perturb", DERIVED: "rule low size span usable usable_even barred k0 k1 draws "
+                 "draws_from step uses n incomplete",
         SCRATCH: "searches"},
     ("components/ports", "PortUse"): {SAVED: "retry laddr raddr rport", DERIVED: "count odd offset index"},
     ("components/range_pool", "RangePool"): {SAVED: "records fresh free", DERIVED: "capacity used"},

@@ -217,11 +217,14 @@ def test_a_refusal_is_true_and_a_choice_is_good(rule, seed):
     low, high, delay = 40_000, 40_007, 50
     eng = engine(rule, ip_local_port_range=(low, high), tcp_tw_reuse=1, tcp_tw_reuse_delay=delay,
                  time_wait_ms=400, tcp_timestamps=2, isn="rfc793")
-    eng.listen(LOCAL, 40_002)
+    listener, kept = eng.listen(LOCAL, 40_002), {40_002}
     seen, refused, looks = {}, 0, 0          # port -> ms of the last segment of its TIME-WAIT
     for step in range(300):
         now = step * 7 * MS
         eng.advance(now)
+        if step == 150:                      # from now on its port is as any other
+            eng.unlisten(listener, now)
+            kept = set()
         what = rng.integers(5)
         if what == 0:                        # a named port, or a peer that comes to ours
             port = int(rng.integers(low, high + 1))
@@ -231,7 +234,7 @@ def test_a_refusal_is_true_and_a_choice_is_good(rule, seed):
                 eng.connect(PEER, 80, now, sport=port)
         elif what < 3:
             free, old = [], []
-            for port in range(low, high + 1):
+            for port in set(range(low, high + 1)) - kept:
                 conn = eng.lookup(PEER, 80, LOCAL, port)
                 if not conn[0]:
                     free.append(port)
@@ -369,27 +372,34 @@ def test_a_refusal_looks_at_nothing_whatever_was_bound_before(rule, host):
 def test_cookies_count_too(rule):
     """Connections that an ACK of a cookie opened under a port of the range, without a half-open entry."""
     eng = engine(rule, ip_local_port_range=(40_000, 40_001), tcp_syncookies=2)
+    listeners = []
     for port in (40_000, 40_001):
-        eng.listen(LOCAL, port)
+        listeners.append(eng.listen(LOCAL, port))
         peer = {"src": PEER, "dst": LOCAL, "sport": 80, "dport": port, "wnd": 9999}
         answer = eng.receive(segments(1, **peer, flags=Flag.SYN, seq=5, mss=1460, opts=1), 0)
         eng.receive(segments(1, **peer, flags=Flag.ACK, seq=6, ack=answer["seq"] + np.uint32(1)), 0)
     assert eng.state_counts()[4] == 2
     assert not eng.connect(PEER, 80, 0)[0][0] and eng._port_looks == 0
+    for listener in listeners:               # who listens keeps a port from connect, and so do they then
+        eng.accept(listener)
+        eng.unlisten(listener, 0)
     assert eng.check() == []
+    assert not eng.connect(PEER, 80, 0)[0][0] and eng._port_looks == 0
 
 
 def test_a_server_outside_the_range_has_no_count():
-    """Its peers cost the port allocator nothing."""
+    """Its peers cost the port allocator nothing, those of one inside only once it has closed."""
     eng = engine(capacity=30_000)
     eng.listen(LOCAL, 80, 30_000)
     peers = 0x0B000000 + np.arange(20_000)
     syns = segments(20_000, src=peers, dst=LOCAL, sport=1024, dport=80, flags=Flag.SYN, seq=1)
     eng.receive(syns, 0)
     inside = engine(capacity=30_000)
-    inside.listen(LOCAL, 40_000, 30_000)
+    listener = inside.listen(LOCAL, 40_000, 30_000)
     syns["dport"] = 40_000
     inside.receive(syns, 0)
+    assert inside.gauges()["bytes_total"] < eng.gauges()["bytes_total"] + 70_000, "a byte for each port"
+    inside.unlisten(listener, 0)
     spent = inside.gauges()["bytes_total"] - eng.gauges()["bytes_total"]
     assert spent >= 24 * eng.state_counts()[3] > 24 * 4000, "an entry for each peer of the other"
     assert eng.check() == inside.check() == []
@@ -402,12 +412,14 @@ def test_no_refusal_walks_the_range(rule, seed):
     rng = np.random.default_rng(seed)
     low, high = 40_000, 40_005
     eng = engine(rule, ip_local_port_range=(low, high), tcp_tw_reuse=0, time_wait_ms=100, capacity=100)
-    for port in (low, low + 1, low + 2):
-        eng.listen(LOCAL, port)
-    last, refused = high - (rule == "linux" and (high - low) % 2 == 0), 0
+    listeners, refused = [eng.listen(LOCAL, low + i) for i in range(3)], 0
     for step in range(400):
         now = step * 20 * MS
         eng.advance(now)
+        if step == 200:
+            for listener in listeners:
+                eng.unlisten(listener, now)
+        free = range(low + 3 * (step < 200), high + 1)
         dport = int(rng.integers(80, 82))
         if rng.random() < 0.2:
             eng.connect(PEER, dport, now, sport=int(rng.integers(low, high + 1)))
@@ -419,9 +431,9 @@ def test_no_refusal_walks_the_range(rule, seed):
             eng.abort(eng.lookup(PEER, dport, LOCAL, port), now)
         else:
             looks = eng._port_looks
-            full = eng.lookup(PEER, dport, LOCAL, np.arange(low, last + 1)).all()
+            full = eng.lookup(PEER, dport, LOCAL, np.array(free)).all()
             taken = bool(eng.connect(PEER, dport, now)[0][0])
-            assert taken != full and eng._port_looks - looks <= (last - low + 1) * taken
+            assert taken != full and eng._port_looks - looks <= len(free) * taken
             refused += not taken
         assert eng.check() == []
     assert refused > 20

@@ -10,7 +10,7 @@ from tcpcore.sysctl_keys import FREEBSD_KEYS, LINUX_KEYS, OVERRULING
 
 #: What kernels before 6.5 do otherwise; and those before 4.10, too.
 LATER = {"beyond_window_dropped": 0, "tsecr_checked": 2, "tw_reuse_clock_ms": 1000, "crossed_synack_opens": 0,
-         "closed_window_ends": 0, "shutdown_waits": 0, "paws_idle_s": 2_073_600}  # fmt: skip
+         "closed_window_ends": 0, "bare_fin_needs_window": 1, "shutdown_waits": 0, "paws_idle_s": 2_073_600}  # fmt: skip
 OLD = {**LATER, "early_syn_resend_ms": 0, "rst_before_fin": 0, "accept_full_drops_syn": 2}
 
 DATA = Path(__file__).parent / "data"
@@ -275,14 +275,14 @@ def test_settings_that_are_no_knobs_alone_are_an_error_that_names_them():
 
 def test_what_matters_is_told_apart_from_what_does_not():
     text = (DATA / "conntrack.conf").read_text() + (
-        "net.ipv4.ip_local_reserved_ports =\nnet.core.netdev_max_backlog = 5\nnet.ipv4.tcp_sack = 1\n"
+        "net.ipv4.ip_autobind_reuse =\nnet.core.netdev_max_backlog = 5\nnet.ipv4.tcp_sack = 1\n"
     )
     config = Config.from_sysctl(text)
     assert config.sysctl_unmodelled == (
         "net.netfilter.nf_conntrack_max", "net.netfilter.nf_conntrack_tcp_timeout_time_wait",
         "net.core.netdev_max_backlog",
     )  # fmt: skip
-    assert config.sysctl_unknown == ("vm.swappiness", "net.ipv4.ip_local_reserved_ports")
+    assert config.sysctl_unknown == ("vm.swappiness", "net.ipv4.ip_autobind_reuse")
     assert config.sysctl_ignored == 5
     copy = config.replace(seed=1)
     assert (copy.sysctl_unmodelled, copy.sysctl_notes) == (config.sysctl_unmodelled, config.sysctl_notes)

@@ -15,7 +15,7 @@ from tcpcore.records.layouts import KNOBS
 #: Handed to a component or kept by the Engine itself, when that is made.
 NO_FIELD = {
     "capacity", "seed", "local_addr", "events", "somaxconn", "cookie_encoding", "ip_local_port_range",
-    "port_selection", "isn", "isn_tick_ns", "syncache_hashsize",
+    "ip_local_reserved_ports", "port_selection", "isn", "isn_tick_ns", "syncache_hashsize",
     "tcp_defer_accept_s",
 }  # fmt: skip
 #: Only what is derived from it is a field.

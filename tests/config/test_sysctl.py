@@ -32,8 +32,8 @@ LIMITS = {
     **dict.fromkeys(SWITCHES, (0, 1)),
 }  # fmt: skip
 NONE_IS_LEGAL = (
-    "seed", "keepinit_ms", "linger_s", "persmin_ms", "persmax_ms", "tcp_challenge_ack_limit", "tcp_max_tw_buckets",
-    "tcp_max_orphans",
+    "seed", "keepinit_ms", "linger_s", "persmin_ms", "persmax_ms", "tcp_challenge_ack_limit",
+    "tcp_max_tw_buckets", "tcp_max_orphans",
 )  # fmt: skip
 NO_BOOL = ("capacity", "seed", "mss", "keepinit_ms", "port_selection", "local_addr")
 

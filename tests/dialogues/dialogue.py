@@ -193,10 +193,10 @@ class Dialogue:
         self.hold(ready)
         return len(ready) == 1
 
-    def connect(self, isn=EDGE):
+    def connect(self, isn=EDGE, **arguments):
         """An active open from the service port; whether it got under way."""
         conns, segs = self.host.stack.connect(PEER, self.port, self.host.now,
-                                              src=LOCAL, sport=LOCAL_PORT, isn=isn)
+                                              src=LOCAL, sport=LOCAL_PORT, isn=isn, **arguments)
         self.host.hear(segs)
         self.hold(conns)
         return bool(conns[0])

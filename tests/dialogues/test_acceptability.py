@@ -143,6 +143,45 @@ def test_a_closed_window_refuses_text_and_hears_acks_and_resets(established):
     assert established.state == State.CLOSED
 
 
+def fill_the_window(established):
+    for space in (1460, 0):
+        established.arrives("A", length=1460)
+        established.expects("A", wnd=space, within=0.5)
+
+
+@pytest.mark.parametrize((), [pytest.param(marks=pytest.mark.profile(name), id=name)
+                              for name in ("linux", "freebsd")])
+@pytest.mark.knobs(auto_read=False, rcv_buf=2920)
+def test_a_fin_alone_is_taken_at_a_closed_window(established):
+    fill_the_window(established)
+    established.arrives("FA")
+    established.expects("A", wnd=0, within=0.5)
+    assert established.state == State.CLOSE_WAIT
+
+
+@pytest.mark.parametrize((), [
+    pytest.param(marks=[pytest.mark.profile("strict"), pytest.mark.knobs(auto_read=False, rcv_buf=2920)],
+                 id="strict"),
+    pytest.param(marks=pytest.mark.knobs(auto_read=False, rcv_buf=2920, bare_fin_needs_window=1),
+                 id="linux-6.9"),
+])  # fmt: skip
+def test_a_fin_alone_waits_for_a_window(established):
+    fill_the_window(established)
+    established.arrives("FA", seq=2921)
+    established.expects("A", ack=2921, wnd=0, within=0.5)
+    assert established.state == State.ESTABLISHED
+
+
+@pytest.mark.knobs(auto_read=False, rcv_buf=2920, beyond_window_dropped=0)
+def test_a_fin_with_text_waits_for_a_window(established):
+    """Since 6.17 it is not acceptable in the first place."""
+    fill_the_window(established)
+    established.arrives("FA", seq=2921, length=10)
+    established.expects("A", ack=2921, wnd=0)
+    assert established.state == State.ESTABLISHED
+    assert established.host.stack.counters["TCPZeroWindowDrop"] == 1
+
+
 @requirement("3.10.7.4 first",
              linux=deviates("a FIN right behind the window is taken", acceptance="rfc"),
              freebsd=deviates("a FIN right behind the window is taken", acceptance="rfc"))

@@ -59,6 +59,32 @@ def test_keepalive_waits_while_text_is_unanswered_and_after_the_peer_has_spoken(
     dialogue.arrives("A")
 
 
+def crossed_and_asked(closed):
+    """ESTABLISHED by a simultaneous open that asked for keepalive."""
+    assert closed.connect(keepalive=True)
+    closed.expects("S")
+    closed.arrives("S", mss=1460)
+    closed.expects("SA")
+    closed.settled()
+    closed.arrives("A", at=RTT)
+    assert closed.state == State.ESTABLISHED
+    return closed.settled()
+
+
+@pytest.mark.knobs(**SOON)
+def test_linux_never_probes_after_a_simultaneous_open(closed):
+    crossed_and_asked(closed).wait(100)
+
+
+@pytest.mark.parametrize((), [pytest.param(marks=pytest.mark.profile(name), id=name)
+                              for name in ("freebsd", "strict")])
+@pytest.mark.knobs(**SOON)
+def test_others_probe_after_a_simultaneous_open_too(closed):
+    dialogue = crossed_and_asked(closed)
+    probed(dialogue, 10)
+    dialogue.arrives("A")
+
+
 @pytest.mark.knobs(**SOON)
 @pytest.mark.parametrize("asked", [{"keepalive": True}, {"keepalive": True, "user_timeout_ms": 13_000}])
 def test_keepalive_ends_with_a_rst(closed, asked):

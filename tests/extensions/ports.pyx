@@ -7,8 +7,8 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
 from tcpcore.components.ports cimport (
     PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count,
-    ports_after_silence, ports_bound, ports_free, ports_full, ports_given_up, ports_init, ports_released,
-    ports_speculate, ports_taken,
+    BAR_LISTENED, BAR_RESERVED, ports_after_silence, ports_bar, ports_bound, ports_free, ports_full,
+    ports_given_up, ports_init, ports_left_out, ports_odd_full, ports_released, ports_speculate, ports_taken,
 )
 
 
@@ -50,6 +50,15 @@ cdef class EphemeralPorts:
         return ports_taken(&self.ports, self.ports.searches, i,
                            ports_candidate(&self.ports, self.ports.searches, i))
 
+    def bar(self, uint16_t lport, bint reserved, bint on):
+        """Give this port to nobody, or again; nobody may have it."""
+        return ports_bar(&self.ports, lport, BAR_RESERVED if reserved else BAR_LISTENED, on)
+
+    def left_out(self):
+        """(the port that the search leaves out if its parity has that one left, else 0; others taken)."""
+        return (ports_left_out(&self.ports, self.ports.searches),
+                ports_odd_full(&self.ports, self.ports.searches))
+
     def bound(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         """A connection has this port without a search; whether it is counted."""
         return ports_bound(&self.ports, laddr, raddr, rport, lport)
@@ -84,6 +93,11 @@ cdef class EphemeralPorts:
     def size(self):
         """Ports the rule uses."""
         return self.ports.size
+
+    @property
+    def span(self):
+        """Ports of the range that searches may give, barred ones included."""
+        return self.ports.span
 
     @property
     def nbytes(self):

@@ -86,6 +86,9 @@ def test_outgoing_ports_by_hand(tmp_path):
     assert after == pytest.approx(28232 / (1 + busy), rel=1e-6)
     _, rows = applied(tmp_path, "net.ipv4.ip_local_port_range = 1024 65535\n")
     assert rows["ip_local_port_range"].figures["outgoing_rate"][1] == pytest.approx(before * 64512 / 28232)
+    _, rows = applied(tmp_path, "net.ipv4.ip_local_reserved_ports = 8080,40000-40231\n")
+    after = rows["ip_local_reserved_ports"].figures["outgoing_rate"][1]
+    assert after == pytest.approx(before * 28000 / 28232)
 
 
 def test_orphans_and_the_cap_by_hand(tmp_path):

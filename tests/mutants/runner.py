@@ -39,6 +39,7 @@ PATTERNS = (
     "tests/**/test_queues.py",
     "tests/**/test_policies.py",
     "tests/behaviour/test_ports.py",
+    "tests/behaviour/test_bound_ports.py",
     "tests/components/test_syn_policy.py",
     "tests/**/test_api.py",
 )

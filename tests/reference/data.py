@@ -499,7 +499,7 @@ class Sending:
         if not after(end, conn.rcv_nxt):
             return "ack"
         edge = add(conn.rcv_nxt, window)
-        if seg.payload_len and window == 0 and not self.trims:
+        if window == 0 and not self.trims and (seg.payload_len or self.config.bare_fin_needs_window):
             self.count("TCPZeroWindowDrop")
             return "ack"
         if window and not before(first, edge) and not self.trims:

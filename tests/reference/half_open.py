@@ -160,7 +160,7 @@ class HalfOpen:
 
     def established(self, conn, seg, now):
         """The peer has acknowledged our SYN."""
-        if conn.passive or conn.state == State.SYN_SENT:
+        if conn.passive or conn.state == State.SYN_SENT or self.config.crossed_keepalive:
             self.start_keepalive(conn, now)
         conn.state, conn.error = State.ESTABLISHED, 0
         self.note(conn, EventKind.ESTABLISHED)

@@ -41,7 +41,8 @@ def test_an_older_kernel_and_which_rules_that_changes(tmp_path):
     assert found.origins["client"]["shutdown_waits"] == "knobs"
     server, client = found.warnings
     assert server == ("server: kernel 5.15 does otherwise than 6.18: tcp_challenge_ack_limit = 1000, "
-                      "beyond_window_dropped = 0, paws_idle_s = 2073600, tsecr_checked = 2")  # fmt: skip
+                      "beyond_window_dropped = 0, paws_idle_s = 2073600, tsecr_checked = 2, "
+                      "bare_fin_needs_window = 1")  # fmt: skip
     assert client.startswith("client: kernel 5.15.0-91-generic does otherwise than 6.18: tcp_syn_linear")
     assert "shutdown_waits" not in client
     assert resolve(Scenario(server=Server(kernel="6.18"))).warnings == []
@@ -122,6 +123,9 @@ def test_ports_and_time_wait():
         "from": "knobs",
         "shadowed": [],
     }
+    reserved = limits(Server(), client=Client(knobs={"ip_local_reserved_ports": "8080,40000-40009"}))
+    assert reserved["ports"]["value"] == 28_222
+    assert reserved["ports"]["shadowed"] == ["ip_local_reserved_ports: keeps 10 of them"]
     assert found["time_wait.client"]["value"] == 5 and found["time_wait.server"]["value"] == 262_144
     assert found["time_wait_ms"]["value"] == 60_000
     assert found["time_wait_ms"]["shadowed"] == [

@@ -88,6 +88,8 @@ def test_ports_that_connect_may_choose():
     assert ports.ports_of(LINUX) == 28_232 and ports.ports_of(FREEBSD) == 55_536
     assert ports.ports_of(Config.linux(ip_local_port_range=(1000, 1002))) == 2
     assert ports.ports_of(Config.linux(ip_local_port_range=(1000, 1000))) == 1
+    assert ports.ports_of(Config.linux(ip_local_port_range=(1000, 1004))) == 5
+    assert ports.ports_of(LINUX.replace(ip_local_reserved_ports="1-32768,33000-33009,60999")) == 28_220
 
 
 def test_a_reset_frees_the_port_and_a_cap_leaves_ports_over():

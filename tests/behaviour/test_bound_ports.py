@@ -1,0 +1,204 @@
+"""Who gets a local port that is reserved, listened on or kept by connections, as Linux 6.18 said.
+
+``tests/data/ports.json`` has what was done with sockets and what came of it.
+"""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tcpcore import Config, Engine, EngineGroup, Flag, State, segments
+
+CASES = json.loads((Path(__file__).parent.parent / "data" / "ports.json").read_text())["cases"]
+MS = 1_000_000
+LOCAL, A, B, CLIENT = "10.9.0.1", "10.9.0.2", "10.9.0.3", "10.9.0.9"
+RULES = ["linux", "random", "random-retry", "hash", "double-hash", "random-increments", "sequential"]
+SYN, ACK, FIN = Flag.SYN, Flag.ACK, Flag.FIN
+
+rules = pytest.mark.parametrize("rule", RULES)
+HOSTS = {"engine": Engine, "group": lambda config: EngineGroup(3, config)}
+hosts = pytest.mark.parametrize("kind", HOSTS.values(), ids=HOSTS)
+
+
+def configuration(low, high, reserved="", rule="linux", **knobs):
+    return Config.linux(capacity=90, local_addr=LOCAL, ip_local_port_range=(low, high), tcp_timestamps=0,
+                        ip_local_reserved_ports=reserved, port_selection=rule, tcp_tw_reuse=0, **knobs)
+
+
+def auto(eng, dst, n, now=0):
+    """The ports that n connects get, and how many get none."""
+    conns, rows = eng.connect(dst, 80, now, n=n)
+    assert eng.check() == []
+    return sorted(rows["sport"].tolist()), int((conns == 0).sum())
+
+
+def came(case, at=None):
+    got = CASES[case]["came"]
+    ports, refused = got if at is None else got[at]
+    return ports, len(refused)
+
+
+def passive(eng, port):
+    """A connection of the listener on `port`."""
+    syn = {"src": CLIENT, "dst": LOCAL, "sport": 5000, "dport": port, "wnd": 1000}
+    synack = eng.receive(segments(1, **syn, seq=100, flags=SYN), 0)
+    eng.receive(segments(1, **syn, seq=101, ack=synack["seq"] + np.uint32(1), flags=ACK), 0)
+    return syn, int(synack["seq"][0]) + 1
+
+
+def to_time_wait(eng, syn, ack):
+    conn = eng.lookup(CLIENT, 5000, LOCAL, syn["dport"])
+    eng.close(conn, MS)
+    eng.receive(segments(1, **syn, seq=101, ack=ack + 1, flags=FIN | ACK), MS)
+    assert eng.state_counts()[State.TIME_WAIT] == 1
+
+
+def listens(eng, port, reuse_addr, addr=LOCAL):
+    try:
+        eng.listen(addr, port, reuse_addr=reuse_addr)
+    except OSError as error:
+        return str(error.args[0]) and "EADDRINUSE"
+    return "ok"
+
+
+@rules
+@hosts
+def test_a_reserved_port_is_given_to_nobody(kind, rule):
+    eng = kind(configuration(40000, 40009, "40002,40004-40005", rule))
+    assert auto(eng, A, 9) == came("reserved", 0)
+    assert auto(eng, B, 9) == came("reserved", 1)
+    conns, _ = eng.connect(A, 80, 0, sport=40004)
+    assert conns.all() and CASES["reserved"]["came"][2] == 40004
+    assert auto(kind(configuration(40000, 40003, "40000-40003", rule)), A, 2) == came("reserved_all")
+
+
+def test_a_refusal_looks_at_no_port():
+    eng = Engine(configuration(1025, 65534, "1025-65524"))
+    assert auto(eng, A, 12)[1] == 2
+    assert eng.counters["PortsExhausted"] == 2
+
+
+@hosts
+def test_a_range_of_odd_size(kind):
+    for case, low, high in (("odd3", 40001, 40003), ("one", 40001, 40001)):
+        assert auto(kind(configuration(low, high)), A, 6)[0] == came(case)[0]
+    found = set()
+    for seed in range(20):                            # chance: the search begins with the first port or not
+        ports, refused = auto(kind(configuration(40000, 40004, seed=seed)), A, 6)
+        assert len(ports) + refused == 6 and len(ports) in (4, 5)
+        found.add(tuple(ports))
+    assert tuple(came("odd5")[0]) in found
+
+
+@rules
+@hosts
+def test_a_port_on_which_somebody_listens_is_given_to_nobody(kind, rule):
+    eng = kind(configuration(40000, 40003, rule=rule))
+    first, second = eng.listen(LOCAL, 40002), eng.listen("10.9.0.99", 40002)
+    passive(eng, 40002)
+    assert auto(eng, A, 6) == came("listener_in_range", 1)
+    eng.unlisten(first, 0)
+    assert auto(eng, A, 2) == ([], 2)
+    eng.unlisten(second, 0)
+    assert auto(eng, A, 2) == came("listener_in_range", 2)
+
+
+def test_a_half_open_entry_keeps_no_port():
+    eng = Engine(configuration(40000, 40003))
+    listener = eng.listen(LOCAL, 40002)
+    eng.receive(segments(1, src=CLIENT, dst=LOCAL, sport=5000, dport=40002, seq=1, wnd=9, flags=SYN), 0)
+    eng.unlisten(listener, 0)
+    assert auto(eng, A, 6) == came("listener_gone_half_open")
+    eng = Engine(configuration(50000, 50009))
+    listener = eng.listen(LOCAL, 80)
+    eng.receive(segments(1, src=CLIENT, dst=LOCAL, sport=5000, dport=80, seq=1, wnd=9, flags=SYN), 0)
+    eng.unlisten(listener, 0)
+    assert listens(eng, 80, False) == CASES["restart_half_open"]["came"][1]
+
+
+@hosts
+def test_ports_that_were_chosen_before_somebody_listened(kind):
+    """A listener without a look at connections takes a port that has some; they are released as they go."""
+    eng = kind(configuration(40000, 40001))
+    conns, rows = eng.connect(A, 80, 0, n=2)
+    listener = eng.listen(LOCAL, 40000)
+    assert auto(eng, B, 2) == ([40001], 1)
+    eng.abort(conns, MS)
+    eng.unlisten(listener, MS)
+    assert auto(eng, A, 2, MS) == ([40000, 40001], 0)
+
+
+@hosts
+@pytest.mark.parametrize("case", ["restart_reuse", "restart_alive_reuse"])
+def test_a_server_starts_again(kind, case):
+    """Without SO_REUSEADDR a TIME_WAIT keeps it from its port."""
+    eng = kind(configuration(50000, 50009))
+    listener = eng.listen(LOCAL, 80)
+    syn, ack = passive(eng, 80)
+    eng.accept(listener)
+    if case == "restart_reuse":
+        to_time_wait(eng, syn, ack)
+    eng.unlisten(listener, 2 * MS)
+    _, without, with_it = CASES[case]["came"]
+    assert listens(eng, 80, False) == without == "EADDRINUSE"
+    assert listens(eng, 80, False, "0.0.0.0") == "EADDRINUSE"
+    assert listens(eng, 80, False, "10.9.0.77") == "ok"
+    assert listens(eng, 80, True) == with_it == "ok"
+
+
+@hosts
+def test_a_port_that_connect_chose_is_not_listened_on(kind):
+    eng = kind(configuration(40002, 40002))
+    conns, _ = eng.connect(A, 80, 0)
+    _, without, with_it, anywhere, _ = CASES["auto_then_listen"]["came"]
+    assert listens(eng, 40002, False) == without == "EADDRINUSE"
+    assert listens(eng, 40002, True) == with_it == "EADDRINUSE"
+    assert listens(eng, 40002, True, "0.0.0.0") == anywhere == "EADDRINUSE"
+    eng.abort(conns, 0)
+    assert listens(eng, 40002, False) == "ok"
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_a_port_that_connect_was_named(reuse):
+    """It is taken to have SO_REUSEADDR."""
+    eng = Engine(configuration(40010, 40012))
+    eng.connect(A, 80, 0, sport=40002)
+    assert listens(eng, 40002, reuse) == CASES["named_reuse_then_listen"]["came"][1 + reuse]
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda eng: Engine.restore(eng.snapshot())])
+def test_a_restored_engine_gives_the_same_ports(how):
+    eng = Engine(configuration(40000, 40009, "40003", seed=3))
+    web = eng.listen(LOCAL, 40002)
+    passive(eng, 40002)
+    eng.connect(A, 80, 0, n=2)
+    again = how(eng)
+    assert again.check() == [] and again.snapshot() == eng.snapshot()
+    assert auto(again, A, 9) == auto(eng, A, 9)
+    for one in (eng, again):
+        one.unlisten(web, MS)
+    assert auto(again, A, 9, MS) == auto(eng, A, 9, MS) == ([40002], 8)
+    assert again.snapshot() == eng.snapshot()
+
+
+@pytest.mark.parametrize(("text", "kept", "ports"), [
+    ("", "", 28232), ("32768", "32768", 28231), ("40001-40003,40000, 40002-40010", "40000-40010", 28221),
+    ("1-32768,60999-65535", "1-32768,60999-65535", 28230), ("8080,80", "80,8080", 28232),
+])  # fmt: skip
+def test_the_knob_as_linux_writes_it(text, kept, ports):
+    config = Config.from_sysctl(f"net.ipv4.ip_local_reserved_ports = {text}\nnet.ipv4.tcp_sack = 1\n")
+    assert config.ip_local_reserved_ports == kept == config.replace(seed=1).ip_local_reserved_ports
+    assert config.ports() == ports
+
+
+def test_what_is_no_set_of_ports_is_refused():
+    assert Config(ip_local_reserved_ports=8080).ip_local_reserved_ports == "8080"
+    for bad in ("0", "65536", "9-8", "80-", "-80", "80;81", "a", "1-2-3", "\N{SUPERSCRIPT TWO}", -1):
+        with pytest.raises(ValueError, match="^ip_local_reserved_ports: expected ports"):
+            Config(ip_local_reserved_ports=bad)
+    for bad in (None, True, 8.0, [80], b"80"):
+        with pytest.raises(TypeError, match="^ip_local_reserved_ports: expected ports"):
+            Config(ip_local_reserved_ports=bad)
