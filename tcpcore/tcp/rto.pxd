@@ -240,11 +240,11 @@ cdef inline uint32_t synack_timeout(const Knobs* knobs, uint32_t resends) noexce
 
 
 cdef inline uint32_t first_syn_timeout(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
-    """The timeout of a first SYN or SYN-ACK; keepinit may cut the SYN's short."""
-    cdef uint32_t timeout = syn_timeout(knobs, 0, 0)
-    if knobs.keepinit_ms and knobs.keepinit_ms < timeout and not tcb.bits & B_PASSIVE:
+    """The timeout of a first SYN or SYN-ACK, which has no slop and is at most tcp_rto_max_ms (Config sees to
+    it); keepinit may cut the SYN's short."""
+    if knobs.keepinit_ms and knobs.keepinit_ms < knobs.rto_initial_ms and not tcb.bits & B_PASSIVE:
         return knobs.keepinit_ms
-    return timeout
+    return knobs.rto_initial_ms
 
 
 cdef inline bint keeps_full_socket(const Knobs* knobs) noexcept nogil:
