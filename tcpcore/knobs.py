@@ -26,7 +26,8 @@ MAX_WINDOW: Final = 65535 << 14  # RFC 7323 2.3
 _PORT_ALGORITHMS: Final = ("random", "random-retry", "hash", "double-hash", "random-increments")
 
 
-@dataclass(frozen=True, kw_only=True)
+# fields alone: `Config` has the methods
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Knobs(QueueKnobs):
     """The fields of `Config`, in its order."""
 

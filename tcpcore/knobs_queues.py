@@ -23,7 +23,8 @@ MAX_MS: Final = 2**30 - 1  # two of them added stay within the 2**31 ticks a dea
 _POLICIES: Final = ("linux", "freebsd", "drop-new", "evict-oldest", "evict-random", "short-timer")
 
 
-@dataclass(frozen=True, kw_only=True)
+# fields alone: `Config` has the methods
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class QueueKnobs:
     """The first fields of `Config`, in its order."""
 

@@ -17,7 +17,8 @@ from tcpcore.knobs_queues import MAX_MS
 __all__ = ["AllKnobs"]
 
 
-@dataclass(frozen=True, kw_only=True)
+# fields alone: `Config` has the methods
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class AllKnobs(Knobs):
     """The fields of `Config`, in its order."""
 

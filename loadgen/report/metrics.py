@@ -56,9 +56,13 @@ class Metric:
     @property
     def pattern(self) -> re.Pattern[str]:
         """Matches its concrete names; groups SIDE and NAME."""
-        text = re.escape(self.name)
-        text = re.sub(r"\bSIDE\b", f"(?P<SIDE>{'|'.join(names.SIDES)})", text)
-        return re.compile(re.sub(r"\bNAME\b", "(?P<NAME>.+)", text))
+        return _pattern(self.name)
+
+
+@cache
+def _pattern(template: str) -> re.Pattern[str]:
+    text = re.sub(r"\bSIDE\b", f"(?P<SIDE>{'|'.join(names.SIDES)})", re.escape(template))
+    return re.compile(re.sub(r"\bNAME\b", "(?P<NAME>.+)", text))
 
 
 def _none(outcome: Outcome, keys: Keys) -> None:
@@ -383,13 +387,15 @@ def _expanded(
 
 
 @cache
-def _patterns() -> tuple[tuple[re.Pattern[str], Metric], ...]:
-    return tuple((metric.pattern, metric) for metric in TABLE)
+def _heads() -> tuple[tuple[str, Metric], ...]:
+    """What the names of each row begin with: to compile all patterns took a tenth of a start."""
+    return tuple((re.split(r"\b(?:SIDE|NAME)\b", metric.name)[0], metric) for metric in TABLE)
 
 
 def find(name: str) -> Metric | None:
     """The row of a concrete name, `load.web.served` for load.NAME.served; a plain name before a template."""
-    matching = [metric for pattern, metric in _patterns() if pattern.fullmatch(name)]
+    heads = (metric for head, metric in _heads() if name.startswith(head))
+    matching = [metric for metric in heads if metric.pattern.fullmatch(name)]
     return min(matching, key=lambda metric: "NAME" in metric.name, default=None)
 
 
