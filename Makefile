@@ -7,7 +7,9 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 1)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 COMPARE_ARGS ?=
+VARIANTS_ARGS ?=
 INSTRUCTIONS_ARGS ?=
+HISTORY_ARGS ?=
 
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -24,11 +26,12 @@ SANITIZED = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-fi
 	PYTHONMALLOC=malloc
 
 # Stamp files: the environment with the build requirements, the compiled modules, the dependencies of
-# the tests and the command, the tools of developers. Names that no option of a target has.
+# the tests and the command, the tools of developers, those of the documentation. Names that no option of a target has.
 ENV_STAMP     := $(VENV)/.base
 BUILT_STAMP   := $(VENV)/.built
 RUNTIME_STAMP := $(VENV)/.runtime
 TOOLS_STAMP   := $(VENV)/.tools
+DOCS_STAMP    := $(VENV)/.docs
 
 # The extensions in tests/extensions are built in place only (TCPCORE_TESTS=1); no distribution has them.
 EXTENSION_DIRS := tcpcore tcpcore/* loadgen/* tests/extensions
@@ -39,8 +42,8 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DELETE_ON_ERROR:
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
-.PHONY: bench components compare instructions page annotate demo sdist wheel clean distclean
-.PHONY: test-lowest lock
+.PHONY: bench components variants compare instructions history page annotate demo sdist wheel dist clean distclean
+.PHONY: test-lowest lock docs
 
 help:  ## print this list
 	@sed -n 's/^\([a-z -]*\):.*## /\1: /p' $(MAKEFILE_LIST)
@@ -65,6 +68,10 @@ $(TOOLS_STAMP): $(ENV_STAMP) requirements/ci.txt
 	TCPCORE_EXTENSIONS=0 $(PIP) install $(LOCK) --no-build-isolation --editable '.[dev]'
 	@touch $@ $(RUNTIME_STAMP)
 
+$(DOCS_STAMP): $(ENV_STAMP) requirements/ci.txt
+	TCPCORE_EXTENSIONS=0 $(PIP) install $(LOCK) --no-build-isolation --editable '.[docs]'
+	@touch $@
+
 build: $(BUILT_STAMP) $(RUNTIME_STAMP)  ## compile in place and install into .venv
 
 # A file's tests run in one process, in their order. PYTEST_ARGS=-n0: all of them in this one, as a debugger needs.
@@ -76,7 +83,7 @@ define copied
 @mkdir -p $(1)
 @find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
 @tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='loadgen/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
-	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md requirements \
+	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md mkdocs.yml requirements \
 	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
 @cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
 endef
@@ -175,12 +182,16 @@ state-machine: build  ## learn the automaton and regenerate docs/state-machine.s
 mutants: build  ## break each rule once; a test that names the rule must catch it
 	nice $(PY) -m tests.mutants
 
-man: build $(TOOLS_STAMP)  ## write the manual pages of loadgen to build/man, from its help
+man: build  ## write the manual pages of loadgen to build/man, from its help
 	$(PY) -m tests.project.manpages build/man
+
+docs: build $(DOCS_STAMP)  ## build the documentation site in build/docs; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "the site: build/docs/index.html"
 
 lint: $(TOOLS_STAMP)  ## ruff and cython-lint
 	$(PY) -m ruff check .
-	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore $(wildcard tests/extensions tests/foreign) benchmarks
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint tcpcore loadgen $(wildcard tests/extensions tests/foreign tests/fuzz) benchmarks
 
 types: build $(TOOLS_STAMP)  ## mypy --strict on loadgen, stubtest on tcpcore
 	$(PY) -m mypy
@@ -196,12 +207,22 @@ bench: build  ## print the table of all figures, with targets and the memory flo
 components: build  ## measure each component and each end alone, with pytest-benchmark
 	$(PY) -m pytest $(wildcard benchmarks/bench_*.py) --benchmark-columns=median,iqr,rounds $(PYTEST_ARGS)
 
+# A and B are revisions of git, or this tree: `.`
+A ?= HEAD~1
+B ?= .
+variants: build  ## measure revisions A and B by turns in one process; 1 to 2 % show
+	$(PY) -m benchmarks.variants $(A) $(B) $(VARIANTS_ARGS)
+
 # BASE is a revision of git; without it HEAD if there are changes, else the commit before.
 compare: build  ## measure revision BASE and this tree by turns; fails if this tree is slower
 	$(PY) -m benchmarks.compare $(BASE) $(COMPARE_ARGS)
 
 instructions: build  ## count instructions with callgrind; with BASE=rev fails if a phase costs 1 % more
 	$(PY) -m benchmarks.instructions $(if $(BASE),--against $(BASE)) $(INSTRUCTIONS_ARGS)
+
+# HISTORY_ARGS="'server*' --last 9": those rows of the last nine runs; --instructions: counts of instructions.
+history: $(RUNTIME_STAMP)  ## print recorded runs as a table, a row per figure and a column per revision
+	$(PY) -m benchmarks.history $(HISTORY_ARGS)
 
 page: $(RUNTIME_STAMP)  ## print the last recorded figures into docs/performance.md
 	$(PY) -m benchmarks.page
@@ -228,10 +249,19 @@ demo: build  ## run the workloads on examples/*.toml, and a plan of one
 
 # Built from scratch and with one time for all files, so that the same sources give the same bytes. In an
 # unpacked sdist that time is the one of its files.
+EPOCH = $${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)}
 sdist wheel: $(TOOLS_STAMP)  ## build a distribution in dist/, the same bytes for the same commit
 	@rm -rf build/lib* build/temp* build/bdist*
-	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || stat -c %Y setup.py)} \
-		$(PY) -m build --no-isolation --$@ --outdir dist
+	SOURCE_DATE_EPOCH=$(EPOCH) $(PY) -m build --no-isolation --$@ --outdir dist
+
+# The wheel is built from the sdist. QUICK=1: few tests.
+dist: $(TOOLS_STAMP)  ## build an sdist and a wheel, install each in an empty environment, test what is installed
+	@rm -rf build/lib* build/temp* build/bdist* dist
+	@mkdir -p build && printf '[build_ext]\nparallel = %s\n' $(JOBS) >build/parallel.cfg
+	export DIST_EXTRA_CONFIG=$(abspath build/parallel.cfg) SOURCE_DATE_EPOCH=$(EPOCH) && \
+		TCPCORE_EXTENSIONS=0 $(PY) -m build --no-isolation --sdist --outdir dist && \
+		$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
+	$(PY) -m tests.project.trial dist $(if $(QUICK),--quick)
 
 check: lint types test  ## run what CI runs
 

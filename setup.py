@@ -61,7 +61,9 @@ OPTIMIZE = {
     "tcpcore.engine": "-O2",
     "tcpcore.group": "-O2",
     "tcpcore.loops.host": "-O2",
-    "tcpcore.loops.invariants": "-O2",
+    "tcpcore.loops.invariants": "-Os",
+    "tcpcore.loops.snapshot": "-Os",
+    "tcpcore.loops.snapshot_queues": "-Os",
     "tcpcore.records.segment": "-O2",
 }
 

@@ -1,12 +1,12 @@
 """`python -m benchmarks.compare [BASE [NEW]]`: two revisions side by side, with their noise.
 
 BASE and NEW are revisions of git. NEW is this tree as it is unless given, BASE the commit before it (HEAD if
-there are changes). Each revision is built in build/compare, outside of this tree, and gets this tree's
-benchmarks; then both are measured in the same minutes, by turns. Two JSON files of `python -m benchmarks
---output` can be compared, too.
+there are changes). Each revision is built in build/compare, outside of this tree. The server side is measured
+with both in one process (`benchmarks.variants`); for the rest each gets this tree's benchmarks, and processes
+take turns. Two JSON files of `python -m benchmarks --output` can be compared, too.
 
 A row of the engine is worse when it went the wrong way by more than three times the spread of both, and by
-at least 3 %; where the memory floor was measured beside it, its ratio to the floor is what counts.
+at least 3 %; where a yardstick was measured beside it, its ratio to that is what counts.
 Exit status: 0 nothing is worse, 1 something is, 2 the results are missing or cannot be compared.
 """
 
@@ -20,13 +20,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Measured
+from benchmarks.harness import Measured, pinned
 from benchmarks.native import ROOT
 from benchmarks.revisions import RevisionError, built_tree, default_base, run_in
+from benchmarks.table import YARDSTICKS
+from benchmarks.variants import HERE, counts, modules, table
 
 LEAST, SPREADS = 0.03, 3
 SAME = ("schema", "connections", "cpu", "flags", "python")
-SECTIONS, SIZES = "server,pair,flood", "10k,1M"
+SECTIONS, SIZES = "pair,flood", "10k,1M"
 
 Result = dict[str, Any]
 
@@ -61,8 +63,9 @@ def merged(results: list[Result], name: str) -> Result:
     merged_rows = []
     for key, same in rows.items():
         row = same[0] | {"name": key, "value": combined([row["value"] for row in same])}
-        if "floors" in row:
-            row["floors"] = combined([row["floors"] for row in same])
+        for yardstick in YARDSTICKS:
+            if yardstick in row:
+                row[yardstick] = combined([row[yardstick] for row in same])
         merged_rows.append(row)
     return results[0] | {"revision": name, "rows": merged_rows}
 
@@ -97,9 +100,14 @@ def figure(value: dict[str, Any]) -> str:
     return f"{value['median']:>12,.1f} +- {value['spread']:<8,.1f}"
 
 
+def measure(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What of both is compared: the ratio to the nearest yardstick that both have, else the value."""
+    return next((name for name in reversed(YARDSTICKS) if name in old and name in new), "value")
+
+
 def verdict(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, str]:
     """The change in percent, and "better" or "WORSE" if it is more than noise."""
-    key = "floors" if "floors" in old and "floors" in new else "value"
+    key = measure(old, new)
     before, after = old[key], new[key]
     noise = SPREADS * math.hypot(before["spread"], after["spread"])
     change = after["median"] - before["median"]
@@ -121,9 +129,10 @@ def compare(old: Result, new: Result) -> int:
             continue
         change, judgement = verdict(before[name], row)
         worse += judgement == "WORSE"
-        unit = "% in floors" if "floors" in row else "%"
+        key = measure(before[name], row)
+        unit = "%" if key == "value" else f"% in {key}"
         figures = figure(before[name]["value"]) + figure(row["value"])
-        print(f"{name:<66}{figures}{change:>+7.1f} {unit:<13}{judgement}".rstrip())
+        print(f"{name:<66}{figures}{change:>+7.1f} {unit:<16}{judgement}".rstrip())
     return worse
 
 
@@ -142,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     names = options.revisions
     if len(names) > 2 or options.rounds < 1:
         parser.error("expected at most two revisions and at least one round")
+    worse = 0
     try:
         files = [Path(name) for name in names if Path(name).is_file()]
         if len(files) == 1:
@@ -151,8 +161,11 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             wanted = ["--only", options.only, "--sizes", options.sizes, "--cycles", str(options.cycles)]
             base, other = (*names, None, None)[:2]
-            old, new = by_turns(base or default_base(), other, options.rounds, wanted)
-        return 1 if compare(old, new) else 0
+            base = base or default_base()
+            with pinned():
+                worse += table(modules([base, other or HERE]), counts(options.sizes), options.cycles)
+            old, new = by_turns(base, other, options.rounds, wanted)
+        return 1 if worse + compare(old, new) else 0
     except (Incomparable, RevisionError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-/* The flow table's lookup in C, to measure what Cython costs.
+/* The flow table's lookup in C: what Cython costs, and the least that a segment can cost (lookup_touch).
  *
  * The loop of tcpcore/components/flow_table.pyx: SipHash-1-3 of a batch in vector lanes, then a rolling prefetch
  * of head, first and second TCB, then the walk along the chain. Same sizes and flags.
@@ -19,11 +19,18 @@
 
 struct segment { uint32_t src, dst; uint16_t sport, dport; uint32_t rest[7]; };
 struct block { uint32_t raddr, laddr; uint16_t rport, lport; uint32_t next; uint32_t rest[12]; };
-struct table { uint32_t *heads, *hashes; struct block *blocks; uint32_t mask, used; uint64_t k0, k1; };
+struct table {
+    uint32_t *heads, *hashes;
+    struct block *blocks;
+    uint32_t mask, used, capacity, batch;
+    uint64_t k0, k1;
+};
 
+static const size_t huge = 1 << 21;
+
+/* Huge pages where the system gives them; what is left over at both ends is address space only. */
 static void *mapped(size_t size)
 {
-    size_t huge = 1 << 21;
     char *base = mmap(NULL, size + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                       -1, 0);
     if (base == MAP_FAILED)
@@ -74,12 +81,22 @@ struct table *lookup_new(uint32_t capacity, uint32_t batch)
     while (heads < 2 * capacity)
         heads *= 2;
     t->mask = heads - 1;
+    t->capacity = capacity;
+    t->batch = batch;
     t->k0 = 0x0706050403020100ULL;
     t->k1 = 0x0f0e0d0c0b0a0908ULL;
     t->heads = mapped(heads * sizeof *t->heads);
     t->blocks = mapped((size_t)capacity * sizeof *t->blocks);
     t->hashes = mapped(batch * sizeof *t->hashes);
     return t;
+}
+
+void lookup_free(struct table *t)
+{
+    munmap(t->heads, ((size_t)t->mask + 1) * sizeof *t->heads);
+    munmap(t->blocks, (size_t)t->capacity * sizeof *t->blocks);
+    munmap(t->hashes, t->batch * sizeof *t->hashes);
+    free(t);
 }
 
 void lookup_insert(struct table *t, const struct segment *segs, uint32_t n)
@@ -96,23 +113,71 @@ void lookup_insert(struct table *t, const struct segment *segs, uint32_t n)
     }
 }
 
+/* What is asked for ahead of row i. */
+static inline void ask_ahead(const struct table *t, uint32_t n, uint32_t i, int second)
+{
+    const uint32_t *h = t->hashes;
+    uint32_t ref;
+    if (i + 2 * AHEAD < n)
+        __builtin_prefetch(&t->heads[h[i + 2 * AHEAD] & t->mask]);
+    if (i + AHEAD < n && (ref = t->heads[h[i + AHEAD] & t->mask]))
+        __builtin_prefetch(&t->blocks[ref - 1]);
+    if (second && i + AHEAD / 2 < n && (ref = t->heads[h[i + AHEAD / 2] & t->mask]) && t->blocks[ref - 1].next)
+        __builtin_prefetch(&t->blocks[t->blocks[ref - 1].next - 1]);
+}
+
+/* The reference of the block with the row's tuple, along the chain; 0 if there is none. */
+static inline uint32_t owner(const struct table *t, const struct segment *s, uint32_t hash)
+{
+    uint32_t ref;
+    for (ref = t->heads[hash & t->mask]; ref; ref = t->blocks[ref - 1].next) {
+        const struct block *b = &t->blocks[ref - 1];
+        if (b->raddr == s->src && b->rport == s->sport && b->laddr == s->dst && b->lport == s->dport)
+            break;
+    }
+    return ref;
+}
+
 void lookup_find(struct table *t, const struct segment *segs, uint32_t n, uint32_t *refs)
 {
-    uint32_t *h = t->hashes, ref;
-    hash_batch(t, segs, n, h);
+    hash_batch(t, segs, n, t->hashes);
     for (uint32_t i = 0; i < n; i++) {
-        const struct segment *s = &segs[i];
-        if (i + 2 * AHEAD < n)
-            __builtin_prefetch(&t->heads[h[i + 2 * AHEAD] & t->mask]);
-        if (i + AHEAD < n && (ref = t->heads[h[i + AHEAD] & t->mask]))
-            __builtin_prefetch(&t->blocks[ref - 1]);
-        if (i + AHEAD / 2 < n && (ref = t->heads[h[i + AHEAD / 2] & t->mask]) && t->blocks[ref - 1].next)
-            __builtin_prefetch(&t->blocks[t->blocks[ref - 1].next - 1]);
-        for (ref = t->heads[h[i] & t->mask]; ref; ref = t->blocks[ref - 1].next) {
-            const struct block *b = &t->blocks[ref - 1];
-            if (b->raddr == s->src && b->rport == s->sport && b->laddr == s->dst && b->lport == s->dport)
-                break;
-        }
-        refs[i] = ref;
+        ask_ahead(t, n, i, 1);
+        refs[i] = owner(t, &segs[i], t->hashes[i]);
     }
+}
+
+/* From the skeleton to the engine's look-up, a stage at a time. */
+enum { FIRST_BLOCK, CHAIN, SECOND_AHEAD };
+
+static inline uint32_t touch_batch(struct table *t, const struct segment *segs, uint32_t n, int stage)
+{
+    uint32_t lost = 0;
+    hash_batch(t, segs, n, t->hashes);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t ref;
+        ask_ahead(t, n, i, stage == SECOND_AHEAD);
+        ref = stage == FIRST_BLOCK ? t->heads[t->hashes[i] & t->mask] : owner(t, &segs[i], t->hashes[i]);
+        if (ref)
+            t->blocks[ref - 1].rest[11] += segs[i].rest[0];
+        else
+            lost++;
+    }
+    return lost;
+}
+
+/* Each row's head is read and one word of a block written, batch after batch: of the first block of its chain, from
+ * CHAIN on of its owner. Returns how many rows found none. The rows stream in as they lie: in random order. */
+uint32_t lookup_touch(struct table *t, const struct segment *segs, uint32_t n, int stage)
+{
+    uint32_t lost = 0;
+    for (uint32_t done = 0; done < n; done += t->batch) {
+        uint32_t part = n - done < t->batch ? n - done : t->batch;
+        switch (stage) {
+        case FIRST_BLOCK: lost += touch_batch(t, segs + done, part, FIRST_BLOCK); break;
+        case CHAIN: lost += touch_batch(t, segs + done, part, CHAIN); break;
+        default: lost += touch_batch(t, segs + done, part, SECOND_AHEAD); break;
+        }
+    }
+    return lost;
 }

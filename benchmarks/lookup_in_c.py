@@ -12,30 +12,28 @@ import numpy as np
 
 from benchmarks.harness import Measured, batches, cpu_ns
 from benchmarks.lifecycle import BATCH, words
-from benchmarks.native import shared
 from benchmarks.sides import syns
+from benchmarks.skeleton import library, pointer
 from tests.extensions.flow_table import Table
 
 
 def cython_against_c(n: int, passes: int) -> tuple[Measured, Measured, Measured]:
     """ns per lookup in Cython and in C, and their ratio pass by pass."""
-    c = shared("lookup")
-    c.lookup_new.restype = ctypes.c_void_p
+    c = library()
     rows = syns(n, False)
     order = np.random.Generator(np.random.PCG64(5)).permutation(n)
     shuffled = words(rows)[order].view(rows.dtype).ravel()
     table = Table(n, seed=7)
     table.insert(rows)
     c_table = ctypes.c_void_p(c.lookup_new(n, BATCH))
-    c.lookup_insert(c_table, ctypes.c_void_p(rows.ctypes.data), n)
+    c.lookup_insert(c_table, pointer(rows), n)
     refs = np.empty(BATCH, np.uint32)
 
     def in_cython(batch: np.ndarray) -> np.ndarray:
         return table.find(batch)
 
     def in_c(batch: np.ndarray) -> np.ndarray:
-        rows, answers = ctypes.c_void_p(batch.ctypes.data), ctypes.c_void_p(refs.ctypes.data)
-        c.lookup_find(c_table, rows, len(batch), answers)
+        c.lookup_find(c_table, pointer(batch), len(batch), pointer(refs))
         return refs[: len(batch)]
 
     both: list[list[float]] = [[], []]
@@ -53,6 +51,7 @@ def cython_against_c(n: int, passes: int) -> tuple[Measured, Measured, Measured]
         for times, ns in zip(both, spent, strict=True):
             times.append(ns / n)
     ours, theirs = both[0][1:], both[1][1:]
+    c.lookup_free(c_table)
     return (
         Measured.of(ours),
         Measured.of(theirs),

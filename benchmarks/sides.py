@@ -12,7 +12,7 @@ are timed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -98,12 +98,20 @@ class Side:
 
     def receive(self, phase: str, rows: np.ndarray, kept: np.ndarray | None, flags: int = 0) -> None:
         """Pass all rows to the engine; the peer's answers to what it sends go into `kept`."""
+        for _ in self.received(phase, rows, kept, flags):
+            pass
+
+    def received(
+        self, phase: str, rows: np.ndarray, kept: np.ndarray | None, flags: int = 0
+    ) -> Iterator[None]:
+        """`receive`, a batch at a time."""
         for part, batch in self.shuffled(rows):
             with self.watch.timing(phase):
                 out = self.engine.receive(batch, self.now, out=self.out)
             if kept is not None:
                 answer(out, flags, kept[part])
             self.fire()
+            yield
 
     def fire(self) -> None:
         with self.watch.timing("timers"):
@@ -123,35 +131,53 @@ class Side:
         raise NotImplementedError
 
 
-def server_engine(n: int, **knobs: Any) -> Engine:
+def server_engine(n: int, make: Callable[..., Engine] = Engine, **knobs: Any) -> Engine:
     """An engine with a listener whose application accepts at once and closes when the peer does."""
-    engine = Engine(capacity=n, seed=2, tcp_max_tw_buckets=None, somaxconn=n, **knobs)
+    engine = make(capacity=n, seed=2, tcp_max_tw_buckets=None, somaxconn=n, **knobs)
     engine.listen(SERVER, PORT, backlog=n, auto_accept=True, auto_close=True)
     return engine
 
 
 class ServerSide(Side):
-    """The server of N clients at once: SYN, ACK, FIN, last ACK; timers included."""
+    """The server of N clients at once: SYN, ACK, FIN, last ACK; timers included.
+
+    make, layout: Engine and SEGMENT of another build. Its arrays have the very dtype of that build: one that
+    is merely equal is compared field by field in each call.
+    """
 
     segments = 4
 
-    def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
+    def __init__(
+        self,
+        n: int,
+        watch: Stopwatch | None = None,
+        batch: int = BATCH,
+        make: Callable[..., Engine] = Engine,
+        layout: Any = SEGMENT,
+        **knobs: Any,
+    ) -> None:
         super().__init__(n, watch, batch)
-        self.engine = server_engine(n, **knobs)
+        self.engine = server_engine(n, make, **knobs)
+        self.out, self.batch_rows = self.out.view(layout), self.batch_rows.view(layout)
         self.syns = syns(n, knobs.get("tcp_timestamps", 1))
         self.rows = touched(n, SEGMENT)
 
     def cycle(self) -> dict[str, float]:
         self.watch.lap()
-        self.receive("SYN", self.syns, self.rows, ACK)
-        self.receive("ACK of SYN", self.rows, None)
+        for _ in self.steps():
+            pass
+        return self.finished()
+
+    def steps(self) -> Iterator[None]:
+        """A life of all N, a batch at a time."""
+        yield from self.received("SYN", self.syns, self.rows, ACK)
+        yield from self.received("ACK of SYN", self.rows, None)
         self.rows["flags"] = FIN_ACK
         acks = touched(self.n, SEGMENT)
-        self.receive("FIN", self.rows, acks, ACK)
-        self.receive("last ACK", acks, None)
+        yield from self.received("FIN", self.rows, acks, ACK)
+        yield from self.received("last ACK", acks, None)
         self.now += RTO_NS
         self.fire()
-        return self.finished()
 
 
 class Mixed(Side):

@@ -7,22 +7,25 @@ from typing import Any
 
 from benchmarks.harness import Measured
 
-HEAD = f"{'':<52}{'median':>12}     {'spread':<12}{'floors':>8}   {'target':<14}"
+HEAD = f"{'':<52}{'median':>12}     {'spread':<12}{'floors':>8}{'skeletons':>11}   {'target':<18}"
+
+#: What a figure is measured beside, and as multiples of which it is printed, too.
+YARDSTICKS = ("floors", "skeletons")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A limit on a figure, or on its ratio to the memory floor measured in the same minutes."""
+    """A limit on a figure, or on its ratio to one of YARDSTICKS measured in the same minutes."""
 
     limit: float
-    floors: bool = False
+    of: str = ""
     least: bool = False  # the figure must reach it
 
     def met(self, value: float) -> bool:
         return value >= self.limit if self.least else value <= self.limit
 
     def __str__(self) -> str:
-        return f"{'>=' if self.least else '<='} {self.limit:,.4g}{' floors' if self.floors else ''}"
+        return f"{'>=' if self.least else '<='} {self.limit:,.4g}{f' {self.of}' if self.of else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +39,23 @@ class Row:
     target: Target | None = None
     judged: bool = False
     rising: bool = False  # more is better
+    skeletons: Measured | None = None
 
     @property
     def mark(self) -> str:
         if self.target is None:
             return ""
-        limited = self.floors if self.target.floors else self.value
+        limited = getattr(self, self.target.of) if self.target.of else self.value
         return "ok" if limited is not None and self.target.met(limited.median) else "BAD"
 
     def line(self) -> str:
         spread = f"+- {figure(self.value.spread)}" if self.value.samples > 1 else ""
         floors = f"{self.floors.median:,.2f}" if self.floors else ""
+        skeletons = f"{self.skeletons.median:,.2f}" if self.skeletons else ""
         target = str(self.target) if self.target else ""
         value = figure(self.value.median)
-        text = f"{self.name:<52}{value:>12} {self.unit:<4}{spread:<12}{floors:>8}   {target:<14}{self.mark}"
-        return text.rstrip()
+        text = f"{self.name:<52}{value:>12} {self.unit:<4}{spread:<12}{floors:>8}{skeletons:>11}   "
+        return f"{text}{target:<18}{self.mark}".rstrip()
 
     def as_dict(self) -> dict[str, Any]:
         def rounded(measured: Measured) -> dict[str, float | int]:
@@ -61,8 +66,9 @@ class Row:
             }
 
         row: dict[str, Any] = {"name": self.name, "value": rounded(self.value), "unit": self.unit}
-        if self.floors:
-            row["floors"] = rounded(self.floors)
+        for name in YARDSTICKS:
+            if (ratio := getattr(self, name)) is not None:
+                row[name] = rounded(ratio)
         if self.target:
             row |= {"target": str(self.target), "mark": self.mark}
         return row | {"judged": self.judged, "rising": self.rising}

@@ -187,7 +187,7 @@ def sweep(
     if executor is not None:
         pool = Futures(executor, ours=False)
     try:
-        with bar(progress) as tell:
+        with bar(progress, jobs="runs") as tell:
             session = Session(pool, progress=tell, check=check)
             session.play((point, seeds) for point in points)
     finally:

@@ -87,6 +87,8 @@ def _explained(error: BaseException) -> int:
         return _said(error.format_message(), error.exit_code, whole=True)
     if isinstance(error, click.ClickException):
         return _said(_usage(error) + f"Error: {_message(error)}", error.exit_code)
+    if isinstance(error, ImportError) and error.name == "tcpcore":
+        return _said(f"loadgen: {error}", 1)  # a clone that is not built
     if isinstance(error, MemoryError):
         return _said(f"loadgen: out of memory{_of(error, ': ')}", 1)
     if isinstance(error, OSError):

@@ -1,6 +1,7 @@
 """A progress bar on standard error: how much is done, how long it took and how long it will take.
 
-On a terminal only, without colours where NO_COLOR asks for none; elsewhere nothing is written.
+On a terminal only, without colours where NO_COLOR asks for none; elsewhere nothing is written. The time left
+is that of the rest of the work at the speed so far: what was done comes in lumps, a run at a time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ _OFTEN_S = 0.1
 
 
 @contextmanager
-def bar(wanted: bool = True, what: str = "playing") -> Iterator[Progress | None]:
-    """Something to tell (replicates done, of how many), None where nobody looks."""
+def bar(wanted: bool = True, what: str = "playing", jobs: str = "replicates") -> Iterator[Progress | None]:
+    """Something to tell how many of the `jobs` are done, None where nobody looks."""
     if not wanted:
         yield None
         return
@@ -27,12 +28,20 @@ def bar(wanted: bool = True, what: str = "playing") -> Iterator[Progress | None]
         return
     from rich.progress import (
         BarColumn,
+        ProgressColumn,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Left(ProgressColumn):
+        """The time left, which runs down between two things that are told."""
+
+        def render(self, task: Task) -> Text:
+            return Text(left_text(task.elapsed or 0.0, task.fields["ends"]))
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -40,14 +49,28 @@ def bar(wanted: bool = True, what: str = "playing") -> Iterator[Progress | None]
         TaskProgressColumn(),
         TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        Left(),
     )
     with Bar(*columns, console=console, transient=True) as shown:
-        task = shown.add_task(what, total=None, note="")
+        task = shown.add_task(what, total=1.0, note="", ends=None)
 
-        def tell(done: float, of: int) -> None:
-            note = f"replicate {min(int(done) + 1, of)} of {of}" if of > 1 else ""
-            shown.update(task, completed=done, total=of, note=note)
+        def tell(done: float, of: int, share: float | None = None) -> None:
+            share = done / of if share is None else share
+            note = f"{int(done):,} of {of:,} {jobs}" if of > 1 else ""
+            ends = ending(shown.tasks[0].elapsed or 0.0, share)
+            shown.update(task, completed=share, note=note, ends=ends)
 
         yield every(_OFTEN_S, tell)
+
+
+def ending(elapsed: float, share: float) -> float | None:
+    """When the work ends, in seconds since it began, at the speed so far; None before any is done."""
+    return elapsed / share if share > 0 else None
+
+
+def left_text(elapsed: float, ends: float | None) -> str:
+    """The time left at this moment, as the bar has it."""
+    if ends is None:
+        return "-:--:-- left"
+    minutes, seconds = divmod(max(0, round(ends - elapsed)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"

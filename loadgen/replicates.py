@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from loadgen import signals
 from loadgen.scenario.model import Scenario
@@ -23,9 +23,21 @@ from loadgen.workers import Line, spread_stoppable
 from tcpcore import Config
 
 Stop = Callable[[], bool]
-Progress = Callable[[float, int], None]  # jobs done (a part of one counts as that part), of how many
 
 _LOOK_S: Final = 0.1
+
+
+class Progress(Protocol):
+    """Hears of jobs done (a part of one counts as that part), and of how many.
+
+    `share` is that of the work, where some jobs take longer than others.
+    """
+
+    def __call__(self, done: float, of: int, share: float | None = None) -> None: ...
+
+
+def silent(done: float, of: int, share: float | None = None) -> None:
+    """The progress that nobody hears of."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ def play(
     With `stop` the play ends soon after it is true or a KeyboardInterrupt came, and says that it was
     interrupted.
     """
-    tell = progress or (lambda done, of: None)
+    tell = progress or silent
     run = Played([None] * len(jobs), False)
     try:
         if executor is not None:
@@ -167,10 +179,10 @@ def every(seconds: float, tell: Progress) -> Progress:
     """`tell`, no more often than this, and the last one always."""
     due = 0.0
 
-    def sometimes(done: float, of: int) -> None:
+    def sometimes(done: float, of: int, share: float | None = None) -> None:
         nonlocal due
         if done >= of or time.monotonic() >= due:
             due = time.monotonic() + seconds
-            tell(done, of)
+            tell(done, of, share)
 
     return sometimes

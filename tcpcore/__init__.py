@@ -6,9 +6,20 @@ for arrays of segments and of handles. Compiled callers cimport this package, or
 `get_include()`.
 """
 
+import sys
 from pathlib import Path
 
-from tcpcore.c_api import _C_API as _C_API
+try:
+    from tcpcore.c_api import _C_API as _C_API
+except ModuleNotFoundError:
+    if not Path(__file__).parents[1].joinpath("setup.py").exists():
+        raise
+    raise ImportError(
+        f"tcpcore in {Path(__file__).parents[1]} is not compiled for Python "
+        f'{sys.version_info[0]}.{sys.version_info[1]}: run "make build" there, or start from another '
+        "folder to use an installed one",
+        name="tcpcore",
+    ) from None
 from tcpcore.c_api import engine_capsule
 from tcpcore.components.events import EventKind
 from tcpcore.config import Config

@@ -278,6 +278,31 @@ def _told(config: Config, window: int) -> int:
     return -(-window // unit) * unit
 
 
+def _header_window(config: Config, stamped: bool) -> int:
+    """SEG.WND of a synchronized connection with the knobs' own buffer and shift: what full_window and the
+    shift (tcp/receive_window) make of its window."""
+    window, shift = _told(config, config.window(stamped=stamped)), config.wscale()
+    if shift == 0:
+        return min(window, 65535)
+    if config.window_offered == "linux" and config.window_rounding == "mss-down":
+        window += (1 << shift) - 1
+    return window >> shift & 65535
+
+
+def _plain_rto_ms(config: Config) -> int:
+    """What tcp_rto_min_us adds to a round trip in the RTO of rto_min_rule "variance"."""
+    return -(-config.tcp_rto_min_us // 1000)
+
+
+def _plain_rtt_max(config: Config) -> int:
+    """The longest first round trip, in ms, whose RTO is it and `_plain_rto_ms`; 0 if there is none: neither
+    a loss probe, the variance, the slop nor tcp_rto_max_ms makes it another."""
+    if config.rto_min_rule != "variance" or config.rto_slop_ms:
+        return 0
+    longest = min(config.tcp_rto_min_us // 2000, config.tcp_rto_max_ms - _plain_rto_ms(config), 65535)
+    return max(longest, 0)
+
+
 #: The fields of the engine's struct (records/knobs.pxd) that are made from a knob: all others are knobs.
 DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "rcv_wscale": lambda config: config.wscale(),
@@ -285,6 +310,10 @@ DERIVED: Final[Mapping[str, Callable[[Config], int]]] = {
     "rcv_buf_stamped": lambda config: _told(config, config.window(stamped=True)),
     "rcv_buf_judged": lambda config: config.window(),
     "rcv_buf_whole": lambda config: config.rcv_buf,
+    "header_window": lambda config: _header_window(config, stamped=False),
+    "header_window_stamped": lambda config: _header_window(config, stamped=True),
+    "plain_rtt_max": _plain_rtt_max,
+    "plain_rto_ms": _plain_rto_ms,
     "fin_timeout_ms": lambda config: config.tcp_fin_timeout * 1000,
     "linger": lambda config: 0 if config.linger_s is None else config.linger_s + 1,
     "paws_idle_ms": lambda config: config.paws_idle_s * 1000,

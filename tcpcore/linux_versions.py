@@ -52,6 +52,7 @@ CHANGES: Final = (
     Change((6, 15), "tsecr_checked", 2, "3ba075278c11: of half-open entries, too, since", ported=True),
     Change((6, 14), "tw_reuse_clock_ms", 1000, "19ce8cd30465: counted in whole seconds before"),
     Change((6, 11), "crossed_synack_opens", 0, "23e89e8ee7be: a challenge ACK before", ported=True),
+    Change((6, 10), "closed_window_ends", 0, "97a9063518f1: given up by tcp_retries2 before", ported=True),
     Change((6, 10), "bare_fin_needs_window", 1, "2bd99aef1b19: a FIN at a closed window was dropped before"),
     Change((6, 9), "shutdown_waits", 0, "94062790aedb: the FIN went at once before", ported=True),
     Change((6, 7), "paws_idle_s", 2_073_600, "af7721448a60: 24 days before"),

@@ -24,7 +24,7 @@ SECTIONS = {
     "simulator": ("simulator", "simulator"),
     "references": ("references", "references"),
     "peers": ("references", "peers"),
-    "floor": ("run", "floor_curve"),
+    "yardsticks": ("run", "yardsticks"),
 }
 
 

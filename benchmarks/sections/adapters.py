@@ -29,5 +29,5 @@ def balancer(run: Run) -> Lines:
             net, _ = simulate(REQUESTS, PER_SECOND)
             rates.append((net.segments + net.wakeups + net.steps) / (time.perf_counter() - began))
     target = Target(100_000, least=True)
-    yield Row("events of the balancer", Measured.of(rates), "1/s", None, target, rising=True)
+    yield Row("events of the balancer", Measured.of(rates), "1/s", target=target, rising=True)
     yield Row("  of these segments", Measured.of([float(net.segments)]), "")

@@ -6,16 +6,15 @@ from typing import Any
 
 from benchmarks.harness import Measured
 from benchmarks.lifecycle import BATCH
-from benchmarks.sections.run import PLAIN, Lines, Run, ratios, suffix
+from benchmarks.sections.run import PLAIN, Lines, Run, suffix
 from benchmarks.sides import ClientSide, Mixed, ServerSide
 from benchmarks.table import Note, Row, Target, count
 from benchmarks.timed import Timed
 
 SERVER_TARGETS = {
-    10_000: Target(25),
-    100_000: Target(25),
-    1_000_000: Target(2.8, floors=True),
-    10_000_000: Target(3.0, floors=True),
+    10_000: Target(24),
+    1_000_000: Target(1.9, "skeletons"),
+    10_000_000: Target(2.2, "skeletons"),
 }
 
 
@@ -24,11 +23,11 @@ def side(
 ) -> Lines:
     """Cycles of the side that `make` gives: ns per segment or step, and per connection by phase."""
     life = make(n, batch=batch, **knobs)
-    floors, laps = run.by_turns(n, life.cycle)
+    beside, laps = run.by_turns(n, life.cycle)
     values = [sum(lap.values()) / life.segments for lap in laps]
     size = "" if batch == BATCH else f", batch {batch}"
     name = f"{title}, {count(n)}{size}{suffix(knobs)}"
-    yield Row(name, Measured.of(values), "ns", ratios(values, floors), target, judged=True)
+    yield Row(name, Measured.of(values), "ns", **beside.ratios(values), target=target, judged=True)
     if run.phases:
         for phase in laps[0]:
             yield Row(f"  {phase}", Measured.of([lap[phase] for lap in laps]), "ns", judged=True)
@@ -67,6 +66,7 @@ def ends(run: Run) -> Lines:
     for knobs in (PLAIN, {}):
         yield from side(run, ClientSide, run.n, "client side, per step of 5", **knobs)
     life = ClientSide(run.n, **PLAIN)
-    floors, laps = run.by_turns(run.n, life.cycle)
+    beside, laps = run.by_turns(run.n, life.cycle)
     ends = [lap["2 MSL"] for lap in laps]
-    yield Row(f"TIME_WAIT's end, {count(run.n)}", Measured.of(ends), "ns", ratios(ends, floors), judged=True)
+    name = f"TIME_WAIT's end, {count(run.n)}"
+    yield Row(name, Measured.of(ends), "ns", **beside.ratios(ends), judged=True)

@@ -26,7 +26,7 @@ def references(run: Run) -> Lines:
     cython, c, ratio = cython_against_c(run.n, run.turns(0))
     yield Row("flow table lookup, Cython", cython, "ns")
     yield Row("the same loop in C", c, "ns")
-    yield Row("  Cython / C", ratio, "x", None, Target(1.1))
+    yield Row("  Cython / C", ratio, "x", target=Target(1.1))
 
 
 def peers(run: Run) -> Lines:
@@ -47,4 +47,5 @@ def peers(run: Run) -> Lines:
         floor = run.floors.ns(run.n)
         yield Row(name, ns, "ns", Measured.of([ns.median / floor]))
         times = Measured.of([ns.median / run.pair_ns[run.n, plain]])
-        yield Row(f"  times {PAIR}, {count(run.n)}{suffix(PLAIN if plain else {})}", times, "x", None, target)
+        name = f"  times {PAIR}, {count(run.n)}{suffix(PLAIN if plain else {})}"
+        yield Row(name, times, "x", target=target)

@@ -74,12 +74,12 @@ def simulator(run: Run) -> Lines:
     yield Note("the simulator, one core")
     lives = [cost(churn(500, "30ms", "40ms", "600s", 20)) for _ in range(PASSES)]
     us = Measured.of([seconds / connections * 1e6 for seconds, connections, _ in lives])
-    yield Row("churn, 500/s for 10 min, rtt 40 ms: a connection", us, "us", None, Target(20))
+    yield Row("churn, 500/s for 10 min, rtt 40 ms: a connection", us, "us", target=Target(20))
     floods = [cost(flood()) for _ in range(PASSES)]
     us = Measured.of([seconds / segments * 1e6 for seconds, _, segments in floods])
-    yield Row("flood, 50k/s spoofed, 200/s clients, 20 s: a segment", us, "us", None, Target(0.6))
+    yield Row("flood, 50k/s spoofed, 200/s clients, 20 s: a segment", us, "us", target=Target(0.6))
     seconds = 120 if run.huge else 12
     cpu, gigabytes = large(seconds)
     name = f"churn, 200k/s for {seconds} s, rtt 20 ms"
-    yield Row(f"{name}: one core", Measured.of([cpu]), "s", None, Target(float(seconds)))
-    yield Row(f"{name}: memory", Measured.of([gigabytes]), "GB", None, Target(4) if run.huge else None)
+    yield Row(f"{name}: one core", Measured.of([cpu]), "s", target=Target(float(seconds)))
+    yield Row(f"{name}: memory", Measured.of([gigabytes]), "GB", target=Target(4) if run.huge else None)

@@ -107,7 +107,7 @@ def threads(run: Run) -> Lines:
         together(scripts)
         gains = [2 * together(scripts[:1]) / together(scripts) for _ in range(run.turns(n))]
     best = Measured(max(gains), Measured.of(gains).spread, len(gains))
-    yield Row(f"two of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
+    yield Row(f"two of {count(n)}, best of {len(gains)}", best, "x", target=Target(1.6, least=True))
     yield Note(f"two engines behind one address, {count(8 * BATCH)} a batch: two threads against one")
     n = run.n
     del scripts
@@ -116,6 +116,6 @@ def threads(run: Run) -> Lines:
         gain(one, two)
         gains = [gain(one, two) for _ in range(run.turns(n))]
     best = Measured(max(gains), Measured.of(gains).spread, len(gains))
-    yield Row(f"group of {count(n)}, best of {len(gains)}", best, "x", None, Target(1.6, least=True))
+    yield Row(f"group of {count(n)}, best of {len(gains)}", best, "x", target=Target(1.6, least=True))
     divided = dividing(50 if run.n > 10_000 else 5)
-    yield Row("dividing and merging, a segment", divided, "ns", None, Target(8.0))
+    yield Row("dividing and merging, a segment", divided, "ns", target=Target(8.0))

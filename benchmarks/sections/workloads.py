@@ -83,7 +83,7 @@ def workload_rows(run: Run, name: str, scenario: Scenario, phases: list[str]) ->
     yield Row(f"loadgen {name}, warm, {count(run.n)}", Measured.of(warm.ns), "ns", judged=True)
     if phases:
         share = shares([run.lap] * turns, phases, warm)
-        yield Row("  the bare, warm pair's share of it", share, "%", None, Target(60, least=True))
+        yield Row("  the bare, warm pair's share of it", share, "%", target=Target(60, least=True))
     yield Row("  in fresh engines, first touch of every page", Measured.of(fresh.ns), "ns")
     if phases:
         yield Row("  the bare, fresh pair's share of that", shares(laps, phases, fresh), "%")

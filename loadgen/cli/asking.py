@@ -7,8 +7,9 @@ targets. A mistake is one line that names the place and the nearest right word.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from loadgen.output import OutputError, write_stdout
 from loadgen.plan.ask import Case, Refused, Topic, Variant, beyond, require_answerable
 from loadgen.plan.play import EFFORTS, Player
 from loadgen.plan.topics import NAMES, topic
+from loadgen.replicates import Job, Played
 from loadgen.report import metrics
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
@@ -76,11 +78,21 @@ def topic_of(name: str) -> Topic:
     raise ConfigError(f"no topic is called {name!r}{hint(name, NAMES)}; there are {', '.join(NAMES)}")
 
 
-def player_of(given: Mapping[str, Any]) -> Player:
+def player_of(asked: Topic, given: Mapping[str, Any]) -> Player:
     """What plays, and how much."""
     player = Player(EFFORTS[given["effort"]], force=given["force"])
+    rounds = itertools.count(2)
+    what = f"plan {asked.NAME}"
+
+    def run(jobs: Sequence[Job]) -> Played:
+        """A topic may play again, for what it has found."""
+        nonlocal what
+        played = played_or_partial(jobs, given["jobs"], what=what)
+        what = f"plan {asked.NAME}, round {next(rounds)}"
+        return played
+
     if not given["no_sim"]:
-        player.run = lambda jobs: played_or_partial(jobs, given["jobs"])
+        player.run = run
     return player
 
 
@@ -88,7 +100,7 @@ def as_flood(ctx: click.Context, given: dict[str, Any]) -> Case | None:
     """The question of `plan flood` that the options of `loadgen flood` ask, with its defaults."""
     effort = given["effort"] or "normal"
     given |= dict.fromkeys(_ARGUMENTS.values()) | {"effort": effort, "no_sim": False, "remedies": False}
-    return case_of(ctx, topic("flood"), None, given, player_of(given))
+    return case_of(ctx, topic("flood"), None, given, player_of(topic("flood"), given))
 
 
 def case_of(

@@ -56,7 +56,7 @@ def compare_and_present(
     require_memory_of(need, given)
     began = time.perf_counter()
     jobs = [Job(one, 0, hosts[name].server, hosts[name].client) for name, one in runs.items()]
-    played = played_or_partial(jobs, workers)
+    played = played_or_partial(jobs, workers, called="policies")
     with signals.later():
         results = {
             name: result_of(runs[name], [outcome], kind="flood", command=made.command)

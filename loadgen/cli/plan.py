@@ -125,7 +125,7 @@ def plan(ctx: click.Context, /, topic: str, file: Path | None, **given: Any) -> 
     on a real kernel, T table, A assumed by you.
     """
     asked = topic_of(topic)
-    player = player_of(given)
+    player = player_of(asked, given)
     case = case_of(ctx, asked, file, given, player)
     if case is not None:
         present_answer(ctx, case, given)

@@ -56,7 +56,8 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     _tell_of_sysctl(scenario, given["verbose"])
     jobs, n = _jobs(scenario, given.get("shards"))
     _require_memory(dataclasses.replace(jobs[0].scenario, run=_of(scenario, len(jobs))), hosts, given)
-    played = played_or_partial(jobs, given["jobs"], given.get("executor", PROCESSES))
+    called = "replicates" if n is None else "shards"
+    played = played_or_partial(jobs, given["jobs"], given.get("executor", PROCESSES), called=called)
     outcomes = finished(played.outcomes if n is None else shards.merged(played.outcomes, n))
     if not outcomes:
         ctx.exit(signals.exit_code())
@@ -116,12 +117,22 @@ def _of(scenario: Scenario, runs: int) -> Run:
     return dataclasses.replace(scenario.run, seeds=runs)
 
 
-def played_or_partial(replicates: Sequence[Job], jobs: int, executor: str = PROCESSES) -> Played:
-    """Every replicate, or what there is when a signal comes. Raises NoExecutor, Unreachable."""
+def played_or_partial(
+    replicates: Sequence[Job],
+    jobs: int,
+    executor: str = PROCESSES,
+    *,
+    what: str = "playing",
+    called: str = "replicates",
+) -> Played:
+    """Every replicate, or what there is when a signal comes; `what` and `called` are the progress bar's.
+
+    Raises NoExecutor, Unreachable.
+    """
     played = Played([None] * len(replicates), True)
     pool = None if executor == PROCESSES else _pool(executor, jobs)
     try:
-        with signals.at_checks(), bar(what="playing") as tell:
+        with signals.at_checks(), bar(what=what, jobs=called) as tell:
             if pool is not None:
                 played = play_on(pool, replicates, tell, signals.pending)
             else:

@@ -333,7 +333,7 @@ def _play(ctx: click.Context, spec: Spec, given: dict[str, Any], points: int) ->
 def _played(driver: Driver, pool: Pool) -> bool:
     """Play it; whether it was interrupted."""
     try:
-        with signals.at_checks(), bar(what="playing") as tell:
+        with signals.at_checks(), bar(what="playing", jobs="runs") as tell:
             driver.session.progress = tell
             driver.play()
     except (Stopped, KeyboardInterrupt):

@@ -248,13 +248,19 @@ def _compare(row: Row, without: Result, then: Result) -> None:
 
 
 def summary(applied: Applied) -> str:
-    """`6 lines: 2 act, 2 cannot act here, ...`, and what no sysctl can do."""
+    """`6 lines: 2 act, 2 cannot act here, ...`, and what no sysctl of the server can do."""
     counts = {kind: sum(row.kind == kind for row in applied.rows) for kind in KINDS}
     parts = [f"{n} {_SAID[kind][n > 1]}" for kind, n in counts.items() if n]
     n = len(applied.rows)
     said = f"{n} line{'s' if n > 1 else ''}: {', '.join(parts)}."
     then = applied.results[1]
-    if then is None or not then["counters.server.ListenOverflows"]:
+    if then is None:
+        return said
+    from loadgen.report import sentence
+
+    if sentence.lacks_ports(then):
+        return f"{said} The limit is on the clients' side: {sentence.sentence(then)}."
+    if not then["counters.server.ListenOverflows"]:
         return said
     from loadgen.host import effects
 

@@ -54,6 +54,11 @@ def losses(result: Result) -> dict[str, int]:
     return dict(sorted(lost.items(), key=lambda item: -item[1]))
 
 
+def lacks_ports(result: Result) -> bool:
+    """True if most of those who were not served found no port."""
+    return _largest_loss(result) == PORTS
+
+
 def _largest_loss(result: Result) -> str | None:
     return next(iter(losses(result)), None)
 
@@ -65,7 +70,7 @@ def _answer(result: Result) -> str:
     worst = _largest_loss(result)
     if worst is None:
         return _all_served(result)
-    if worst == PORTS:
+    if lacks_ports(result):
         return _no_port(result)
     if list(losses(result)) == ["pending"] and losses(result)["pending"] < thresholds.FEW * attempted:
         return _all_served(result)

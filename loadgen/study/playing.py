@@ -54,6 +54,18 @@ class Task:
 
 
 @dataclass
+class _Work:
+    """Runs, and about how many seconds they take."""
+
+    runs: int = 0
+    seconds: float = 0.0
+
+    def add(self, task: Task) -> None:
+        self.runs += 1
+        self.seconds += task.point.seconds
+
+
+@dataclass
 class Session:
     """Plays points and remembers what came of them."""
 
@@ -67,9 +79,12 @@ class Session:
     command: str = ""
     keep_outcomes: bool = False  # more seeds may be wanted of a point
     keep: Callable[[Point, Result], Any] = lambda point, result: result  # noqa: E731
+    expected: int = 0  # runs that are foreseen, where more are asked for as others are judged
     found: dict[str, Any] = field(default_factory=dict)  # what `keep` made of each result, by key
     failures: dict[str, Failure] = field(default_factory=dict)
     _outcomes: dict[str, dict[int, Outcome]] = field(default_factory=dict)
+    _done: _Work = field(default_factory=lambda: _Work())
+    _wanted: _Work = field(default_factory=lambda: _Work())
 
     def play(self, wanted: Iterable[tuple[Point, int]]) -> None:
         """Have the results of points with so many seeds in `found`; `failures` says why there is none.
@@ -81,9 +96,17 @@ class Session:
             known = None if self.store is None else self.store.result(point.key, seeds)
             if known is not None:
                 self.found[point.key] = self.keep(point, known)
+                self.expected -= seeds
             elif point.key not in missing:
                 missing[point.key] = point, seeds
         _Round(self, missing).play()
+
+    def tell(self) -> None:
+        """How much is done of what is wanted or foreseen; runs count by their estimated cost."""
+        if self.progress is not None and self._wanted.runs:
+            of = max(self._wanted.runs, self.expected)
+            known = self._done.seconds / self._wanted.seconds if self._wanted.seconds else 0.0
+            self.progress(self._done.runs, of, min(known * self._wanted.runs / of, 1.0))
 
     def fail(self, task: Task, reason: str, error: Exception | None = None) -> None:
         """Say why there is no result of a point."""
@@ -125,7 +148,6 @@ class _Round:
         self._alone: list[Task] = []  # whose worker was lost
         self._again: set[tuple[str, int]] = set()  # that were played a second time
         self._running: dict[int, Task] = {}
-        self._finished = 0
         self._next = 0
         for key, (point, seeds) in points.items():
             had = session._outcomes.setdefault(key, {})
@@ -137,11 +159,12 @@ class _Round:
                 self._waiting += tasks
         self._waiting.sort(key=lambda task: -task.point.seconds)  # stable: points stay together
         self._waiting.reverse()
-        self._total = len(self._waiting)
+        for task in self._waiting:
+            session._wanted.add(task)
 
     def play(self) -> None:
         """Until nothing is left to do."""
-        self._tell()
+        self._session.tell()
         while self._waiting or self._alone or self._running:
             if self._session.stop():
                 raise Stopped
@@ -154,12 +177,8 @@ class _Round:
                     self._failed(task, error or RuntimeError("it gave nothing"))
                 elif task.point.key not in self._session.failures:
                     self._played(task, outcome)
-                self._finished += 1
-                self._tell()
-
-    def _tell(self) -> None:
-        if self._session.progress is not None and self._total:
-            self._session.progress(min(self._finished, self._total), self._total)
+                self._session._done.add(task)
+                self._session.tell()
 
     # -- admission -------------------------------------------------------------------------------
 
@@ -178,7 +197,7 @@ class _Round:
         for place in range(len(self._waiting) - 1, max(-1, len(self._waiting) - 1 - _LOOK_AHEAD), -1):
             task = self._waiting[place]
             if task.point.key in self._session.failures:
-                self._finished += 1
+                self._session._done.add(task)
                 del self._waiting[place]
             elif budget is None or not self._running or used + task.point.nbytes <= budget:
                 return self._waiting.pop(place)
@@ -212,7 +231,7 @@ class _Round:
         if is_lost(error) and name not in self._again:
             self._again.add(name)
             self._alone.append(task)
-            self._total += 1
+            self._session._wanted.add(task)
             return
         said = str(error) or type(error).__name__
         twice = "; alone, too" if name in self._again and is_lost(error) else ""

@@ -135,6 +135,7 @@ class SearchRun:
         self._session = session
         self._session.keep_outcomes = True
         self.cells = [_cell(spec, self._search, values) for values in spec.space.points()]
+        session.expected = len(self.cells) * spec.seeds * (2 + len(_QUARTERS) * self._rounds())
 
     def run(self, told: Told | None = None) -> list[Cell]:
         """Every cell's bracket. `told` hears of each value when it is judged."""
@@ -159,6 +160,17 @@ class SearchRun:
                     self._check_order(cell)
 
     # -- values ----------------------------------------------------------------------------------
+
+    def _rounds(self) -> int:
+        """How often a bracket is cut, about: in the middle each time."""
+        span, rounds = self._search.span, 0
+        low, high = sorted((span.low, span.high), key=lambda value: value.number)
+        while self._is_wide(low, high):
+            inner = [between(low, high, share, log=span.log, whole=span.whole) for share in _QUARTERS[1:]]
+            if not low.number < inner[0].number < inner[1].number:
+                break
+            (low, high), rounds = inner, rounds + 1
+        return rounds
 
     def _trial(self, cell: Cell, value: Quantity) -> Trial:
         trial = Trial(value, _point(self._spec, cell, value))

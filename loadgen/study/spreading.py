@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from loadgen import signals
-from loadgen.replicates import Job, Played, Progress, Stop
+from loadgen.replicates import Job, Played, Progress, Stop, silent
 from loadgen.study.pools import Pool, is_lost
 
 _LOOK_S: Final = 0.1
@@ -20,7 +20,7 @@ def play_on(pool: Pool, jobs: Sequence[Job], progress: Progress | None, stop: St
     """Play each job on the pool, which is closed then. Once `stop` is true, what is done is all there is."""
     run = Played([None] * len(jobs), False)
     waiting = list(range(len(jobs)))[::-1]
-    tell = progress or (lambda done, of: None)
+    tell = progress or silent
     left, again = len(jobs), set[int]()
     try:
         while left and not run.interrupted:

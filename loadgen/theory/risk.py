@@ -46,7 +46,8 @@ def risk(
     """Both directions together; the closer is the client, its TIME_WAIT that of its settings.
 
     Each direction carries the bytes of one load's requests or responses, numbered from the sender's ISN.
-    Without `rto` the peer's is what it would be after one sample of the round trip (`first_rto`).
+    Without `rto` the peer's is what it would be after one sample of the round trip (`first_rto`). The peer of
+    the closer is the server: where SACK is on at both ends it sends a loss probe first (`first_probe`).
     """
     time_wait = client.time_wait_ms / 1000
     late = accepted = 0.0
@@ -67,7 +68,10 @@ def risk(
     fin_loss, ack_loss = (
         min(1.0, link.loss.get("all", 0.0) + link.loss.get(kind, 0.0)) for kind in ("fin", "last-ack")
     )
-    resends = fin_resends(time_wait, first_rto(server, round_trip(scenario)) if rto is None else rto)
+    rtt = round_trip(scenario)
+    rto = first_rto(server, rtt) if rto is None else rto
+    probe = first_probe(server, rtt, rto) if client.tcp_sack else None
+    resends = fin_resends(time_wait, rto, probe)
     return Risk(
         late_per_day=late,
         accepted_per_day=accepted,
@@ -119,9 +123,26 @@ def first_rto(config: Config, rtt: float) -> float:
     return rtt + max(2 * rtt, least) if config.rto_min_rule == "variance" else max(3 * rtt, least)
 
 
-def fin_resends(time_wait: float, rto: float) -> int:
-    """FINs that are sent again within TIME_WAIT, the interval doubling: rto (2**n - 1) <= time_wait."""
-    return math.floor(math.log2(time_wait / rto + 1)) if rto > 0 else 0
+def first_probe(config: Config, rtt: float, rto: float) -> float | None:
+    """When a lone FIN is sent again as a loss probe, RFC 8985 7.2; None from a stack that sends none.
+
+    Two round trips, and on top the delay of an ACK, for which Linux takes the least RTO; not after the RTO.
+    The RTO begins anew then, and is not backed off.
+    """
+    if not config.tcp_sack or config.tcp_early_retrans < 3:
+        return None
+    return min(2 * rtt + config.tcp_rto_min_us / 1e6, rto)
+
+
+def fin_resends(time_wait: float, rto: float, probe: float | None = None) -> int:
+    """FINs that are sent again within TIME_WAIT, the interval doubling: rto (2**n - 1) <= time_wait.
+
+    With a loss probe one more, and the others count from it.
+    """
+    if rto <= 0 or probe is not None and probe > time_wait:
+        return 0
+    rest = time_wait - (probe or 0.0)
+    return (probe is not None) + math.floor(math.log2(rest / rto + 1))
 
 
 def unanswered(fin_loss: float, ack_loss: float, resends: int) -> float:

@@ -71,9 +71,7 @@ cdef struct Knobs:
     uint8_t rexmit_drop_options, rto_doublings_max
     uint32_t rto_initial_ms, rto_slop_ms, rto_syn_resent_ms, tcp_rto_min_us, tcp_rto_max_ms
     uint32_t keepinit_ms          # 0: no bound
-    uint8_t persist_interval      # PersistInterval
-    uint8_t persist_probe         # PersistProbe
-    uint8_t persist_ends          # PersistEnds
+    uint8_t persist_interval, persist_probe, persist_ends     # PersistInterval, PersistProbe, PersistEnds
     uint32_t persmin_ms, persmax_ms   # 0: none; 0: tcp_rto_max_ms
     # closing
     uint8_t tcp_rfc1337, tcp_tw_reuse, nolocaltimewait, fast_finwait2_recycle
@@ -85,9 +83,7 @@ cdef struct Knobs:
     # options and windows
     uint8_t tcp_timestamps, tcp_window_scaling, tcp_sack, rcv_wscale_min
     uint8_t tcp_ecn, tcp_ecn_fallback, ecn_maxretries, crossed_ecn_granted
-    uint8_t window_rounding       # WindowRounding
-    uint8_t window_offered        # WindowOffered
-    uint8_t window_update         # WindowUpdate
+    uint8_t window_rounding, window_offered, window_update    # WindowRounding, WindowOffered, WindowUpdate
     uint8_t window_by_buffer, auto_read
     uint16_t mss, tcp_min_snd_mss
     uint32_t delack_ms
@@ -111,10 +107,12 @@ cdef struct Knobs:
     uint8_t orphan_fin_wait_2_brief, time_wait_outlives, beyond_window_dropped, bare_fin_needs_window
     # derived
     uint8_t rcv_wscale            # the shift that rcv_buf needs
-    uint32_t rcv_buf              # bytes, rounded as window_rounding says
-    uint32_t rcv_buf_stamped      # bytes, rounded for a passive connection with timestamps
+    uint32_t rcv_buf, rcv_buf_stamped     # bytes, rounded; for a passive connection with timestamps
+    uint16_t header_window, header_window_stamped     # what SEG.WND says of them after the handshake
     uint32_t rcv_buf_whole        # bytes, not rounded
     uint32_t rcv_buf_judged       # bytes: rcv_buf before it is rounded up to what the shift can tell
+    uint32_t plain_rto_ms         # the RTO after one round trip is this and the trip,
+    uint16_t plain_rtt_max        # which has at most so many ms; 0: of none it is so
     uint32_t fin_timeout_ms, linger   # tcp_fin_timeout; linger_s + 1, 0: None
     uint32_t fin_wait_2_idle_ms   # without fast_finwait2_recycle: silence that ends FIN-WAIT-2
     uint32_t fin_wait_2_check_ms  # and how often it is looked for

@@ -20,7 +20,7 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_ECN, B_FIN_SENT, B_PASSIVE, B_SACK, B_TS, B_WINDOW, B_WSCALE, SYN_RECEIVED, Cold, Tcb,
     Timestamps,
 )
-from tcpcore.tcp.receive_window cimport advertise_window, plain_window
+from tcpcore.tcp.receive_window cimport advertise_window, own_header_window, plain_window
 from tcpcore.tcp.rto cimport clock_ms
 
 cdef enum:
@@ -36,6 +36,8 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
 cdef void send_persist_probe(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil
 cdef uint32_t unsent(const Tcb* tcb, const Cold* cold) noexcept nogil
+cdef void write_other_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
+                          int64_t now, uint8_t flags, uint32_t seq) noexcept nogil
 
 
 cdef inline void arm_main_timer(Action* act, uint8_t kind, uint32_t timeout) noexcept nogil:
@@ -60,17 +62,22 @@ cdef inline uint32_t send_seq(const Tcb* tcb, const Knobs* knobs) noexcept nogil
     return tcb.snd_nxt
 
 
-cdef inline void start_row(Segment* row, const Tcb* tcb, uint8_t flags, uint32_t seq) noexcept nogil:
-    """Begin a row from this TCB, without window and options; SEG.ACK is RCV.NXT if flags have ACK."""
-    memset(row, 0, sizeof(Segment))
+cdef inline void start_row(Segment* row, const Tcb* tcb, uint8_t flags, uint32_t seq,
+                           uint16_t wnd) noexcept nogil:
+    """Write a row from this TCB, without text and options; SEG.ACK is RCV.NXT if flags have ACK. In the order
+    of the struct, so that the compiler stores neighbours together."""
     row.src = tcb.laddr
     row.dst = tcb.raddr
     row.sport = tcb.lport
     row.dport = tcb.rport
-    row.flags = flags
     row.seq = seq
-    if flags & ACK:
-        row.ack = tcb.rcv_nxt
+    row.ack = tcb.rcv_nxt if flags & ACK else 0
+    row.wnd = wnd
+    row.payload_len = 0
+    row.flags = flags
+    row.opts = row.wscale = row._pad0 = 0
+    row.mss = row._pad1 = 0
+    row.tsval = row.tsecr = 0
 
 
 cdef inline uint8_t write_ts(Segment* row, const Tcb* tcb, const Timestamps* ts, int64_t now,
@@ -83,14 +90,35 @@ cdef inline uint8_t write_ts(Segment* row, const Tcb* tcb, const Timestamps* ts,
     return OPT_TS
 
 
-cdef inline void write_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
-                           int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
-    """Write a row without text: numbers, window and timestamps."""
-    start_row(row, tcb, flags, seq)
-    row.wnd = advertise_window(tcb, cold, knobs)
+cdef inline void write_no_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, int64_t now,
+                              uint8_t flags, uint32_t seq, uint16_t wnd) noexcept nogil:
+    """Write a row without text and SYN that says this window."""
+    start_row(row, tcb, flags, seq, wnd)
     row.opts = write_ts(row, tcb, ts, now, flags)
     if tcb.bits & B_COLD:
         cold.delayed = 0
+
+
+cdef inline void write_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
+                           int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
+    """Write a row without text: numbers, window and timestamps."""
+    write_no_syn(row, tcb, cold, ts, now, flags, seq, advertise_window(tcb, cold, knobs))
+
+
+cdef inline void write_plain_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts,
+                                 const Knobs* knobs, int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
+    """write_row after the handshake and without B_WINDOW: then the window is mostly one of two constants."""
+    if unlikely(tcb.wscale >> 4 != knobs.rcv_wscale):
+        write_other_row(row, tcb, cold, ts, knobs, now, flags, seq)
+    else:
+        write_no_syn(row, tcb, cold, ts, now, flags, seq, own_header_window(tcb, knobs))
+
+
+cdef inline uint32_t fin_timeout(const Tcb* tcb, const Cold* cold, const Knobs* knobs) noexcept nogil:
+    """flight_timeout where our FIN alone is in flight and was just sent for the first time."""
+    if not tcb.bits & B_COLD and tcb.retries == 0 and tcb.rtt and tcb.rtt <= knobs.plain_rtt_max:
+        return tcb.rtt + knobs.plain_rto_ms
+    return flight_timeout(tcb, cold, knobs)
 
 
 cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
@@ -99,13 +127,12 @@ cdef inline void write_syn(Segment* row, Tcb* tcb, Cold* cold, const Timestamps*
     cdef uint32_t space = plain_window(tcb, cold, knobs)
     cdef uint16_t bits = tcb.bits
     cdef uint8_t opts = OPT_MSS
-    start_row(row, tcb, flags, tcb.iss)
+    start_row(row, tcb, flags, tcb.iss, <uint16_t>(space if space < 65535 else 65535))
     if unlikely(bits & (B_WINDOW | B_ECN)):
         if bits & B_WINDOW:
             advertise_window(tcb, cold, knobs)        # its window may go further than a SYN can say
         if bits & B_ECN:
             row.flags |= ECE if flags & ACK else ECE | CWR
-    row.wnd = <uint16_t>(space if space < 65535 else 65535)
     row.mss = knobs.mss
     if bits & B_SACK:
         opts |= OPT_SACK_OK

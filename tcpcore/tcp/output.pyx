@@ -69,6 +69,12 @@ cdef uint32_t next_row(const Tcb* tcb, const Cold* cold, const Knobs* knobs, uin
     return left
 
 
+cdef void write_other_row(Segment* row, Tcb* tcb, Cold* cold, const Timestamps* ts, const Knobs* knobs,
+                          int64_t now, uint8_t flags, uint32_t seq) noexcept nogil:
+    """write_row for write_plain_row, a call of its own: it is rare, and too much to be inlined there."""
+    write_row(row, tcb, cold, ts, knobs, now, flags, seq)
+
+
 cdef void emit_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t seq,
                     uint32_t length, uint32_t fin) noexcept nogil:
     """Add a row with text, with our FIN, or with both."""

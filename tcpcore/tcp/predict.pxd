@@ -27,8 +27,8 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.cold cimport forget_limit
 from tcpcore.tcp.options cimport establish, moves_window, read_options, take_window
-from tcpcore.tcp.output cimport write_row
-from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket, sent_timeout
+from tcpcore.tcp.output cimport fin_timeout, write_plain_row
+from tcpcore.tcp.rto cimport fin_wait_2_timeout, keeps_full_socket
 from tcpcore.tcp.time_wait cimport count_time_wait, is_time_wait_like
 from tcpcore.tcp.timestamps cimport (
     echoed_sample, echoes_syn, echoes_synack, set_ts_recent, store_sample, ts_before_recent,
@@ -90,7 +90,7 @@ cdef inline Predicted predict_synack(Tcb* tcb, Cold* cold, Timestamps* ts, const
     take_window(tcb, cold, seg, seg.wnd)
     tcb.snd_una = seg.ack
     establish(tcb, cold, ts, seg, knobs, now)
-    write_row(row, tcb, cold, ts, knobs, now, ACK, tcb.snd_nxt)
+    write_plain_row(row, tcb, cold, ts, knobs, now, ACK, tcb.snd_nxt)
     return PREDICT_OPENED
 
 
@@ -116,9 +116,9 @@ cdef inline void write_fin(Tcb* tcb, Cold* cold, const Timestamps* ts, const Kno
                            Segment* row, uint32_t* timeout) noexcept nogil:
     """Write our FIN into `row`, and the ticks that its timer runs into `timeout`."""
     tcb.bits |= B_FIN_SENT
-    write_row(row, tcb, cold, ts, knobs, now, FIN | ACK, tcb.snd_nxt)
+    write_plain_row(row, tcb, cold, ts, knobs, now, FIN | ACK, tcb.snd_nxt)
     tcb.snd_nxt += 1
-    timeout[0] = sent_timeout(tcb, cold, knobs, True)
+    timeout[0] = fin_timeout(tcb, cold, knobs)
 
 
 cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, const Segment* seg,
@@ -143,7 +143,7 @@ cdef inline Predicted predict_peer_fin(Tcb* tcb, Cold* cold, Timestamps* ts, con
         write_fin(tcb, cold, ts, knobs, now, row, timeout)
         return PREDICT_BOTH_CLOSED
     tcb.state = CLOSE_WAIT
-    write_row(row, tcb, cold, ts, knobs, now, ACK, tcb.snd_nxt)
+    write_plain_row(row, tcb, cold, ts, knobs, now, ACK, tcb.snd_nxt)
     return PREDICT_PEER_CLOSED
 
 
@@ -183,7 +183,7 @@ cdef inline Predicted predict_time_wait(Tcb* tcb, Cold* cold, Timestamps* ts, co
     tcb.rcv_nxt += 1
     if tcb.bits & B_TS:
         set_ts_recent(ts, seg, now)
-    write_row(row, tcb, cold, ts, knobs, now, ACK, tcb.snd_nxt)
+    write_plain_row(row, tcb, cold, ts, knobs, now, ACK, tcb.snd_nxt)
     count(counters, Mib.ConnectionsClosed)
     tcb.state = TIME_WAIT
     timeout[0] = knobs.time_wait_ms

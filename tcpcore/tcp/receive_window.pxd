@@ -163,6 +163,12 @@ cdef inline uint16_t advertise_window(Tcb* tcb, Cold* cold, const Knobs* knobs) 
     return <uint16_t>wnd
 
 
+cdef inline uint16_t own_header_window(const Tcb* tcb, const Knobs* knobs) noexcept nogil:
+    """What advertise_window gives after the handshake, where buffer and shift are the knobs' own."""
+    return (knobs.header_window_stamped if (tcb.bits & (B_TS | B_PASSIVE)) == B_TS | B_PASSIVE
+            else knobs.header_window)
+
+
 cdef inline uint32_t unread(const Tcb* tcb, const Cold* cold) noexcept nogil:
     """Bytes in order that the application has not taken yet."""
     return cold.unread if tcb.bits & B_COLD else 0

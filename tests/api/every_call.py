@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tcpcore import OP, Engine, EngineGroup, Flag, OpKind, segments
-from tcpcore.config import DECLARED
+from tests.api.live_knobs import LIVE, small
 
 LOCAL, PEER = 0x0A000001, 0x0A000002
 NOW = 10**6
@@ -149,7 +149,7 @@ VALUES = {
     "out": lambda s: segments(32),
     "at_out": lambda s: np.zeros(32, np.int64),
     "blob": lambda s: SNAPSHOT[type(s.eng)],
-    **{("set_knobs", name): lambda s: 1 for name, knob in DECLARED.items() if knob.live},
+    **{("set_knobs", name): partial(lambda value, s: value, small(name)[1]) for name in LIVE},
 }
 
 

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcpcore import Config, Engine, EngineGroup, State, segments
-from tcpcore.config import DECLARED
 from tcpcore.group import member_config
 from tests.api.group_script import LOCAL, PEER, Apart, Script, seen
+from tests.api.live_knobs import LIVE, small
 
 PROFILES = {"linux": Config.linux, "freebsd": Config.freebsd, "strict": Config.strict}
 EVENTS = ("opened", "established", "accepted", "closed", "lost", "refused", "time_wait", "eof")
-LIVE = [name for name, knob in DECLARED.items() if knob.live]
 
 
 def config_of(profile="linux", **knobs):
@@ -35,7 +34,7 @@ class Members(Apart):
 #: Values that act in a script of 25 steps; not tcp_syncookies, which some policies refuse.
 TURNED = st.dictionaries(
     st.sampled_from([name for name in LIVE if name != "tcp_syncookies"]), st.integers(0, 1), max_size=6
-).map(lambda knobs: {name: value + (name == "tw_reuse_clock_ms") for name, value in knobs.items()})
+).map(lambda knobs: {name: small(name)[value] for name, value in knobs.items()})
 
 
 @given(

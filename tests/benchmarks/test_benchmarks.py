@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tcpcore
-from benchmarks import instructions, page, peers, revisions
+from benchmarks import instructions, page, peers, revisions, variants
 from benchmarks.annotated import main as annotated
 from benchmarks.annotated import nogil_functions
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
@@ -25,10 +25,11 @@ from benchmarks.lifecycle import PHASES, EnginePair, Lifecycle, NaivePair
 from benchmarks.lookup_in_c import cython_against_c
 from benchmarks.revisions import RevisionError
 from benchmarks.sections import SECTIONS, section
-from benchmarks.sections.pairs import BYTES, BYTES_PLAIN, bytes_per_connection
+from benchmarks.sections.pairs import bytes_per_connection
 from benchmarks.sections.threads import Script, together
 from benchmarks.sections.workloads import IN_THE_SYSTEM
 from benchmarks.sides import POLICIES, ClientSide, Flood, Mixed, ServerSide
+from benchmarks.skeleton import STAGES, Skeleton
 from benchmarks.table import Row, Target, count, parsed_count
 from benchmarks.timed import LAST, WAYS, Timed
 from tcpcore import State
@@ -93,10 +94,10 @@ def test_a_cycle_that_leaves_connections_is_no_measurement(monkeypatch):
 
 def test_memory_keeps_its_limits():
     """At a million, where the limits are set: a huge page counts whole, 20 bytes of each of 100,000."""
-    for knobs, target in (({}, BYTES), ({"tcp_timestamps": 0}, BYTES_PLAIN)):
+    for knobs, most in (({}, 100), ({"tcp_timestamps": 0}, 84)):
         pair = EnginePair(1_000_000, **knobs)
         Lifecycle(pair).open()
-        assert target.met(bytes_per_connection(pair))
+        assert bytes_per_connection(pair) <= most
 
 
 @pytest.mark.parametrize("timestamps", [0, 1])
@@ -190,8 +191,8 @@ def script(directory, text):
         (Target(25), 25.0, None, "ok"),
         (Target(25), 25.1, None, "BAD"),
         (Target(15, least=True), 14.9, None, "BAD"),
-        (Target(2.8, floors=True), 99.0, 2.8, "ok"),
-        (Target(2.8, floors=True), 1.0, 2.9, "BAD"),
+        (Target(2.8, "floors"), 99.0, 2.8, "ok"),
+        (Target(2.8, "floors"), 1.0, 2.9, "BAD"),
     ],
 )
 def test_mark(target, value, floors, mark):
@@ -379,6 +380,54 @@ def test_compare_needs_two_results(tmp_path, capsys):
     assert compare([one]) == 2
     assert compare([one, str(tmp_path / "none")]) == 2
     assert "only be compared with a file" in capsys.readouterr().err
+
+
+def test_builds_side_by_side(monkeypatch):
+    """This tree and a copy of it: each has types of its own, and both see every connection."""
+    monkeypatch.setattr(variants, "LEAST_LIVES", 1)
+    builds = variants.modules([variants.HERE])
+    ours, copy = builds.values()
+    assert ours is tcpcore and copy.Engine is not tcpcore.Engine
+    assert Path(copy.__file__).is_relative_to(ROOT / "build/compare/same")
+    ratios = variants.measured(builds, N, 2)
+    assert [one.name for one in ratios] == [".", "same"]
+    assert ratios[0].ratio == Measured(1.0, 0.0, 2) and all(one.ns.median > 0 for one in ratios)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "spread", "same", "is_worse"),
+    [
+        (1.02, 0.001, 1.0, True),
+        (1.009, 0.001, 1.0, False),
+        (1.02, 0.03, 1.0, False),
+        (1.03, 0.001, 0.98, False),
+    ],
+)
+def test_a_build_is_worse_by_more_than_the_noise(ratio, spread, same, is_worse):
+    ns = Measured.of([30.0])
+    ratios = [
+        variants.Ratio("A", ns, Measured(1.0, 0.0, 5)),
+        variants.Ratio("B", ns, Measured(ratio, spread, 5)),
+        variants.Ratio("same", ns, Measured(same, 0.0, 5)),
+    ]
+    assert [variants.worse(one, ratios) for one in ratios] == [False, is_worse, False]
+
+
+def test_variants_refuses_what_it_cannot_measure(capsys):
+    assert variants.main(["nothing-of-the-kind"]) == 2
+    assert "no such revision: 'nothing-of-the-kind'" in capsys.readouterr().err
+    assert variants.main([".", "--sizes", "many"]) == 2
+    with pytest.raises(SystemExit):
+        variants.main([".", "."])
+
+
+def test_the_stages_of_a_look_up_find_every_row():
+    skeleton = Skeleton(N)
+    for stage in range(len(STAGES)):
+        assert skeleton.run(stage) is None
+    skeleton.rows[0, 0] += 1
+    with pytest.raises(RuntimeError, match="a flow was not found"):
+        skeleton.run(len(STAGES) - 1)
 
 
 def test_several_runs_are_one_with_the_larger_spread(tmp_path):

@@ -10,7 +10,8 @@ from tcpcore.sysctl_keys import FREEBSD_KEYS, LINUX_KEYS, OVERRULING
 
 #: What kernels before 6.5 do otherwise; and those before 4.10, too.
 LATER = {"beyond_window_dropped": 0, "tsecr_checked": 2, "tw_reuse_clock_ms": 1000, "crossed_synack_opens": 0,
-         "bare_fin_needs_window": 1, "shutdown_waits": 0, "paws_idle_s": 2_073_600}  # fmt: skip
+         "closed_window_ends": 0, "bare_fin_needs_window": 1, "shutdown_waits": 0,
+         "paws_idle_s": 2_073_600}  # fmt: skip
 OLD = {**LATER, "early_syn_resend_ms": 0, "rst_before_fin": 0, "accept_full_drops_syn": 2}
 
 DATA = Path(__file__).parent / "data"

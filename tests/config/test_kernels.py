@@ -41,8 +41,10 @@ def test_a_row_names_what_there_is(row):
     rules = set(re.findall(r"^\* (R[\w.]+) ", (ROOT / "docs/semantics.md").read_text(), re.MULTILINE))
     for name in [] if here == "-" else here.split(", "):
         assert name in rules or name.strip("`") in DECLARED, name
-    corpus = json.loads((ROOT / "tests/data/corpus.json").read_text())
-    scenarios = {one["name"] for one in corpus["scenarios"]}
+    scenarios = {path.stem for path in (ROOT / "tests/live/regressions").glob("*.json")}
+    for file in ("corpus.json", "silence.json"):
+        recorded = json.loads((ROOT / "tests/data" / file).read_text())
+        scenarios |= {one["name"] for one in recorded["scenarios"]}
     for name in re.findall(r"`([^`]+)`", shown):
         file, _, test = name.partition("::")
         found = [path for path in (ROOT / "tests").rglob(file) if f"def {test}" in path.read_text()]

@@ -64,6 +64,19 @@ def test_values_as_the_struct_holds_them():
     assert (values["acceptance"], values["synq_policy"]) == (knobs.Acceptance.ACCEPT_TRIM, 1)
 
 
+@pytest.mark.parametrize("config, windows, rtt", [
+    (Config(), (64240, 65160), (100, 200)),
+    (Config(rcv_buf=300001), (37413, 37467), (100, 200)),
+    (Config(tcp_rto_max_ms=1010, rto_initial_ms=1000, tcp_rto_min_us=999_001), (64240, 65160), (10, 1000)),
+    (Config(rto_min_rule="rto"), (64240, 65160), (0, 200)),
+    (Config.freebsd(), (1027, 1027), (0, 30)),
+], ids=["linux", "scaled", "short", "rto", "freebsd"])  # fmt: skip
+def test_constants_of_an_undisturbed_connection(config, windows, rtt):
+    values = {name: engine_value(config, name) for name in FIELDS}
+    assert (values["header_window"], values["header_window_stamped"]) == windows
+    assert (values["plain_rtt_max"], values["plain_rto_ms"]) == rtt
+
+
 def enum_of(name):
     """The enum of a choice: called like the knob."""
     return getattr(knobs, "".join(word.title() for word in name.split("_")))

@@ -62,6 +62,17 @@ def test_any_ack_in_the_receive_window_completes(syn_received):
     assert syn_received.state == State.ESTABLISHED
 
 
+@pytest.mark.parametrize(("seq", "opens"), [(65_535, True), (65_537, False)])
+@pytest.mark.knobs(rcv_buf=200_000, tcp_window_scaling=1)
+def test_the_receive_window_is_what_the_syn_ack_could_tell(listening, seq, opens):
+    """65535 numbers from RCV.NXT on, whatever the buffer."""
+    listening.arrives("S", mss=1460, wscale=7)
+    listening.expects("SA")
+    listening.settled().arrives("A", seq=seq)
+    assert (listening.state == State.ESTABLISHED) == opens
+    listening.expects(SILENCE if opens else "A")
+
+
 @pytest.mark.parametrize("flags", ["", "F", "P"])
 def test_segment_without_ack_is_dropped(syn_received, flags):
     syn_received.arrives(flags, seq=1, length=0 if flags == "F" else 20)

@@ -64,6 +64,14 @@ def test_the_file_of_question_8(tmp_path):
     )
 
 
+def test_where_the_clients_have_no_ports_the_backlog_is_not_named(tmp_path):
+    """The accept queue overflows, too, but most are refused by their own hosts."""
+    found, _ = applied(tmp_path, TUNING, web(clients=1, duration="16s"))
+    assert found.results[1]["counters.server.ListenOverflows"] > 0
+    assert "The limit is on the clients' side: " in found.sentence
+    assert "refused for want of a port; first at" in found.sentence and "listen(..." not in found.sentence
+
+
 def test_values_now_are_those_of_the_host(tmp_path):
     _, rows = applied(tmp_path, TUNING, play=lambda scenarios: [None] * len(scenarios))
     assert [row.before for row in rows.values()] == ["4096", "2048", "60", "2", "-", "-"]

@@ -8,15 +8,17 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.loadgen.interrupting import ROOT, cpu_seconds
+import loadgen
+from tests.loadgen.interrupting import cpu_seconds
 
 PATIENCE = 120  # s of wall, on a busy machine
 
 
 def environment(**more):
-    """That of the tests, without what steers the command, and with this checkout first."""
+    """That of the tests, without what steers the command, and with the loadgen that is tested first."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOADGEN_")}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **more}
+    where = str(Path(loadgen.__file__).parents[1])
+    return {**kept, "PYTHONPATH": where, "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import click
 import pytest
 
 from tests.loadgen import hostile
-from tests.loadgen.processes import ROOT, environment
+from tests.loadgen.interrupting import ROOT
+from tests.loadgen.processes import environment
 
 
 @pytest.fixture

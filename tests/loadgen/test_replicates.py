@@ -98,7 +98,7 @@ def test_an_error_is_raised(monkeypatch, pool):
 
 def test_progress_is_told_now_and_then_and_in_the_end():
     seen = []
-    tell = replicates.every(3600.0, lambda done, of: seen.append(done))
+    tell = replicates.every(3600.0, lambda done, of, share: seen.append(done))
     for done in range(11):
         tell(done, 10)
     assert seen == [0, 10]

@@ -3,6 +3,8 @@
 What it ships is enough for the command, for type checkers and for a foreign extension that cimports tcpcore.
 """
 
+import os
+import subprocess
 import sys
 import tarfile
 import tomllib
@@ -14,7 +16,8 @@ import numpy
 import pytest
 
 from tests.foreign.building import blocks
-from tests.project.distributions import ROOT, run
+from tests.project.distributions import ROOT, run, unpacked
+from tests.project.played import Player
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: What a foreign package needs to cimport, include and type-check; the .pyx files are the sdist's.
@@ -103,6 +106,26 @@ class TestDistributions:
     def test_the_command_is_installed(self, empty):
         answer = run(empty / "bin" / "loadgen", "--help", cwd=empty)
         assert "handshake" in answer and "close" in answer
+
+    def test_the_first_tutorial_works_with_what_is_installed(self, empty, tmp_path, monkeypatch):
+        """But for its lines that install, which this environment stands for."""
+        monkeypatch.setenv("COLUMNS", "80")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+        def call(words, folder):
+            words = [empty / "bin" / words[0], *words[1:]]
+            done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+            return done.returncode, done.stdout
+
+        player = Player(ROOT / "docs" / "tutorials" / "first-plan.md", tmp_path, call)
+        player.play()
+        assert player.wrong == [], "\n\n".join(player.wrong)
+
+    def test_the_command_is_the_installed_one_in_a_clone_that_is_not_compiled(self, empty, sdist, tmp_path):
+        """Its worker processes, too."""
+        clone = unpacked(sdist, tmp_path)
+        play = ["handshake", "-n", "1000", "--seeds", "2", "--jobs", "2"]
+        assert "served" in run(empty / "bin" / "loadgen", *play, cwd=clone)
 
     def test_a_foreign_extension_cimports_us(self, empty, tmp_path):
         (tmp_path / "foreign.pyx").write_text(FOREIGN)

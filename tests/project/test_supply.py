@@ -23,7 +23,7 @@ from tests.project.distributions import BACKEND, EPOCH, ROOT, run, unpacked
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 TESTED = [*PYPROJECT["build-system"]["requires"], *PYPROJECT["project"]["dependencies"], *EXTRAS["test"]]
-TOOLS = [line for line in EXTRAS["dev"] if not line.startswith("tcpcore")]
+TOOLS = [*(line for line in EXTRAS["dev"] if not line.startswith("tcpcore")), *EXTRAS["docs"]]
 
 MOST_BYTES = 2_000_000
 

@@ -134,10 +134,24 @@ def test_more_seeds_play_only_those_that_are_new():
 
 def test_a_wish_to_stop_ends_it_with_what_there_is():
     pool, done = Made(size=1), []
-    session = Session(pool, stop=lambda: len(done) >= 3, progress=lambda now, of: done.append(now))
+    session = Session(pool, stop=lambda: len(done) >= 3, progress=lambda now, of, share: done.append(now))
     with pytest.raises(Stopped):
         session.play((point(n), 1) for n in range(1, 9))
     assert 1 <= len(session.found) < 8
+
+
+def test_what_is_told_goes_by_the_cost_of_runs_and_never_back():
+    """Also where more runs are asked for as others are judged, as a search does."""
+    told = []
+    session = Session(Made(size=1), progress=lambda done, of, share: told.append((done, of, share)))
+    session.expected = 6
+    dear, cheap = point(1), point(2)
+    session.play([(dataclasses.replace(dear, seconds=3.0), 1), (dataclasses.replace(cheap, seconds=1.0), 1)])
+    assert told == [(0, 6, 0.0), (1, 6, 0.75 * 2 / 6), (2, 6, 2 / 6)]
+    session.play([(point(n), 1) for n in range(3, 9)])
+    assert told[-1] == (8, 8, 1.0)
+    shares = [share for _, _, share in told]
+    assert shares == sorted(shares)
 
 
 # -- processes -------------------------------------------------------------------------------

@@ -75,6 +75,14 @@ def test_both_ends_come_first_and_then_three_at_a_time():
     assert len(tried[2:]) % 3 == 0
 
 
+@pytest.mark.parametrize("at", [3, 100, 480, 700, 999])
+def test_about_as_many_runs_are_foreseen_as_there_are(at):
+    """Where no value needs more seeds. The bar on a terminal goes by it."""
+    _, session = searched(step(at))
+    runs = sum(seeds for _, seeds in session.played)
+    assert 0.5 * runs <= session.expected <= 1.5 * runs
+
+
 def test_whole_places_are_given_whole_numbers_and_the_search_ends_between_two():
     [cell], session = searched(step(5), "backlog=0..10", tolerance=0.0001)
     met, missed, _ = cell.bracket()

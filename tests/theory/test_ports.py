@@ -182,5 +182,7 @@ def test_planner_q6():
     stamped = risk.risk(here, Config.freebsd(time_wait_ms=10_000, isn="random"), Config.freebsd(isn="random"))
     assert stamped.accepted_per_day == 0
     assert risk.unanswered(0.01, 0.01, 5) == pytest.approx(3e-11, rel=0.05)
+    assert risk.fin_resends(10, 0.32, 0.3) == 5 and risk.fin_resends(0.5, 0.2, 0.2) == 2
+    assert risk.fin_resends(0.1, 0.2, 0.2) == 0 and risk.fin_resends(0.3, 0.2, 0.1) == 2
     assert risk.fin_resends(10, 0.32) == 5 and clocked.fin_resends >= 5
     assert risk.late_per_day(2000, 30_000, 1e-7, 10, 60) == 0

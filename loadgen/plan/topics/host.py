@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from loadgen.host.apply import ACTS, Applied, apply
+from loadgen.host.apply import ACTS, Applied, Play, apply
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value
 from loadgen.plan.ask import Case, Quantity, Refused
-from loadgen.plan.shared import NS, limits, settle
+from loadgen.plan.shared import MORE, NS, limits, settle
 from loadgen.report.result import Result
 from loadgen.scenario.errors import Mistake
 from loadgen.scenario.model import Client, Link, Load, Run, Scenario
 from loadgen.scenario.values import Distribution
+from loadgen.theory import ports
 
 NAME: Final = "host"
 SUMMARY: Final = "what changes on this host if a sysctl file is applied"
@@ -45,7 +46,7 @@ def solve(case: Case) -> Answer:
     needed = max(_LEAST_S, _PERIODS * case.scenario.server.accept.stall_every_ns / NS)
     scenario, _ = case.player.timed(case.scenario, needed, _LEAST_S)
 
-    def play(scenarios: Sequence[Scenario]) -> list[Result | None]:
+    def play(scenarios: Sequence[Scenario]) -> Sequence[Result | None]:
         return case.player.play(list(scenarios))
 
     try:
@@ -56,6 +57,7 @@ def solve(case: Case) -> Answer:
     answer = Answer(NAME, applied.sentence, "lines that act", Value(acts, "count", "F"), NOT_PLAYED)
     answer.limits = [*limits(case, "accept_queue", "half_open")]
     answer.parts.append(_table(applied))
+    _more(answer, applied, play)
     _figures(answer, applied)
     answer.assumed += _assumed(case)
     if (now := applied.results[0]) is not None:
@@ -69,6 +71,17 @@ def solve(case: Case) -> Answer:
         *([f"{others} other settings of the host that matter"] if others else []),
     ]
     return answer
+
+
+def _more(answer: Answer, applied: Applied, play: Play) -> None:
+    """What clients see now, with the file, and with the file and a tenth more of them."""
+    rate = ports.total_rate(applied.then)
+    if applied.results[0] is None or not rate:
+        return
+    now, then = (say.of(result, "first_try_ratio") for result in applied.results if result is not None)
+    (more,) = play([applied.then.replace({"load.rate": MORE * rate})])
+    at_more = "" if more is None else f"; at +10 % load {say.of(more, 'first_try_ratio')}"
+    answer.say("first try", f"{now} -> {then} with the file{at_more}", "S")
 
 
 def _table(applied: Applied) -> Table:

@@ -1,0 +1,167 @@
+"""`python -m benchmarks.variants A [B ...]`: builds of several revisions by turns in one process.
+
+A, B ... are revisions of git, and `.` is this tree as it is, built. Each revision is built in build/compare,
+outside of this tree; all are loaded side by side and take the server's part (SYN, ACK, FIN, last ACK) for
+the same rows in the same order, a few batches each in turn. What slows the machine down for longer than a
+millisecond thus slows all of them down, and differences of 1 to 2 % show. `same` is a copy of A, loaded from
+other files: what it differs from A by is the noise, and less than that is no result.
+
+A revision must have this tree's layout of SEGMENT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import tcpcore
+from benchmarks.harness import Measured, pinned
+from benchmarks.native import ROOT
+from benchmarks.revisions import RevisionError, built_tree
+from benchmarks.sides import ServerSide
+from benchmarks.table import count, parsed_count
+
+HERE, SAME = ".", "same"
+#: Batches of one build before the next has its turn.
+TURN = 4
+LEAST, CYCLES = 0.01, 7
+#: Connections of a cycle: fewer are over too soon to time.
+LEAST_LIVES = 1 << 19
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The time of a build as a multiple of A's, cycle by cycle."""
+
+    name: str
+    ns: Measured
+    ratio: Measured
+
+
+def loaded(tree: Path) -> ModuleType:
+    """The package tcpcore of a tree, beside any that is loaded already."""
+    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "tcpcore"}
+    sys.path.insert(0, str(tree))
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module("tcpcore")
+    finally:
+        sys.path.pop(0)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "tcpcore"]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+    if not Path(str(module.__file__)).is_relative_to(tree):
+        raise RevisionError(f"{tree.name}: its tcpcore is not what was loaded")
+    if module.SEGMENT != tcpcore.SEGMENT:
+        raise RevisionError(f"{tree.name}: its SEGMENT has another layout")
+    return module
+
+
+def copy_of(tree: Path) -> Path:
+    """The package of a tree once more, so that it can be loaded once more."""
+    target = ROOT / "build" / "compare" / SAME
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(tree / "tcpcore", target / "tcpcore", ignore=shutil.ignore_patterns("*.c", "__pycache__"))
+    return target
+
+
+def modules(revisions: Sequence[str]) -> dict[str, ModuleType]:
+    """Each revision's tcpcore, and that of `same`."""
+    trees = {name: ROOT if name == HERE else built_tree(name) for name in revisions}
+    found = {name: tcpcore if name == HERE else loaded(tree) for name, tree in trees.items()}
+    return found | {SAME: loaded(copy_of(trees[revisions[0]]))}
+
+
+def life(sides: list[ServerSide], first: int) -> list[float]:
+    """A life of all connections at each, by turns from `first` on; ns per segment of each."""
+    order = [*range(first, len(sides)), *range(first)]
+    steps = [side.steps() for side in sides]
+    for side in sides:
+        side.watch.lap()
+    left = set(order)
+    while left:
+        for i in order:
+            for _ in range(TURN):
+                if i in left and next(steps[i], steps) is steps:
+                    left.discard(i)
+    return [sum(side.finished().values()) / side.segments for side in sides]
+
+
+def cycle(sides: list[ServerSide], first: int) -> list[float]:
+    """As many lives as it takes for LEAST_LIVES connections; the mean ns per segment of each."""
+    lives = -(-LEAST_LIVES // sides[0].n)
+    laps = [life(sides, (first + i) % len(sides)) for i in range(lives)]
+    return [sum(spent) / lives for spent in zip(*laps, strict=True)]
+
+
+def measured(builds: dict[str, ModuleType], n: int, cycles: int, **knobs: int) -> list[Ratio]:
+    """Time and ratio of each build, the first one's ratio being 1."""
+    sides = [ServerSide(n, make=module.Engine, layout=module.SEGMENT, **knobs) for module in builds.values()]
+    cycle(sides, 0)  # touches every page and mixes the free lists
+    laps = [cycle(sides, i % len(sides)) for i in range(cycles)]
+    return [
+        Ratio(name, Measured.of(lap[i] for lap in laps), Measured.of(lap[i] / lap[0] for lap in laps))
+        for i, name in enumerate(builds)
+    ]
+
+
+def noise(ratios: Sequence[Ratio]) -> float:
+    """What `same` differs from A by, its spread included."""
+    same = next(one.ratio for one in ratios if one.name == SAME)
+    return abs(same.median - 1) + same.spread
+
+
+def worse(one: Ratio, ratios: Sequence[Ratio]) -> bool:
+    """True if it is slower than A by more than noise and 1 %."""
+    return one.name != SAME and one.ratio.median - 1 > max(LEAST, 2 * noise(ratios) + one.ratio.spread)
+
+
+def table(builds: dict[str, ModuleType], sizes: Sequence[int], cycles: int) -> int:
+    """Print a row per size, knobs and build; how many are worse than A."""
+    bad = 0
+    print(f"{'server side, ns per inbound segment':<46}{'median':>9}{'ratio to A':>14}")
+    for n in sizes:
+        for stamps in (0, 1):
+            ratios = measured(builds, n, cycles, tcp_timestamps=stamps)
+            for one in ratios:
+                judged = "WORSE" if worse(one, ratios) else ""
+                bad += bool(judged)
+                name = f"{count(n)}{'' if stamps else ', no timestamps'}: {one.name}"
+                ratio = f"{one.ratio.median:.3f} +- {one.ratio.spread:.3f}"
+                print(f"{name:<46}{one.ns.median:>9.1f}{ratio:>20}  {judged}".rstrip(), flush=True)
+    return bad
+
+
+def counts(text: str) -> list[int]:
+    """Numbers of connections from a text like `10k,1M`. ValueError."""
+    return sorted(map(parsed_count, text.split(",")))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.variants",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("revisions", nargs="+", metavar="REVISION", help="A, and what is compared with it")
+    parser.add_argument("--sizes", default="10k,1M", help="connections (default 10k,1M)")
+    parser.add_argument("--cycles", type=int, default=CYCLES, help=f"measured lives (default {CYCLES})")
+    options = parser.parse_args(arguments)
+    if options.cycles < 1 or len(set(options.revisions)) < len(options.revisions):
+        parser.error("expected at least one cycle and no revision twice: `same` is A once more")
+    try:
+        with pinned():
+            return 1 if table(modules(options.revisions), counts(options.sizes), options.cycles) else 0
+    except (RevisionError, ValueError) as error:
+        print(f"variants: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
