@@ -446,9 +446,8 @@ cdef class Engine:
         defer_accept : int, optional
             TCP_DEFER_ACCEPT, s: for the SYN-ACK timeouts that fill it a bare ACK opens nothing; 0: it does.
         reuse_addr : bool, optional
-            SO_REUSEADDR, with what connections keep from bind(2), a look at each of them: without it, any of
-            this address and port, those in TIME_WAIT, too; with it, those for which `connect` chose the port.
-            None: no connection is looked at.
+            SO_REUSEADDR, and whether connections keep it from its port: False, any of this address and port,
+            in TIME_WAIT, too; True, those for which `connect` chose it. None: none is looked at.
 
         Returns
         -------
@@ -458,8 +457,7 @@ cdef class Engine:
         Raises
         ------
         OSError
-            EADDRINUSE: the address and port have a listener, or see `reuse_addr`. ENFILE: all 65535 ids are
-            in use.
+            EADDRINUSE: the address and port have a listener; `reuse_addr`. ENFILE: all 65535 ids are in use.
         """
         self.state()                  # an engine that is not complete has no config
         address = to_address(addr, "addr")
@@ -483,11 +481,16 @@ cdef class Engine:
             fields.backlog, fields.backlog_capped = limit, limit != asked
             fields.defer = timeouts_within(defer, &self.eng.knobs)
             fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
-            id = 0
-            if reuse_addr is None or not host_port_in_use(self.eng, address, port, bool(reuse_addr)):
-                id = host_listen(self.eng, &fields, &silent)
+            id = self.listen_as(&fields, &silent, reuse_addr)
         finally:
             self.leave()
+        return id
+
+    cdef int listen_as(self, const Listener* fields, const Asked* asked, reuse_addr) except 0:
+        """A listener with these fields: its id."""
+        cdef int id = 0
+        if reuse_addr is None or not host_port_in_use(self.eng, fields.addr, fields.port, bool(reuse_addr)):
+            id = host_listen(self.eng, fields, asked)
         if id <= 0:
             code = errno.EADDRINUSE if id == 0 else errno.ENFILE
             raise OSError(code, os.strerror(code))

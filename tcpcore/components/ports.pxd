@@ -29,6 +29,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from tcpcore.base.arena cimport arena_map
 from tcpcore.base.prefetch cimport unlikely
 from tcpcore.base.probing cimport ProbeTable
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
@@ -47,6 +48,7 @@ cdef enum Bar:
     BAR_LISTENED = 2
 
 cdef enum:
+    PORT_NUMBERS = 65536
     HAS_RETRY = 0x8000            # a bit of PortUse.odd, which is at most 32,767
 
 cdef struct PortUse:
@@ -96,9 +98,6 @@ cdef struct Ports:
 cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
                      uint64_t k0, uint64_t k1) noexcept nogil
 cdef void ports_free(Ports* ports) noexcept nogil
-cdef bint ports_bar(Ports* ports, uint16_t lport, Bar bar, bint on) noexcept nogil
-cdef uint16_t ports_left_out(const Ports* ports, PortSearch* search) noexcept nogil
-cdef bint ports_odd_full(const Ports* ports, const PortSearch* search) noexcept nogil
 cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil
 cdef void ports_speculate(Ports* ports, Py_ssize_t n) noexcept nogil
 cdef bint ports_begin(Ports* ports, PortSearch* search, bint reuse, int64_t tick) noexcept nogil
@@ -140,3 +139,41 @@ cdef inline bint ports_bound(Ports* ports, uint32_t laddr, uint32_t raddr, uint1
                              uint16_t lport) noexcept nogil:
     """A connection has this port without a search. True: it is counted."""
     return unlikely(in_port_range(ports, lport)) and count_bound(ports, laddr, raddr, rport, lport)
+
+
+cdef inline bint ports_bar(Ports* ports, uint16_t lport, Bar bar, bint on) noexcept nogil:
+    """Bar this port for this reason, or not any more; False, and it is not, when memory is refused. No
+    connection with this port may be counted."""
+    cdef uint8_t was
+    cdef int change
+    if ports.barred == NULL:
+        if not on:
+            return True
+        ports.barred = <uint8_t*>arena_map(PORT_NUMBERS)
+        if ports.barred == NULL:
+            return False
+    was = ports.barred[lport]
+    ports.barred[lport] = was | bar if on else was & ~bar
+    if <uint32_t>(lport - ports.low) < ports.span:
+        change = (was != 0) - (ports.barred[lport] != 0)
+        ports.usable += change
+        if not (lport - ports.low) & 1:
+            ports.usable_even += change
+    return True
+
+
+cdef inline uint16_t ports_left_out(const Ports* ports, const PortSearch* search) noexcept nogil:
+    """Of a range of odd size: the end of it that this search leaves out, if all others of its parity are
+    counted; the caller looks whether it is free, and then the search has ports of the other parity at most,
+    from `first` on. Else 0."""
+    cdef const PortUse* use = ports_use(ports, search.laddr, search.raddr, search.rport)
+    cdef uint16_t end = <uint16_t>(ports.low + (ports.size if search.start == 0 else 0))
+    if is_barred(ports, end) or <uint32_t>(use.count - (use.odd & ~HAS_RETRY)) + 1 != ports.usable_even:
+        return 0
+    return end
+
+
+cdef inline bint ports_odd_full(const Ports* ports, const PortSearch* search) noexcept nogil:
+    """True if all ports at an odd distance from the first are counted."""
+    cdef const PortUse* use = ports_use(ports, search.laddr, search.raddr, search.rport)
+    return <uint32_t>(use.odd & ~HAS_RETRY) >= ports.usable - ports.usable_even

@@ -7,7 +7,7 @@ Source: RFC 6056 3.3; for the rule "linux" __inet_hash_connect() of Linux 6.x (n
 # What an outsider could profit from guessing is SipHash-2-4 of a counter or of the destination, under one
 # key: messages are told apart by their length or the tag in their second word. Where only places of
 # tables depend on a hash, it is SipHash-1-3.
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t
 from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
@@ -126,13 +126,9 @@ cdef bint ports_init(Ports* ports, PortRule rule, uint16_t low, uint16_t high,
     ports.counter = 0 if rule == PORTS_SEQUENTIAL else <uint32_t>draw(ports)
     ports.span = ports.size
     if rule == PORTS_LINUX and ports.size > 1:
-        # of an odd range each search leaves one end out: the last port if it begins with the first, which
-        # with three ports it always does
-        ports.size &= ~<uint32_t>1
-        if ports.size == 2:
-            ports.span = 2
-    ports.usable = ports.span
-    ports.usable_even = (ports.span + 1) // 2
+        ports.size &= ~<uint32_t>1            # of an odd range a search leaves one end out, of three the last
+        ports.span = 2 if ports.size == 2 else ports.span
+    ports.usable, ports.usable_even = ports.span, (ports.span + 1) // 2
     ports.step = block_step(ports.size)
     if rule == PORTS_LINUX or rule == PORTS_DOUBLE_HASH:
         ports.perturb = <uint32_t*>arena_map(TABLE * sizeof(uint32_t))
@@ -150,27 +146,6 @@ cdef void ports_free(Ports* ports) noexcept nogil:
     arena_unmap(ports.barred, TABLE)
     probe_free(&ports.uses)
     memset(ports, 0, sizeof(Ports))
-
-
-cdef bint ports_bar(Ports* ports, uint16_t lport, Bar bar, bint on) noexcept nogil:
-    """Bar this port for this reason, or not any more; False, and it is not, when memory is refused. No
-    connection with this port may be counted."""
-    cdef uint8_t was
-    cdef int change
-    if ports.barred == NULL:
-        if not on:
-            return True
-        ports.barred = <uint8_t*>arena_map(TABLE)
-        if ports.barred == NULL:
-            return False
-    was = ports.barred[lport]
-    ports.barred[lport] = was | bar if on else was & ~bar
-    if <uint32_t>(lport - ports.low) < ports.span:
-        change = (was != 0) - (ports.barred[lport] != 0)
-        ports.usable += change
-        if not (lport - ports.low) & 1:
-            ports.usable_even += change
-    return True
 
 
 cdef uint32_t ports_count(const Ports* ports, uint32_t laddr, uint32_t raddr, uint16_t rport) noexcept nogil:
@@ -298,25 +273,7 @@ cdef uint16_t ports_candidate(const Ports* ports, const PortSearch* search, uint
         at = search.start + (2 * i if i < half else 2 * (i - half) + 1)
     else:
         at = search.start + i
-    if at == ports.size and ports.span != ports.size:
-        return <uint16_t>(ports.low + at)     # the last port of an odd range; the next is not the first
-    return <uint16_t>(ports.low + (at if at < ports.size else at - ports.size))
-
-
-cdef uint16_t ports_left_out(const Ports* ports, PortSearch* search) noexcept nogil:
-    """Of a range of odd size: the end of it that this search leaves out, if all others of its parity are
-    counted; the caller looks whether it is free, and then the search has ports of the other parity at most,
-    from `first` on. Else 0."""
-    cdef const PortUse* use = use_of(ports, search)
-    cdef uint16_t end = <uint16_t>(ports.low + (ports.size if search.start == 0 else 0))
-    if is_barred(ports, end) or <uint32_t>(use.count - odd_of(use)) + 1 != ports.usable_even:
-        return 0
-    return end
-
-
-cdef bint ports_odd_full(const Ports* ports, const PortSearch* search) noexcept nogil:
-    """True if all ports at an odd distance from the first are counted."""
-    return odd_of(use_of(ports, search)) >= ports.usable - ports.usable_even
+    return <uint16_t>(ports.low + (at if at < ports.span else at - ports.size))
 
 
 cdef bint count_port(Ports* ports, const PortSearch* search, uint16_t lport) noexcept nogil:

@@ -40,7 +40,8 @@ def test_an_older_kernel_and_which_rules_that_changes(tmp_path):
     assert found.origins["server"]["tcp_challenge_ack_limit"] == "kernel 5.15"
     assert found.origins["client"]["shutdown_waits"] == "knobs"
     server, client = found.warnings
-    assert server == ("server: kernel 5.15 does otherwise than 6.18: tcp_challenge_ack_limit = 1000, "
+    assert server == ("server: kernel 5.15 does otherwise than 6.18: closed_window_ends = 0, "
+                      "tcp_challenge_ack_limit = 1000, "
                       "beyond_window_dropped = 0, paws_idle_s = 2073600, tsecr_checked = 2, "
                       "bare_fin_needs_window = 1")  # fmt: skip
     assert client.startswith("client: kernel 5.15.0-91-generic does otherwise than 6.18: tcp_syn_linear")
