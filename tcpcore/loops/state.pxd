@@ -73,8 +73,7 @@ cdef struct EngineState:
     uint32_t candidates[STRIDE + AHEAD_PAD]   # TCB (slot + 1) that the prefetch found for a segment, 0 none
     const Segment* batch      # the segments that hashes and candidates belong to
     Py_ssize_t batch_n
-    Py_ssize_t isn_first      # isns and ts_offsets are those of isn_count segments from this one on
-    Py_ssize_t isn_count
+    Py_ssize_t isn_first, isn_count   # isns and ts_offsets are those of so many segments from the first on
     uint32_t isn_shift        # what the ISN clock has gained since isns were computed, 0 but in play()
     uint32_t isns[STRIDE]
     uint32_t ts_offsets[STRIDE]
