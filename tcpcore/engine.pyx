@@ -677,6 +677,9 @@ cdef class Engine:
         cdef bint sends = what == CALL_SEND, takes = what == CALL_RECV
         cdef bint sized = sends or what == CALL_UNREACHABLE
         cdef str amount_name = amount_of(what)
+        said = nbytes
+        if what == CALL_CLOSE and nbytes is not None:
+            nbytes = to_linger(nbytes)
         cdef Py_ssize_t count, written, need, first
         cdef uint64_t handle, amount = 0
         cdef bint one = is_handle(conns, &handle) and (
@@ -702,7 +705,7 @@ cdef class Engine:
             if out is not None and (not one or isinstance(conns, np.ndarray)):
                 apart(out, "conns", given, conns)
                 if amounts is not None:
-                    apart(out, amount_name, nbytes, amounts)
+                    apart(out, amount_name, said, amounts)
             if amounts is not None:
                 amounts = self.sizes(amounts, amount_name, count, sends, &sizes)
             need = count
@@ -790,7 +793,7 @@ cdef class Engine:
             and ``gauges()``, until our FIN is acknowledged or so much time has passed: on a host close(2)
             waits so long, here the call returns at once. -1: without SO_LINGER.
         """
-        return self.call(CALL_CLOSE, conns, now, out, None if linger_s is None else to_linger(linger_s))
+        return self.call(CALL_CLOSE, conns, now, out, linger_s)
 
     def abort(self, conns, now, out=None):
         """Reset the connections and let go of them: ABORT, RFC 9293 3.10.5. Returns SEGMENT[m]."""

@@ -48,20 +48,10 @@ def to_uint(value: Integers, name: str, bits: int) -> Any:
     kind = _UNSIGNED[bits]
     if type(value) is int and 0 <= value < 1 << bits:
         return kind(value)
-    array: npt.NDArray[Any] = np.asarray(value)
+    array = np.asarray(value)
     if array.dtype == kind:
         return array[()]  # cannot be out of range
-    if array.dtype.kind == "f" and isinstance(value, (list, tuple)):
-        array = np.array(value, object)  # of a list with ints below and above 2**63 numpy makes floats
-    integers = array.dtype.kind in "iub" or (
-        array.dtype.kind == "O" and all(isinstance(x, int) for x in array.flat)
-    )
-    if array.size and not integers:
-        raise TypeError(f"{name}: expected integers, got {array.dtype}")
-    if array.size and (array.min() < 0 or array.max() >= 1 << bits):
-        bad = array.min() if array.min() < 0 else array.max()
-        raise ValueError(f"{name}: expected 0 .. {(1 << bits) - 1}, got {bad}")
-    return array.astype(kind)[()]
+    return _checked(value, array, name, 0, (1 << bits) - 1).astype(kind)[()]
 
 
 def to_linger(linger_s: Integers) -> Any:
@@ -72,9 +62,22 @@ def to_linger(linger_s: Integers) -> Any:
     if type(linger_s) is int and -1 <= linger_s <= LINGER_MAX_S:
         return linger_s + 1
     array: npt.NDArray[Any] = np.asarray(linger_s)
-    if array.size and array.dtype.kind not in "iu":
-        raise TypeError(f"linger_s: expected integers, got {array.dtype}")
-    if array.size and (array.min() < -1 or array.max() > LINGER_MAX_S):
-        bad = array.min() if array.min() < -1 else array.max()
-        raise ValueError(f"linger_s: expected -1 .. {LINGER_MAX_S}, got {bad}")
+    if array.dtype.kind == "b":
+        raise TypeError("linger_s: expected integers, got bool")
+    array = _checked(linger_s, array, "linger_s", -1, LINGER_MAX_S)
     return (array.astype(np.int64) + 1).astype(np.uint32)[()]
+
+
+def _checked(value: Integers, array: npt.NDArray[Any], name: str, least: int, most: int) -> npt.NDArray[Any]:
+    """`array`, which numpy made of `value`, if all of it are integers of that range."""
+    if array.dtype.kind == "f" and isinstance(value, (list, tuple)):
+        array = np.array(value, object)  # of a list with ints below and above 2**63 numpy makes floats
+    integers = array.dtype.kind in "iub" or (
+        array.dtype.kind == "O" and all(isinstance(x, int) for x in array.flat)
+    )
+    if array.size and not integers:
+        raise TypeError(f"{name}: expected integers, got {array.dtype}")
+    if array.size and (array.min() < least or array.max() > most):
+        bad = array.min() if array.min() < least else array.max()
+        raise ValueError(f"{name}: expected {least} .. {most}, got {bad}")
+    return array

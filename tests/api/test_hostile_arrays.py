@@ -59,7 +59,7 @@ def test_out_shares_memory_with_no_other_argument(name, key, other):
 
 
 #: Of these the engine reads a copy always: a foreign buffer of theirs may overlap `out`.
-COPIED = [("connect", "sport"), ("connect", "isn"), ("connect", "rcv_buf")]
+COPIED = [("close", "linger_s"), ("connect", "sport"), ("connect", "isn"), ("connect", "rcv_buf")]
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if sum(one == name for one, _ in ARRAYS) > 1])

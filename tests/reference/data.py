@@ -34,7 +34,7 @@ from tests.reference.connection import (
     doubled,
     model,
     tick,
-)
+)  # fmt: skip
 
 #: What a timer is for; `ReferenceEngine.fire` calls the method of that name.
 REXMT, PERSIST, FIN_WAIT_2, TIME_WAIT = "rexmt", "persist", "fin_wait_2", "time_wait"
@@ -559,11 +559,9 @@ class Sending:
 
     def settle(self, conn, now, owed, room=AT_ONCE):
         """After all steps: queued data, else the ACK that is owed."""
-        if owed == "later" and self.config.delack_ms:
-            conn.delayed += 1
-            owed = "ack" if conn.delayed >= 2 else owed
-        elif owed == "later":
-            owed = "ack"
+        if owed == "later":
+            conn.delayed += self.config.delack_ms > 0
+            owed = "ack" if conn.delayed >= 2 or not self.config.delack_ms else owed
         rows = self.output(conn, now, room)
         if rows and owed == "later" and not self.next_row(conn):
             self.disarm(conn, "side")
@@ -581,9 +579,8 @@ class Sending:
         left = self.offered(conn)
         taken = conn.unread if nbytes is None else min(conn.unread, nbytes)
         conn.unread -= taken
-        if taken and conn.state in RECEIVERS:
-            if self.update_is_due(conn, left):
-                self.ordinary_ack(conn, now)
+        if taken and conn.state in RECEIVERS and self.update_is_due(conn, left):
+            self.ordinary_ack(conn, now)
         return taken
 
     def update_is_due(self, conn, left):
