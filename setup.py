@@ -29,7 +29,8 @@ NATIVE = os.environ.get("TCPCORE_NATIVE") == "1"
 ANNOTATE = os.environ.get("TCPCORE_ANNOTATE") == "1"
 PREDICTION = os.environ.get("TCPCORE_PREDICTION") != "0"
 EXTENSIONS = os.environ.get("TCPCORE_EXTENSIONS") != "0"
-TESTS = os.environ.get("TCPCORE_TESTS") == "1" and "--inplace" in sys.argv
+INPLACE = "--inplace" in sys.argv
+TESTS = os.environ.get("TCPCORE_TESTS") == "1" and INPLACE
 
 # Cython's directives are here and in no file: one in a .pyx would not reach the .pxd files that it cimports.
 DIRECTIVES = {
@@ -92,10 +93,16 @@ elif FUZZ:
     LDFLAGS = SANITIZERS
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.
-    # The symbol table stays: profilers and callgrind name functions by it.
-    CFLAGS = ["-O3", "-fno-strict-aliasing", "-ffp-contract=off", "-g0"] + (
-        ["-march=native"] if NATIVE else []
-    )
+    # The symbol table stays: profilers and callgrind name functions by it. Unwind tables, which debuggers and
+    # call graphs want, are in place only: in a wheel they are 50 kB, and C needs none.
+    CFLAGS = [
+        "-O3",
+        "-fno-strict-aliasing",
+        "-ffp-contract=off",
+        "-g0",
+        *(["-march=native"] if NATIVE else []),
+        *([] if INPLACE else ["-fno-asynchronous-unwind-tables"]),
+    ]
     LDFLAGS = []
 
 if not PREDICTION:

@@ -474,6 +474,7 @@ cdef class Engine:
         fields.addr, fields.port = address, port
         fields.auto_accept, fields.auto_close = bool(auto_accept), bool(auto_close)
         fields.rcv_buf = size
+        reuse_addr = None if reuse_addr is None else bool(reuse_addr)
         cdef int id
         self.take_now()
         try:
@@ -487,9 +488,9 @@ cdef class Engine:
         return id
 
     cdef int listen_as(self, const Listener* fields, const Asked* asked, reuse_addr) except 0:
-        """A listener with these fields: its id."""
+        """A listener with these fields: its id. reuse_addr: a bool or None."""
         cdef int id = 0
-        if reuse_addr is None or not host_port_in_use(self.eng, fields.addr, fields.port, bool(reuse_addr)):
+        if reuse_addr is None or not host_port_in_use(self.eng, fields.addr, fields.port, reuse_addr):
             id = host_listen(self.eng, fields, asked)
         if id <= 0:
             code = errno.EADDRINUSE if id == 0 else errno.ENFILE

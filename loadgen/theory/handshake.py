@@ -15,7 +15,7 @@ from loadgen.scenario.model import Link, Tries
 from tcpcore import Config
 
 _NONE = (-1, 0)  # no half-open entry
-#: The longest interval between SYN-ACKs.
+#: The longest interval between SYN-ACKs of Linux.
 SYN_ACK_MAX_MS = 120_000
 
 
@@ -162,4 +162,5 @@ def _interval(server: Config, n: int) -> int:
     """After n resends, R3.18 and R9.18."""
     if n == 0:
         return min(server.rto_initial_ms, server.tcp_rto_max_ms)
-    return min((server.rto_initial_ms << n) + server.rto_slop_ms, SYN_ACK_MAX_MS)
+    most = SYN_ACK_MAX_MS if server.half_open_rules == "linux" else server.tcp_rto_max_ms
+    return min((server.rto_initial_ms << n) + server.rto_slop_ms, most)

@@ -8,7 +8,7 @@ from tcpcore.records.action cimport Action
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, Segment
 from tcpcore.tcp.output cimport emit_answering_rst
-from tcpcore.tcp.rto cimport SYNACK_MAX_MS
+from tcpcore.tcp.rto cimport synack_max
 
 cdef enum ListenVerdict:
     LISTEN_DROP = 0
@@ -24,7 +24,7 @@ cdef inline uint8_t timeouts_within(uint32_t seconds, const Knobs* knobs) noexce
         return 0
     while period < <uint64_t>seconds * 1000 and n < 255:
         n += 1
-        interval = interval * 2 if interval * 2 < SYNACK_MAX_MS else SYNACK_MAX_MS
+        interval = interval * 2 if interval * 2 < synack_max(knobs) else synack_max(knobs)
         period += interval
     return <uint8_t>n
 

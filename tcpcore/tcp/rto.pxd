@@ -6,7 +6,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from tcpcore.records.knobs cimport (
-    PERSIST_ENDS_SILENCE, PERSIST_RTO, RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs,
+    HALF_OPEN_LINUX, PERSIST_ENDS_SILENCE, PERSIST_RTO, RETRIES_COUNT, RTO_MIN_VARIANCE, Knobs,
 )
 from tcpcore.records.tcb cimport (
     B_COLD, B_PASSIVE, B_PROBED, B_RECOVER, B_SACK, B_SYN_UNACKED, ESTABLISHED, RESENT_SHIFT, SYN_SENT,
@@ -230,13 +230,17 @@ cdef inline uint32_t syn_timeout(const Knobs* knobs, uint32_t resends, uint32_t 
                      knobs.rto_slop_ms if resends else 0, knobs.tcp_rto_max_ms)
 
 
+cdef inline uint32_t synack_max(const Knobs* knobs) noexcept nogil:
+    """The longest interval between SYN-ACKs, in ticks. Linux has a constant (TCP_RTO_MAX) for it."""
+    return SYNACK_MAX_MS if knobs.half_open_rules == HALF_OPEN_LINUX else knobs.tcp_rto_max_ms
+
+
 cdef inline uint32_t synack_timeout(const Knobs* knobs, uint32_t resends) noexcept nogil:
-    """The timer of a half-open entry after so many resends, in ticks. Linux caps it by a constant
-    (TCP_RTO_MAX), not by tcp_rto_max_ms; FreeBSD ends before either counts."""
+    """The timer of a half-open entry after so many resends, in ticks."""
+    cdef uint32_t most = synack_max(knobs)
     if resends == 0:
         return syn_timeout(knobs, 0, 0)
-    return with_slop(backed_off(knobs.rto_initial_ms, resends, SYNACK_MAX_MS), knobs.rto_slop_ms,
-                     SYNACK_MAX_MS)
+    return with_slop(backed_off(knobs.rto_initial_ms, resends, most), knobs.rto_slop_ms, most)
 
 
 cdef inline uint32_t first_syn_timeout(const Tcb* tcb, const Knobs* knobs) noexcept nogil:

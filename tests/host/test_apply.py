@@ -178,7 +178,7 @@ def test_the_command(tmp_path):
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) <= 17 and max(map(len, lines)) <= 140
+    assert len(lines) <= 16 and max(map(len, lines)) <= 140
     assert "1 acts, 3 cannot act here, 1 does not exist, 1 not modelled" in " ".join(done.stdout.split())
     again = CliRunner().invoke(main, words)
     strip = [[line for line in one.stdout.splitlines() if "wall" not in line] for one in (done, again)]

@@ -362,8 +362,10 @@ class Sending:
         return min(doubled(config.rto_initial_ms, doublings, most) + slop, most)
 
     def synack_interval(self, resends):
-        """A half-open entry's: its cap is no knob."""
-        return self.syn_interval(resends, most=SYNACK_MAX_MS if resends else None)
+        return self.syn_interval(resends, most=self.synack_max() if resends else None)
+
+    def synack_max(self):
+        return SYNACK_MAX_MS if self.config.half_open_rules == "linux" else self.config.tcp_rto_max_ms
 
     # -- output (3.8.6, section 7) ---------------------------------------------------------------
 
@@ -459,7 +461,7 @@ class Sending:
         limit = self.user_timeout(conn)
         patience = limit or model(config.rto_initial_ms, most, config.tcp_rto_max_ms)
         linear = config.tcp_syn_linear_timeouts if conn.state == State.SYN_SENT else 0
-        timed = self.by_time or limit
+        timed = self.config.retries_rule == "time" or limit
         if (conn.retries >= most + linear or (timed and conn.retries and elapsed >= patience)
                 or (config.keepinit_ms is not None and elapsed >= config.keepinit_ms)):
             self.count("AttemptFails")
@@ -594,7 +596,3 @@ class Sending:
             return False
         return 2 * more >= whole or (more >= 2 * conn.mss and (
             more >= whole // 4 or free <= whole // 8 or whole <= 8 * conn.mss))
-
-    @property
-    def by_time(self):
-        return self.config.retries_rule == "time"

@@ -34,7 +34,7 @@ from tests.reference.connection import (
     model,
     tick,
 )
-from tests.reference.data import ALL, FIN_WAIT_2, SYNACK_MAX_MS, Sending
+from tests.reference.data import ALL, FIN_WAIT_2, Sending
 from tests.reference.events import Telling
 from tests.reference.giving_up import GivingUp
 from tests.reference.icmp import Icmp
@@ -307,7 +307,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
 
     def timeouts_within(self, seconds):
         """How many SYN-ACK timeouts fill this time."""
-        first, cap = self.config.rto_initial_ms, SYNACK_MAX_MS
+        first, cap = self.config.rto_initial_ms, self.synack_max()
         return next(n for n in range(256) if model(first, n - 1, cap) * (n > 0) >= 1000 * seconds or n == 255)
 
     def unlisten(self, listener, now):

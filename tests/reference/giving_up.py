@@ -70,7 +70,7 @@ class GivingUp:
         if limit:
             return conn.retries > 0 and since >= limit
         most = self.most_resends(conn, alive=self.backed_off(conn) < self.config.tcp_rto_max_ms)
-        if not self.by_time:
+        if self.config.retries_rule != "time":
             return conn.retries >= most
         return conn.retries > 0 and since >= model(DATA_RTO_MIN_MS, most, self.config.tcp_rto_max_ms)
 
@@ -146,7 +146,7 @@ class GivingUp:
         if self.probing_ends(conn, now):
             return self.give_up(conn)
         self.count_resend(conn, now)
-        if not self.by_time or conn.backoff < self.config.tcp_retries2:
+        if self.config.retries_rule != "time" or conn.backoff < self.config.tcp_retries2:
             conn.backoff = min(conn.backoff + 1, 31)
         if conn.snd_wnd and conn.unsent:
             conn.retries = conn.backoff = 0

@@ -78,10 +78,14 @@ def _more(answer: Answer, applied: Applied, play: Play) -> None:
     rate = ports.total_rate(applied.then)
     if applied.results[0] is None or not rate:
         return
-    now, then = (say.of(result, "first_try_ratio") for result in applied.results if result is not None)
     (more,) = play([applied.then.replace({"load.rate": MORE * rate})])
-    at_more = "" if more is None else f"; at +10 % load {say.of(more, 'first_try_ratio')}"
-    answer.say("first try", f"{now} -> {then} with the file{at_more}", "S")
+    now, then, at_more = map(_first_try, (*applied.results, more))
+    answer.sentence += f" First try {now} -> {then}; at +10 % load {at_more}."
+
+
+def _first_try(result: Result | None) -> str:
+    value = None if result is None else result["first_try_ratio"]
+    return "-" if value is None else say.pct(value)
 
 
 def _table(applied: Applied) -> Table:
