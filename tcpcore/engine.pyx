@@ -475,17 +475,15 @@ cdef class Engine:
         fields.auto_accept, fields.auto_close = bool(auto_accept), bool(auto_close)
         fields.rcv_buf = size
         reuse_addr = None if reuse_addr is None else bool(reuse_addr)
-        cdef int id
         self.take_now()
         try:
             limit = self.config.somaxconn if asked is None else min(self.config.somaxconn, asked)
             fields.backlog, fields.backlog_capped = limit, limit != asked
             fields.defer = timeouts_within(defer, &self.eng.knobs)
             fields.accept_room = policy_accept_room(fields.backlog, &self.eng.knobs)
-            id = self.listen_as(&fields, &silent, reuse_addr)
+            return self.listen_as(&fields, &silent, reuse_addr)
         finally:
             self.leave()
-        return id
 
     cdef int listen_as(self, const Listener* fields, const Asked* asked, reuse_addr) except 0:
         """A listener with these fields: its id. reuse_addr: a bool or None."""
