@@ -35,10 +35,11 @@ cdef share(whole, n, i):
 def member_config(config, n, i):
     """The Config of member i of n: it has its part of limits that a host has once, and a seed of its own.
 
-    Of ``tcp_challenge_ack_limit`` each has 1 at least, as 0 is no limit.
+    Of ``tcp_challenge_ack_limit`` each has 1 at least, as 0 is no limit, and one bucket of the syncache.
     """
     cdef uint64_t seed = config.seed
-    knobs = {"capacity": share(config.capacity, n, i), "seed": derive_key(seed, KEY_MEMBER + <uint64_t>i)}
+    knobs = {"capacity": share(config.capacity, n, i), "seed": derive_key(seed, KEY_MEMBER + <uint64_t>i),
+             "syncache_hashsize": max(1, share(config.syncache_hashsize, n, i))}
     if config.tcp_max_tw_buckets != UNLIMITED:
         knobs["tcp_max_tw_buckets"] = share(config.tcp_max_tw_buckets, n, i)
     if config.tcp_challenge_ack_limit not in (0, UNLIMITED):
@@ -108,7 +109,7 @@ cdef class EngineGroup:
         self.members = members
         self.threads = used
         parts = [member_config(config, members, i) for i in range(members)]
-        buckets = [share(config.syncache_hashsize, members, i) or 1 for i in range(members)]
+        buckets = [part.syncache_hashsize for part in parts]
         self.host = group_engine(config, parts, buckets, used)
 
     cdef engine(self):
