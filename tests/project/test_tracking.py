@@ -40,8 +40,10 @@ def folder(tmp_path_factory):
 
 def run(command, folder):
     path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    environment = inherited | {  # within xdist pytest-benchmark measures nothing
+    # within xdist pytest-benchmark measures nothing, within make another one says where it is
+    outer = ("PYTEST_XDIST", "MAKE", "MFLAGS")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
+    environment = inherited | {
         "PATH": path, "PYTHONPATH": str(folder), "PYTEST_ADDOPTS": LITTLE, "TCPCORE_BENCH_SMALL": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
