@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.harness import load, pinned, provenance
 from benchmarks.sections import SECTIONS, section
 from benchmarks.sections.run import Run
-from benchmarks.table import HEAD, Note, Row, count, parsed_count
+from benchmarks.table import HEAD, Note, Row, count, parsed_counts
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -29,9 +29,9 @@ def result(made_by: dict[str, str], rows: list[Row], n: int, table: list[str]) -
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """Numbers of connections from a text like `10k,1M`, in increasing order."""
+    """`parsed_counts` as a type of argparse, with its message."""
     try:
-        return tuple(sorted(parsed_count(item) for item in text.split(",")))
+        return parsed_counts(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

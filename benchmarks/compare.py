@@ -23,8 +23,8 @@ from typing import Any
 from benchmarks.harness import Measured, pinned
 from benchmarks.native import ROOT
 from benchmarks.revisions import RevisionError, built_tree, default_base, run_in
-from benchmarks.table import YARDSTICKS
-from benchmarks.variants import HERE, counts, modules, table
+from benchmarks.table import YARDSTICKS, parsed_counts
+from benchmarks.variants import HERE, modules, table
 
 LEAST, SPREADS = 0.03, 3
 SAME = ("schema", "connections", "cpu", "flags", "python")
@@ -105,6 +105,12 @@ def measure(old: dict[str, Any], new: dict[str, Any]) -> str:
     return next((name for name in reversed(YARDSTICKS) if name in old and name in new), "value")
 
 
+def unit_of(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """The unit of the change that `verdict` gives."""
+    key = measure(old, new)
+    return "%" if key == "value" else f"% in {key}"
+
+
 def verdict(old: dict[str, Any], new: dict[str, Any]) -> tuple[float, str]:
     """The change in percent, and "better" or "WORSE" if it is more than noise."""
     key = measure(old, new)
@@ -129,8 +135,7 @@ def compare(old: Result, new: Result) -> int:
             continue
         change, judgement = verdict(before[name], row)
         worse += judgement == "WORSE"
-        key = measure(before[name], row)
-        unit = "%" if key == "value" else f"% in {key}"
+        unit = unit_of(before[name], row)
         figures = figure(before[name]["value"]) + figure(row["value"])
         print(f"{name:<66}{figures}{change:>+7.1f} {unit:<16}{judgement}".rstrip())
     return worse
@@ -163,10 +168,10 @@ def main(arguments: list[str] | None = None) -> int:
             base, other = (*names, None, None)[:2]
             base = base or default_base()
             with pinned():
-                worse += table(modules([base, other or HERE]), counts(options.sizes), options.cycles)
+                worse += table(modules([base, other or HERE]), parsed_counts(options.sizes), options.cycles)
             old, new = by_turns(base, other, options.rounds, wanted)
         return 1 if worse + compare(old, new) else 0
-    except (Incomparable, RevisionError) as error:
+    except (Incomparable, RevisionError, ValueError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return 2
 

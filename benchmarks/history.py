@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import SAME, named, verdict
+from benchmarks.compare import SAME, named, unit_of, verdict
 from benchmarks.page import RECORDS, Entry, entries
 from benchmarks.table import figure
 
@@ -78,8 +78,7 @@ def changed(runs: list[Entry], found: list[dict[str, Any] | None]) -> str:
     if old is None or new is None or not old["value"]["median"]:
         return ""
     percent, judgement = verdict(old, new)
-    unit = "% in floors" if "floors" in old and "floors" in new else "%"
-    return f"{percent:>+7.1f} {unit:<12}{judgement}"
+    return f"{percent:>+7.1f} {unit_of(old, new):<15}{judgement}"
 
 
 def main(arguments: list[str] | None = None) -> int:

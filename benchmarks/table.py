@@ -107,3 +107,8 @@ def parsed_count(text: str) -> int:
     if not digits.isdecimal() or int(digits) == 0:
         raise ValueError(f"expected connections, such as 10k or 1M, got {text!r}")
     return int(digits) * size
+
+
+def parsed_counts(text: str) -> tuple[int, ...]:
+    """Numbers of connections from a text like `10k,1M`, in increasing order; ValueError as `parsed_count`."""
+    return tuple(sorted(map(parsed_count, text.split(","))))

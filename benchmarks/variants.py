@@ -25,7 +25,7 @@ from benchmarks.harness import Measured, pinned
 from benchmarks.native import ROOT
 from benchmarks.revisions import RevisionError, built_tree
 from benchmarks.sides import ServerSide
-from benchmarks.table import count, parsed_count
+from benchmarks.table import count, parsed_counts
 
 HERE, SAME = ".", "same"
 #: Batches of one build before the next has its turn.
@@ -138,11 +138,6 @@ def table(builds: dict[str, ModuleType], sizes: Sequence[int], cycles: int) -> i
     return bad
 
 
-def counts(text: str) -> list[int]:
-    """Numbers of connections from a text like `10k,1M`. ValueError."""
-    return sorted(map(parsed_count, text.split(",")))
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.variants",
@@ -157,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("expected at least one cycle and no revision twice: `same` is A once more")
     try:
         with pinned():
-            return 1 if table(modules(options.revisions), counts(options.sizes), options.cycles) else 0
+            return 1 if table(modules(options.revisions), parsed_counts(options.sizes), options.cycles) else 0
     except (RevisionError, ValueError) as error:
         print(f"variants: {error}", file=sys.stderr)
         return 2

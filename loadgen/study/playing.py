@@ -79,12 +79,12 @@ class Session:
     command: str = ""
     keep_outcomes: bool = False  # more seeds may be wanted of a point
     keep: Callable[[Point, Result], Any] = lambda point, result: result  # noqa: E731
-    expected: int = 0  # runs that are foreseen, where more are asked for as others are judged
+    expected: int = 0  # runs in all, about, where results decide which more are played
     found: dict[str, Any] = field(default_factory=dict)  # what `keep` made of each result, by key
     failures: dict[str, Failure] = field(default_factory=dict)
     _outcomes: dict[str, dict[int, Outcome]] = field(default_factory=dict)
-    _done: _Work = field(default_factory=lambda: _Work())
-    _wanted: _Work = field(default_factory=lambda: _Work())
+    _done: _Work = field(default_factory=_Work)
+    _wanted: _Work = field(default_factory=_Work)
 
     def play(self, wanted: Iterable[tuple[Point, int]]) -> None:
         """Have the results of points with so many seeds in `found`; `failures` says why there is none.
@@ -102,7 +102,7 @@ class Session:
         _Round(self, missing).play()
 
     def tell(self) -> None:
-        """How much is done of what is wanted or foreseen; runs count by their estimated cost."""
+        """How much is done of what is wanted or expected; runs count by their estimated cost."""
         if self.progress is not None and self._wanted.runs:
             of = max(self._wanted.runs, self.expected)
             known = self._done.seconds / self._wanted.seconds if self._wanted.seconds else 0.0
