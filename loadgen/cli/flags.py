@@ -197,7 +197,7 @@ SERVER: Final = (
     Flag(
         "accept_stall",
         ("server.accept.stall",),
-        "Accept nothing for the last LENGTH of every PERIOD: 250ms/2s.",
+        "Accept nothing for LENGTH at the end of every PERIOD: 250ms/2s stops at 2 s, 4 s, ... for 250 ms.",
         metavar="LENGTH/PERIOD",
         split=stall,
     ),
@@ -441,7 +441,7 @@ _RESULT: Final[Mapping[str, Callable[[Any], Any]]] = {
         "threshold",
         multiple=True,
         metavar="TEXT",
-        help="Exit 99 unless this holds: 'success_ratio>=0.999', 'connect_ms.p99<50ms', "
+        help="Exit 99 unless this holds: 'success_ratio>=0.999', 'connect.p99<50ms', "
         "'counters.server.ListenDrops==0'. Repeatable.",
     ),
     "check_": click.option(
@@ -504,12 +504,12 @@ def result_options(command: F) -> F:
     return some_result_options(*_RESULT)(command)
 
 
-def some_result_options(*names: str) -> Callable[[F], F]:
-    """Give a command these of them, in this order."""
+def some_result_options(*names: str, **others: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Give a command these of them, in this order; `others` are its own in place of those of the name."""
 
     def decorate(command: F) -> F:
         for name in reversed(names):
-            command = _RESULT[name](command)
+            command = {**_RESULT, **others}[name](command)
         return command
 
     return decorate

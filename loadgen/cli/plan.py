@@ -99,7 +99,12 @@ EXAMPLES
 @some_result_options(
     "knobs", "from_host", "threshold", "check_", "jobs", "force", "format", "output", "print_config",
     "config", "verbose",
-)
+    threshold=click.option(
+        "--threshold", "threshold", multiple=True, metavar="TEXT",
+        help="What is to hold, 'first_try_ratio>=0.999': the answer says whether it does, and what it takes. "
+        "Exit 99 where nothing that was tried meets it. Repeatable.",
+    ),
+)  # fmt: skip
 @click.pass_context
 def plan(ctx: click.Context, /, topic: str, file: Path | None, **given: Any) -> None:
     """Answer a question about a fleet: formula first, then simulation, and whether the two agree.

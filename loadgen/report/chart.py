@@ -7,7 +7,8 @@ logarithmic where the curves' peaks differ by more than a factor of 20, and says
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,7 @@ CURVES: Final[tuple[tuple[str, str, str], ...]] = (
     ("l", "server.LAST_ACK", "LAST-ACK (server)"),
 )
 _MOST_CURVES: Final = 6
+_SHOWN: Final = 1.05  # a peak above so much of the largest point is said
 _MIRROR: Final = 0.1  # of the mean
 _MAIN: Final = 6  # the first so many are shown however small they are
 _SMALL: Final = 0.02  # of the largest: others are not, below this
@@ -96,8 +98,11 @@ def compact(value: float) -> str:
     return f"{value:.3g}"
 
 
-def as_text(series: Series, width: int = 80) -> str:
-    """The chart, a line for the legend of each curve; nothing without a series of two points."""
+def as_text(series: Series, width: int = 80, peaks: Mapping[str, int] | None = None) -> str:
+    """The chart, a line for the legend of each curve; nothing without a series of two points.
+
+    peaks: the most there was of a series, where that is known better than from its points.
+    """
     shown, times = curves(series), series.times_ms
     if not shown or len(times) < 2:
         return ""
@@ -117,12 +122,23 @@ def as_text(series: Series, width: int = 80) -> str:
     lines.append(" " * _LEFT + "+" + "-" * columns)
     lines.append(_times(times, columns))
     many = any("*" in row for row in grid)
-    lines += [_legend(curve, width) for curve in shown]
-    return "\n".join(lines + [f"{'':{_LEFT}} * several of them"] * many) + "\n"
+    lines += [_legend(curve, width, peaks or {}) for curve in shown]
+    lines += [f"{'':{_LEFT}} * several of them"] * many
+    return "\n".join(lines + _between(series, peaks or {}, width)) + "\n"
 
 
-def _legend(curve: Curve, width: int) -> str:
-    peak = int(curve.values.max())
+def _between(series: Series, peaks: Mapping[str, int], width: int) -> list[str]:
+    """Which peaks no point of the series shows."""
+    lines = []
+    for _, name, title in CURVES:
+        if name in series and peaks.get(name, 0) > _SHOWN * int(series[name].max()):
+            text = f"{title}: its peak, {peaks[name]:,}, fell between two points of the series"
+            lines += textwrap.wrap(text, width - _LEFT - 1, initial_indent="! ", subsequent_indent="  ")
+    return [f"{'':{_LEFT}} {line}" for line in lines]
+
+
+def _legend(curve: Curve, width: int, peaks: Mapping[str, int]) -> str:
+    peak = max(int(curve.values.max()), peaks.get(curve.name, 0))
     whole = f"{'':{_LEFT}} {curve.letter} {curve.title}, peak {peak:,}"
     return whole if len(whole) <= width else f"{curve.letter} {curve.title}, peak {compact(peak)}"
 

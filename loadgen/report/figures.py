@@ -16,7 +16,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from loadgen.report import batches, estimate, histograms, memory, metrics, names, observed
+from loadgen.report import batches, estimate, histograms, memory, metrics, names, observed, words
 from loadgen.report.estimate import Figure
 from loadgen.report.metrics import Metric
 from loadgen.scenario.model import Scenario
@@ -165,8 +165,17 @@ def ends(outcomes: Mapping[str, Any]) -> dict[str, int]:
 def expected_only(replicates: Sequence[Outcome]) -> list[str]:
     """A warning for each load of which a number that was expected stands for one that was counted."""
     guessed = {load.name for outcome in replicates for load in outcome.loads if not load.not_started_exact}
-    said = "is the expected number of a Poisson process"
+    said = "was not counted: it is the number expected of the time that was left"
     return [f"not_started of load {name} {said}" for name in sorted(guessed)]
+
+
+def without_stall(scenario: Scenario) -> list[str]:
+    """A warning where the application never stops accepting, though it is said to."""
+    accept = scenario.server.accept
+    first, last = accept.stall_every_ns, scenario.run.duration_ns
+    if not accept.stall_ns or first < last:
+        return []
+    return [f"no stall: the first begins after {words.time(first)}, clients arrive for {words.time(last)}"]
 
 
 def floods(replicates: Sequence[Outcome]) -> dict[str, dict[str, int]]:

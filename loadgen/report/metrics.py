@@ -269,7 +269,8 @@ def _queues() -> Iterator[Metric]:
     for name, meaning in _POPULATIONS.items():
         peak, mean = observed.peak_of(name), observed.mean_of(name)
         yield Metric(f"{name}.peak", "count", "none", f"{meaning}: most at once", MOST, peak)
-        said, points = f"{meaning}: mean over the series", observed.points_of(name)
+        over = "time, exact" if name in observed.EXACT else "the points of the series"
+        said, points = f"{meaning}: mean over {over}", observed.points_of(name)
         yield Metric(f"{name}.mean", "count", "none", said, MEAN, mean, points=points)
     for name, meaning in _QUEUES.items():
         first, lasted = observed.full_of(name, "first_ns"), observed.full_of(name, "ns")

@@ -18,7 +18,7 @@ from loadgen.scenario.model import KINDS
 from loadgen.sim.outcome import Outcome
 
 Keys = Mapping[str, str]
-Numbers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
 
 #: Which side's series has it, where the name does not say.
 HOME: Final[Mapping[str, str]] = {"half_open": "server", "accept_queue": "server", "ports_in_use": "client"}
@@ -102,11 +102,33 @@ def peak_of(name: str) -> Callable[[Outcome, Keys], int | None]:
     return lambda outcome, keys: peak(outcome, name.replace("SIDE", keys.get("SIDE", "")))
 
 
+def integral(outcome: Outcome, name: str) -> tuple[npt.NDArray[Any], Numbers] | None:
+    """A population's integral over time, modulo 2^64, and the times, at the points after the warm-up.
+
+    None where the loop keeps none (only that of EXACT is), or where there is no step between two points.
+    """
+    what, _, side = name.partition(".")
+    area = outcome.areas.get(f"{side or HOME.get(what, 'server')}.{what}")
+    times = np.asarray(outcome.series.get("time", {}).get("time_ns", ()))
+    if area is None or len(area) != len(times):
+        return None
+    later = times >= outcome.warmup_ns
+    found = area[later], times[later]
+    return found if np.count_nonzero(later) > 1 and times[later][0] < times[-1] else None
+
+
 def points_of(name: str) -> Callable[[Outcome, Keys], Numbers]:
-    """The series behind a name with SIDE in it, after the warm-up; empty without one."""
+    """What the mean of a name with SIDE in it is of, after the warm-up; empty without a series.
+
+    Time averages from point to point where the loop keeps the integral, else what there was at the points.
+    """
 
     def points(outcome: Outcome, keys: Keys) -> Numbers:
-        values = population(outcome, name.replace("SIDE", keys.get("SIDE", "")))
+        full = name.replace("SIDE", keys.get("SIDE", ""))
+        if (exact := integral(outcome, full)) is not None:
+            area, times = exact
+            return before_the_end(outcome, np.diff(area).astype(np.float64) / np.diff(times))
+        values = population(outcome, full)
         return np.zeros(0, np.int64) if values is None else before_the_end(outcome, measured(outcome, values))
 
     return points
@@ -136,10 +158,18 @@ def rates(outcome: Outcome, loads: list[str], what: str) -> npt.NDArray[np.float
 
 
 def mean_of(name: str) -> Callable[[Outcome, Keys], float | None]:
-    """The mean over the points of the series after the warm-up; None without a series."""
+    """The mean over time after the warm-up; None without a series.
+
+    Exact where the loop keeps the integral: what comes and goes between two points, in step with them or not,
+    is in it. Else the mean over the points of the series.
+    """
 
     def mean(outcome: Outcome, keys: Keys) -> float | None:
-        values = population(outcome, name.replace("SIDE", keys.get("SIDE", "")))
+        full = name.replace("SIDE", keys.get("SIDE", ""))
+        if (exact := integral(outcome, full)) is not None:
+            area, times = exact
+            return float(area[-1] - area[0]) / float(times[-1] - times[0])
+        values = population(outcome, full)
         if values is None or not len(values := measured(outcome, values)):
             return None
         return float(values.mean())

@@ -254,7 +254,7 @@ def build(
     for load in result.loads.values():
         check(load)
     result.thresholds = [thresholds.judge(one, result.figure(one.metric)) for one in scenario.threshold]
-    result.warnings += making.expected_only(outcomes)
+    result.warnings += making.expected_only(outcomes) + making.without_stall(result.scenario)
     result.warnings += thresholds.cut_off(result.thresholds, result.outcomes, result.loads)
     result.verdict = sentence.verdict(result)
     return result

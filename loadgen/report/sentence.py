@@ -40,7 +40,9 @@ def sentence(result: Result) -> str:
     done, wanted = len(result.replicates), result.scenario.run.seeds
     last = result.replicates[-1]["virtual_ns"] if done else 0
     when = f"in run {done} of {wanted}" if wanted > 1 else f"at {words.time(last)}"
-    return f"cut short {when}: {said}"
+    left = result.outcomes["not_started"]
+    late = f"; {words.plural(left, 'client')} had not begun" if left else ""
+    return f"cut short {when}: {said}{late}"
 
 
 def _runs(result: Result) -> str:
@@ -50,7 +52,8 @@ def _runs(result: Result) -> str:
 
 def losses(result: Result) -> dict[str, int]:
     """What kept connections from being served, most first."""
-    lost = {name: n for name, n in making.ends(result.outcomes).items() if n and name != "served"}
+    kept = ("served", "not_started") if result.partial else ("served",)
+    lost = {name: n for name, n in making.ends(result.outcomes).items() if n and name not in kept}
     return dict(sorted(lost.items(), key=lambda item: -item[1]))
 
 
@@ -63,8 +66,14 @@ def _largest_loss(result: Result) -> str | None:
     return next(iter(losses(result)), None)
 
 
+def begun(result: Result) -> int:
+    """Clients that tried, or would have: of a run that was cut short only those that had begun."""
+    attempted: int = result.outcomes["attempted"]
+    return attempted - result.outcomes["not_started"] if result.partial else attempted
+
+
 def _answer(result: Result) -> str:
-    attempted, served = result.outcomes["attempted"], result.outcomes["served"]
+    attempted, served = begun(result), result.outcomes["served"]
     if not attempted:
         return _nobody(result)
     worst = _largest_loss(result)
@@ -96,7 +105,7 @@ def _nobody(result: Result) -> str:
 
 def _all_served(result: Result) -> str:
     """Nobody was lost; some may have been under way when the run ended."""
-    attempted, first = result.outcomes["attempted"], result.outcomes["first_try"]
+    attempted, first = begun(result), result.outcomes["first_try"]
     open_ = result.outcomes["pending"]
     lead = "the one client was served"
     if open_:
@@ -119,7 +128,7 @@ def _connect_time(result: Result) -> str:
 
 
 def _no_port(result: Result) -> str:
-    attempted, refused = result.outcomes["attempted"], result.outcomes["refused"]["PortsExhausted"]
+    attempted, refused = begun(result), result.outcomes["refused"]["PortsExhausted"]
     said = f"{words.percent(refused / attempted)} of {words.plural(attempted, 'connect')}{_runs(result)} "
     said += f"{_were(attempted)} refused for want of a port"
     first, rate = result["ports.first_refusal"], result["ports.sustainable_rate"]

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from loadgen.report import chart, sections, words
+from loadgen.report import chart, sections, sentence, words
 from loadgen.report.sections import Row, Section
 from loadgen.units import format_duration
 
@@ -30,11 +30,17 @@ def as_table(result: Result, *, colour: bool = False, width: int | None = None) 
     blocks = [_head(result, wide, colour)]
     for section in (sections.thresholds(result), sections.outcomes(result)):
         blocks.append(_block(section, wide, colour))
-    blocks.append(chart.as_text(result.series, wide).splitlines())
+    blocks.append(charted(result, wide).splitlines())
     blocks += [_block(section, wide, colour) for section in sections.details(result)]
     blocks.append(last_lines(result, wide))
     text = "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks if block)
     return text + "\n"
+
+
+def charted(result: Result, width: int) -> str:
+    """The chart, with the peaks that the run knows exactly."""
+    peaks = {f"server.{name}": int(result[f"{name}.peak"] or 0) for name in ("half_open", "accept_queue")}
+    return chart.as_text(result.series, width, peaks)
 
 
 def _head(result: Result, width: int, colour: bool) -> list[str]:
@@ -100,7 +106,7 @@ def run_parts(result: Result) -> list[str]:
     virtual = format_duration(max((one["virtual_ns"] for one in result.replicates), default=0))
     return [
         f"virtual {virtual}" + (f" x {n} seeds" if n > 1 else ""),
-        words.plural(result.outcomes["attempted"], "connection"),
+        words.plural(sentence.begun(result), "connection"),
         f"wall {result.wall['seconds']:.3g} s",
         f"seed {result.seed}",
         f"tcpcore {result.versions['tcpcore']}",

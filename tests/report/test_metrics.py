@@ -2,6 +2,7 @@
 
 import pytest
 
+from loadgen import Scenario, run
 from loadgen.report import metrics, names
 from loadgen.report.metrics import TABLE, UnknownMetric, check_name, concrete, find, lookup, nearest
 from loadgen.report.thresholds import check_thresholds
@@ -82,3 +83,19 @@ def test_lookup_takes_parts_patterns_and_full_names():
     assert lookup("") == list(TABLE)
     assert lookup("nothing like it") == []
     assert nearest("connect.p98", n=3)
+
+
+def test_a_mean_does_not_depend_on_the_points_of_the_series():
+    """Stalls in step with the points are seen by none of them."""
+    stalled = Scenario.from_toml("""
+        server = { listen = { backlog = 128 }, accept = { stall = "300ms/3s" } }
+        load = [ { rate = "800/s" } ]
+        link = { rtt = "30ms" }
+        run = { duration = "20s", series = "1s" }
+    """)
+    coarse, fine = (run(stalled.replace({"run.series": step})) for step in ("1s", "10ms"))
+    for name in ("half_open.mean", "accept_queue.mean"):
+        assert coarse[name] == pytest.approx(fine[name], rel=1e-12)
+    # Little's law: what all waited for accept() is what there was of the queue over time.
+    waited = coarse["accept_wait.mean"] * coarse["accept_wait.count"]
+    assert coarse["accept_queue.mean"] == pytest.approx(waited / 20e9, rel=0.05)

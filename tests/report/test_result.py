@@ -10,6 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from loadgen import run
 from loadgen.report import figures as making
 from loadgen.report import result as module
 from loadgen.report.metrics import UnknownMetric
@@ -323,3 +324,14 @@ def test_repr_is_one_line():
 def test_behaviour_has_a_number():
     versions = build(*made.fine()).versions
     assert set(versions) == {"tcpcore", "loadgen", "behaviour"} and versions["behaviour"] == module.BEHAVIOUR
+
+
+@pytest.mark.parametrize(("duration", "said"), [("2s", True), ("2.1s", False)])
+def test_a_stall_that_never_comes_is_said(duration, said):
+    stalled = Scenario.from_toml(f"""
+        server = {{ accept = {{ stall = "250ms/2s" }} }}
+        load = [ {{ rate = "100/s" }} ]
+        run = {{ duration = "{duration}" }}
+    """)
+    warnings = run(stalled).warnings
+    assert any(text.startswith("no stall: the first begins after 2 s") for text in warnings) == said

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.report import chart, html, tabular, words
+from loadgen.report import chart, html, table, tabular, words
 from loadgen.report.estimate import Figure
 from loadgen.report.result import build
 from loadgen.report.series import Series
@@ -43,8 +43,8 @@ def said(given):
     ("fine", "all 10,000 clients were served, all at the first try; connect.p99 40 ms"),
     ("only a flood", "1,000,000 spoofed segments, no client: the half-open queue was full and cookies "
                      "answered 990,000 SYNs; at most 4,097 half-open entries"),
-    ("interrupted", "cut short at 12 s: 90.0 % of 1,000 clients were served: 60 were not started and 40 were "
-                    "still trying at the end"),
+    ("interrupted", "cut short at 12 s: 900 of 940 clients were served, none was lost (40 under way at the end), "
+                    "all at the first try; connect.p99 9 ms; 60 clients had not begun"),
 ])  # fmt: skip
 def test_the_sentence_answers(kind, sentence):
     assert said(made.EVERY[kind]()) == sentence
@@ -266,7 +266,7 @@ def test_the_page_stands_alone(result):
 
 def test_the_page_says_what_the_table_says(result):
     text = " ".join(parsed(html.page(result)).text.split())
-    chart_lines = set(chart.as_text(result.series, 80).splitlines())
+    chart_lines = set(table.charted(result, 80).splitlines())
     for line in result.to_text().splitlines():
         if line not in chart_lines and not line.startswith("reproduce") and "|" not in line:
             for word in line.replace("\\", " ").split():
@@ -338,3 +338,11 @@ def test_a_frame_has_the_metrics_or_the_series(monkeypatch):
         result.to_frame("x")
     with pytest.raises(ValueError, match="expected pandas or polars, got 'dask'"):
         result.to_frame(library="dask")
+
+
+def test_a_peak_between_two_points_is_said():
+    series = drawn(ESTABLISHED=[5, 5], accept_queue=[0, 0], half_open=[3, 4])
+    peaks = {"server.accept_queue": 129, "server.half_open": 4}
+    text = chart.as_text(series, 80, peaks)
+    assert "accept queue (server): its peak, 129, fell between two points" in text
+    assert "half-open (server), peak 4\n" in text and "its peak, 4" not in text

@@ -39,6 +39,7 @@ _PERIODS: Final = 20  # stalls that a run has
 _FEWEST: Final = 5
 _LOOKS: Final = 8  # backlogs that are tried from the formula's up or down ...
 _STEP: Final = 0.05  # ... each further by twice as much as the one before, from this part of the first on
+_REFUSING: Final = ("linux", "drop-new", "short-timer")  # policies whose full half-open queue ends nobody
 _LIVES: Final = (63.0, 7.0)  # seconds that a half-open entry nobody answers lives: unpruned, pruned by age
 
 
@@ -54,6 +55,7 @@ class Demand:
     workers: int
     constant: bool
     loss: float
+    refuses: bool  # a full half-open queue does: no cookies, nobody evicted
 
     @property
     def busy(self) -> float:
@@ -78,12 +80,19 @@ class Demand:
         stalled = queues.places_for_stall(there.rate, there.stall, RARELY) if there.stall else 0
         least = there.loss or RARELY
         served = queues.fewest(lambda n: there.refused(n) <= least, 1.0) if there.service else 0
-        return max(stalled, served, 1)
+        return max(stalled, served, there.half_open(least), 1)
+
+    def half_open(self, least: float) -> int:
+        """Fewest places of the half-open queue for which a SYN is refused so seldom; 0 where none is."""
+        mean = self.rate * self.rtt
+        if not self.refuses or not mean:
+            return 0
+        return queues.fewest(lambda n: poisson_tail(mean, n) <= least, mean)
 
 
 def demand(case: Case, otherwise: float = RARELY) -> Demand:
     """Of the case's scenario; refuses one without a steady state."""
-    scenario = case.scenario
+    scenario, server = case.scenario, case.hosts.server
     rate, accept = ports.total_rate(scenario), scenario.server.accept
     if rate is None:
         raise Refused(
@@ -93,6 +102,7 @@ def demand(case: Case, otherwise: float = RARELY) -> Demand:
     found = Demand(
         rate / lists, scenario.link.rtt.mean / NS, accept.stall_ns / NS, accept.stall_every_ns / NS,
         accept.time.mean / NS, accept.workers, accept.time.family == "const", case.loss(otherwise),
+        not server.tcp_syncookies and server.synq_policy in _REFUSING,
     )  # fmt: skip
     if found.busy >= 1 and case.player.duration_ns is None:
         raise Refused(
@@ -226,12 +236,13 @@ def _verdict(
 ) -> None:
     metric = case.targets[0]
     enough = asked.needs() <= places
+    met = enough if now is None else _target(now, case)["state"] == MET
     if left == "rate":
         rate = ports.total_rate(case.scenario) or 0.0
         answer.sentence = f"{say.num(places - 1)} holds up to {say.rate(rate)}"
         answer.metric, answer.value = "rate", Value(rate, "1/s", "F")
     else:
-        answer.sentence = f"a backlog of {say.num(places - 1)} is {'enough' if enough else 'not enough'}"
+        answer.sentence = f"a backlog of {say.num(places - 1)} is {'enough' if met else 'not enough'}"
     if now is None:
         answer.state = UNDECIDED if short else ""
         if short and case.player.plays:
@@ -241,12 +252,11 @@ def _verdict(
     figure, row = now.figure(metric.metric), _target(now, case)
     answer.sentence += f": {metric.metric} {say.pm(figure)}, {row['text']} {row['state']} ({say.runs(now)})"
     answer.value = dataclasses.replace(value_of(figure), source="F, S")
-    agreed = (row["state"] == MET) == enough
-    answer.state = AGREE if agreed else EXPLAINED
+    answer.state = AGREE if met == enough else EXPLAINED
     answer.sentence += f"; formula: {'enough' if enough else 'not enough'}, {answer.state}"
-    if not agreed:
+    if answer.state == EXPLAINED:
         answer.sentence += (
-            f" (a form for the accept queue alone, for {RARELY:g} a stall; the simulation answers)"
+            f" (a form for each queue alone, for {RARELY:g} a stall; the simulation answers)"
         )
     answer.theory += [row for row in now.theory if "clients refused" in str(row["row"])]
     answer.played.append(("now", now))
@@ -291,7 +301,7 @@ def _need(answer: Answer, asked: Demand, found: _Found, metric: str) -> None:
     lead = f"{say.num(places)} places"
     if need + 1 != places and result is not None:
         lead = f"formula {say.num(places)} places, simulation {say.num(need + 1)}"
-    rounded = "" if listen == need else f", or the next power of 2, {say.num(listen)},"
+    rounded = "" if listen == need else f", rounded up {say.num(listen)} (2^n - 1),"
     text = f"{lead}: listen({say.num(need)}){rounded} and somaxconn >= that; at +10 % load {say.num(more)}"
     if result is not None:
         text += f". With {say.num(need)}: {metric} {say.of(result, metric)}"
