@@ -25,6 +25,7 @@ from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import command_line, file_scenario
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
+from loadgen.replicates import PROCESSES
 from loadgen.report.estimate import FEWEST_SEEDS
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
@@ -33,7 +34,7 @@ from loadgen.scenario.errors import Mistake, ScenarioError
 from loadgen.scenario.numbers import write_time
 from loadgen.study import costs, table
 from loadgen.study.driver import Driver, claimed, make_session
-from loadgen.study.executors import LOCAL, PROCESSES, NoExecutor, Unreachable, make_pool
+from loadgen.study.executors import LOCAL, NoExecutor, Unreachable, make_pool
 from loadgen.study.playing import Stopped
 from loadgen.study.pools import Pool
 from loadgen.study.search import ends_of
