@@ -112,7 +112,7 @@ def _ports_of(case: Case) -> _Ports:
     if stay == 0:
         raise Refused("plan ports: a connection blocks its port for no time at all: give --hold or --rtt")
     sustained = ports.sustainable_rate(scenario, client, server) or math.inf
-    return _Ports(ports.ports_of(client), ports.tuples_of(scenario), rate, stay, sustained, case.loss(_LOSS))
+    return _Ports(client.ports(), ports.tuples_of(scenario), rate, stay, sustained, case.loss(_LOSS))
 
 
 def _solved(case: Case, found: _Ports) -> tuple[Case, str]:

@@ -89,7 +89,7 @@ def _longest(case: Case) -> float:
     stay = ports.blocking_time(scenario, client, server) or 0.0
     busy = stay - client.time_wait_ms / 1000
     loss = case.loss(_LOSS)
-    longest = queues.load_for(ports.ports_of(client), loss) * ports.tuples_of(scenario) / rate - busy
+    longest = queues.load_for(client.ports(), loss) * ports.tuples_of(scenario) / rate - busy
     if longest <= 0:
         raise Refused("plan time-wait: the ports do not last even without TIME_WAIT: see plan ports")
     return min(longest * 1000, profiles.profile(scenario.client.profile).time_wait_ms)
@@ -120,7 +120,7 @@ def _gain(answer: Answer, then: Case, now: Case) -> None:
         if rate is None:
             raise Refused("plan time-wait: needs a constant rate: give --rate")
         entries = rate * client.time_wait_ms / 1000
-        said.append((ports.ports_of(client) / stay, entries))
+        said.append((client.ports() / stay, entries))
     (old, kept), (new, keeps) = said
     text = f"port limit {say.num(old)}/s -> {say.num(new)}/s per destination; TIME_WAIT {say.num(kept)} -> "
     text += f"{say.num(keeps)}, at +10 % load {say.num(MORE * keeps)}"
