@@ -115,7 +115,7 @@ def test_what_is_needed_without_a_simulation_names_none():
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("backlog --accept-time 200us --backlog 1024", "at +10 % load none is enough: more come than are acc"),
+        ("backlog --accept-time 200us --backlog 1024", "at +10 % load none is enough: more come"),
         ("memory --rate 2k", "hold 0 s (not given); clients close first: TIME_WAIT is theirs"),
         ("herd --clients 50k", "assumed accept() at once (no --accept-time)"),
         ("ports --rate 400", "need 1 client host or gateway; at"),
