@@ -12,6 +12,7 @@ from tcpcore.records.action cimport E_DEAD, Action
 from tcpcore.records.counters cimport CauseListenerClosed, CauseTooManyOrphans, Mib, count, count_n
 from tcpcore.records.event cimport EV_ACCEPTED
 from tcpcore.records.handle cimport handle_slot
+from tcpcore.records.knobs cimport UNREACHABLE_FREEBSD
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, OUR_FIN,
@@ -279,7 +280,8 @@ cdef void connection_info(const EngineState* eng, uint64_t conn, Info* info) noe
     info.rcv_nxt = tcb.rcv_nxt
     if tcb.bits & B_COLD:
         cold = &eng.pool.colds[ref - 1]
-        info.error = cold.error
+        if tcb.state == CLOSED or eng.knobs.unreachable_rules != UNREACHABLE_FREEBSD:
+            info.error = cold.error                   # t_softerror is not told while the connection lives
         info.unread = cold.unread
     if tcb.timer:
         info.deadline = wheel_tick(&eng.wheel, tcb) * TICK_NS

@@ -558,6 +558,8 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             if conn := self.find(handle):
                 for name in INFO.names:
                     row[name] = getattr(conn, name)
+                if self.config.unreachable_rules == "freebsd" and conn.state != State.CLOSED:
+                    row["error"] = 0
         return rows
 
     def state_counts(self):
