@@ -157,6 +157,15 @@ def test_with_insecure_rst_it_refuses_from_anywhere_in_the_window(crossed):
     assert (crossed.state, crossed.error) == (State.CLOSED, "ECONNREFUSED")
 
 
+@pytest.mark.parametrize("linger", [None, 0, 5])
+def test_close_there_forgets_the_connection(crossed, linger):
+    crossed.close(**({} if linger is None else {"linger_s": linger}))
+    crossed.expects(SILENCE, at=5)
+    assert crossed.state == State.CLOSED
+    crossed.arrives("A", seq=1, ack=1)
+    crossed.expects("R", seq=1)
+
+
 def test_a_syn_in_the_window_says_nothing(crossed):
     """SYN-RECEIVED is no synchronized state."""
     crossed.arrives("S", seq=1000)
