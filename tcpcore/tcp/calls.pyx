@@ -94,8 +94,8 @@ cdef void close_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
     if tcb.state == CLOSED or tcb.state == TIME_WAIT:
         tcb.bits |= B_ORPHAN
         return
-    if tcb.state == SYN_SENT:
-        die(act, CauseConnectAborted, 0)
+    if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and knobs.close_forgets_opening):
+        die(act, CauseConnectAborted, 0)              # FreeBSD: tcp_disconnect, before ESTABLISHED
         return
     if unread(tcb, cold):
         emit_abort_rst(tcb, cold, knobs, now, act)

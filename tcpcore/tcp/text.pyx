@@ -3,15 +3,16 @@
 # Text is lengths: what is in order goes to the application (or its buffer), what is ahead of a gap is kept
 # as at most four ranges.
 # Not here: the range pool that the ranges live in, and SACK blocks, which are not sent.
-# Invariant: whatever was taken or is owed an answer leaves with an ACK or a delayed-ACK timer.
+# Invariant: whatever was taken or is owed an answer leaves with an ACK or a delayed-ACK timer; but FreeBSD
+# lets the text of a crossing SYN wait for the next row (tcp_do_segment: tcp_reass without TF_ACKNOW).
 from tcpcore.base.seq cimport seq_le, seq_lt, seq_min
 from tcpcore.records.action cimport E_ACCEPT, E_EOF, E_OPENED, E_READABLE, OP_ARM, OP_CANCEL
 from tcpcore.records.counters cimport Mib, count, count_n
-from tcpcore.records.knobs cimport ACCEPT_RFC, ACCEPT_TRIM
+from tcpcore.records.knobs cimport ACCEPT_RFC, ACCEPT_TRIM, SYN_TEXT_CLIENT
 from tcpcore.records.out_of_order cimport (
     ranges_add, ranges_empty, ranges_fin_next, ranges_set_fin, ranges_take,
 )
-from tcpcore.records.segment cimport FIN, SYN
+from tcpcore.records.segment cimport FIN, SYN, seg_len
 from tcpcore.records.tcb cimport (
     B_AUTO_CLOSE, B_COLD, B_ORPHAN, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1,
     FIN_WAIT_2, LAST_ACK, T_DELACK, in_set,
@@ -27,7 +28,8 @@ cdef void text_and_output(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs*
     """Seventh and eighth step, then output: what is owed rides on data if there is any."""
     cdef bint owed = act.ack_owed
     if act.effects & (E_ACCEPT | E_OPENED) and not ranges_empty(act.ranges):
-        owed |= take_syn_text(tcb, cold, knobs, now, act)
+        owed |= (take_syn_text(tcb, cold, knobs, now, act)
+                 and (knobs.syn_text != SYN_TEXT_CLIENT or seg_len(seg) != 0))
     owed |= seventh_text(tcb, cold, seg, knobs, now, act)
     if unsent(tcb, cold):
         if send_queued(tcb, cold, knobs, now, act, ANSWER_ROWS - act.n_rows):

@@ -551,7 +551,8 @@ class Arrival(HalfOpen, TimeWait):
         if conn.state == State.ESTABLISHED and conn.ranges and conn.ranges[0].first == conn.rcv_nxt:
             first = conn.ranges.pop(0)           # came with the SYN
             self.take(conn, first.end, first.fin)
-            owed = "ack"
+            if seg.len or self.config.syn_text != "client":
+                owed = "ack"
             if conn.peer_done:
                 self.eighth_fin(conn, now)
         if conn.state in RECEIVERS:

@@ -174,13 +174,13 @@ class Sending:
     def most_offered(self, conn):
         """What is offered while the buffer is empty."""
         whole = self.whole_window(conn)
-        if self.config.window_offered == "freebsd" and (whole > UNSCALED or self.told(conn)):
+        if self.as_freebsd and (whole > UNSCALED or self.told(conn)):
             return self.tellable(conn, whole)
         return whole
 
     def tellable(self, conn, window):
-        """A window rounded up to what the shift can tell."""
-        return -(-window >> conn.rcv_shift) << conn.rcv_shift
+        """A window rounded up to what the shift can tell, and no more than that."""
+        return min(-(-window >> conn.rcv_shift), UNSCALED) << conn.rcv_shift
 
     def offered(self, conn):
         """What is left of the window offered last."""
@@ -200,14 +200,13 @@ class Sending:
         return conn.had_unread or conn.kept_window or conn.rcv_buf != self.config.rcv_buf
 
     def next_window(self, conn):
-        whole = self.plain_window(conn) if conn.rcv_shift else self.whole_window(conn)
+        whole = self.plain_window(conn) if conn.rcv_shift or self.as_freebsd else self.whole_window(conn)
         if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
-        freebsd = self.config.window_offered == "freebsd"
         if not conn.unread:
             return self.most_offered(conn)
         free = max(whole - conn.unread, 0)
-        if freebsd:
+        if self.as_freebsd:
             small = free < whole // 4 and free < conn.mss
             return max(0 if small else self.tellable(conn, free), self.offered(conn))
         if free < self.config.mss or free < whole // 16:
@@ -590,7 +589,8 @@ class Sending:
         whole = self.whole_window(conn)
         if self.config.window_update == "doubled":
             return 2 * left <= whole and self.next_window(conn) >= max(2 * left, 1)
-        free = max(whole - conn.unread, 0)
+        whole = self.plain_window(conn)
+        free = min(max(whole - conn.unread, 0), UNSCALED << conn.rcv_shift)
         more = max(free - left, 0)
         if conn.delayed or free >> conn.rcv_shift == left >> conn.rcv_shift:
             return False
