@@ -1,6 +1,7 @@
 """Tests that the benchmarks run and report what they measured; no test judges a time."""
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -172,6 +173,12 @@ def test_peers_say_why_they_are_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(peers, "LWIP_HEADERS", tmp_path)
     with pytest.raises(peers.Missing, match="liblwip-dev"):
         peers.lwip(1, 0)
+    monkeypatch.setattr(peers, "NS3_HEADERS", tmp_path)
+    with pytest.raises(peers.Missing, match="libns3-dev"):
+        peers.ns3(1)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(peers.Missing, match="pip install simpy"):
+        peers.simpy(1)
     with pytest.raises(peers.Missing, match="no namespace"):
         peers.sampled_by(script(tmp_path, "echo no namespace >&2; exit 3"))
     assert peers.sampled_by(script(tmp_path, "echo 1.5; echo 2.5")).median == 2.0
@@ -380,6 +387,22 @@ def test_compare_needs_two_results(tmp_path, capsys):
     assert compare([one]) == 2
     assert compare([one, str(tmp_path / "none")]) == 2
     assert "only be compared with a file" in capsys.readouterr().err
+
+
+def test_a_life_in_simpy():
+    pytest.importorskip("simpy")
+    importlib.import_module("benchmarks.peer_simpy").lives(20)
+
+
+def test_pairs_and_floods_side_by_side(monkeypatch, capsys):
+    """Every kind of work, by this tree and a copy of it."""
+    monkeypatch.setattr(variants, "LEAST_LIVES", 1)
+    monkeypatch.setattr(variants.Flood, "SYNS", 3000)
+    assert variants.main([".", "--work", "pair,flood", "--sizes", "200", "--cycles", "2"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert out.count(": same") == 2 + len(variants.FLOODS)
+    with pytest.raises(SystemExit):
+        variants.main([".", "--work", "nothing"])
 
 
 def test_builds_side_by_side(monkeypatch):
