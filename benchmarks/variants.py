@@ -23,17 +23,18 @@ from types import ModuleType
 from typing import Any, Protocol
 
 import tcpcore
-from benchmarks.harness import Measured, Stopwatch, pinned
+from benchmarks.harness import Measured, Stopwatch, pinned, sampled
 from benchmarks.lifecycle import EnginePair, Lifecycle
 from benchmarks.native import ROOT
 from benchmarks.revisions import RevisionError, built_tree
 from benchmarks.sides import Flood, ServerSide
+from benchmarks.skeleton import Skeleton
 from benchmarks.table import count, parsed_counts
 
 HERE, SAME = ".", "same"
 #: Batches of one build before the next has its turn.
 TURN = 4
-LEAST, CYCLES = 0.01, 7
+LEAST, CYCLES, PASSES = 0.01, 7, 3
 #: Connections of a cycle: fewer are over too soon to time.
 LEAST_LIVES = 1 << 19
 
@@ -75,6 +76,7 @@ class Ratio:
     name: str
     ns: Measured
     ratio: Measured
+    skeletons: Measured | None = None  # the same as a multiple of the look-up skeleton, if that was asked for
 
 
 def loaded(tree: Path) -> ModuleType:
@@ -134,16 +136,27 @@ def cycle(sides: Sequence[Work], first: int) -> list[float]:
 
 
 def measured(
-    builds: dict[str, ModuleType], n: int, cycles: int, work: Callable[..., Work] = ServerSide, **knobs: Any
+    builds: dict[str, ModuleType],
+    n: int,
+    cycles: int,
+    work: Callable[..., Work] = ServerSide,
+    skeleton: Skeleton | None = None,
+    **knobs: Any,
 ) -> list[Ratio]:
-    """Time and ratio of each build, the first one's ratio being 1."""
+    """Time and ratio of each build, the first one's ratio being 1; a skeleton for n takes turns with them."""
     sides = [work(n=n, make=module.Engine, layout=module.SEGMENT, **knobs) for module in builds.values()]
     cycle(sides, 0)  # touches every page and mixes the free lists
-    laps = [cycle(sides, i % len(sides)) for i in range(cycles)]
-    return [
-        Ratio(name, Measured.of(lap[i] for lap in laps), Measured.of(lap[i] / lap[0] for lap in laps))
-        for i, name in enumerate(builds)
-    ]
+    laps, floors = [], []
+    for i in range(cycles):
+        if skeleton is not None:
+            floors.append(Measured.of(sampled(skeleton.run, skeleton.steps, PASSES)).median)
+        laps.append(cycle(sides, i % len(sides)))
+    found = []
+    for i, name in enumerate(builds):
+        ns, ratio = Measured.of(lap[i] for lap in laps), Measured.of(lap[i] / lap[0] for lap in laps)
+        times = [lap[i] / floor for lap, floor in zip(laps, floors, strict=False)]
+        found.append(Ratio(name, ns, ratio, Measured.of(times) if times else None))
+    return found
 
 
 def noise(ratios: Sequence[Ratio]) -> float:

@@ -23,7 +23,7 @@ def references(run: Run) -> Lines:
         floor = run.floors.ns(n)
         ns = sum(life.cycle().values())
     yield Row(f"{NAIVE}, {count(n)}", Measured.of([ns]), "ns", Measured.of([ns / floor]))
-    yield Note("  includes a dict of dataclasses and deques for timers, both ends; no options, data or resets")
+    yield Note("  includes a dict of dataclasses and deques of timers; no options, data or resets")
     cython, c, ratio = cython_against_c(run.n, run.turns(0))
     yield Row("flow table lookup, Cython", cython, "ns")
     yield Row("the same loop in C", c, "ns")

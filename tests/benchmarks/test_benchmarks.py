@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tcpcore
-from benchmarks import instructions, page, peers, revisions, variants
+from benchmarks import instructions, page, peers, revisions, targets, variants
 from benchmarks.annotated import main as annotated
 from benchmarks.annotated import nogil_functions
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
@@ -434,6 +434,21 @@ def test_a_build_is_worse_by_more_than_the_noise(ratio, spread, same, is_worse):
         variants.Ratio("same", ns, Measured(same, 0.0, 5)),
     ]
     assert [variants.worse(one, ratios) for one in ratios] == [False, is_worse, False]
+
+
+def test_a_line_of_targets():
+    ns, ratio = Measured.of([30.0]), Measured(0.5, 0.01, 3)
+    ratios = [variants.Ratio("A", Measured.of([60.0]), Measured(1.0, 0.0, 3)), variants.Ratio(".", ns, ratio),
+              variants.Ratio("same", ns, Measured(1.02, 0.0, 3))]
+    slow = targets.by_turns(ratios, "a segment", "ns", 24, targets.ns_of)
+    assert str(slow) == "| a segment | 60.0 ns | 30.0 ns | 0.500 ± 0.010 | 1.020 | ≤ 24 | not reached |"
+    fast = targets.by_turns(ratios[:2], "flood", "M/s", 30, targets.millions_of, False)
+    assert str(fast) == "| flood | 16.7 M/s | 33.3 M/s | 0.500 ± 0.010 |  | ≥ 30 | reached |"
+
+
+def test_targets_refuses_what_it_cannot_measure(capsys):
+    assert targets.main(["nothing-of-the-kind"]) == 2
+    assert "no such revision" in capsys.readouterr().err
 
 
 def test_variants_refuses_what_it_cannot_measure(capsys):
