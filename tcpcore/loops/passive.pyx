@@ -14,18 +14,22 @@ from tcpcore.records.counters cimport (
     CauseAcceptQueueFull, CauseBlocksExhausted, CauseSynQueueEvicted, CauseSynQueueFull,
     CauseSynQueueReserve, Mib, count,
 )
-from tcpcore.records.event cimport EV_OPENED
+from tcpcore.records.event cimport EV_LOST, EV_OPENED
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport FIN, OPT_TS
-from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
+from tcpcore.records.tcb cimport B_COLD, B_EPHEMERAL, B_MATURE, CLOSED, SYN_RECEIVED, T_REXMT
 from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.tcp.syn_image cimport is_alike, keep_image, open_alike
 from tcpcore.components.events cimport events_add
-from tcpcore.components.flow_table cimport flow_ahead_head, flow_hash_tcbs, flow_insert
+from tcpcore.components.flow_table cimport (
+    flow_ahead_head, flow_hash_tcbs, flow_insert, flow_remove_known,
+)
 from tcpcore.components.isn cimport isn_hashes, isn_make
-from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_asked, listener_at
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, accept_queue_full, half_open_added, half_open_left, listener_asked, listener_at,
+)
 from tcpcore.components.ports cimport in_port_range, ports_bound
 from tcpcore.components.syn_eviction cimport (
     eviction_add, eviction_bucket, eviction_buckets, eviction_full, eviction_next, eviction_oldest,
@@ -37,16 +41,13 @@ from tcpcore.components.syn_policy cimport (
     policy_pauses,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, cookie_make
-from tcpcore.components.tcb_pool cimport pool_take
-from tcpcore.loops.apply cimport (
-    PriorState, begin_action, destroy_half_open, keep_ranges, refuse, remove_connection, save_state,
-    save_state_hashed,
-)
+from tcpcore.components.tcb_pool cimport pool_give, pool_take
+from tcpcore.loops.apply cimport begin_action, keep_ranges, refuse, remove_connection
 from tcpcore.loops.cookies cimport expect_cookies, send_cookie
 from tcpcore.loops.isn_batch cimport isn_batch_find, stretch_from, ts_offset_for
 from tcpcore.loops.pipeline cimport tcb_or_any
 from tcpcore.loops.state cimport KEY_RANDOM, handle_at
-from tcpcore.loops.timers cimport arm
+from tcpcore.loops.timers cimport arm, stop_timer
 
 
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:
@@ -98,16 +99,24 @@ cdef inline uint32_t queue_of(EngineState* eng, const Segment* seg, uint32_t id)
 
 
 cdef void end_victim(EngineState* eng, const Segment* seg, uint32_t slot, int64_t now) noexcept nogil:
-    """remove_connection of whom this SYN evicts: with its hash, if it is the one that was looked at ahead."""
+    """remove_connection of whom this SYN evicts; in fewer steps, if it was looked at ahead and is bare."""
     cdef Py_ssize_t at = seg - eng.batch - eng.buckets_first
     cdef const Tcb* tcb = &eng.pool.blocks[slot]
-    cdef PriorState prior
-    if (0 <= at < eng.buckets_count and eng.victims[at] == slot + 1
-            and eng.victim_generations[at] == tcb.generation):
-        save_state_hashed(&prior, tcb, eng.victim_hashes[at])
-    else:
-        save_state(&prior, tcb)
-    destroy_half_open(eng, slot, &prior, CauseSynQueueEvicted, 0, now)
+    cdef Listener* listener = listener_at(&eng.listeners, tcb.listener)
+    if (not 0 <= at < eng.buckets_count or eng.victims[at] != slot + 1
+            or eng.victim_generations[at] != tcb.generation or tcb.bits & (B_COLD | B_EPHEMERAL)
+            or listener.state != LISTENER_OPEN or not eng.predicting):
+        remove_connection(eng, slot, CauseSynQueueEvicted, now)
+        return
+    eng.half_open -= 1
+    half_open_left(listener, tcb.bits & B_MATURE)
+    count(&eng.counters, Mib.SynQueueEvicted)
+    flow_remove_known(&eng.flows, eng.victim_hashes[at], slot + 1)
+    stop_timer(eng, slot)
+    eng.counts[SYN_RECEIVED] -= 1
+    eng.counters.causes[<uint32_t>CauseSynQueueEvicted] += 1
+    events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_LOST, CauseSynQueueEvicted, CLOSED)
+    pool_give(&eng.pool, slot)
 
 
 cdef bint evict(EngineState* eng, const Segment* seg, uint32_t queue, bint random,
@@ -122,6 +131,19 @@ cdef bint evict(EngineState* eng, const Segment* seg, uint32_t queue, bint rando
     if victim:
         end_victim(eng, seg, victim - 1, now)
     return victim != 0
+
+
+cdef inline bint bucket_decides(const EngineState* eng, const Listener* listener) noexcept nogil:
+    """Whether a SYN is admitted or evicts by the number of entries in its bucket alone."""
+    return (eng.eviction_scope == EVICT_PER_BUCKET and eng.knobs.tcp_syncookies == 0
+            and not accept_queue_full(listener))
+
+
+cdef inline bint room_in_bucket(EngineState* eng, const Segment* seg, uint32_t bucket,
+                                int64_t now) noexcept nogil:
+    """Whether a syncache bucket has room, or an eviction makes some; if not, nothing was done."""
+    return (not eviction_full(&eng.eviction, bucket, eng.knobs.syncache_bucketlimit, eng.half_open)
+            or evict(eng, seg, bucket, False, now))
 
 
 cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
@@ -251,8 +273,11 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
         return 0
     if not (eng.predicting and has_room(eng, listener)):
         queue = queue_of(eng, seg, id)
-        if not admitted(eng, seg, listener, id, queue, iss >= 0, &cookie, now):
-            return 0
+        cookie = False
+        if not (eng.predicting and iss < 0 and bucket_decides(eng, listener)
+                and room_in_bucket(eng, seg, queue, now)):
+            if not admitted(eng, seg, listener, id, queue, iss >= 0, &cookie, now):
+                return 0
         if cookie:
             return send_cookie(eng, seg, id, now, rows)
     ref = pool_take(&eng.pool)
