@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
+from loadgen.host import effects
+from loadgen.host.verdicts import ABSENT, ACTS, CANNOT, KINDS, NOT_MODELLED, REFUSED, UNDECIDED, Row, View
 from loadgen.report.result import Result
 from loadgen.scenario import hosts, knobs
 from loadgen.scenario.errors import Mistake, ScenarioError
@@ -22,9 +24,6 @@ from loadgen.scenario.model import Scenario
 from loadgen.scenario.traces import read_text
 from tcpcore import Config, SysctlLine, sysctl_lines
 
-ACTS, CANNOT, ABSENT, REFUSED = "acts", "cannot act here", "does not exist", "refused"
-NOT_MODELLED, UNDECIDED = "not modelled", "not decided"
-KINDS: Final = (ACTS, CANNOT, ABSENT, REFUSED, NOT_MODELLED, UNDECIDED)
 #: How many lines of a kind, in the last sentence: one, several.
 _SAID: Final = {
     ACTS: ("acts", "act"), CANNOT: ("cannot act here", "cannot act here"),
@@ -37,25 +36,6 @@ Play = Callable[[Sequence[Scenario]], Sequence[Result | None]]
 
 
 @dataclass
-class Row:
-    """A line of the file and what it does."""
-
-    line: SysctlLine
-    before: str  # value now, "-" where the host does not say
-    kind: str = ""
-    text: str = ""
-    letters: str = ""
-    figures: dict[str, tuple[float, float]] = field(default_factory=dict)  # before, after
-
-    @property
-    def name(self) -> str:
-        """The setting without the folder that all of its kind are in."""
-        return (
-            self.line.key.removeprefix("net.ipv4.").removeprefix("net.netfilter.").removeprefix("net.inet.")
-        )
-
-
-@dataclass
 class Applied:
     """The lines, both scenarios with the results of their simulations, and the sentence about all."""
 
@@ -64,16 +44,6 @@ class Applied:
     then: Scenario
     sentence: str = ""
     results: tuple[Result | None, Result | None] = (None, None)
-
-
-@dataclass(frozen=True)
-class View:
-    """What a line is judged by: the file without it and with it."""
-
-    without: Resolved
-    with_it: Resolved
-    scenario: Scenario
-    line: SysctlLine
 
 
 def lines_of(path: str, release: str = "") -> tuple[SysctlLine, ...]:
@@ -99,8 +69,6 @@ def apply(scenario: Scenario, name: str, play: Play) -> Applied:
     views = {id(row): _view(scenario, changes, row) for row in found if not row.kind}
     for row in found:
         if id(row) in views:
-            from loadgen.host import effects
-
             effects.judge(row, views[id(row)])
     _simulated(applied, changes, play)
     applied.sentence = summary(applied)
@@ -262,6 +230,4 @@ def summary(applied: Applied) -> str:
         return f"{said} The limit is on the clients' side: {sentence.sentence(then)}."
     if not then["counters.server.ListenOverflows"]:
         return said
-    from loadgen.host import effects
-
     return f"{said} {effects.missing(applied.then)}".rstrip()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from loadgen.host.apply import ACTS, CANNOT, Row, View
+from loadgen.host.verdicts import ACTS, CANNOT, Row, View
 from loadgen.scenario import hosts, knobs
 from loadgen.scenario.hosts import Resolved
 from loadgen.scenario.model import Client, Closes, Scenario

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 import loadgen.api
 from loadgen.cli import main
 from loadgen.host import apply as judged
-from loadgen.host.apply import ABSENT, ACTS, CANNOT, NOT_MODELLED, REFUSED, UNDECIDED, apply
+from loadgen.host.apply import apply
+from loadgen.host.verdicts import ABSENT, ACTS, CANNOT, NOT_MODELLED, REFUSED, UNDECIDED
 from loadgen.scenario import presets
 from loadgen.theory import queues
 

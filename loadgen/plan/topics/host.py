@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from loadgen.host.apply import ACTS, Applied, Play, apply
+from loadgen.host.apply import Applied, Play, apply
+from loadgen.host.verdicts import ACTS
 from loadgen.plan import say
 from loadgen.plan.answers import NOT_PLAYED, Answer, Table, Value
 from loadgen.plan.ask import Case, Quantity, Refused
