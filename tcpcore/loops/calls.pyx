@@ -27,7 +27,6 @@ from tcpcore.tcp.outcomes cimport die
 from tcpcore.tcp.output cimport emit_abort_rst, rows_due
 from tcpcore.tcp.predict cimport predict_close
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.tcp.syn_image cimport drop_image
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.events cimport events_add
 from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
@@ -39,7 +38,7 @@ from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, count_change, counts_as_orphan, remove_connection, save_state,
 )
 from tcpcore.loops.connect cimport unbar_port
-from tcpcore.loops.state cimport handle_at, resolve_handle
+from tcpcore.loops.state cimport drop_images, handle_at, resolve_handle
 from tcpcore.loops.timers cimport arm, begin_lingering, forget_lingering
 
 cdef enum:
@@ -333,7 +332,7 @@ cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, S
         written += act.n_rows
     port = listener_at(&eng.listeners, listener).port
     listener_close(&eng.listeners, listener)
-    drop_image(&eng.syn_image)
+    drop_images(eng)
     unbar_port(eng, port, now)
     eng.counts[LISTEN] -= 1
     if eng.knobs.unlisten_forgets:
