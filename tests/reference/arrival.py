@@ -391,7 +391,7 @@ class Arrival(HalfOpen, TimeWait):
     def rst_at_sack_edge(self, conn, seg):
         """Right behind all that came ahead of a gap."""
         return bool(self.config.rst_at_sack_edge and conn.sack and conn.ranges
-                    and seg.seq == conn.ranges[-1].end)
+                    and seg.seq == max(conn.ranges, key=lambda r: r.place(conn.rcv_nxt)[1]).end)
 
     def reset_error(self, conn):
         broken = conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait
@@ -550,7 +550,7 @@ class Arrival(HalfOpen, TimeWait):
         """Seventh and eighth, and what is sent after all steps."""
         if conn.state == State.ESTABLISHED and conn.ranges and conn.ranges[0].first == conn.rcv_nxt:
             first = conn.ranges.pop(0)           # came with the SYN
-            self.take(conn, first.end, first.fin)
+            self.take(conn, first.end, first.fins)
             owed = "ack"
             if conn.peer_done:
                 self.eighth_fin(conn, now)
