@@ -5,9 +5,9 @@
 #   ------|============|#########|=============|#########|=======>   n = 2
 #            missing     received    missing     received
 #
-# Invariant: the n ranges are [left, right), not empty, in the order of their first numbers. Those without a FIN
-# neither overlap nor touch each other; one with a FIN stays what it was when it came, as text over its last
-# number takes that FIN back (Linux: tcp_data_queue_ofo). All numbers lie within one window, so any two of them
+# Invariant: the n ranges are [left, right), not empty, in the order of their first numbers. Those without a
+# FIN neither overlap nor touch each other; one with a FIN stays what it was when it came, as text over all of
+# it takes the FIN back (Linux: tcp_data_queue_ofo). All numbers lie within one window, so any two of them
 # compare. Source: RFC 9293 3.10.7.4.
 from libc.stdint cimport uint8_t, uint32_t
 
@@ -24,8 +24,8 @@ cdef struct Ranges:
 
 
 cdef inline bint ranges_add(Ranges* ranges, uint32_t left, uint32_t right, uint8_t fins) noexcept nogil:
-    """Remember [left, right), left < right, whose last number is a FIN if `fins` is 1; returns False and changes
-    nothing if that takes a fifth range."""
+    """Remember [left, right), left < right, whose last number is a FIN if `fins` is 1; returns False and
+    changes nothing if that takes a fifth range."""
     cdef Ranges kept
     cdef uint32_t first = left, last = right
     cdef int i, at = 0
@@ -57,7 +57,8 @@ cdef inline bint ranges_add(Ranges* ranges, uint32_t left, uint32_t right, uint8
     return True
 
 
-cdef inline void ranges_put(Ranges* ranges, int i, uint32_t left, uint32_t right, uint8_t fins) noexcept nogil:
+cdef inline void ranges_put(Ranges* ranges, int i, uint32_t left, uint32_t right,
+                            uint8_t fins) noexcept nogil:
     """Write one range."""
     ranges.left[i] = left
     ranges.right[i] = right

@@ -16,7 +16,7 @@ from tcpcore.records.out_of_order cimport (
 from tcpcore.records.segment cimport FIN, SYN
 from tcpcore.records.tcb cimport (
     B_AUTO_CLOSE, B_COLD, B_ORPHAN, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1,
-    FIN_WAIT_2, LAST_ACK, T_DELACK, in_set,
+    FIN_WAIT_2, LAST_ACK, TIME_WAIT, T_DELACK, in_set,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport emit_ack, send_queued, unsent
@@ -106,7 +106,7 @@ cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
 
 
 cdef bint take_kept(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, uint32_t reached) noexcept nogil:
-    """Text up to `reached` and what was kept behind it, up to a FIN; True with one. RCV.NXT is at that FIN then."""
+    """Text up to `reached` and what was kept behind it, up to a FIN; True with one, where RCV.NXT is then."""
     cdef uint32_t was = tcb.rcv_nxt, nbytes
     cdef uint8_t fins
     reached = ranges_take(act.ranges, reached, &fins)
@@ -176,7 +176,11 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
             emit_ack(tcb, cold, knobs, now, act)
             return False
     elif tcb.state == FIN_WAIT_2:
+        tcb.state = TIME_WAIT                         # as its ACK says, should there be no room for it, too
+        emit_ack(tcb, cold, knobs, now, act)
+        tcb.state = FIN_WAIT_2
         enter_time_wait(tcb, cold, knobs, act)
+        return False
     return True
 
 

@@ -25,8 +25,8 @@ def test_fin_behind_a_gap_is_kept(established):
 @pytest.mark.parametrize(("before", "behind", "state", "reached"), [
     pytest.param([("FA", 101, 0), ("A", 51, 51)], 50, State.ESTABLISHED, 102, id="text over the FIN"),
     pytest.param([("FA", 101, 0), ("A", 51, 50)], 50, State.CLOSE_WAIT, 102, id="text up to the FIN"),
-    pytest.param([("FA", 101, 0), ("A", 102, 10)], 100, State.CLOSE_WAIT, 112, id="text right behind the FIN"),
-    pytest.param([("FA", 51, 50), ("A", 51, 51)], 50, State.CLOSE_WAIT, 102, id="text in the FIN's own range"),
+    pytest.param([("FA", 101, 0), ("A", 102, 10)], 100, State.CLOSE_WAIT, 112, id="text behind the FIN"),
+    pytest.param([("FA", 51, 50), ("A", 51, 51)], 50, State.CLOSE_WAIT, 102, id="text in its own range"),
     pytest.param([("A", 101, 10), ("FA", 101, 0)], 100, State.ESTABLISHED, 111, id="a FIN where text is"),
     pytest.param([("FA", 111, 0), ("FA", 101, 0)], 100, State.CLOSE_WAIT, 102, id="an earlier FIN"),
     pytest.param([("A", 101, 10), ("FA", 51, 55)], 50, State.CLOSE_WAIT, 107, id="a FIN within text"),

@@ -215,8 +215,9 @@ class Campaign:
         if self.journal:
             found = [str(difference) for difference in case.found]
             with open(self.journal, "a") as file:
-                print(json.dumps({"counts": list(self.report.lines())[0], "found": found,
-                                  "example": case.example, **essentials(case.scenario, case.steps)}), file=file)
+                json.dump({"counts": next(iter(self.report.lines())), "found": found,
+                           "example": case.example, **essentials(case.scenario, case.steps)}, file)
+                file.write("\n")
 
     # -- to the smallest example
 

@@ -44,16 +44,17 @@ def pending_timers(steps, fired):
 
 
 def limit_edges(steps):
-    """The same for arrivals at the end of the time in which one connection is answered once: whether the kernel
-    answers them is an accident of its clock."""
-    late, answers = {}, []
+    """The same for arrivals at the end of the time in which one connection is answered once: whether the
+    kernel answers them is an accident of its clock."""
+    late, answers, waited = {}, [], None
     for number, step in enumerate(steps):
         answers += [(seg["t"], seg["conn"]) for seg in step.get("expect", ())
                     if seg["flags"] == "A" and not seg["len"] and seg["t"] - step["t"] < 0.001]
-        if "in" in step and number and "within" in steps[number - 1]:
+        waited = number if "within" in step else waited
+        if "in" in step and waited is not None:
             for t, label in answers:
-                if label == step["in"]["conn"] and -JITTER < step["t"] - t - RATE_LIMIT < JITTER:
-                    late[number - 1] = JITTER + RATE_LIMIT + t - step["t"]
+                if label[:2] == step["in"]["conn"][:2] and -JITTER < step["t"] - t - RATE_LIMIT < JITTER:
+                    late[waited] = JITTER + RATE_LIMIT + t - step["t"]
     return late
 
 

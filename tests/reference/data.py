@@ -42,7 +42,7 @@ DELACK, OUTPUT, KEEPALIVE = "delack", "output", "keepalive"
 #: Rows that one segment may make a connection send at once; a call may send all that fits the window.
 AT_ONCE = 2
 ALL = 1 << 30
-LONGEST_SAMPLE_MS = 65535
+LONGEST_SAMPLE_MS, OLDEST_ECHO_MS = 65535, 2_147_483
 DATA_RTO_MIN_MS = 200
 SYNACK_MAX_MS = 120_000
 
@@ -305,19 +305,20 @@ class Sending:
         """The round trip that the echo of our TSval tells, if there is one."""
         if conn.ts and seg.has_ts and seg.tsecr:
             trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
-            if trip < SPACE // 2:
+            if trip < OLDEST_ECHO_MS:
                 self.sample(conn, trip)
-            return True
+                return True
         return False
 
-    def sample_ack(self, conn, seg, now):
-        """What an advancing ACK tells: the echo if there is one, else the number being timed."""
+    def sample_ack(self, conn, seg, now, syn=False):
+        """What an advancing ACK tells: the echo if there is one, else the number being timed; for our SYN it
+        is the number."""
         timed = conn.timed
         if timed and not before(seg.ack, timed[0]):
             conn.timed = None
         else:
             timed = None
-        if not self.sample_echo(conn, seg, now) and timed:
+        if (timed and syn) or (not self.sample_echo(conn, seg, now) and timed):
             self.sample(conn, tick(now) - timed[1])
 
     def rto(self, conn):
