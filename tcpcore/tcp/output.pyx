@@ -226,6 +226,7 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     if tcb.bits & B_SYN_UNACKED:
         count(act.counters, Mib.TCPSynRetrans)
         emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
+        tcb.bits &= ~B_TIMING
         return
     if tcb.snd_wnd and mss > tcb.snd_wnd:
         mss = tcb.snd_wnd                             # the window has shrunk; a closed one is probed with all

@@ -211,6 +211,20 @@ def acked_in_part(scenario, kernel, engine):
     return None
 
 
+def full_socket_by_rto(scenario, kernel, engine):
+    """The first arrival after a resend from which on 3.5 RTO are more than a minute: its interval doubles."""
+    before, late = {}, set()
+    for number, step in enumerate(engine):
+        if "in" in step and step["in"]["conn"] in late:
+            return number
+        for seg in step.get("expect", ()):
+            row = seg["conn"], seg["seq"]
+            if seg["t"] - before.get(row, seg["t"]) > 60 / 3.5 / 2:
+                late.add(seg["conn"])
+            before[row] = seg["t"]
+    return None
+
+
 def filled_window(scenario, kernel, engine):
     queued, wnd = {}, {}
     for number, step in enumerate(engine):
@@ -347,6 +361,12 @@ RULES = {
         "a third segment that has the old SYN on it, and more, makes a connection that stays in SYN-RECEIVED "
         "in the accept queue, without a timer; the engine keeps the half-open entry",
         syn_on_the_third,
+    ),
+    "full_socket_by_rto": Rule(
+        "tcp_fin_time",
+        "an orphan in FIN-WAIT-2 is a full socket as long as its time exceeds a minute; for the engine that "
+        "time is tcp_fin_timeout, for Linux 3.5 RTO if that is more, which takes an RTO backed off to 18 s",
+        full_socket_by_rto,
     ),
     "acked_in_part": Rule(
         "tcp_clean_rtx_queue",
