@@ -86,10 +86,11 @@ def window_after_text(scenario, kernel, engine):
     return least(number for number, seg in arrivals(engine) if seg["len"] and "S" not in seg["flags"])
 
 
-def syn_at_the_edge(scenario, kernel, engine):
+def at_the_edge(scenario, kernel, engine):
+    """A SYN, or a segment without ACK, which the answer acknowledges."""
     text = window_after_text(scenario, kernel, engine)
     return least(number for number, seg in arrivals(engine) if text is not None and number > text
-                 and "S" in seg["flags"] and str(seg["seq"]).startswith("W"))
+                 and ("S" in seg["flags"] or "A" not in seg["flags"]) and str(seg["seq"]).startswith("W"))
 
 
 def while_an_ack_is_delayed(kernel, engine):
@@ -319,10 +320,11 @@ RULES = {
         "ACK is older than anything sent; pred_flags are an accident of the segments before",
         header_prediction,
     ),
-    "syn_at_the_edge": Rule(
+    "at_the_edge": Rule(
         "tcp_grow_window",
-        "where the edge is after text (see window_after_text) is where such a SYN begins",
-        syn_at_the_edge, what=("sent ack",),
+        "where the edge is after text (see window_after_text) is where a segment begins that comes there, and "
+        "what the answer to it acknowledges",
+        at_the_edge, what=("sent ack",),
     ),
     "echo_of_a_delayed_ack": Rule(
         "tcp_replace_ts_recent",
