@@ -322,8 +322,8 @@ RULES = {
     ),
     "at_the_edge": Rule(
         "tcp_grow_window",
-        "where the edge is after text (see window_after_text) is where a segment begins that comes there, and "
-        "what the answer to it acknowledges",
+        "where the edge is after text (see window_after_text) is where a segment begins that comes there, "
+        "and what the answer to it acknowledges",
         at_the_edge, what=("sent ack",),
     ),
     "echo_of_a_delayed_ack": Rule(
