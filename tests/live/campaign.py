@@ -21,7 +21,7 @@ from tests.live.stimuli import example, scenario, simpler
 
 #: How often a wait is stretched so that no timer is due at its end, and
 #: how many examples a shrink may ask for.
-STRETCHES, SHRINKS = 8, 60
+STRETCHES, SHRINKS = 24, 60
 
 
 @dataclass

@@ -59,7 +59,7 @@ def limit_edges(steps):
         if "in" in step and waited is not None:
             for t, label in answers:
                 if label[:2] == step["in"]["conn"][:2] and -JITTER < step["t"] - t - RATE_LIMIT < JITTER:
-                    late[waited] = JITTER + RATE_LIMIT + t - step["t"]
+                    late[waited] = JITTER + RATE_LIMIT + t - step["t"] + 0.01
     return late
 
 
