@@ -153,9 +153,9 @@ cdef uint32_t linux_bits(const CookieOptions* agreed) noexcept nogil:
 cdef bint linux_options(const Cookies* cookies, const Segment* ack, uint32_t ts_offset,
                         CookieOptions* out) noexcept nogil:
     """What the echoed timestamp says (out); False when it says what we never agree to."""
-    cdef uint32_t bits = ack.tsecr - ts_offset
-    if not ack.opts & OPT_TS:
-        return True
+    cdef uint32_t bits = ack.tsecr - ts_offset if ack.tsecr else 0
+    if not ack.opts & cookies.offers & OPT_TS:
+        return True                                   # without tcp_timestamps the option is not read at all
     out.opts = OPT_TS
     if bits & TS_WSCALE != TS_WSCALE:
         out.opts |= OPT_WSCALE

@@ -311,7 +311,7 @@ FIELDS = {
         SCRATCH: "searches"},
     ("components/ports", "PortUse"): {SAVED: "retry laddr raddr rport", DERIVED: "count odd offset index"},
     ("components/range_pool", "RangePool"): {SAVED: "records fresh free", DERIVED: "capacity used"},
-    ("records/out_of_order", "Ranges"): {SAVED: "left right fin_seq n has_fin"},
+    ("records/out_of_order", "Ranges"): {SAVED: "left right fins n"},
     ("components/events", "Events"): {
         SAVED: "queue n lost", DERIVED: "allocated bound mask capacity", SCRATCH: "taken last call"},
     ("records/counters", "Counters"): {SAVED: "mib causes"},

@@ -519,7 +519,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             conn.orphan = True
             return
         counts = conn.state not in (State.SYN_SENT, State.TIME_WAIT) and not conn.half_open
-        if conn.state in TOLD_BY_ABORT or (counts and conn.unread):
+        if conn.state in TOLD_BY_ABORT or (counts and (conn.unread or self.waiting(conn))):
             self.active_rst(conn, now)
         if counts:
             self.count("TCPAbortOnClose" if conn.unread else "TCPAbortOnData")
