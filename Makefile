@@ -42,7 +42,7 @@ GENERATED := $(foreach ext,so c html,$(EXTENSION_DIRS:=/*.$(ext)))
 .DELETE_ON_ERROR:
 .PHONY: help build test debug fuzz fuzz-corpus live theory bounds golden conformance state-machine mutants lint types man
 .PHONY: check simulations
-.PHONY: bench components variants compare instructions history page annotate demo sdist wheel dist clean distclean
+.PHONY: bench components variants targets compare instructions history page annotate demo sdist wheel dist clean distclean
 .PHONY: test-lowest lock docs
 
 help:  ## print this list
@@ -212,6 +212,10 @@ A ?= HEAD~1
 B ?= .
 variants: build  ## measure revisions A and B by turns in one process; 1 to 2 % show
 	$(PY) -m benchmarks.variants $(A) $(B) $(VARIANTS_ARGS)
+
+# BASE is built out of tree once, which takes some minutes.
+targets: build  ## revision BASE and this tree beside the targets, by turns, into docs/performance.md
+	$(PY) -m benchmarks.targets $(or $(BASE),3ced088) --write $(TARGETS_ARGS)
 
 # BASE is a revision of git; without it HEAD if there are changes, else the commit before.
 compare: build  ## measure revision BASE and this tree by turns; fails if this tree is slower

@@ -45,7 +45,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"at most {count(QUICK)} connections")
     parser.add_argument("--huge", action="store_true", help=f"one end with {count(HUGE)}, too (14 GiB)")
     parser.add_argument(
-        "--peers", action="store_true", help="also the Linux kernel and lwIP on the same work"
+        "--peers", action="store_true", help="also Linux, lwIP, ns-3 and SimPy on the same work"
     )
     parser.add_argument("--phases", action="store_true", help="also one line per phase of a life")
     parser.add_argument("--cycles", type=int, default=5, help="measured cycles with 1M and more (default 5)")

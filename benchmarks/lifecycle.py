@@ -11,7 +11,7 @@ gathered just before, as if they had just arrived.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,18 +49,23 @@ def words(rows: np.ndarray) -> np.ndarray:
 
 
 class EnginePair:
-    """Client and server, each an engine with a capacity of N connections."""
+    """Client and server, each an engine with a capacity of N connections.
 
-    def __init__(self, n: int, **knobs: Any) -> None:
+    make, layout: Engine and SEGMENT of another build, as in `sides.ServerSide`.
+    """
+
+    def __init__(
+        self, n: int, make: Callable[..., Engine] = Engine, layout: Any = SEGMENT, **knobs: Any
+    ) -> None:
         self.n = n
-        self.client = Engine(capacity=n, seed=1, tcp_max_tw_buckets=None, **knobs)
-        self.server = Engine(capacity=n, seed=2, tcp_max_tw_buckets=None, somaxconn=n, **knobs)
+        self.client = make(capacity=n, seed=1, tcp_max_tw_buckets=None, **knobs)
+        self.server = make(capacity=n, seed=2, tcp_max_tw_buckets=None, somaxconn=n, **knobs)
         self.listener = self.server.listen(SERVER, PORT, backlog=n)
         place = np.arange(n, dtype=np.uint32)
         self.tuples = np.empty(n, [("src", "u4"), ("sport", "u2")])
         self.tuples["src"] = FIRST_CLIENT + place // PORTS
         self.tuples["sport"] = FIRST_PORT + place % PORTS
-        self.out = touched(2 * BATCH, SEGMENT)
+        self.out = touched(2 * BATCH, SEGMENT).view(layout)
 
     def connect(self, part: tuple[np.ndarray, np.ndarray], now: int) -> tuple[np.ndarray, np.ndarray]:
         src, sport = part
@@ -92,7 +97,7 @@ class EnginePair:
     @staticmethod
     def gather(items: np.ndarray, order: np.ndarray) -> Any:
         if items.dtype == SEGMENT:
-            return words(items)[order].view(SEGMENT).ravel()
+            return words(items)[order].view(items.dtype).ravel()
         if items.dtype.names:  # the tuples, as the columns that connect takes
             return tuple(items[name][order] for name in items.dtype.names)
         return items[order]
@@ -101,7 +106,7 @@ class EnginePair:
     def join(parts: list[np.ndarray]) -> np.ndarray:
         if parts[0].dtype != SEGMENT:
             return np.concatenate(parts)
-        return np.concatenate([words(rows) for rows in parts]).view(SEGMENT).ravel()
+        return np.concatenate([words(rows) for rows in parts]).view(parts[0].dtype).ravel()
 
     @staticmethod
     def keep(rows: np.ndarray) -> np.ndarray:
@@ -198,23 +203,46 @@ class Lifecycle:
             kept.append(conns)
         return self.pair.join(kept)
 
-    def open(self) -> tuple[Any, Any]:
-        """Establish and accept all connections; return the handles of both ends."""
+    def opening(self) -> Generator[None, None, tuple[Any, Any]]:
+        """`open`, a phase at a time."""
         pair = self.pair
         clients, rows = self.connect()
+        yield
         rows = self.each("SYN", rows, pair.to_server)
+        yield
         rows = self.each("SYN-ACK", rows, pair.to_client)
+        yield
         self.each("ACK of SYN", rows, pair.to_server)
+        yield
         return clients, self.accept()
+
+    def open(self) -> tuple[Any, Any]:
+        """Establish and accept all connections; return the handles of both ends."""
+        phases = self.opening()
+        while True:
+            try:
+                next(phases)
+            except StopIteration as end:
+                return end.value[0], end.value[1]
 
     def close(self, clients: Any, servers: Any) -> None:
         """Close all connections, the client first, and let TIME_WAIT pass."""
+        for _ in self.closing(clients, servers):
+            pass
+
+    def closing(self, clients: Any, servers: Any) -> Iterator[None]:
+        """`close`, a phase at a time."""
         pair = self.pair
         rows = self.each("close", clients, pair.close_client)
+        yield
         rows = self.each("FIN", rows, pair.to_server)
+        yield
         self.each("ACK of FIN", rows, pair.to_client)
+        yield
         rows = self.each("close after FIN", servers, pair.close_server)
+        yield
         rows = self.each("second FIN", rows, pair.to_client)
+        yield
         self.each("last ACK", rows, pair.to_server)
         self.now += TWO_MSL
         with self.watch.timing("2 MSL"):
@@ -224,6 +252,14 @@ class Lifecycle:
         """Run one lifecycle of all N; return ns per pair by phase. Connections that are left are an error."""
         self.watch.lap()
         self.close(*self.open())
+        return self.finished()
+
+    def steps(self) -> Iterator[None]:
+        """A lifecycle of all N, a phase at a time."""
+        yield from self.closing(*(yield from self.opening()))
+
+    def finished(self) -> dict[str, float]:
+        """ns per pair by phase; connections that are left are an error."""
         left = self.pair.left()
         if left:
             raise RuntimeError(f"{left} connections are left, no figure is worth anything")

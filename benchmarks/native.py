@@ -70,13 +70,16 @@ def compiler() -> list[str]:
 
 
 def built(name: str, *flags: str, suffix: str = "") -> Path:
-    """Path of the program or library made of `benchmarks/<name>.c` with `flags`."""
+    """Path of the program or library made of `benchmarks/<name>.c`, or .cc, with `flags`."""
     source = ROOT / "benchmarks" / f"{name}.c"
+    if not source.exists():
+        source = source.with_suffix(".cc")
     digest = hashlib.sha256(f"{sysconfig.get_platform()} {FLAGS} {flags}".encode() + source.read_bytes())
     target = ROOT / "build" / "benchmarks" / f"{name}-{digest.hexdigest()[:16]}{suffix}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [*compiler(), *FLAGS, "-o", str(target), str(source), *flags]
+        made_by = compiler() if source.suffix == ".c" else [os.environ.get("CXX", "c++")]
+        command = [*made_by, *FLAGS, "-o", str(target), str(source), *flags]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{source.name} does not compile:\n{done.stderr}")

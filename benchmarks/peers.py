@@ -1,11 +1,13 @@
-"""The lifecycle of a pair in other TCPs, the Linux kernel and lwIP, in processes of their own.
+"""The lifecycle of a pair elsewhere: Linux, lwIP, ns-3 (in processes of their own) and SimPy.
 
-No network is used: the kernel's segments stay on the loopback interface of a new network namespace, lwIP's in
-one process. Where root or headers are missing, the table has the reason instead of a figure.
+No network is used: the kernel's segments stay on the loopback interface of a new network namespace, those of
+the others in one process. Where root, headers or a package are missing, the table has the reason instead of a
+figure.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from benchmarks.harness import Measured
 from benchmarks.native import built
 
 LWIP_HEADERS = Path("/usr/include/lwip")
+NS3_HEADERS = Path("/usr/include/ns3")
 
 
 class Missing(Exception):
@@ -44,3 +47,23 @@ def lwip(samples: int, established: int) -> Measured:
     except RuntimeError as error:
         raise Missing(str(error)) from None
     return sampled_by(program, samples, established)
+
+
+def ns3(samples: int) -> Measured:
+    """ns per lifecycle in ns-3."""
+    if not (NS3_HEADERS / "internet-module.h").exists():
+        raise Missing("not installed (Debian: libns3-dev)")
+    try:
+        program = built("peer_ns3", "-std=c++17", "-lns3-internet", "-lns3-network", "-lns3-core")
+    except (OSError, RuntimeError) as error:
+        raise Missing(str(error)) from None
+    return sampled_by(program, samples)
+
+
+def simpy(samples: int) -> Measured:
+    """ns per lifecycle in a model of SimPy."""
+    if importlib.util.find_spec("simpy") is None:
+        raise Missing("not installed (pip install simpy)")
+    from benchmarks.peer_simpy import measured
+
+    return measured(samples)

@@ -285,28 +285,47 @@ class Flood:
 
     BACKLOG = 1024
     SYNS = 1 << 18
+    segments = 1
 
-    def __init__(self, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
+    def __init__(
+        self,
+        watch: Stopwatch | None = None,
+        batch: int = BATCH,
+        make: Callable[..., Engine] = Engine,
+        layout: Any = SEGMENT,
+        n: int = SYNS,
+        **knobs: Any,
+    ) -> None:
+        self.n = n
         self.watch = watch or Stopwatch()
         self.batch = batch
-        self.engine = Engine(capacity=1 << 16, seed=3, **knobs)
+        self.engine = make(capacity=1 << 16, seed=3, **knobs)
         self.engine.listen(SERVER, PORT, backlog=self.BACKLOG)
         random = np.random.Generator(np.random.PCG64(11))
-        self.rows = syns(self.SYNS, True)
-        self.rows["src"] = random.integers(0x0B000000, 0x7E000000, self.SYNS, dtype=np.uint32)
-        self.rows["sport"] = random.integers(1024, 65535, self.SYNS, dtype=np.uint16)
-        self.out = touched(2 * batch, SEGMENT)
+        self.rows = syns(n, True).view(layout)
+        self.rows["src"] = random.integers(0x0B000000, 0x7E000000, n, dtype=np.uint32)
+        self.rows["sport"] = random.integers(1024, 65535, n, dtype=np.uint16)
+        self.out = touched(2 * batch, SEGMENT).view(layout)
         self.now = 0
 
     def cycle(self) -> float:
         """Deliver all SYNs, a million per virtual second; return ns per SYN."""
         self.watch.lap()
+        for _ in self.steps():
+            pass
+        return sum(self.finished().values())
+
+    def steps(self) -> Iterator[None]:
+        """The same, a batch at a time."""
         self.rows["src"] += np.uint32(1)  # no address twice
-        answered = 0
-        for part in batches(self.SYNS, self.batch):
+        self.answered = 0
+        for part in batches(self.n, self.batch):
             self.now += (part.stop - part.start) * 1000
             with self.watch.timing("SYN"):
-                answered += len(self.engine.receive(self.rows[part], self.now, out=self.out))
+                self.answered += len(self.engine.receive(self.rows[part], self.now, out=self.out))
                 self.engine.advance(self.now, out=self.out)
-        self.answered = answered
-        return sum(self.watch.lap().values()) / self.SYNS
+            yield
+
+    def finished(self) -> dict[str, float]:
+        """ns per SYN by phase."""
+        return {phase: ns / self.n for phase, ns in self.watch.lap().items()}

@@ -2,7 +2,8 @@
 
 A, B ... are revisions of git, and `.` is this tree as it is, built. Each revision is built in build/compare,
 outside of this tree; all are loaded side by side and take the server's part (SYN, ACK, FIN, last ACK) for
-the same rows in the same order, a few batches each in turn. What slows the machine down for longer than a
+the same rows in the same order, a few batches each in turn. With --work they also make whole pairs of
+connections, a phase each in turn, and answer SYN floods. What slows the machine down for longer than a
 millisecond thus slows all of them down, and differences of 1 to 2 % show. `same` is a copy of A, loaded from
 other files: what it differs from A by is the noise, and less than that is no result.
 
@@ -15,24 +16,57 @@ import argparse
 import importlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol
 
 import tcpcore
-from benchmarks.harness import Measured, pinned
+from benchmarks.harness import Measured, Stopwatch, pinned, sampled
+from benchmarks.lifecycle import EnginePair, Lifecycle
 from benchmarks.native import ROOT
 from benchmarks.revisions import RevisionError, built_tree
-from benchmarks.sides import ServerSide
+from benchmarks.sides import Flood, ServerSide
+from benchmarks.skeleton import Skeleton
 from benchmarks.table import count, parsed_counts
 
 HERE, SAME = ".", "same"
 #: Batches of one build before the next has its turn.
 TURN = 4
-LEAST, CYCLES = 0.01, 7
+LEAST, CYCLES, PASSES = 0.01, 7, 3
 #: Connections of a cycle: fewer are over too soon to time.
 LEAST_LIVES = 1 << 19
+
+
+#: Floods: knobs by name, in the order of their rows.
+FLOODS: dict[str, dict[str, Any]] = {
+    "drop": {"tcp_syncookies": 0},
+    "cookies": {"tcp_syncookies": 1},
+    "freebsd": {"tcp_syncookies": 0, "synq_policy": "freebsd"},
+}
+
+
+class Work(Protocol):
+    """What builds do by turns: `steps` is a life of n, `finished` its ns per connection by phase."""
+
+    n: int
+    segments: int
+    watch: Stopwatch
+
+    def steps(self) -> Iterator[None]: ...
+
+    def finished(self) -> dict[str, float]: ...
+
+
+class PairLife(Lifecycle):
+    """A pair's life as Work."""
+
+    segments = 1
+
+    def __init__(self, n: int, **knobs: Any) -> None:
+        super().__init__(EnginePair(n, **knobs))
+        self.n = n
 
 
 @dataclass(frozen=True)
@@ -42,6 +76,7 @@ class Ratio:
     name: str
     ns: Measured
     ratio: Measured
+    skeletons: Measured | None = None  # the same as a multiple of the look-up skeleton, if that was asked for
 
 
 def loaded(tree: Path) -> ModuleType:
@@ -78,7 +113,7 @@ def modules(revisions: Sequence[str]) -> dict[str, ModuleType]:
     return found | {SAME: loaded(copy_of(trees[revisions[0]]))}
 
 
-def life(sides: list[ServerSide], first: int) -> list[float]:
+def life(sides: Sequence[Work], first: int) -> list[float]:
     """A life of all connections at each, by turns from `first` on; ns per segment of each."""
     order = [*range(first, len(sides)), *range(first)]
     steps = [side.steps() for side in sides]
@@ -93,22 +128,35 @@ def life(sides: list[ServerSide], first: int) -> list[float]:
     return [sum(side.finished().values()) / side.segments for side in sides]
 
 
-def cycle(sides: list[ServerSide], first: int) -> list[float]:
+def cycle(sides: Sequence[Work], first: int) -> list[float]:
     """As many lives as it takes for LEAST_LIVES connections; the mean ns per segment of each."""
     lives = -(-LEAST_LIVES // sides[0].n)
     laps = [life(sides, (first + i) % len(sides)) for i in range(lives)]
     return [sum(spent) / lives for spent in zip(*laps, strict=True)]
 
 
-def measured(builds: dict[str, ModuleType], n: int, cycles: int, **knobs: int) -> list[Ratio]:
-    """Time and ratio of each build, the first one's ratio being 1."""
-    sides = [ServerSide(n, make=module.Engine, layout=module.SEGMENT, **knobs) for module in builds.values()]
+def measured(
+    builds: dict[str, ModuleType],
+    n: int,
+    cycles: int,
+    work: Callable[..., Work] = ServerSide,
+    skeleton: Skeleton | None = None,
+    **knobs: Any,
+) -> list[Ratio]:
+    """Time and ratio of each build, the first one's ratio being 1; a skeleton for n takes turns with them."""
+    sides = [work(n=n, make=module.Engine, layout=module.SEGMENT, **knobs) for module in builds.values()]
     cycle(sides, 0)  # touches every page and mixes the free lists
-    laps = [cycle(sides, i % len(sides)) for i in range(cycles)]
-    return [
-        Ratio(name, Measured.of(lap[i] for lap in laps), Measured.of(lap[i] / lap[0] for lap in laps))
-        for i, name in enumerate(builds)
-    ]
+    laps, floors = [], []
+    for i in range(cycles):
+        if skeleton is not None:
+            floors.append(Measured.of(sampled(skeleton.run, skeleton.steps, PASSES)).median)
+        laps.append(cycle(sides, i % len(sides)))
+    found = []
+    for i, name in enumerate(builds):
+        ns, ratio = Measured.of(lap[i] for lap in laps), Measured.of(lap[i] / lap[0] for lap in laps)
+        times = [lap[i] / floor for lap, floor in zip(laps, floors, strict=False)]
+        found.append(Ratio(name, ns, ratio, Measured.of(times) if times else None))
+    return found
 
 
 def noise(ratios: Sequence[Ratio]) -> float:
@@ -122,19 +170,44 @@ def worse(one: Ratio, ratios: Sequence[Ratio]) -> bool:
     return one.name != SAME and one.ratio.median - 1 > max(LEAST, 2 * noise(ratios) + one.ratio.spread)
 
 
-def table(builds: dict[str, ModuleType], sizes: Sequence[int], cycles: int) -> int:
+def cases(works: Sequence[str], sizes: Sequence[int]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Head, name and arguments of `measured` of what is to be measured."""
+    heads = {
+        "server": "server side, ns per inbound segment",
+        "pair": "a pair's life, ns per pair of connections",
+    }
+    for work in works:
+        if work == "flood":
+            for name, knobs in FLOODS.items():
+                yield "SYN flood at a full queue, ns per SYN", name, {"n": Flood.SYNS, "work": Flood, **knobs}
+            continue
+        for n in sizes:
+            for stamps in (0, 1):
+                name = f"{count(n)}{'' if stamps else ', no timestamps'}"
+                yield heads[work], name, {"n": n, "work": WORKS[work], "tcp_timestamps": stamps}
+
+
+#: What --work may name.
+WORKS: dict[str, Callable[..., Work]] = {"server": ServerSide, "pair": PairLife, "flood": Flood}
+
+
+def table(
+    builds: dict[str, ModuleType], sizes: Sequence[int], cycles: int, works: Sequence[str] = ("server",)
+) -> int:
     """Print a row per size, knobs and build; how many are worse than A."""
-    bad = 0
-    print(f"{'server side, ns per inbound segment':<46}{'median':>9}{'ratio to A':>14}")
-    for n in sizes:
-        for stamps in (0, 1):
-            ratios = measured(builds, n, cycles, tcp_timestamps=stamps)
-            for one in ratios:
-                judged = "WORSE" if worse(one, ratios) else ""
-                bad += bool(judged)
-                name = f"{count(n)}{'' if stamps else ', no timestamps'}: {one.name}"
-                ratio = f"{one.ratio.median:.3f} +- {one.ratio.spread:.3f}"
-                print(f"{name:<46}{one.ns.median:>9.1f}{ratio:>20}  {judged}".rstrip(), flush=True)
+    bad, printed = 0, ""
+    for head, case, arguments in cases(works, sizes):
+        if head != printed:
+            print(f"{head:<46}{'median':>9}{'ratio to A':>14}")
+            printed = head
+        ratios = measured(builds, cycles=cycles, **arguments)
+        for one in ratios:
+            judged = "WORSE" if worse(one, ratios) else ""
+            bad += bool(judged)
+            ratio = f"{one.ratio.median:.3f} +- {one.ratio.spread:.3f}"
+            print(
+                f"{f'{case}: {one.name}':<46}{one.ns.median:>9.1f}{ratio:>20}  {judged}".rstrip(), flush=True
+            )
     return bad
 
 
@@ -146,13 +219,20 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("revisions", nargs="+", metavar="REVISION", help="A, and what is compared with it")
     parser.add_argument("--sizes", default="10k,1M", help="connections (default 10k,1M)")
+    parser.add_argument(
+        "--work", default="server", metavar="WORK,...", help=f"of {', '.join(WORKS)} (default server)"
+    )
     parser.add_argument("--cycles", type=int, default=CYCLES, help=f"measured lives (default {CYCLES})")
     options = parser.parse_args(arguments)
     if options.cycles < 1 or len(set(options.revisions)) < len(options.revisions):
         parser.error("expected at least one cycle and no revision twice: `same` is A once more")
+    works = options.work.split(",")
+    if unknown := [work for work in works if work not in WORKS]:
+        parser.error(f"--work: expected of {', '.join(WORKS)}, got {unknown[0]!r}")
     try:
         with pinned():
-            return 1 if table(modules(options.revisions), parsed_counts(options.sizes), options.cycles) else 0
+            sizes = parsed_counts(options.sizes)
+            return 1 if table(modules(options.revisions), sizes, options.cycles, works) else 0
     except (RevisionError, ValueError) as error:
         print(f"variants: {error}", file=sys.stderr)
         return 2

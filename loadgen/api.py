@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -21,6 +20,8 @@ from loadgen.scenario.hosts import resolve
 from loadgen.scenario.model import Scenario
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from loadgen.comparing.comparison import Comparison
     from loadgen.report.reading import Points
     from loadgen.sim.outcome import Outcome

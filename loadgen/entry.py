@@ -7,6 +7,7 @@ cut to a length that can be read, whatever was typed.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _HEAD, _TAIL = 150, 100  # characters of a line that is too long
 def main() -> NoReturn:
     """The console script."""
     signals.install()
+    gc.disable()  # until the command is imported: nothing of that is ever garbage
     _open_standard_files()
     _mend_environment()
     code = run(sys.argv[1:])

@@ -6,6 +6,8 @@ is that of the rest of the work at the speed so far: what was done comes in lump
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ clock = time.monotonic
 @contextmanager
 def bar(wanted: bool = True, what: str = "playing", jobs: str = "replicates") -> Iterator[Progress | None]:
     """Something to tell how many of the `jobs` are done, None where nobody looks."""
-    if not wanted:
+    if not wanted or not _may_be_terminal():
         yield None
         return
     from rich.console import Console
@@ -66,6 +68,12 @@ def bar(wanted: bool = True, what: str = "playing", jobs: str = "replicates") ->
             shown.update(task, completed=min(share, _ALL), note=note, ends=ends)
 
         yield every(_OFTEN_S, tell)
+
+
+def _may_be_terminal() -> bool:
+    """Whether rich, which takes long to import, is to be asked if somebody looks."""
+    asked_for = os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE")
+    return bool(asked_for) or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def ending(elapsed: float, share: float) -> float | None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from loadgen import signals
 from loadgen.scenario.model import Scenario
@@ -21,6 +20,12 @@ from loadgen.sim.outcome import Outcome
 from loadgen.sim.workload import Workload
 from loadgen.workers import Line, spread_stoppable
 from tcpcore import Config
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+#: The name of the executor that is no other's: processes of this machine.
+PROCESSES: Final = "processes"
 
 Stop = Callable[[], bool]
 
@@ -155,6 +160,8 @@ def _work(job: Job, line: Line) -> Outcome:
 def _on_executor(
     jobs: Sequence[Job], executor: Executor, run: Played, tell: Progress, stop: Stop | None
 ) -> None:
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     numbers: dict[Future[Outcome], int] = {}
     try:
         for number, job in enumerate(jobs):

@@ -238,6 +238,10 @@ class Knobs(QueueKnobs):
         1, "in active SYN-RECEIVED shutdown() waits for ESTABLISHED",
         freebsd=0, strict=0, rfc="3.10.4: FIN at once",
     )  # fmt: skip
+    close_forgets_opening: int = switch(
+        0, "in active SYN-RECEIVED close() forgets the connection and sends nothing",
+        freebsd=1, rfc="3.10.4: FIN",
+    )  # fmt: skip
     text_over_fin_resets: int = switch(
         1, "text from before the peer's FIN to beyond it is answered by a RST",
         freebsd=0, strict=0, rfc="3.10.7.4, seventh: ignored",

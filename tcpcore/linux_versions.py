@@ -65,6 +65,7 @@ CHANGES: Final = (
     Change((4, 11), "rst_before_fin", 0, "0e40f4c9593b: at RCV.NXT only before"),
     Change((4, 10), "accept_full_drops_syn", 2, "5ea8ea2cb7f1: one young entry let it pass before"),
     Change(TIMESTAMP_OFFSETS, "tcp_timestamps", 2, "95a22caee396: an offset for each peer since"),
+    Change((4, 8), "rst_at_sack_edge", 0, "e00431bc93bb: at RCV.NXT only before"),
     Change((4, 7), "tcp_challenge_ack_limit", 100, "75ff39ccc1bd: 1000 since"),
     Change((4, 2), "ip_local_port_range", (32768, 61000), "07f4c90062f8: an even number of ports since"),
     Change((4, 0), "tcp_invalid_ratelimit", 0, "032ee4236954: no limit before"),

@@ -6,6 +6,7 @@ Each command has a module of its own (`churn` and so on) that is imported when t
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import Any, Final
 
@@ -44,6 +45,9 @@ class Commands(click.Group):
             return None
         with signals.starting():
             command: click.Command = getattr(import_module(f"loadgen.cli.{cmd_name}"), cmd_name)
+        if not gc.isenabled():  # see `entry`
+            gc.freeze()
+            gc.enable()
         return command
 
     def resolve_command(

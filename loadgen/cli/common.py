@@ -13,7 +13,6 @@ from pathlib import Path as FilePath
 from typing import Final
 
 import click
-from rich.console import Console
 
 from loadgen.cli import options as opt
 from loadgen.output import OutputError, check_writable, write_file, write_stdout
@@ -57,7 +56,7 @@ def present(
         text = texts[chosen]()
     else:
         terminal = output is None and sys.stdout is not None and sys.stdout.isatty()
-        text = table(terminal and not os.environ.get("NO_COLOR"), Console().width if terminal else None)
+        text = table(terminal and not os.environ.get("NO_COLOR"), _width() if terminal else None)
     try:
         if output is None:
             write_stdout(text)
@@ -65,3 +64,10 @@ def present(
             write_file(output, text)
     except OutputError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _width() -> int:
+    """Of the terminal. Rich is imported where there is one: that takes longer than to play a little."""
+    from rich.console import Console
+
+    return Console().width

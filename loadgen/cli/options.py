@@ -6,7 +6,6 @@ line, and a table `[knobs]` for the engine. The command line wins over the file,
 
 from __future__ import annotations
 
-import secrets
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -123,6 +122,8 @@ class _Seed(click.IntRange):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).strip().lower() == "random":
+            import secrets  # not at the start of every command
+
             return secrets.randbits(53)
         return super().convert(value, param, ctx)
 

@@ -119,7 +119,8 @@ def plan(ctx: click.Context, /, topic: str, file: Path | None, **given: Any) -> 
     ports      Do the clients' ports last? --rate, --hold; without --clients:
                how many client hosts (gateways, proxies) it takes.
     time-wait  What does another TIME_WAIT gain and risk? --rate, --time-wait.
-    memory     Kernel memory of a server: --established, or --rate and --hold.
+    memory     Kernel memory of a server, its TIME_WAIT against the cap:
+               --established, or --rate, --hold and --closes.
     flood      What do clients see of a SYN flood? --flood-rate, --rate.
     host       What would a sysctl file do here? --apply, --sysctl.
     all        Every question about a scenario FILE, a line each.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,26 +17,23 @@ from loadgen.api import finished, replicates_of, result_of
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD, format_of, present
 from loadgen.cli.options import ConfigError
 from loadgen.cli.origins import of_fields
-from loadgen.cli.report import require_charts
 from loadgen.cli.scenes import Made, origins_in, printed
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
-from loadgen.replicates import Job, Played, play
-from loadgen.report.html import page
+from loadgen.replicates import PROCESSES, Job, Played, play
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.result import Result
-from loadgen.report.tabular import as_csv
 from loadgen.report.thresholds import check_thresholds
 from loadgen.scenario.errors import ScenarioError
 from loadgen.scenario.hosts import Resolved, resolve, sysctl
 from loadgen.scenario.model import Run, Scenario
 from loadgen.sim.run import CapacityReached
-from loadgen.study import shards
-from loadgen.study.executors import LOCAL, PROCESSES, NoExecutor, Unreachable, make_pool
-from loadgen.study.pools import Pool
-from loadgen.study.spreading import play_on
 from loadgen.units import format_bytes
 from loadgen.workers import WorkerLost
+
+if TYPE_CHECKING:
+    from loadgen.sim.outcome import Outcome
+    from loadgen.study.pools import Pool
 
 FORMATS: Final = {"": "table", ".txt": "table", ".json": "json", ".csv": "csv", ".html": "html"}
 _BIG_RUN: Final = 10**9  # bytes from which the estimate is told
@@ -50,6 +47,8 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     scenario = made.scenario
     chosen = format_of(given["format"], given["output"], FORMATS)
     if chosen == "html":
+        from loadgen.cli.report import require_charts
+
         require_charts()
     _require_metrics(scenario)
     hosts = _hosts(scenario)
@@ -58,7 +57,7 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
     _require_memory(dataclasses.replace(jobs[0].scenario, run=_of(scenario, len(jobs))), hosts, given)
     called = "replicates" if n is None else "shards"
     played = played_or_partial(jobs, given["jobs"], given.get("executor", PROCESSES), called=called)
-    outcomes = finished(played.outcomes if n is None else shards.merged(played.outcomes, n))
+    outcomes = finished(played.outcomes if n is None else _merged(played, n))
     if not outcomes:
         ctx.exit(signals.exit_code())
     with signals.later():
@@ -70,9 +69,10 @@ def play_and_present(ctx: click.Context, made: Made, given: dict[str, Any]) -> N
             command=made.command,
             origins=of_fields(scenario, origins_in(printed(made))),
         )
-        result.not_modelled += [] if n is None else shards.not_modelled(scenario, n)
+        if n is not None:
+            result.not_modelled += _unseen(scenario, n)
         present(
-            {"json": result.to_text_json, "csv": lambda: as_csv(result), "html": lambda: page(result)},
+            {"json": result.to_text_json, "csv": lambda: _csv(result), "html": lambda: _page(result)},
             lambda colour, width: result.to_text(colour=colour, width=width),
             chosen,
             given["output"],
@@ -87,6 +87,18 @@ def _write(text: str) -> None:
         write_stdout(text)
     except OutputError as error:
         raise click.ClickException(str(error)) from None
+
+
+def _csv(result: Result) -> str:
+    from loadgen.report.tabular import as_csv
+
+    return as_csv(result)
+
+
+def _page(result: Result) -> str:
+    from loadgen.report.html import page
+
+    return page(result)
 
 
 def _judge(ctx: click.Context, result: Result) -> None:
@@ -106,11 +118,25 @@ def _jobs(scenario: Scenario, wanted: int | None) -> tuple[list[Job], int | None
     """What is to be played, and how many shards a replicate has (0: as many as listeners), if any."""
     if wanted is None:
         return replicates_of(scenario), None
+    from loadgen.study import shards
+
     n = wanted or scenario.server.listen.listeners
     try:
         return shards.jobs_of(scenario, n), n
     except ScenarioError as error:
         raise ConfigError(f"--shards: {error}") from None
+
+
+def _merged(played: Played, n: int) -> list[Outcome | None]:
+    from loadgen.study import shards
+
+    return shards.merged(played.outcomes, n)
+
+
+def _unseen(scenario: Scenario, n: int) -> list[str]:
+    from loadgen.study import shards
+
+    return shards.not_modelled(scenario, n)
 
 
 def _of(scenario: Scenario, runs: int) -> Run:
@@ -134,6 +160,8 @@ def played_or_partial(
     try:
         with signals.at_checks(), bar(what=what, jobs=called) as tell:
             if pool is not None:
+                from loadgen.study.spreading import play_on
+
                 played = play_on(pool, replicates, tell, signals.pending)
             else:
                 played = play(replicates, workers=jobs, progress=tell, stop=signals.pending)
@@ -154,6 +182,8 @@ def played_or_partial(
 
 def _pool(executor: str, jobs: int) -> Pool:
     """Where an executor's name says. On a machine of its own it takes as many jobs at once as there are."""
+    from loadgen.study.executors import LOCAL, NoExecutor, Unreachable, make_pool
+
     try:
         return make_pool(executor, jobs, jobs if executor == LOCAL else None)
     except NoExecutor as error:

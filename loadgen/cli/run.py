@@ -13,7 +13,7 @@ from loadgen.cli.flags import HOSTS, TIMELINE, result_options
 from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.playing import play_and_present
 from loadgen.cli.scenes import file_scenario
-from loadgen.study.executors import PROCESSES
+from loadgen.replicates import PROCESSES
 
 
 @click.command(

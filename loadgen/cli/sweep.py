@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ import click
 from loadgen import signals
 from loadgen.cli import options as opt
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD
+from loadgen.cli.estimating import MANY, estimate, tell_of_time
 from loadgen.cli.flag import flags
 from loadgen.cli.flags import HOSTS, TIMELINE, some_result_options
 from loadgen.cli.host_flags import KERNEL
@@ -25,24 +25,21 @@ from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import command_line, file_scenario
 from loadgen.output import OutputError, write_stdout
 from loadgen.progress import bar
+from loadgen.replicates import PROCESSES
 from loadgen.report.estimate import FEWEST_SEEDS
 from loadgen.report.metrics import UnknownMetric
 from loadgen.report.thresholds import check_thresholds
 from loadgen.report.words import plural
 from loadgen.scenario.errors import Mistake, ScenarioError
-from loadgen.scenario.numbers import write_time
 from loadgen.study import costs, table
 from loadgen.study.driver import Driver, claimed, make_session
-from loadgen.study.executors import LOCAL, PROCESSES, NoExecutor, Unreachable, make_pool
+from loadgen.study.executors import LOCAL, NoExecutor, Unreachable, make_pool
 from loadgen.study.playing import Stopped
 from loadgen.study.pools import Pool
-from loadgen.study.search import ends_of
 from loadgen.study.space import SpaceError, label, make_space, span
-from loadgen.study.spec import Point, Search, Spec
+from loadgen.study.spec import Search, Spec
 from loadgen.study.store import FAILED, Mismatch, Store, StoreError, is_study, read_document
-from loadgen.units import format_bytes, format_duration
 
-MANY: Final = 10_000  # points that are played without being asked
 _SEEDS: Final = 8
 _MOST_LINES: Final = 5  # of what failed
 #: Options that `loadgen run` does not have, or that a point has of its own.
@@ -180,7 +177,7 @@ def sweep(ctx: click.Context, /, file: Path, **given: Any) -> None:
     _require_library(given)
     points = _counted(ctx, spec, given)
     if given["dry_run"]:
-        write_stdout(_estimate(spec, points, given))
+        write_stdout(estimate(spec, points, given["jobs"] or _processors()))
         return
     if given["output"] is None:
         raise click.UsageError("give --output FOLDER, where the study is kept", ctx)
@@ -266,39 +263,6 @@ def _counted(ctx: click.Context, spec: Spec, given: dict[str, Any]) -> int:
     return points
 
 
-def _estimate(spec: Spec, number: int, given: dict[str, Any]) -> str:
-    """What --dry-run prints."""
-    jobs = given["jobs"] or _processors()
-    values = list(spec.space.points())
-    try:
-        if spec.search is not None:
-            values = [end.values for one in values for end in ends_of(spec, one)]
-        picked = values if len(values) <= MANY else values[:: len(values) // MANY]
-        points = [spec.point(one) for one in picked]
-    except ScenarioError as error:
-        raise ConfigError(str(error)) from None
-    seconds = sum(point.seconds for point in points) * len(values) / len(points) * spec.seeds
-    biggest = max(points, key=lambda point: point.nbytes)
-    at_once = min(jobs, number * spec.seeds) * biggest.nbytes
-    what = plural(number, "point")
-    if spec.search is not None:
-        what = f"{plural(number, 'search', 'searches')}, both ends of each ({_lasts(points, spec)})"
-    lines = [
-        f"{what}, {spec.seeds} seeds: {len(values) * spec.seeds:,} runs",
-        f"wall time about {format_duration(seconds / jobs * 1e9)} with {jobs} jobs (a rough estimate)",
-        f"memory about {format_bytes(at_once)} at most; the largest point takes "
-        f"{format_bytes(biggest.nbytes)}: {label(biggest.values)}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _lasts(points: Sequence[Point], spec: Spec) -> str:
-    """How long the runs of a search are, which may be longer than was asked."""
-    longest = max(point.scenario.run.duration_ns for point in points)
-    made = "" if longest == spec.scenario.run.duration_ns else ": the accept queue forgets slowly"
-    return f"runs of {write_time(longest)}{made}"
-
-
 # -- playing -------------------------------------------------------------------------------------
 
 
@@ -311,6 +275,8 @@ def _play(ctx: click.Context, spec: Spec, given: dict[str, Any], points: int) ->
     pool = make_pool(given["executor"], given["jobs"] or _processors(), None if local else given["jobs"])
     try:
         with Store(folder) as store:
+            if store.before() is None:
+                tell_of_time(spec, given["jobs"] or _processors())
             spec = claimed(spec, store, given["extend"])
             driver = Driver(spec, store, make_session(spec, pool, store, budget, signals.pending, None))
             interrupted = _played(driver, pool)

@@ -13,7 +13,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 from loadgen.report import batches, estimate, histograms, memory, metrics, names, observed, words
@@ -22,6 +21,7 @@ from loadgen.report.metrics import Metric
 from loadgen.scenario.model import Scenario
 from loadgen.sim.outcome import Histogram, LoadOutcome, Outcome
 from loadgen.theory.warmup import is_lasting
+from tcpcore import __version__
 
 #: How a connection may end, `refused` by cause; they sum to attempted.
 ENDS: Final = ("served", "ghost", "refused", "gave_up", "reset", "pending", "not_started")
@@ -241,11 +241,7 @@ def replicates(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 def versions(behaviour: int) -> dict[str, Any]:
     """Of the two packages, and the number that changes when figures do."""
-    try:
-        installed = version("tcpcore")  # one distribution has both
-    except PackageNotFoundError:
-        installed = "unknown"
-    return {"tcpcore": installed, "loadgen": installed, "behaviour": behaviour}
+    return {"tcpcore": __version__, "loadgen": __version__, "behaviour": behaviour}  # one distribution
 
 
 def wall(outcomes: Sequence[Outcome]) -> dict[str, Any]:

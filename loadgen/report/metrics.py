@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from loadgen.report import histograms, names, observed
@@ -367,9 +367,15 @@ def _rows() -> Iterator[Metric]:
 TABLE: Final[tuple[Metric, ...]] = tuple(_rows())
 
 
-def concrete(scenario: Scenario) -> dict[str, tuple[Metric, Keys]]:
+def concrete(scenario: Scenario) -> Mapping[str, tuple[Metric, Keys]]:
     """Every metric that a result of this scenario has, by its name, in the order of the table."""
-    loads, floods = [load.name for load in scenario.load], [flood.name for flood in scenario.flood]
+    return _concrete(
+        tuple(load.name for load in scenario.load), tuple(flood.name for flood in scenario.flood)
+    )
+
+
+@lru_cache(maxsize=16)
+def _concrete(loads: tuple[str, ...], floods: tuple[str, ...]) -> Mapping[str, tuple[Metric, Keys]]:
     return _expanded(TABLE, loads, floods)
 
 
@@ -379,11 +385,11 @@ def _expanded(
     found: dict[str, tuple[Metric, Keys]] = {}
     for metric in table:
         known = floods if metric.name.startswith("flood.") else loads
-        for name in known if re.search(r"\bNAME\b", metric.name) else [""]:
-            for side in names.SIDES if re.search(r"\bSIDE\b", metric.name) else [""]:
+        parts = metric.name.split(".")
+        for name in known if "NAME" in parts else [""]:
+            for side in names.SIDES if "SIDE" in parts else [""]:
                 keys = {key: value for key, value in (("NAME", name), ("SIDE", side)) if value}
-                text = re.sub(r"\bSIDE\b", side, metric.name)
-                found[re.sub(r"\bNAME\b", name.replace("\\", r"\\"), text)] = (metric, keys)
+                found[".".join(keys.get(part, part) for part in parts)] = (metric, keys)
     return found
 
 

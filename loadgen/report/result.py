@@ -88,9 +88,8 @@ class Result:
         """A figure with its interval. Raises KeyError, with the nearest name, where there is none."""
         if name in self.figures:
             return self.figures[name]
-        metric = metrics.find(name)
-        known = metrics.concrete(self.scenario)
-        if metric is not None and name in known:
+        if known := metrics.concrete(self.scenario).get(name):
+            metric, _ = known
             zero = 0 if metric.counts else None
             seeds = (zero,) * len(self.replicates)
             return Figure(zero, metric.unit, metric.better, n=len(seeds), seeds=seeds)

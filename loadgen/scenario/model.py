@@ -1,117 +1,36 @@
 """The scenario: frozen dataclasses, one per table of the scenario file, in base units.
 
 Times are whole nanoseconds, rates connections or segments per second (float), shares 0 to 1. The
-defaults are those of the file. Nothing here parses text (see `values` and `toml`) or knows an engine (see
-`loadgen.sim.build`).
-What each field means to the simulation stands in docs/simulation.md.
+defaults are those of the file. The two ends have a module of their own, `ends`. Nothing here parses text (see
+`values` and `toml`) or knows an engine (see `loadgen.sim.build`). What each field means to the simulation
+stands in docs/simulation.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from os import PathLike
 from types import MappingProxyType
-from typing import Any
 
+from loadgen.scenario.ends import CLIENT_ADDRESS as CLIENT_ADDRESS
+from loadgen.scenario.ends import SERVER_ADDRESS as SERVER_ADDRESS
+from loadgen.scenario.ends import Accept as Accept
+from loadgen.scenario.ends import Client as Client
+from loadgen.scenario.ends import Closes as Closes
+from loadgen.scenario.ends import Knobs as Knobs
+from loadgen.scenario.ends import Listen as Listen
+from loadgen.scenario.ends import Server as Server
 from loadgen.scenario.values import (
     CONST_ZERO,
     Distribution,
     as_distribution,
     as_rate,
     as_shares,
+    fill,
     with_read,
     with_times,
 )
-
-Knobs = Mapping[str, object]
-
-
-def _tuples(knobs: Knobs) -> dict[str, object]:
-    """Knobs that are lists, as tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in knobs.items()}
-
-
-def _fill(entry: Any, given: Mapping[str, object]) -> None:
-    """The fields of a frozen dataclass."""
-    for one in fields(entry):
-        object.__setattr__(entry, one.name, given[one.name])
-
-
-SERVER_ADDRESS = "10.0.0.1"
-CLIENT_ADDRESS = "10.1.0.1"
-
-
-@dataclass(frozen=True)
-class Listen:
-    """Where the server listens: `destinations` addresses from `addr` on, each with `listeners` sockets."""
-
-    addr: str = SERVER_ADDRESS
-    port: int = 80
-    backlog: int | None = None  # None: somaxconn
-    listeners: int = 1  # SO_REUSEPORT: sockets on the same address and port, a queue each
-
-
-@dataclass(frozen=True)
-class Accept:
-    """The server's accept loop. `time` takes a text, too ("exp:120us"), and `stall` is one: "250ms/2s"."""
-
-    time: Distribution = CONST_ZERO  # what a worker needs for one before it takes the next; 0: at once
-    workers: int = 1
-    stall_ns: int = 0  # no accept for this long ...
-    stall_every_ns: int = 0  # ... from every multiple of this on, but 0; 0: no stalls
-
-    def __init__(
-        self,
-        time: Distribution | str | float = CONST_ZERO,
-        workers: int = 1,
-        stall_ns: int = 0,
-        stall_every_ns: int = 0,
-        *,
-        stall: str | None = None,
-    ) -> None:
-        given = with_read(dict(locals()), "stall", stall, "stall_ns", "stall_every_ns")
-        _fill(self, given | {"time": as_distribution(time)})
-
-
-@dataclass(frozen=True)
-class Closes:
-    """Who closes first, as shares of the connections: the rest are closed by the client."""
-
-    server: float = 0.0
-    reset: float = 0.0  # by the client, with a RST
-    both: float = 0.0  # client and server at the same moment
-    turns: bool = False  # instead of shares: client, server and both by turns
-
-
-@dataclass(frozen=True)
-class Server:
-    profile: str = "linux"
-    sysctl: str | None = None  # file name
-    knobs: Knobs = field(default_factory=dict)
-    listen: Listen = Listen()
-    accept: Accept = Accept()
-    closes: Closes = Closes()
-    bytes: str | None = None  # file name: sizes of the kernel's objects, /proc/slabinfo or `vmstat -z`
-    measured: str | None = None  # folder of the host's own files, whose counts stand beside the result
-    kernel: str | None = None  # version of an older Linux
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "knobs", _tuples(self.knobs))
-
-
-@dataclass(frozen=True)
-class Client:
-    profile: str = "linux"
-    sysctl: str | None = None
-    knobs: Knobs = field(default_factory=dict)
-    hosts: int = 1  # addresses, each with ports and limits of its own
-    destinations: int = 1  # server addresses
-    first_addr: str = CLIENT_ADDRESS
-    kernel: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "knobs", _tuples(self.knobs))
 
 
 @dataclass(frozen=True)
@@ -182,7 +101,7 @@ class Load:
         given["hold"] = as_distribution(hold)
         given["times_ns"] = tuple(times_ns)
         given["shape"] = tuple(map(tuple, shape)) if rate is None else ((0, as_rate(rate)),)
-        _fill(self, given)
+        fill(self, given)
 
 
 @dataclass(frozen=True)
@@ -220,7 +139,7 @@ class Flood:
         bursts: str | None = None,
     ) -> None:
         given = with_read(dict(locals()), "during", during, "start_ns", "stop_ns")
-        _fill(self, with_read(given, "stall", bursts, "on_ns", "off_ns") | {"rate": as_rate(rate)})
+        fill(self, with_read(given, "stall", bursts, "on_ns", "off_ns") | {"rate": as_rate(rate)})
 
 
 @dataclass(frozen=True)
@@ -252,7 +171,7 @@ class Event:
             do = at_ns
             at_ns = 0
         given = with_times(dict(locals()))
-        _fill(self, with_read(given, "action", do if ":" in do else None, "do", "for_ns", "knob"))
+        fill(self, with_read(given, "action", do if ":" in do else None, "do", "for_ns", "knob"))
 
 
 @dataclass(frozen=True)
@@ -310,7 +229,7 @@ class Link:
         given = with_times(dict(locals()))
         given["rtt"] = as_distribution(rtt)
         given["loss"], given["duplicate"] = as_shares(loss), as_shares(duplicate)
-        _fill(self, given)
+        fill(self, given)
 
 
 @dataclass(frozen=True)
@@ -343,11 +262,13 @@ class Run:
         if warmup == "auto":
             given["warmup"] = given["warmup_ns"] = None
         given = with_times(given)
-        _fill(self, given)
+        fill(self, given)
 
 
 @dataclass(frozen=True)
 class Threshold:
+    """A bound that a metric of the result has to keep: met, missed, or undecided where it has no samples."""
+
     metric: str = ""
     test: str = ">="  # >= <= > < == !=
     bound: float = 0.0

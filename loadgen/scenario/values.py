@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from loadgen.scenario.errors import Mistake, ScenarioError, hint, shown
 from loadgen.scenario.numbers import (
@@ -193,6 +193,12 @@ def with_times(given: dict[str, object]) -> dict[str, object]:
         if isinstance(value, (str, int, float)):
             given[f"{name}_ns"] = as_time(value)
     return given
+
+
+def fill(entry: Any, given: Mapping[str, object]) -> None:
+    """The fields of a frozen dataclass."""
+    for one in fields(entry):
+        object.__setattr__(entry, one.name, given[one.name])
 
 
 def with_read(given: dict[str, object], reader: str, value: object, *names: str) -> dict[str, object]:

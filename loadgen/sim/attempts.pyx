@@ -5,6 +5,7 @@ client's engine gives its slot to another connection; then its outcome is counte
 of an attempt changes its stamp when it is given back, so that tasks asked for before are known to be void.
 """
 
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport realloc
 from libc.string cimport memset
 
@@ -17,7 +18,13 @@ from loadgen.sim.world cimport (
     F_STRANGER, N_ENDED, Note, Reset, SERVER, T_ARRIVAL, T_RECONNECT,
 )
 
+cdef extern from "<sys/mman.h>" nogil:
+    int madvise(void* addr, size_t length, int advice)
+    int MADV_HUGEPAGE
+
 cdef enum:
+    PAGE = 4096
+    HUGE_FROM = 1 << 23       # bytes of the array; below this most of a huge page would stay unused
     # tcpcore.Cause, whose numbers are public
     CAUSE_RESET_BY_PEER = 15
     CAUSE_TIMED_OUT = 16
@@ -27,6 +34,7 @@ cdef bint places_grow(Sim* sim) noexcept nogil:
     """Twice as many places; False, and sim.failed, without memory."""
     cdef uint32_t size = 1024 if sim.attempts_allocated == 0 else 2 * sim.attempts_allocated
     cdef Attempt* attempts = NULL
+    cdef uintptr_t first
     if size < RESTS:
         attempts = <Attempt*>realloc(sim.attempts, size * sizeof(Attempt))
     if attempts == NULL:
@@ -34,6 +42,9 @@ cdef bint places_grow(Sim* sim) noexcept nogil:
         return False
     sim.attempts = attempts
     sim.attempts_allocated = size
+    if size * sizeof(Attempt) >= HUGE_FROM:           # a hint, for all pages: mremap() moves no mapping in part
+        first = <uintptr_t>attempts & ~<uintptr_t>(PAGE - 1)
+        madvise(<void*>first, <uintptr_t>attempts + size * sizeof(Attempt) - first, MADV_HUGEPAGE)
     return True
 
 

@@ -120,14 +120,9 @@ def flood_blocks(scenario: Scenario, configs: list[Config], end: int) -> int:
     return int(min(sent * 1.05 + 6 * sent**0.5 + 16, (rooms + 16) * scenario.client.destinations))
 
 
-def ports_of(config: Config) -> int:
-    """Ports that connect() may choose from."""
-    return config.ports()
-
-
 def limits_act(scenario: Scenario, configs: list[Config]) -> bool:
     """S1.7: a limit that a client host has once can act under one of these Configs, which it has in turn."""
-    tuples = ports_of(configs[0]) * scenario.client.destinations
+    tuples = configs[0].ports() * scenario.client.destinations
     return any(
         config.tcp_max_tw_buckets < tuples or config.tcp_challenge_ack_limit < UNLIMITED for config in configs
     )
@@ -230,7 +225,7 @@ def make_clients(
     events = (*events_of(scenario), "refused", "closed")
     alone = limits_act(scenario, configs) and count > 1
     share = 1 if alone else count
-    tuples = share * ports_of(config) * scenario.client.destinations
+    tuples = share * config.ports() * scenario.client.destinations
     need = min(tuples, blocks_needed(scenario, configs, end)) + 16
     changes: dict[str, Any] = {} if alone or count == 1 else {"tcp_max_tw_buckets": UNLIMITED}
     engines = [

@@ -94,7 +94,8 @@ class Driver:
         for cell in self.search.cells if self.search is not None else ():
             if cell.lengthened:
                 given = write_time(self.spec.scenario.run.duration_ns)
-                text += f"runs of {cell.lengthened} instead of {given}: the accept queue forgets slowly\n"
+                lasts = f"up to {cell.lengthened} instead of {given}"
+                text += f"runs of {lasts}: the accept queue forgets slowly\n"
             if cell.sentence:
                 text += f"{cell.sentence}\n"
         return text

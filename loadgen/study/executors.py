@@ -14,10 +14,10 @@ from concurrent.futures import Executor
 from typing import Any, Final
 
 from loadgen.behaviour import BEHAVIOUR
+from loadgen.replicates import PROCESSES
 from loadgen.report.figures import versions
 from loadgen.study.pools import Futures, Pool, processes
 
-PROCESSES: Final = "processes"
 LOCAL: Final = "dask:local"
 _PATIENCE: Final = "10s"
 _EXPECTED: Final = "expected processes, dask:ADDRESS, dask:local or MODULE:FACTORY"

@@ -56,7 +56,7 @@ class Cell:
 
     values: dict[str, str]
     span: Span
-    lengthened: str = ""  # the run's duration, where it was made longer
+    lengthened: str = ""  # the duration of the longest runs, where some were made longer
     trials: dict[Decimal, Trial] = field(default_factory=dict)
     status: str = ""  # "" while it goes on
     sentence: str = ""
@@ -96,11 +96,43 @@ class Cell:
         return document
 
 
-def ends_of(spec: Spec, values: dict[str, str]) -> list[Point]:
-    """The two points that a search at these values of the grid begins with."""
+@dataclass(frozen=True)
+class Effort:
+    """What a search will take, about, in seconds of one processor; and its points, the ends first."""
+
+    points: list[Point]
+    values: int  # that are tried
+    seconds: float  # with the first number of seeds
+    more_s: float  # of each value that needs the most seeds
+
+
+def effort_of(spec: Spec, values: dict[str, str]) -> Effort:
+    """Of the search at these values of the grid: both ends, and the values by which it is cut, about."""
     assert spec.search is not None
-    cell = _cell(spec, spec.search, values)
-    return [_point(spec, cell, end) for end in (cell.span.low, cell.span.high)]
+    cell, rounds = _cell(spec, spec.search, values), _rounds(spec.search)
+    ends = [_point(spec, cell, end) for end in (cell.span.low, cell.span.high)]
+    middle = between(cell.span.low, cell.span.high, _QUARTERS[1], log=cell.span.log, whole=cell.span.whole)
+    inner = spec.point(_values(cell, middle, cell.lengthened))  # as long as the longest: it is near the knee
+    seconds = spec.seeds * (sum(end.seconds for end in ends) + rounds * len(_QUARTERS) * inner.seconds)
+    more = (spec.search.max_seeds - spec.seeds) * inner.seconds
+    return Effort([*ends, inner] if rounds else ends, 2 + rounds * len(_QUARTERS), seconds, more)
+
+
+def _rounds(search: Search) -> int:
+    """How often a bracket is cut, about: in the middle each time."""
+    span, rounds = search.span, 0
+    low, high = sorted((span.low, span.high), key=lambda value: value.number)
+    while _is_wide(search, low, high):
+        inner = [between(low, high, share, log=span.log, whole=span.whole) for share in _QUARTERS[1:]]
+        if not low.number < inner[0].number < inner[1].number:
+            break
+        (low, high), rounds = inner, rounds + 1
+    return rounds
+
+
+def _is_wide(search: Search, low: Quantity, high: Quantity) -> bool:
+    size = max(abs(low.number), abs(high.number))
+    return float(high.number - low.number) > search.tolerance * float(size)
 
 
 def _cell(spec: Spec, search: Search, values: dict[str, str]) -> Cell:
@@ -112,9 +144,21 @@ def _cell(spec: Spec, search: Search, values: dict[str, str]) -> Cell:
     return cell
 
 
+def _values(cell: Cell, value: Quantity, duration: str) -> dict[str, str]:
+    more = {_DURATION: duration} if duration else {}
+    return {**cell.values, cell.span.path: value.text, **more}
+
+
 def _point(spec: Spec, cell: Cell, value: Quantity) -> Point:
-    more = {_DURATION: cell.lengthened} if cell.lengthened else {}
-    return spec.point({**cell.values, cell.span.path: value.text, **more})
+    """The point of a value, as long as its own queue needs: far from load 1 that is not long."""
+    assert spec.search is not None
+    duration = ""
+    if cell.lengthened:
+        point = spec.point(_values(cell, value, ""))
+        queue, has = accept_queue(point.scenario, point.hosts.server), point.scenario.run.duration_ns
+        needed = has if queue is None else max(has, _nice_ns(queue.needed_s))
+        duration = write_time(min(needed, max(has, spec.search.longest_ns)))
+    return spec.point(_values(cell, value, duration))
 
 
 Told = Callable[[Cell, Trial], None]
@@ -135,7 +179,7 @@ class SearchRun:
         self._session = session
         self._session.keep_outcomes = True
         self.cells = [_cell(spec, self._search, values) for values in spec.space.points()]
-        session.expected = len(self.cells) * spec.seeds * (2 + len(_QUARTERS) * self._rounds())
+        session.expected = len(self.cells) * spec.seeds * (2 + len(_QUARTERS) * _rounds(self._search))
 
     def run(self, told: Told | None = None) -> list[Cell]:
         """Every cell's bracket. `told` hears of each value when it is judged."""
@@ -161,17 +205,6 @@ class SearchRun:
 
     # -- values ----------------------------------------------------------------------------------
 
-    def _rounds(self) -> int:
-        """How often a bracket is cut, about: in the middle each time."""
-        span, rounds = self._search.span, 0
-        low, high = sorted((span.low, span.high), key=lambda value: value.number)
-        while self._is_wide(low, high):
-            inner = [between(low, high, share, log=span.log, whole=span.whole) for share in _QUARTERS[1:]]
-            if not low.number < inner[0].number < inner[1].number:
-                break
-            (low, high), rounds = inner, rounds + 1
-        return rounds
-
     def _trial(self, cell: Cell, value: Quantity) -> Trial:
         trial = Trial(value, _point(self._spec, cell, value))
         cell.trials[value.number] = trial
@@ -188,7 +221,7 @@ class SearchRun:
 
     def _inner(self, cell: Cell, one: Trial, other: Trial) -> list[Quantity]:
         low, high = sorted((one.value, other.value), key=lambda value: value.number)
-        if not self._is_wide(low, high):
+        if not _is_wide(self._search, low, high):
             return []
         found = {}
         for share in _QUARTERS:
@@ -196,10 +229,6 @@ class SearchRun:
             if low.number < value.number < high.number:
                 found[value.number] = value
         return list(found.values())
-
-    def _is_wide(self, low: Quantity, high: Quantity) -> bool:
-        size = max(abs(low.number), abs(high.number))
-        return float(high.number - low.number) > self._search.tolerance * float(size)
 
     # -- judgement -------------------------------------------------------------------------------
 
@@ -299,7 +328,10 @@ def _lost_by(trial: Trial) -> str:
     if not worst or not causes[worst]:
         return ""
     share = causes[worst] / outcomes["attempted"]
-    return f"; at {trial.value.text} most of what is not served is {worst}: {words.percent(share)} of clients"
+    said = f"; at {trial.value.text} most of what is not served is {worst}: {words.percent(share)} of clients"
+    if worst == "pending" and not trial.point.scenario.run.drain:
+        said += ", on their way when the run ended (run.drain = true waits for them)"
+    return said
 
 
 def _why(trial: Trial) -> str:

@@ -114,12 +114,20 @@ def _clients(client: Client, config: Config, share: Share, own_hosts: bool) -> C
         return dataclasses.replace(
             client, hosts=share.part(client.hosts), first_addr=str(IPv4Address(first))
         )
-    low, high = config.ip_local_port_range
-    begin, size = low + (high - low + 1) * share.first // share.of, share.part(high - low + 1)
-    if not size:
-        raise ScenarioError(f"shards: {high - low + 1:,} ports of a client host are too few for so many")
-    knobs = {"ip_local_port_range": (begin, begin + size - 1), **_limits(config, share)}
+    ports = _free(config)
+    first = len(ports) * share.first // share.of
+    mine = ports[first : first + share.part(len(ports))]
+    if not mine:
+        raise ScenarioError(f"shards: {len(ports):,} ports of a client host are too few for so many")
+    knobs = {"ip_local_port_range": (mine[0], mine[-1]), **_limits(config, share)}
     return dataclasses.replace(client, knobs={**client.knobs, **knobs})
+
+
+def _free(config: Config) -> list[int]:
+    """The ports of a client host's range that are not reserved, in order."""
+    low, high = config.ip_local_port_range
+    reserved = {port for first, last in config.reserved_ranges() for port in range(first, last + 1)}
+    return [port for port in range(low, high + 1) if port not in reserved]
 
 
 def _limits(config: Config, share: Share) -> dict[str, int]:

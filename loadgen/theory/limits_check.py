@@ -33,7 +33,7 @@ def of_ports(
     if not rate or turns is None:
         return
     cycles, stay = turns
-    places, n = ports.ports_of(client), ports.tuples_of(scenario)
+    places, n = client.ports(), ports.tuples_of(scenario)
     load = rate * stay / n
     steady = queues.erlang_b(places, load)
     if steady < conditions.NEVER and load < places:

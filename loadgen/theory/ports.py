@@ -22,14 +22,6 @@ _SPREADS: Final = 10  # standard deviations of the time at which ports run out
 _STEPS: Final = 200  # of the integral over it
 
 
-def ports_of(client: Config) -> int:
-    """Ports that connect() may choose from towards one destination.
-
-    Those of ip_local_port_range that ip_local_reserved_ports leaves (`Config.ports`).
-    """
-    return client.ports()
-
-
 def tuples_of(scenario: Scenario) -> int:
     """Pairs of client address and destination, each with all the ports."""
     return scenario.client.hosts * scenario.client.destinations
@@ -100,7 +92,7 @@ def sustainable_rate(scenario: Scenario, client: Config, server: Config) -> floa
     stay = blocking_time(scenario, client, server)
     if stay is None:
         return None
-    ports = ports_of(client) * scenario.client.destinations
+    ports = client.ports() * scenario.client.destinations
     rate = ports / stay if stay else math.inf
     if ports > client.tcp_max_tw_buckets and not reuses(scenario, client, server):
         busy = sum(share * active(scenario, part) for part, share in _weighed(scenario))
@@ -113,7 +105,7 @@ def rate_for(scenario: Scenario, client: Config, server: Config, loss: float) ->
     stay = blocking_time(scenario, client, server)
     if not stay:
         return None
-    return queues.load_for(ports_of(client), loss) / stay * tuples_of(scenario)
+    return queues.load_for(client.ports(), loss) / stay * tuples_of(scenario)
 
 
 def refused_share(scenario: Scenario, client: Config, server: Config) -> float | None:
@@ -121,7 +113,7 @@ def refused_share(scenario: Scenario, client: Config, server: Config) -> float |
     rate, stay = total_rate(scenario), blocking_time(scenario, client, server)
     if rate is None or stay is None:
         return None
-    return queues.erlang_b(ports_of(client), rate * stay / tuples_of(scenario))
+    return queues.erlang_b(client.ports(), rate * stay / tuples_of(scenario))
 
 
 def first_refusal(scenario: Scenario, client: Config, server: Config) -> float | None:
@@ -135,7 +127,7 @@ def first_refusal(scenario: Scenario, client: Config, server: Config) -> float |
     rate, stay = total_rate(scenario), blocking_time(scenario, client, server)
     if not rate or stay is None:
         return None
-    ports, tuples = ports_of(client), tuples_of(scenario)
+    ports, tuples = client.ports(), tuples_of(scenario)
     if rate / tuples * stay <= ports:
         return None
     if all(load.arrivals == "paced" for load in scenario.load):

@@ -83,7 +83,7 @@ def _time_wait(scenario: Scenario, server: Config, client: Config) -> float:
     found = 0.0
     if stay and rate:
         offered = rate * stay / ports.tuples_of(scenario)
-        if queues.erlang_b(ports.ports_of(client), offered) >= SELDOM:
+        if queues.erlang_b(client.ports(), offered) >= SELDOM:
             found = stay
     for side, share in ports.time_wait_overflow(scenario, client, server).items():
         if share >= SELDOM:

@@ -1,5 +1,5 @@
 # SipHash of many messages at once, which the compiler vectorizes. The same values as siphash.pxd; a
-# message is the two words compressed, its length already on top.
+# message is the words compressed, two or (_3) three, its length already on top.
 #
 # Verbatim C, because no Cython function can carry an attribute: target_clones compiles the loops once per
 # instruction set and the loader picks (glibc only), so a wheel for any x86-64 hashes 4 or 8 messages at a
@@ -33,11 +33,24 @@ cdef extern from *:
     }
     TC_SIP(tc_sip13, TC_ROUND, TC_ROUND; TC_ROUND; TC_ROUND)
     TC_SIP(tc_sip24, TC_ROUND; TC_ROUND, TC_ROUND; TC_ROUND; TC_ROUND; TC_ROUND)
+    TC_CLONES static void tc_sip24_3(uint64_t k0, uint64_t k1, const uint64_t *restrict a,
+                                     const uint64_t *restrict b, uint64_t last,
+                                     uint64_t *restrict out, Py_ssize_t n) {
+        for (Py_ssize_t i = 0; i < n; i++) {
+            uint64_t v0 = k0 ^ 0x736f6d6570736575u, v1 = k1 ^ 0x646f72616e646f6du;
+            uint64_t v2 = k0 ^ 0x6c7967656e657261u, v3 = k1 ^ 0x7465646279746573u ^ a[i];
+            TC_ROUND; TC_ROUND; v0 ^= a[i]; v3 ^= b[i]; TC_ROUND; TC_ROUND; v0 ^= b[i]; v3 ^= last;
+            TC_ROUND; TC_ROUND; v0 ^= last; v2 ^= 0xff; TC_ROUND; TC_ROUND; TC_ROUND; TC_ROUND;
+            out[i] = v0 ^ v1 ^ v2 ^ v3;
+        }
+    }
     """
     void siphash13_many "tc_sip13"(uint64_t k0, uint64_t k1, const uint64_t* a, const uint64_t* last,
                                    uint64_t* out, Py_ssize_t n) noexcept nogil
     void siphash24_many "tc_sip24"(uint64_t k0, uint64_t k1, const uint64_t* a, const uint64_t* last,
                                    uint64_t* out, Py_ssize_t n) noexcept nogil
+    void siphash24_many_3 "tc_sip24_3"(uint64_t k0, uint64_t k1, const uint64_t* a, const uint64_t* b,
+                                       uint64_t last, uint64_t* out, Py_ssize_t n) noexcept nogil
 
 
 cdef inline uint64_t tuple_first(uint32_t raddr, uint32_t laddr) noexcept nogil:

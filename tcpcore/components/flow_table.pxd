@@ -34,6 +34,8 @@ cdef uint32_t flow_hash(const FlowTable* table, uint32_t raddr, uint16_t rport,
                         uint32_t laddr, uint16_t lport) noexcept nogil
 cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_t n,
                           uint32_t* hashes) noexcept nogil
+cdef void flow_hash_tcbs(const FlowTable* table, const uint32_t* refs, Py_ssize_t n,
+                         uint32_t* hashes) noexcept nogil
 cdef uint32_t flow_find(const FlowTable* table, uint32_t hash, uint32_t raddr, uint16_t rport,
                         uint32_t laddr, uint16_t lport) noexcept nogil
 cdef void flow_grow(FlowTable* table) noexcept nogil

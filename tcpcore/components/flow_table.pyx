@@ -83,6 +83,23 @@ cdef void flow_hash_batch(const FlowTable* table, const Segment* segs, Py_ssize_
         done += part
 
 
+cdef void flow_hash_tcbs(const FlowTable* table, const uint32_t* refs, Py_ssize_t n,
+                         uint32_t* hashes) noexcept nogil:
+    """The hash (out) of each TCB of n <= SIPHASH_BATCH; anything for a reference 0."""
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
+    cdef uint64_t wide[SIPHASH_BATCH]
+    cdef const Tcb* tcb
+    cdef Py_ssize_t i
+    for i in range(n):
+        tcb = &table.blocks[refs[i] - (refs[i] != 0)]
+        first[i] = tuple_first(tcb.raddr, tcb.laddr)
+        last[i] = tuple_last(tcb.rport, tcb.lport)
+    siphash13_many(table.k0, table.k1, first, last, wide, n)
+    for i in range(n):
+        hashes[i] = <uint32_t>wide[i]
+
+
 cdef inline uint32_t hash_of(const FlowTable* table, const Tcb* tcb) noexcept nogil:
     return flow_hash(table, tcb.raddr, tcb.rport, tcb.laddr, tcb.lport)
 

@@ -9,7 +9,7 @@ from libc.string cimport memset
 
 from tcpcore.base.arena cimport arena_map, arena_touched, arena_unmap
 from tcpcore.base.prefetch cimport expect
-from tcpcore.base.seq cimport seq_lt
+from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.records.out_of_order cimport N_RANGES
 
 
@@ -60,7 +60,7 @@ cdef list range_pool_check(const RangePool* pool):
     """Every broken invariant of the pool and of its records in words."""
     cdef const Ranges* record
     cdef uint32_t ref, free = 0
-    cdef int i
+    cdef int i, text
     cdef list wrong = []
     ref = pool.free
     while ref and free < pool.fresh:
@@ -73,9 +73,15 @@ cdef list range_pool_check(const RangePool* pool):
         if record.n > N_RANGES:
             wrong.append(f"range_pool: record {ref} has {record.n} ranges")
             continue
+        text = -1                     # the last range without a FIN
         for i in range(record.n):
             if not seq_lt(record.left[i], record.right[i]):
                 wrong.append(f"range_pool: record {ref}: range {i} is empty")
-            if i and not seq_lt(record.right[i - 1], record.left[i]):
-                wrong.append(f"range_pool: record {ref}: ranges {i - 1} and {i} touch")
+            if i and not seq_le(record.left[i - 1], record.left[i]):
+                wrong.append(f"range_pool: record {ref}: range {i} is out of order")
+            if record.fins[i]:
+                continue
+            if text >= 0 and not seq_lt(record.right[text], record.left[i]):
+                wrong.append(f"range_pool: record {ref}: ranges {text} and {i} touch")
+            text = i
     return wrong

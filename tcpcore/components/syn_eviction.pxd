@@ -18,16 +18,19 @@
 # the oldest or always for a random one: the latter disturbs the order.
 #
 # Cost: each entry is added and dropped once, and a ring is swept only when it is full, so both are O(1) in
-# the mean; eviction_full sweeps at most a ring, and only when `limit` entries, live or dead, are in it.
+# the mean; eviction_full sweeps at most a ring, and only when `limit` entries, live or dead, are in it and
+# some queue has a dead one, which the number of all entries tells.
 # Memory: a ring has 32 places, or up to four for each of the most live entries its queue has had.
-# Invariants: a live entry stands once, in one queue; each ring is sound.
+# Invariants: a live entry stands once, in one queue; each ring is sound; `entries` is at least what is in
+# all rings.
 # Source: RFC 4987 3.4 (recycling the oldest half-open TCB) and 3.5; FreeBSD's tcp_syncache.c (TAILQ of a
 # bucket, the last one is dropped); Lemon, "Resisting SYN flood DoS attacks with a SYN cache", 2002.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from tcpcore.base.ring cimport Ring
+from tcpcore.base.ring cimport Ring, ring_oldest
 from tcpcore.base.siphash cimport siphash24_1
+from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport Tcb
 
 cdef enum:
@@ -43,6 +46,7 @@ cdef struct EvictionQueues:
     uint32_t n_queues
     Ring* queues              # [n_queues] of EvictionEntry
     size_t allocated_bytes    # of all rings
+    uint64_t entries          # in all queues, dead ones included, and those that had no memory to be added
 
 cdef bint eviction_init(EvictionQueues* eviction, const Tcb* blocks, uint32_t capacity,
                         uint32_t n_queues) noexcept nogil
@@ -50,12 +54,24 @@ cdef void eviction_free(EvictionQueues* eviction) noexcept nogil
 cdef bint eviction_add(EvictionQueues* eviction, uint32_t queue, uint32_t ref) noexcept nogil
 cdef uint32_t eviction_oldest(EvictionQueues* eviction, uint32_t queue) noexcept nogil
 cdef uint32_t eviction_random(EvictionQueues* eviction, uint32_t queue, uint64_t draw) noexcept nogil
-cdef bint eviction_full(EvictionQueues* eviction, uint32_t queue, uint32_t limit) noexcept nogil
+cdef bint eviction_full(EvictionQueues* eviction, uint32_t queue, uint32_t limit,
+                        uint64_t live) noexcept nogil
+cdef void eviction_buckets(uint64_t k0, uint64_t k1, const Segment* segs, Py_ssize_t n, uint32_t buckets,
+                           uint32_t* out) noexcept nogil
 cdef uint32_t eviction_count(const EvictionQueues* eviction, uint32_t queue) noexcept nogil
 cdef bint eviction_reserve(EvictionQueues* eviction, uint32_t queue, uint32_t places) noexcept nogil
 cdef void eviction_forget(EvictionQueues* eviction, uint32_t queue) noexcept nogil
 cdef size_t eviction_bytes(const EvictionQueues* eviction) noexcept nogil
 cdef list eviction_check(const EvictionQueues* eviction)
+
+
+cdef inline uint32_t eviction_next(const EvictionQueues* eviction, uint32_t queue,
+                                   uint32_t limit) noexcept nogil:
+    """The oldest entry, live or dead, of a queue that has `limit` or more, 0 of others; no TCB is read."""
+    cdef const Ring* ring = &eviction.queues[queue]
+    if ring.length < limit:
+        return 0
+    return (<const EvictionEntry*>ring_oldest(ring, sizeof(EvictionEntry))).ref
 
 
 cdef inline uint32_t eviction_bucket(uint64_t k0, uint64_t k1, uint32_t raddr, uint16_t rport,

@@ -11,6 +11,7 @@ from tcpcore.base.prefetch cimport expect
 from tcpcore.base.ring cimport (
     ring_at, ring_bytes, ring_drop, ring_free, ring_grow, ring_is_sound, ring_oldest, ring_push,
 )
+from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash24_many
 from tcpcore.records.tcb cimport B_PASSIVE, SYN_RECEIVED
 
 
@@ -59,13 +60,14 @@ cdef inline bint is_live(const EvictionQueues* eviction, const EvictionEntry* en
     return tcb.generation == entry.generation and tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE != 0
 
 
-cdef void sweep(const EvictionQueues* eviction, Ring* queue) noexcept nogil:
+cdef void sweep(EvictionQueues* eviction, Ring* queue) noexcept nogil:
     """Drop every dead entry; the others keep their order."""
     cdef uint32_t i, kept = 0
     for i in range(queue.length):
         if is_live(eviction, entry_at(queue, i)):
             entry_at(queue, kept)[0] = entry_at(queue, i)[0]
             kept += 1
+    eviction.entries -= queue.length - kept
     queue.length = kept
 
 
@@ -85,6 +87,7 @@ cdef bint eviction_add(EvictionQueues* eviction, uint32_t queue, uint32_t ref) n
     cdef Ring* ring = queue_at(eviction, queue)
     cdef EvictionEntry* entry
     expect(0 < ref <= eviction.capacity)
+    eviction.entries += 1                             # without memory, too: then queues are swept for good
     if ring.length == ring.places:
         sweep(eviction, ring)
         # grown already when the sweep leaves it more than half full, or it would soon be swept again
@@ -103,6 +106,7 @@ cdef uint32_t eviction_oldest(EvictionQueues* eviction, uint32_t queue) noexcept
     while ring.length:
         entry = (<EvictionEntry*>ring_oldest(ring, sizeof(EvictionEntry)))[0]
         ring_drop(ring)
+        eviction.entries -= 1
         if is_live(eviction, &entry):
             return entry.ref
     return 0
@@ -123,19 +127,41 @@ cdef uint32_t eviction_random(EvictionQueues* eviction, uint32_t queue, uint64_t
         entry = entry_at(ring, i)[0]
         entry_at(ring, i)[0] = entry_at(ring, 0)[0]
         ring_drop(ring)
+        eviction.entries -= 1
         if is_live(eviction, &entry):
             return entry.ref
         draw = draw * <uint64_t>6364136223846793005 + <uint64_t>1442695040888963407   # Knuth's MMIX
     return 0
 
 
-cdef bint eviction_full(EvictionQueues* eviction, uint32_t queue, uint32_t limit) noexcept nogil:
-    """Whether a queue has `limit` live entries or more. Exact: dead ones do not count."""
+cdef bint eviction_full(EvictionQueues* eviction, uint32_t queue, uint32_t limit,
+                        uint64_t live) noexcept nogil:
+    """Whether a queue has `limit` live entries or more. Exact: dead ones do not count.
+
+    `live` is how many entries live in all queues. Where that is all of them, as in a flood that nobody
+    answers, none is dead, and no TCB is looked at.
+    """
     cdef Ring* ring = queue_at(eviction, queue)
     if ring.length < limit:
         return False
-    sweep(eviction, ring)
+    if eviction.entries != live:
+        sweep(eviction, ring)
     return ring.length >= limit
+
+
+cdef void eviction_buckets(uint64_t k0, uint64_t k1, const Segment* segs, Py_ssize_t n, uint32_t buckets,
+                           uint32_t* out) noexcept nogil:
+    """eviction_bucket (out) of the senders of n <= SIPHASH_BATCH segments."""
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
+    cdef uint64_t hashes[SIPHASH_BATCH]
+    cdef Py_ssize_t i
+    for i in range(n):
+        first[i] = segs[i].src | <uint64_t>segs[i].sport << 32 | <uint64_t>segs[i].dport << 48
+        last[i] = <uint64_t>8 << 56
+    siphash24_many(k0, k1, first, last, hashes, n)
+    for i in range(n):
+        out[i] = hashes[i] % buckets
 
 
 cdef uint32_t eviction_count(const EvictionQueues* eviction, uint32_t queue) noexcept nogil:
@@ -160,6 +186,7 @@ cdef void eviction_forget(EvictionQueues* eviction, uint32_t queue) noexcept nog
     """Empty a queue and give its memory back; its TCBs live on and cannot be evicted."""
     cdef Ring* ring = queue_at(eviction, queue)
     eviction.allocated_bytes -= ring_bytes(ring, sizeof(EvictionEntry))
+    eviction.entries -= ring.length
     ring_free(ring)
 
 
@@ -188,11 +215,15 @@ cdef list eviction_check(const EvictionQueues* eviction):
     """Every broken invariant in words."""
     cdef uint32_t i
     cdef size_t allocated = 0
+    cdef uint64_t entries = 0
     cdef list wrong = []
     cdef dict queue_of = {}
     for i in range(eviction.n_queues):
         allocated += ring_bytes(&eviction.queues[i], sizeof(EvictionEntry))
+        entries += eviction.queues[i].length
         wrong += check_queue(eviction, i, queue_of)
+    if entries > eviction.entries:
+        wrong.append(f"eviction: {eviction.entries} entries counted, {entries} in rings")
     if allocated != eviction.allocated_bytes:
         wrong.append(f"eviction: {eviction.allocated_bytes} bytes counted, {allocated} in rings")
     return wrong

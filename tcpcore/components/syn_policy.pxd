@@ -81,6 +81,13 @@ cdef inline bint policy_has_room(const Knobs* knobs) noexcept nogil:
     return knobs.tcp_syncookies == 1
 
 
+cdef inline bint policy_refuses(const Knobs* knobs) noexcept nogil:
+    """A listener's queue that is full refuses every SYN, as long as the accept queue is not.
+
+    Asked where there are no eviction queues."""
+    return knobs.tcp_syncookies == 0
+
+
 cdef inline bint policy_pauses(const Knobs* knobs) noexcept nogil:
     """An overflow drops all entries at once and begins a pause, in which SYNs are answered by cookies."""
     return knobs.synq_policy == SYNQ_FREEBSD and knobs.tcp_syncookies == 1

@@ -24,6 +24,8 @@
 # Linux's indices are neighbours, so a genuine cookie is also good with an ACK a little lower;
 # and as only ISN - SEG.SEQ is looked at, so is one with seq and ack shifted together.
 #
+# cookie_many hashes for a stretch of SYNs at once what linux_cookie takes.
+#
 # What the event loop does. To answer a SYN: cookie_agree; the SYN-ACK has the ISN of cookie_make and
 # agrees to no more than that, its TSval is cookie_tsval + offset. For an ACK to a listener that no TCB is
 # for: cookie_read; True is a connection with IRS = SEG.SEQ - 1, ISS = SEG.ACK - 1. Whether cookies have
@@ -56,9 +58,23 @@ cdef void cookie_init(Cookies* cookies, CookieRule rule, uint16_t mss, uint8_t o
                       uint64_t k0, uint64_t k1) noexcept nogil
 cdef void cookie_agree(const Cookies* cookies, const Segment* syn, CookieOptions* agreed) noexcept nogil
 cdef uint32_t cookie_make(const Cookies* cookies, const Segment* syn, int64_t now) noexcept nogil
+cdef uint32_t cookie_index(const Cookies* cookies, const Segment* syn) noexcept nogil
+cdef void cookie_many(const Cookies* cookies, const Segment* syns, Py_ssize_t n, uint32_t minute,
+                      uint32_t* bases, uint32_t* masks) noexcept nogil
 cdef uint32_t cookie_tsval(const Cookies* cookies, const CookieOptions* agreed, uint32_t clock) noexcept nogil
 cdef bint cookie_read(const Cookies* cookies, const Segment* ack, uint32_t ts_offset, int64_t now,
                       CookieOptions* out) noexcept nogil
+
+
+cdef inline uint32_t cookie_minute(int64_t now) noexcept nogil:
+    """The minute that a cookie of Linux's rule is made in."""
+    return <uint32_t>(now // 1_000_000_000 // 60)
+
+
+cdef inline uint32_t linux_cookie(uint32_t base, uint32_t mask, uint32_t index,
+                                  uint32_t minute) noexcept nogil:
+    """The cookie of Linux's rule; base: H(tuple) + SEG.SEQ, mask: H(tuple, minute)."""
+    return base + (minute << 24) + ((mask + index) & 0xFFFFFF)
 
 
 cdef inline uint8_t cookie_lost(const Cookies* cookies, const Segment* syn,

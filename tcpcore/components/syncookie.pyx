@@ -10,12 +10,14 @@ SipHash-2-4 is the hash of both rules.
 from libc.string cimport memset
 
 from tcpcore.base.siphash cimport Sip, sip_end, sip_start, sip_word, siphash24_2, siphash24_tuple
+from tcpcore.base.siphash_batch cimport (
+    SIPHASH_BATCH, siphash24_many, siphash24_many_3, tuple_first, tuple_last,
+)
 from tcpcore.records.segment cimport ACK, CWR, ECE, MSS_DEFAULT, OPT_MSS, RST, SYN, WSCALE_MAX
 
 cdef enum:
     LOW_24 = 0xFFFFFF
     SECOND_NS = 1_000_000_000
-    MINUTE = 60               # Linux: seconds
     MINUTES = 2               # how many different ones are good
     TS_WSCALE = 0x0F          # the low bits of TSval
     TS_SACK = 0x10
@@ -53,7 +55,7 @@ cdef uint32_t index_below(const uint16_t* table, uint32_t last, uint32_t value) 
     return last
 
 
-cdef uint32_t mss_index(const Cookies* cookies, const Segment* syn) noexcept nogil:
+cdef uint32_t cookie_index(const Cookies* cookies, const Segment* syn) noexcept nogil:
     """Index of the MSS this SYN allows, cut to our own (as an ordinary opening does)."""
     cdef uint32_t mss = syn.mss if syn.opts & OPT_MSS and syn.mss else MSS_DEFAULT
     if mss > cookies.mss:
@@ -72,7 +74,7 @@ cdef uint32_t wscale_index(const CookieOptions* agreed) noexcept nogil:
 
 cdef void cookie_agree(const Cookies* cookies, const Segment* syn, CookieOptions* agreed) noexcept nogil:
     """What the cookie for this SYN will say (out), and so all that the SYN-ACK may agree to."""
-    cdef uint32_t index = mss_index(cookies, syn)
+    cdef uint32_t index = cookie_index(cookies, syn)
     agreed.opts = syn.opts & (OPT_WSCALE | OPT_SACK_OK | OPT_TS)
     if syn.flags & (ECE | CWR) == ECE | CWR:
         agreed.opts |= OPT_ECN
@@ -107,8 +109,26 @@ cdef uint32_t linux_mask(const Cookies* cookies, const Segment* seg, uint32_t mi
 cdef uint32_t linux_make(const Cookies* cookies, const Segment* syn, uint32_t index,
                          uint32_t minute) noexcept nogil:
     """The cookie with this MSS index, made in this minute."""
-    return (linux_base(cookies, syn, syn.seq) + (minute << 24)
-            + ((linux_mask(cookies, syn, minute) + index) & LOW_24))
+    return linux_cookie(linux_base(cookies, syn, syn.seq), linux_mask(cookies, syn, minute), index, minute)
+
+
+cdef void cookie_many(const Cookies* cookies, const Segment* syns, Py_ssize_t n, uint32_t minute,
+                      uint32_t* bases, uint32_t* masks) noexcept nogil:
+    """What linux_cookie takes (out) for n <= SIPHASH_BATCH segments, as if each were a SYN."""
+    cdef uint64_t first[SIPHASH_BATCH]
+    cdef uint64_t last[SIPHASH_BATCH]
+    cdef uint64_t hashes[SIPHASH_BATCH]
+    cdef Py_ssize_t i
+    for i in range(n):
+        first[i] = tuple_first(syns[i].src, syns[i].dst)
+        last[i] = tuple_last(syns[i].sport, syns[i].dport)
+    siphash24_many(cookies.k0, cookies.k1, first, last, hashes, n)
+    for i in range(n):
+        bases[i] = syns[i].seq + <uint32_t>hashes[i]
+        last[i] = syns[i].sport | <uint64_t>syns[i].dport << 16 | <uint64_t>minute << 32
+    siphash24_many_3(cookies.k0, cookies.k1, first, last, <uint64_t>16 << 56, hashes, n)
+    for i in range(n):
+        masks[i] = <uint32_t>hashes[i]
 
 
 cdef uint32_t linux_index(const Cookies* cookies, const Segment* ack, uint32_t minute) noexcept nogil:
@@ -133,9 +153,9 @@ cdef uint32_t linux_bits(const CookieOptions* agreed) noexcept nogil:
 cdef bint linux_options(const Cookies* cookies, const Segment* ack, uint32_t ts_offset,
                         CookieOptions* out) noexcept nogil:
     """What the echoed timestamp says (out); False when it says what we never agree to."""
-    cdef uint32_t bits = ack.tsecr - ts_offset
-    if not ack.opts & OPT_TS:
-        return True
+    cdef uint32_t bits = ack.tsecr - ts_offset if ack.tsecr else 0
+    if not ack.opts & cookies.offers & OPT_TS:
+        return True                                   # without tcp_timestamps the option is not read at all
     out.opts = OPT_TS
     if bits & TS_WSCALE != TS_WSCALE:
         out.opts |= OPT_WSCALE
@@ -196,11 +216,11 @@ cdef bint freebsd_read(const Cookies* cookies, const Segment* ack, uint64_t peri
 
 cdef uint32_t cookie_make(const Cookies* cookies, const Segment* syn, int64_t now) noexcept nogil:
     """The ISN that answers this SYN; now in ns, not negative."""
-    cdef uint32_t index = mss_index(cookies, syn)
+    cdef uint32_t index = cookie_index(cookies, syn)
     cdef uint64_t period
     cdef CookieOptions agreed
     if cookies.rule == COOKIE_LINUX:
-        return linux_make(cookies, syn, index, <uint32_t>(now // SECOND_NS // MINUTE))
+        return linux_make(cookies, syn, index, cookie_minute(now))
     cookie_agree(cookies, syn, &agreed)
     period = now // SECOND_NS // PERIOD
     return freebsd_make(cookies, syn, syn.seq, freebsd_low(&agreed, index, period), period)
@@ -228,7 +248,7 @@ cdef bint cookie_read(const Cookies* cookies, const Segment* ack, uint32_t ts_of
         return False
     if cookies.rule == COOKIE_FREEBSD:
         return freebsd_read(cookies, ack, now // SECOND_NS // PERIOD, out)
-    index = linux_index(cookies, ack, <uint32_t>(now // SECOND_NS // MINUTE))
+    index = linux_index(cookies, ack, cookie_minute(now))
     if index > 3:
         return False
     if not linux_options(cookies, ack, ts_offset, out):

@@ -80,7 +80,6 @@ cdef inline void begin_action(EngineState* eng, Action* act, Ranges* scratch, ui
         act.ranges = range_pool_at(&eng.ranges, cold.ranges)
     else:
         scratch.n = 0
-        scratch.has_fin = 0
         act.ranges = scratch
 
 

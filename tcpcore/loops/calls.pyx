@@ -12,6 +12,7 @@ from tcpcore.records.action cimport E_DEAD, Action
 from tcpcore.records.counters cimport CauseListenerClosed, CauseTooManyOrphans, Mib, count, count_n
 from tcpcore.records.event cimport EV_ACCEPTED
 from tcpcore.records.handle cimport handle_slot
+from tcpcore.records.knobs cimport UNREACHABLE_FREEBSD
 from tcpcore.records.out_of_order cimport Ranges
 from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_QUEUED, CAN_SEND, CLOSED, LISTEN, OPENING, OUR_FIN,
@@ -26,7 +27,6 @@ from tcpcore.tcp.outcomes cimport die
 from tcpcore.tcp.output cimport emit_abort_rst, rows_due
 from tcpcore.tcp.predict cimport predict_close
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.tcp.syn_image cimport drop_image
 from tcpcore.tcp.time_wait cimport is_time_wait_like
 from tcpcore.components.events cimport events_add
 from tcpcore.components.listeners cimport accept_queue_peek, accept_queue_pop, listener_at, listener_close
@@ -38,7 +38,7 @@ from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, count_change, counts_as_orphan, remove_connection, save_state,
 )
 from tcpcore.loops.connect cimport unbar_port
-from tcpcore.loops.state cimport handle_at, resolve_handle
+from tcpcore.loops.state cimport drop_images, handle_at, resolve_handle
 from tcpcore.loops.timers cimport arm, begin_lingering, forget_lingering
 
 cdef enum:
@@ -86,14 +86,17 @@ cdef uint32_t reset_orphan(EngineState* eng, uint32_t slot, int64_t now, Segment
     return act.n_rows
 
 
-cdef inline Call by_linger(const EngineState* eng, Call call, uint32_t nbytes,
+cdef inline Call by_linger(const EngineState* eng, const Tcb* tcb, Call call, uint32_t nbytes,
                            uint32_t* linger) noexcept nogil:
-    """What a call comes to: CLOSE with SO_LINGER of 0 s is ABORT (Linux: tcp_close, sk_lingertime).
-    linger (out): of a CLOSE, as Knobs.linger."""
+    """What a call comes to: CLOSE with SO_LINGER of 0 s is ABORT (Linux: tcp_close, sk_lingertime), but not
+    where CLOSE forgets the connection. linger (out): of a CLOSE, as Knobs.linger."""
     if call != CALL_CLOSE:
         return call
     linger[0] = eng.knobs.linger if nbytes == EVERYTHING else nbytes
-    return CALL_ABORT if unlikely(linger[0] == LINGER_ZERO) else CALL_CLOSE
+    if unlikely(linger[0] == LINGER_ZERO) and not (
+            tcb.state == SYN_RECEIVED and eng.knobs.close_forgets_opening):
+        return CALL_ABORT
+    return CALL_CLOSE
 
 
 cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbytes, int64_t now,
@@ -123,7 +126,7 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
             release_dead(eng, slot)
         return 0
     save_state(&prior, tcb)
-    call = by_linger(eng, call, nbytes, &linger)
+    call = by_linger(eng, tcb, call, nbytes, &linger)
     if call == CALL_CLOSE and linger == 0 and eng.predicting and predict_close(
             tcb, cold, &eng.pool.stamps[slot], &eng.knobs, now, rows, &timeout):
         arm(eng, slot, T_REXMT, tick_up(now) + timeout)
@@ -279,7 +282,8 @@ cdef void connection_info(const EngineState* eng, uint64_t conn, Info* info) noe
     info.rcv_nxt = tcb.rcv_nxt
     if tcb.bits & B_COLD:
         cold = &eng.pool.colds[ref - 1]
-        info.error = cold.error
+        if tcb.state == CLOSED or eng.knobs.unreachable_rules != UNREACHABLE_FREEBSD:
+            info.error = cold.error                   # t_softerror is not told while the connection lives
         info.unread = cold.unread
     if tcb.timer:
         info.deadline = wheel_tick(&eng.wheel, tcb) * TICK_NS
@@ -328,7 +332,7 @@ cdef uint32_t close_listener(EngineState* eng, uint16_t listener, int64_t now, S
         written += act.n_rows
     port = listener_at(&eng.listeners, listener).port
     listener_close(&eng.listeners, listener)
-    drop_image(&eng.syn_image)
+    drop_images(eng)
     unbar_port(eng, port, now)
     eng.counts[LISTEN] -= 1
     if eng.knobs.unlisten_forgets:

@@ -10,10 +10,10 @@ Source: Documentation/networking/ip-sysctl.rst; the kernel reads these knobs whe
 from libc.stdint cimport uint32_t
 
 from tcpcore.records.tcb cimport TIME_WAIT
-from tcpcore.tcp.syn_image cimport drop_image
 from tcpcore.components.syncookie cimport OPT_ECN
 from tcpcore.components.syn_policy cimport policy_eviction_scope
 from tcpcore.loops.reuse cimport note_time_wait
+from tcpcore.loops.state cimport drop_images
 
 
 cdef bint change_knobs(EngineState* eng, const Knobs* knobs) noexcept nogil:
@@ -28,7 +28,7 @@ cdef bint change_knobs(EngineState* eng, const Knobs* knobs) noexcept nogil:
     if policy_eviction_scope(knobs) != eng.eviction_scope:
         return False
     eng.knobs = knobs[0]
-    drop_image(&eng.syn_image)
+    drop_images(eng)
     eng.cookies.offers = eng.cookies.offers & ~OPT_ECN | (OPT_ECN if knobs.tcp_ecn else 0)
     if rule_changes and eng.counts[TIME_WAIT] != 0:
         for slot in range(eng.pool.fresh):

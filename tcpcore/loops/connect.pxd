@@ -211,6 +211,8 @@ cdef inline uint64_t connect_one(EngineState* eng, const ConnectRequest* request
                                  uint32_t* n_rows) noexcept nogil:
     """One active open that was hashed ahead; the handle, or 0 and a cause counted."""
     cdef int64_t iss = request.iss
+    cdef uint64_t handle
+    cdef bint over
     cdef Timestamps old
     cdef PortChoice choice
     choice.hash = request.hash
@@ -222,19 +224,22 @@ cdef inline uint64_t connect_one(EngineState* eng, const ConnectRequest* request
     else:
         choice.place = -1
         choice.lport = <uint16_t>request.lport
-        choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr,
-                               choice.lport)
+        choice.ref = 0
+        if eng.flows.heads[choice.hash & eng.flows.mask]:     # mostly it is empty, and no call is made
+            choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr,
+                                   choice.lport)
         if choice.ref and not may_replace(eng, choice.ref - 1, request.laddr, False, now):
             return no_connection(eng, Mib.AddressInUse, CauseAddressInUse, now)
     if pool_is_empty(&eng.pool) and (
             choice.ref == 0 or eng.pool.blocks[choice.ref - 1].bits & (B_HELD | B_QUEUED)):
         return no_connection(eng, Mib.BlocksExhausted, CauseBlocksExhausted, now)
-    if choice.ref:
+    over = choice.ref != 0
+    if unlikely(over):
         if iss < 0:
             iss = <uint32_t>(eng.pool.blocks[choice.ref - 1].snd_nxt + 65537)
             iss += iss == 0
         count(&eng.counters, Mib.TWRecycled)
         old = eng.pool.stamps[choice.ref - 1]
         remove_connection(eng, choice.ref - 1, NoCause, now)
-        return take_over(eng, open_at(eng, request, &choice, iss, now, rows, n_rows), &old, rows)
-    return open_at(eng, request, &choice, iss, now, rows, n_rows)
+    handle = open_at(eng, request, &choice, iss, now, rows, n_rows)   # one call of it, so that it is inlined
+    return take_over(eng, handle, &old, rows) if unlikely(over) else handle

@@ -7,7 +7,7 @@ Source: Linux cookie_v4_init_sequence and cookie_v4_check, FreeBSD syncookie_gen
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport unlikely
+from tcpcore.base.prefetch cimport likely, unlikely
 from tcpcore.records.action cimport Action
 from tcpcore.records.counters cimport CauseAcceptQueueFull, CauseBlocksExhausted, Mib, count, count_n
 from tcpcore.records.knobs cimport ROUND_MSS_DOWN
@@ -17,18 +17,21 @@ from tcpcore.records.tcb cimport B_SACK, B_TS, B_WSCALE, ESTABLISHED, Cold, Tcb,
 from tcpcore.tcp.opens cimport open_cookie, open_passive
 from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.tcp.rto cimport clock_ms
+from tcpcore.tcp.syn_image cimport answer_alike, drop_image, is_alike, keep_image
 from tcpcore.components.flow_table cimport flow_insert
 from tcpcore.components.listeners cimport accept_queue_full, listener_at
 from tcpcore.components.ports cimport in_port_range
 from tcpcore.components.syncookie cimport (
-    COOKIE_LINUX, OPT_ECN, CookieOptions, cookie_agree, cookie_lost, cookie_make, cookie_read, cookie_tsval,
+    COOKIE_LINUX, OPT_ECN, CookieOptions, cookie_agree, cookie_index, cookie_lost, cookie_make, cookie_many,
+    cookie_minute, cookie_read, cookie_tsval, linux_cookie,
 )
 from tcpcore.components.tcb_pool cimport pool_take
 from tcpcore.loops.apply cimport (
     PriorState, apply_action, begin_action, drop_unwanted, enqueue, refuse, save_state,
 )
-from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
+from tcpcore.loops.isn_batch cimport isn_batch_find, stretch_from, ts_offset_for
 from tcpcore.loops.passive cimport ask_of, buffer_for, count_passive, fill_passive_tuple, own_buffer
+from tcpcore.loops.state cimport CookieImage
 
 cdef enum:
     COOKIE_LIFE_S = 120       # Linux TCP_SYNCOOKIE_VALID: how long after the last one they are looked for
@@ -52,28 +55,62 @@ cdef uint32_t cookie_buffer(const EngineState* eng, const Listener* listener,
     return own_buffer(eng, round_window(&eng.knobs, size, told.mss, False), stamped)
 
 
-cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int64_t now,
-                          Segment* rows) noexcept nogil:
-    """Answer a SYN by a cookie; one row."""
+cdef uint32_t make_cookie(EngineState* eng, const Segment* seg, uint32_t index,
+                          int64_t now) noexcept nogil:
+    """cookie_make for this SYN and index of MSS. Under Linux's rule a stretch of SYNs is hashed at once."""
+    cdef Py_ssize_t at = seg - eng.batch - eng.cookie_first, n
+    cdef uint32_t minute = cookie_minute(now)
+    if eng.cookies.rule != COOKIE_LINUX:
+        return cookie_make(&eng.cookies, seg, now)
+    if not 0 <= at < eng.cookie_count or eng.cookie_minute != minute:
+        n = stretch_from(eng, seg, eng.cookie_first)
+        if n == 0:
+            return cookie_make(&eng.cookies, seg, now)
+        cookie_many(&eng.cookies, seg, n, minute, eng.cookie_bases, eng.cookie_masks)
+        eng.cookie_first = seg - eng.batch
+        eng.cookie_count = n
+        eng.cookie_minute = minute
+        at = 0
+    return linux_cookie(eng.cookie_bases[at], eng.cookie_masks[at], index, minute)
+
+
+cdef void answer_by_cookie(EngineState* eng, const Segment* seg, uint32_t id, uint32_t offset, int64_t now,
+                           Segment* rows) noexcept nogil:
+    """The SYN-ACK for a SYN that is not like the last one, and its image."""
     cdef Listener* listener = listener_at(&eng.listeners, id)
+    cdef CookieImage* image = &eng.cookie_image
     cdef Tcb tcb
     cdef Cold cold
     cdef Timestamps stamp
-    cdef CookieOptions agreed
     cdef Segment heard = seg[0]
-    cdef uint32_t offset = ts_offset_for(eng, seg, isn_batch_find(eng, seg, now))
-    cookie_agree(&eng.cookies, seg, &agreed)
-    heard.opts &= agreed.opts | OPT_MSS
-    if eng.cookies.rule == COOKIE_LINUX and not agreed.opts & OPT_ECN:
+    cookie_agree(&eng.cookies, seg, &image.agreed)
+    image.index = cookie_index(&eng.cookies, seg)
+    image.lost = options_in(cookie_lost(&eng.cookies, seg, &image.agreed))
+    heard.opts &= image.agreed.opts | OPT_MSS
+    if eng.cookies.rule == COOKIE_LINUX and not image.agreed.opts & OPT_ECN:
         heard.flags &= ~(ECE | CWR)                   # what the cookie cannot tell is not granted
-    count_n(&eng.counters, Mib.SyncookiesLostOptions, options_in(cookie_lost(&eng.cookies, seg, &agreed)))
     memset(&tcb, 0, sizeof(Tcb))
     fill_passive_tuple(&tcb, seg, id, listener)
-    open_passive(&tcb, &cold, &stamp, &heard, &eng.knobs, now, cookie_make(&eng.cookies, seg, now), offset,
+    open_passive(&tcb, &cold, &stamp, &heard, &eng.knobs, now, 0, offset,
                  buffer_for(eng, listener, heard.opts & OPT_TS), rows)
-    if tcb.bits & B_TS:
-        rows[0].tsval = cookie_tsval(&eng.cookies, &agreed, clock_ms(now)) + offset
-    expect_cookies(listener, now)
+    drop_image(&image.syn)
+    keep_image(&image.syn, &tcb, seg, rows, 0)
+
+
+cdef uint32_t send_cookie(EngineState* eng, const Segment* seg, uint32_t id, int64_t now,
+                          Segment* rows) noexcept nogil:
+    """Answer a SYN by a cookie; one row."""
+    cdef CookieImage* image = &eng.cookie_image
+    cdef uint32_t offset = ts_offset_for(eng, seg, isn_batch_find(eng, seg, now))
+    if likely(eng.predicting and is_alike(&image.syn, seg)):
+        answer_alike(&image.syn, seg, 0, 0, rows)
+    else:
+        answer_by_cookie(eng, seg, id, offset, now, rows)
+    rows[0].seq = make_cookie(eng, seg, image.index, now)
+    if rows[0].opts & OPT_TS:
+        rows[0].tsval = cookie_tsval(&eng.cookies, &image.agreed, clock_ms(now)) + offset
+    expect_cookies(listener_at(&eng.listeners, id), now)
+    count_n(&eng.counters, Mib.SyncookiesLostOptions, image.lost)
     count(&eng.counters, Mib.SyncookiesSent)
     count_n(&eng.counters, Mib.SynPayloadIgnored, seg.payload_len)
     return 1

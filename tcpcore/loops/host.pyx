@@ -14,7 +14,6 @@ from tcpcore.base.arena cimport arena_touched_around
 from tcpcore.records.counters cimport N_CAUSES, N_MIB
 from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport CLOSED, LISTEN, TICK_NS, Tcb
-from tcpcore.tcp.syn_image cimport drop_image
 from tcpcore.components.events cimport events_drain, events_take
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, accept_queue_length, listener_ask, listener_at, listener_open,
@@ -26,7 +25,7 @@ from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.spread cimport spread_free, spread_member, to_group
 from tcpcore.loops.spread_calls cimport spread_accept, spread_listen
-from tcpcore.loops.state cimport state_bytes, state_free
+from tcpcore.loops.state cimport drop_images, state_bytes, state_free
 
 from tcpcore.records.layouts import EVENT
 
@@ -85,7 +84,7 @@ cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* aske
         opened.rcv_buf = fields.rcv_buf
         opened.backlog_capped = fields.backlog_capped
         listener_ask(&member_at(eng, m).listeners, <uint16_t>id, asked)
-        drop_image(&member_at(eng, m).syn_image)
+        drop_images(member_at(eng, m))
         member_at(eng, m).counts[LISTEN] += 1
     return id
 

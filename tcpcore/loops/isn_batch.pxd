@@ -10,6 +10,7 @@ from tcpcore.records.segment cimport OPT_TS, Segment
 from tcpcore.components.isn cimport isn_ts_offset
 from tcpcore.loops.state cimport EngineState
 
+cdef Py_ssize_t stretch_from(const EngineState* eng, const Segment* seg, Py_ssize_t first) noexcept nogil
 cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t now) noexcept nogil
 cdef void isn_batch_fill(EngineState* eng, const uint64_t* first, const uint64_t* last, Py_ssize_t n,
                          int64_t now, Py_ssize_t at) noexcept nogil

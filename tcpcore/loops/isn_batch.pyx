@@ -17,21 +17,28 @@ cdef bint many_syns(const Segment* segs, Py_ssize_t n) noexcept nogil:
     return 4 * syns >= look
 
 
+cdef Py_ssize_t stretch_from(const EngineState* eng, const Segment* seg, Py_ssize_t first) noexcept nogil:
+    """How many segments from this one on are to be hashed at once, 0 for none; those before `first` have
+    been, or were passed over."""
+    cdef Py_ssize_t at = seg - eng.batch, n
+    if eng.batch == NULL or at < first or at >= eng.batch_n:
+        return 0
+    n = least(eng.batch_n - at, SIPHASH_BATCH)
+    return n if many_syns(seg, n) else 0
+
+
 cdef Py_ssize_t isn_batch_compute(EngineState* eng, const Segment* seg, int64_t now) noexcept nogil:
     """isn_batch_find where the stretch that begins with this segment has not been hashed; 0 or -1."""
     cdef uint64_t first[SIPHASH_BATCH]
     cdef uint64_t last[SIPHASH_BATCH]
-    cdef Py_ssize_t at = seg - eng.batch, i, n
-    if eng.batch == NULL or at < eng.isn_first or at >= eng.batch_n:
-        return -1
-    n = least(eng.batch_n - at, SIPHASH_BATCH)
-    if not many_syns(seg, n):
+    cdef Py_ssize_t n = stretch_from(eng, seg, eng.isn_first), i
+    if n == 0:
         return -1
     for i in range(n):
         first[i] = tuple_first(seg[i].src, seg[i].dst)
         last[i] = tuple_last(seg[i].sport, seg[i].dport)
     isn_batch_fill(eng, first, last, n, now, 0)
-    eng.isn_first = at
+    eng.isn_first = seg - eng.batch
     eng.isn_count = n
     return 0
 

@@ -11,7 +11,9 @@ from tcpcore.tcp.receive_window cimport round_window
 from tcpcore.components.isn cimport isn_hashes
 from tcpcore.components.listeners cimport Listener, accept_queue_full
 from tcpcore.components.ports cimport in_port_range
-from tcpcore.components.syn_policy cimport EVICT_NEVER, Pressure, policy_has_room, policy_pauses
+from tcpcore.components.syn_policy cimport (
+    EVICT_NEVER, Pressure, policy_has_room, policy_pauses, policy_refuses,
+)
 from tcpcore.loops.state cimport EngineState
 
 cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
@@ -43,10 +45,15 @@ cdef inline bint admits_alike(const EngineState* eng) noexcept nogil:
     return eng.eviction_scope == EVICT_NEVER and policy_has_room(&eng.knobs)
 
 
+cdef inline bint refuses_alike(const EngineState* eng, const Listener* listener) noexcept nogil:
+    """Whether this listener refuses any SYN because its half-open queue is full."""
+    return (eng.eviction_scope == EVICT_NEVER and policy_refuses(&eng.knobs)
+            and listener.half_open > listener.backlog and not accept_queue_full(listener))
+
+
 cdef inline bint opens_alike(const EngineState* eng, uint16_t lport) noexcept nogil:
-    """Whether all that a SYN to this port leads to follows from the knobs, the SYN and its hashed numbers."""
-    return (admits_alike(eng) and isn_hashes(&eng.isn) and not policy_pauses(&eng.knobs)
-            and not in_port_range(&eng.ports, lport))
+    """Whether all that an admitted SYN to this port leads to follows from the knobs, it and its hashes."""
+    return isn_hashes(&eng.isn) and not policy_pauses(&eng.knobs) and not in_port_range(&eng.ports, lport)
 
 
 cdef inline uint32_t own_buffer(const EngineState* eng, uint32_t size, bint stamped) noexcept nogil:

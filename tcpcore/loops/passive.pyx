@@ -6,7 +6,7 @@ Source: docs/semantics.md section 3; Linux tcp_conn_request, FreeBSD syncache_ad
 """
 
 
-from tcpcore.base.prefetch cimport unlikely
+from tcpcore.base.prefetch cimport likely, prefetch, unlikely
 from tcpcore.base.siphash cimport siphash24_1
 from tcpcore.records.action cimport Action
 from tcpcore.records.connect_args cimport Asked
@@ -14,21 +14,26 @@ from tcpcore.records.counters cimport (
     CauseAcceptQueueFull, CauseBlocksExhausted, CauseSynQueueEvicted, CauseSynQueueFull,
     CauseSynQueueReserve, Mib, count,
 )
-from tcpcore.records.event cimport EV_OPENED
+from tcpcore.records.event cimport EV_LOST, EV_OPENED
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport FIN, OPT_TS
-from tcpcore.records.tcb cimport B_EPHEMERAL, SYN_RECEIVED, T_REXMT
+from tcpcore.records.tcb cimport B_COLD, B_EPHEMERAL, B_MATURE, CLOSED, SYN_RECEIVED, T_REXMT
 from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_passive, open_text
 from tcpcore.tcp.rto cimport tick_up
-from tcpcore.tcp.syn_image cimport keep_image
+from tcpcore.tcp.syn_image cimport is_alike, keep_image, open_alike
 from tcpcore.components.events cimport events_add
-from tcpcore.components.flow_table cimport flow_insert
+from tcpcore.components.flow_table cimport (
+    flow_ahead_head, flow_hash_tcbs, flow_insert, flow_remove_known,
+)
 from tcpcore.components.isn cimport isn_hashes, isn_make
-from tcpcore.components.listeners cimport accept_queue_full, half_open_added, listener_asked, listener_at
+from tcpcore.components.listeners cimport (
+    LISTENER_OPEN, accept_queue_full, half_open_added, half_open_left, listener_asked, listener_at,
+)
 from tcpcore.components.ports cimport in_port_range, ports_bound
 from tcpcore.components.syn_eviction cimport (
-    eviction_add, eviction_bucket, eviction_full, eviction_oldest, eviction_random,
+    eviction_add, eviction_bucket, eviction_buckets, eviction_full, eviction_next, eviction_oldest,
+    eviction_random,
 )
 from tcpcore.components.syn_policy cimport (
     ADMIT, ADMIT_COOKIE, EVICT_NEVER, EVICT_OLDEST, EVICT_PER_BUCKET, EVICT_RANDOM, PAUSE,
@@ -36,12 +41,13 @@ from tcpcore.components.syn_policy cimport (
     policy_pauses,
 )
 from tcpcore.components.syncookie cimport COOKIE_FREEBSD, cookie_make
-from tcpcore.components.tcb_pool cimport pool_take
+from tcpcore.components.tcb_pool cimport pool_give, pool_take
 from tcpcore.loops.apply cimport begin_action, keep_ranges, refuse, remove_connection
 from tcpcore.loops.cookies cimport expect_cookies, send_cookie
-from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
+from tcpcore.loops.isn_batch cimport isn_batch_find, stretch_from, ts_offset_for
+from tcpcore.loops.pipeline cimport tcb_or_any
 from tcpcore.loops.state cimport KEY_RANDOM, handle_at
-from tcpcore.loops.timers cimport arm
+from tcpcore.loops.timers cimport arm, stop_timer
 
 
 cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noexcept nogil:
@@ -57,15 +63,64 @@ cdef Pressure pressure_on(const EngineState* eng, const Listener* listener) noex
     return pressure
 
 
-cdef uint32_t queue_of(const EngineState* eng, const Segment* seg, uint32_t id) noexcept nogil:
-    """The eviction queue of this peer's half-open entry: its syncache bucket, or its listener."""
-    if eng.eviction_scope == EVICT_PER_BUCKET:
+cdef void look_at_victims(EngineState* eng, Py_ssize_t n) noexcept nogil:
+    """Ask ahead for what the evictions of a stretch will touch, and hash their victims at once. Hints only:
+    the bucket itself says who goes."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        eng.victims[i] = eviction_next(&eng.eviction, eng.buckets[i], eng.knobs.syncache_bucketlimit)
+        prefetch(tcb_or_any(eng, eng.victims[i]))
+    flow_hash_tcbs(&eng.flows, eng.victims, n, eng.victim_hashes)
+    for i in range(n):
+        eng.victim_generations[i] = tcb_or_any(eng, eng.victims[i]).generation
+        flow_ahead_head(&eng.flows, eng.victim_hashes[i])
+
+
+cdef uint32_t bucket_of(EngineState* eng, const Segment* seg) noexcept nogil:
+    """The syncache bucket of this peer's half-open entry; a stretch of SYNs is hashed at once."""
+    cdef Py_ssize_t at = seg - eng.batch - eng.buckets_first, n
+    if likely(0 <= at < eng.buckets_count):
+        return eng.buckets[at]
+    n = stretch_from(eng, seg, eng.buckets_first)
+    if n == 0:
         return eviction_bucket(eng.bucket_k0, eng.bucket_k1, seg.src, seg.sport, seg.dport,
                                eng.syncache_buckets)
-    return id
+    eviction_buckets(eng.bucket_k0, eng.bucket_k1, seg, n, eng.syncache_buckets, eng.buckets)
+    eng.buckets_first = seg - eng.batch
+    eng.buckets_count = n
+    if eng.knobs.tcp_syncookies == 0:
+        look_at_victims(eng, n)
+    return eng.buckets[0]
 
 
-cdef bint evict(EngineState* eng, uint32_t queue, bint random, int64_t now) noexcept nogil:
+cdef inline uint32_t queue_of(EngineState* eng, const Segment* seg, uint32_t id) noexcept nogil:
+    """The eviction queue of this peer's half-open entry: its syncache bucket, or its listener."""
+    return bucket_of(eng, seg) if eng.eviction_scope == EVICT_PER_BUCKET else id
+
+
+cdef void end_victim(EngineState* eng, const Segment* seg, uint32_t slot, int64_t now) noexcept nogil:
+    """remove_connection of whom this SYN evicts; in fewer steps, if it was looked at ahead and is bare."""
+    cdef Py_ssize_t at = seg - eng.batch - eng.buckets_first
+    cdef const Tcb* tcb = &eng.pool.blocks[slot]
+    cdef Listener* listener = listener_at(&eng.listeners, tcb.listener)
+    if (not 0 <= at < eng.buckets_count or eng.victims[at] != slot + 1
+            or eng.victim_generations[at] != tcb.generation or tcb.bits & (B_COLD | B_EPHEMERAL)
+            or listener.state != LISTENER_OPEN or not eng.predicting):
+        remove_connection(eng, slot, CauseSynQueueEvicted, now)
+        return
+    eng.half_open -= 1
+    half_open_left(listener, tcb.bits & B_MATURE)
+    count(&eng.counters, Mib.SynQueueEvicted)
+    flow_remove_known(&eng.flows, eng.victim_hashes[at], slot + 1)
+    stop_timer(eng, slot)
+    eng.counts[SYN_RECEIVED] -= 1
+    eng.counters.causes[<uint32_t>CauseSynQueueEvicted] += 1
+    events_add(&eng.events, handle_at(eng, slot), now, tcb.listener, EV_LOST, CauseSynQueueEvicted, CLOSED)
+    pool_give(&eng.pool, slot)
+
+
+cdef bint evict(EngineState* eng, const Segment* seg, uint32_t queue, bint random,
+                int64_t now) noexcept nogil:
     """End an entry of a full queue to make room; False when the queue has none to give."""
     cdef uint32_t victim
     if random:
@@ -74,8 +129,21 @@ cdef bint evict(EngineState* eng, uint32_t queue, bint random, int64_t now) noex
     else:
         victim = eviction_oldest(&eng.eviction, queue)
     if victim:
-        remove_connection(eng, victim - 1, CauseSynQueueEvicted, now)
+        end_victim(eng, seg, victim - 1, now)
     return victim != 0
+
+
+cdef inline bint bucket_decides(const EngineState* eng, const Listener* listener) noexcept nogil:
+    """Whether a SYN is admitted or evicts by the number of entries in its bucket alone."""
+    return (eng.eviction_scope == EVICT_PER_BUCKET and eng.knobs.tcp_syncookies == 0
+            and not accept_queue_full(listener))
+
+
+cdef inline bint room_in_bucket(EngineState* eng, const Segment* seg, uint32_t bucket,
+                                int64_t now) noexcept nogil:
+    """Whether a syncache bucket has room, or an eviction makes some; if not, nothing was done."""
+    return (not eviction_full(&eng.eviction, bucket, eng.knobs.syncache_bucketlimit, eng.half_open)
+            or evict(eng, seg, bucket, False, now))
 
 
 cdef void pause_cache(EngineState* eng, int64_t now) noexcept nogil:
@@ -100,8 +168,8 @@ cdef inline bint has_room(const EngineState* eng, const Listener* listener) noex
     return admits_alike(eng) and queue_has_room(listener)
 
 
-cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t queue, bint reopened,
-                   bint* cookie, int64_t now) noexcept nogil:
+cdef bint admitted(EngineState* eng, const Segment* seg, Listener* listener, uint32_t id, uint32_t queue,
+                   bint reopened, bint* cookie, int64_t now) noexcept nogil:
     """Whether a SYN may open a half-open entry, or (cookie, out) is to be answered by a cookie.
 
     Evicts where the policy says so, and counts a refusal. A SYN that reopens a TIME-WAIT is let in by a full
@@ -111,11 +179,11 @@ cdef bint admitted(EngineState* eng, Listener* listener, uint32_t id, uint32_t q
     cdef Verdict verdict
     if eng.eviction_scope == EVICT_PER_BUCKET:
         pressure.paused = eng.knobs.tcp_syncookies and now < eng.pause.until
-        pressure.bucket_full = not pressure.paused and eviction_full(&eng.eviction, queue,
-                                                                     eng.knobs.syncache_bucketlimit)
+        pressure.bucket_full = not pressure.paused and eviction_full(
+            &eng.eviction, queue, eng.knobs.syncache_bucketlimit, eng.half_open)
     verdict = policy_admit(&pressure, &eng.knobs)
     if verdict == EVICT_OLDEST or verdict == EVICT_RANDOM:
-        verdict = ADMIT if evict(eng, queue, verdict == EVICT_RANDOM, now) else REFUSE_QUEUE_FULL
+        verdict = ADMIT if evict(eng, seg, queue, verdict == EVICT_RANDOM, now) else REFUSE_QUEUE_FULL
     elif verdict == PAUSE and not reopened:
         pause_cache(eng, now)
         verdict = ADMIT_COOKIE
@@ -165,6 +233,29 @@ cdef void ask_of(EngineState* eng, uint32_t slot, uint32_t id) noexcept nogil:
                        asked.user_timeout_ms, asked.keepalive)
 
 
+cdef uint32_t fill_half(EngineState* eng, const Segment* seg, uint32_t id, uint32_t slot, int64_t iss,
+                        Py_ssize_t numbers, int64_t now, Segment* rows) noexcept nogil:
+    """Fill in the TCB of a half-open entry and write its SYN-ACK; the ticks until that is sent again."""
+    cdef Listener* listener = listener_at(&eng.listeners, id)
+    cdef Tcb* tcb = &eng.pool.blocks[slot]
+    cdef uint32_t timeout
+    fill_passive_tuple(tcb, seg, id, listener)
+    if iss < 0:
+        iss = choose_iss(eng, seg, numbers, now)
+    timeout = open_passive(tcb, &eng.pool.colds[slot], &eng.pool.stamps[slot], seg, &eng.knobs, now,
+                           <uint32_t>iss, ts_offset_for(eng, seg, numbers),
+                           buffer_for(eng, listener, seg.opts & OPT_TS), rows)
+    if unlikely(eng.listeners.any_asked):
+        ask_of(eng, slot, id)
+    if opens_alike(eng, tcb.lport):
+        keep_image(&eng.syn_image if admits_alike(eng) else &eng.asked_image, tcb, seg, rows, timeout)
+    if seg.payload_len or seg.flags & FIN:
+        take_syn_text_and_fin(eng, slot, seg)
+    if unlikely(in_port_range(&eng.ports, tcb.lport)):
+        count_passive(eng, tcb)
+    return timeout
+
+
 cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uint32_t id, int64_t iss,
                         int64_t now, Segment* rows) noexcept nogil:
     """SYN-RECEIVED from LISTEN (RFC 9293 3.10.7.2, third), if the queue admits it; the rows written, 0 or 1.
@@ -174,12 +265,19 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
     cdef Listener* listener = listener_at(&eng.listeners, id)
     cdef uint32_t ref, timeout, queue = 0
     cdef Py_ssize_t numbers
-    cdef Tcb* tcb
     cdef bint cookie
+    if eng.predicting and iss < 0 and refuses_alike(eng, listener):
+        count(&eng.counters, Mib.TCPReqQFullDrop)
+        count(&eng.counters, Mib.ListenDrops)
+        refuse(eng, CauseSynQueueFull, id, now)
+        return 0
     if not (eng.predicting and has_room(eng, listener)):
         queue = queue_of(eng, seg, id)
-        if not admitted(eng, listener, id, queue, iss >= 0, &cookie, now):
-            return 0
+        cookie = False
+        if not (eng.predicting and iss < 0 and bucket_decides(eng, listener)
+                and room_in_bucket(eng, seg, queue, now)):
+            if not admitted(eng, seg, listener, id, queue, iss >= 0, &cookie, now):
+                return 0
         if cookie:
             return send_cookie(eng, seg, id, now, rows)
     ref = pool_take(&eng.pool)
@@ -188,23 +286,14 @@ cdef uint32_t open_half(EngineState* eng, const Segment* seg, uint32_t hash, uin
         count(&eng.counters, Mib.BlocksExhausted)
         refuse(eng, CauseBlocksExhausted, id, now)
         return 0
-    tcb = &eng.pool.blocks[ref - 1]
-    fill_passive_tuple(tcb, seg, id, listener)
     numbers = isn_batch_find(eng, seg, now)
-    if iss < 0:
-        iss = choose_iss(eng, seg, numbers, now)
-    timeout = open_passive(tcb, &eng.pool.colds[ref - 1], &eng.pool.stamps[ref - 1], seg, &eng.knobs, now,
-                           <uint32_t>iss, ts_offset_for(eng, seg, numbers),
-                           buffer_for(eng, listener, seg.opts & OPT_TS), rows)
-    if unlikely(eng.listeners.any_asked):
-        ask_of(eng, ref - 1, id)
-    if opens_alike(eng, tcb.lport):
-        keep_image(&eng.syn_image, tcb, seg, rows, timeout)
-    if seg.payload_len or seg.flags & FIN:
-        take_syn_text_and_fin(eng, ref - 1, seg)
+    if eng.predicting and iss < 0 and numbers >= 0 and is_alike(&eng.asked_image, seg):
+        timeout = eng.asked_image.timeout
+        open_alike(&eng.asked_image, &eng.pool.blocks[ref - 1], &eng.pool.stamps[ref - 1], seg, now,
+                   eng.isns[numbers] + eng.isn_shift, ts_offset_for(eng, seg, numbers), rows)
+    else:
+        timeout = fill_half(eng, seg, id, ref - 1, iss, numbers, now, rows)
     flow_insert(&eng.flows, hash, ref)
-    if unlikely(in_port_range(&eng.ports, tcb.lport)):
-        count_passive(eng, tcb)
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_RECEIVED] += 1
     eng.half_open += 1

@@ -37,7 +37,7 @@ from tcpcore.loops.pipeline cimport (
     AHEAD_CANDIDATE, AHEAD_HEAD, AHEAD_NEWEST, ahead_records, least, look_ahead, start_ahead, tcb_or_any,
 )
 from tcpcore.loops.receive cimport arrives
-from tcpcore.loops.state cimport AHEAD_PAD, STRIDE
+from tcpcore.loops.state cimport AHEAD_PAD, STRIDE, begin_stretch
 
 cdef enum:
     TIMER_AHEAD = 8           # rows between two stages of look_ahead_timers
@@ -154,9 +154,7 @@ cdef Py_ssize_t load_stretch(EngineState* eng, const Op* ops, Py_ssize_t n, Outp
                 eng.arriving[i].dport = eng.ports.searches[searches].speculated
                 searches += 1
     flow_hash_batch(&eng.flows, eng.arriving, part, eng.hashes)
-    eng.batch = eng.arriving
-    eng.batch_n = part
-    eng.isn_first = eng.isn_count = 0
+    begin_stretch(eng, eng.arriving, part)
     return part
 
 

@@ -28,7 +28,7 @@ from tcpcore.loops.cookies cimport cookie_back
 from tcpcore.loops.isn_batch cimport isn_batch_find, ts_offset_for
 from tcpcore.loops.passive cimport open_half, queue_has_room
 from tcpcore.loops.pipeline cimport FEW, least, look_ahead, look_at_few, start_ahead
-from tcpcore.loops.state cimport STRIDE, handle_at
+from tcpcore.loops.state cimport STRIDE, begin_stretch, handle_at
 
 
 cdef bint is_martian(const Segment* seg) noexcept nogil:
@@ -161,9 +161,7 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
     while done < n:
         part = least(n - done, STRIDE)
         flow_hash_batch(&eng.flows, segs + done, part, eng.hashes)
-        eng.batch = segs + done
-        eng.batch_n = part
-        eng.isn_first = eng.isn_count = 0
+        begin_stretch(eng, segs + done, part)
         few = part <= FEW
         if few:
             look_at_few(eng, segs + done, part)

@@ -208,6 +208,7 @@ cdef void stream_queue(Stream* stream, EngineState* eng, uint32_t queue, uint8_t
             stream_fails(stream, "an eviction queue with an entry that is no TCB", entry.ref)
             return
         ring_push(&eng.eviction.queues[queue], sizeof(EvictionEntry))
+        eng.eviction.entries += 1
         tcb = &eng.pool.blocks[entry.ref - 1]
         if tcb.generation == entry.generation and tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE:
             if seen[entry.ref - 1] or not belongs(eng, queue, tcb):

@@ -8,7 +8,7 @@ Invariant: whatever bytes are read, no reference that the engine follows leads o
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
-from tcpcore.base.seq cimport seq_lt
+from tcpcore.base.seq cimport seq_le, seq_lt
 from tcpcore.base.stream cimport (
     is_reading, stream_bytes, stream_count, stream_fails, stream_i64, stream_u32, stream_u8,
 )
@@ -125,18 +125,17 @@ cdef void stream_record(Stream* stream, Ranges* record) noexcept nogil:
     """What is valid of a record: the rest may be anything, and must not tell."""
     cdef uint8_t i
     stream_u8(stream, &record.n)
-    stream_u8(stream, &record.has_fin)
-    if is_reading(stream) and (record.n > N_RANGES or record.has_fin > 1):
+    if is_reading(stream) and record.n > N_RANGES:
         stream_fails(stream, "an out-of-order record with more ranges than fit", record.n)
         record.n = 0
-    if record.has_fin:
-        stream_u32(stream, &record.fin_seq)
     for i in range(record.n):
         stream_u32(stream, &record.left[i])
         stream_u32(stream, &record.right[i])
+        stream_u8(stream, &record.fins[i])
         if is_reading(stream) and not (
                 seq_lt(record.left[i], record.right[i])
-                and (i == 0 or seq_lt(record.right[i - 1], record.left[i]))):
+                and record.fins[i] <= record.right[i] - record.left[i]
+                and (i == 0 or seq_le(record.left[i - 1], record.left[i]))):
             stream_fails(stream, "out-of-order ranges that are empty or not in order", i)
 
 

@@ -7,12 +7,13 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stddef cimport size_t
 
+from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
 from tcpcore.records.counters cimport Counters
 from tcpcore.records.handle cimport handle_generation, handle_of, handle_slot
 from tcpcore.records.knobs cimport Knobs
 from tcpcore.records.segment cimport FourTuple, Segment
 from tcpcore.records.tcb cimport B_HELD, B_QUEUED, CLOSED, N_STATES, Tcb
-from tcpcore.tcp.syn_image cimport SynImage
+from tcpcore.tcp.syn_image cimport SynImage, drop_image
 from tcpcore.components.events cimport Events
 from tcpcore.components.flow_table cimport FlowTable, flow_hash
 from tcpcore.components.isn cimport Isn
@@ -21,13 +22,19 @@ from tcpcore.components.ports cimport Ports
 from tcpcore.components.range_pool cimport RangePool
 from tcpcore.components.syn_eviction cimport EvictionQueues
 from tcpcore.components.syn_policy cimport EvictionScope, Pause
-from tcpcore.components.syncookie cimport Cookies
+from tcpcore.components.syncookie cimport CookieOptions, Cookies
 from tcpcore.components.tcb_pool cimport TcbPool
 from tcpcore.components.timer_wheel cimport TimerWheel
 
 cdef enum:
     STRIDE = 1024             # segments of a batch that are hashed at once
     AHEAD_PAD = 48            # places behind them, so that prefetching needs no test for the end
+
+cdef struct CookieImage:
+    SynImage syn              # its TCB and its SYN-ACK
+    CookieOptions agreed
+    uint32_t index            # of the MSS in the cookie
+    uint32_t lost             # options that the cookie does not carry
 
 cdef struct EngineState:
     Knobs knobs
@@ -50,6 +57,8 @@ cdef struct EngineState:
     uint64_t accept_queued    # TCBs in accept queues
     uint32_t last_listener    # id of the listener that the last SYN found, 0 none
     SynImage syn_image        # of the last SYN that opened, while nothing but its numbers counts
+    SynImage asked_image      # the same where the policy has to be asked about each SYN
+    CookieImage cookie_image  # of the last SYN that a cookie answered
     uint64_t held_dead        # CLOSED TCBs that an application still holds
     uint64_t orphans          # connections without an application, TIME-WAIT left out
     uint64_t time_wait_like   # orphans in FIN-WAIT-2 that tcp_max_tw_buckets counts
@@ -77,6 +86,15 @@ cdef struct EngineState:
     uint32_t isn_shift        # what the ISN clock has gained since isns were computed, 0 but in play()
     uint32_t isns[STRIDE]
     uint32_t ts_offsets[STRIDE]
+    Py_ssize_t cookie_first, cookie_count     # the same of cookie_bases and cookie_masks, of cookie_minute
+    uint32_t cookie_minute
+    uint32_t cookie_bases[SIPHASH_BATCH]
+    uint32_t cookie_masks[SIPHASH_BATCH]
+    Py_ssize_t buckets_first, buckets_count   # and of the syncache buckets
+    uint32_t buckets[SIPHASH_BATCH]
+    uint32_t victims[SIPHASH_BATCH]   # TCB (slot + 1) that each bucket will probably evict, 0 none; a hint
+    uint32_t victim_generations[SIPHASH_BATCH]
+    uint32_t victim_hashes[SIPHASH_BATCH]     # of their 4-tuples
     uint8_t* marks            # in a member of a group: gets the answers to each segment; else NULL
     Segment* arriving         # [STRIDE] segments of a timed batch (loops/play), untouched until there is one
 
@@ -103,6 +121,22 @@ cdef bint challenge_allowed(EngineState* eng, int64_t now) noexcept nogil
 cdef inline uint64_t handle_at(const EngineState* eng, uint32_t slot) noexcept nogil:
     """The handle of the connection in this slot."""
     return handle_of(eng.pool.blocks[slot].generation, slot)
+
+
+cdef inline void drop_images(EngineState* eng) noexcept nogil:
+    """What SYNs were answered under has changed."""
+    drop_image(&eng.syn_image)
+    drop_image(&eng.asked_image)
+    drop_image(&eng.cookie_image.syn)
+
+
+cdef inline void begin_stretch(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
+    """Begin the work on n segments: nothing about them has been hashed but the places of the flow table."""
+    eng.batch = segs
+    eng.batch_n = n
+    eng.isn_first = eng.isn_count = 0
+    eng.cookie_first = eng.cookie_count = 0
+    eng.buckets_first = eng.buckets_count = 0
 
 
 cdef inline uint32_t tcb_hash(const EngineState* eng, const Tcb* tcb) noexcept nogil:

@@ -99,7 +99,7 @@ cdef struct Knobs:
     uint8_t paws_ignores_old_acks, ts_recent_needs_good_ack, tsecr_checked, tolerate_missing_ts
     uint8_t listen_drops_synfin, listen_answers_synack, wrong_ack_first, bad_ack_ends_half_open
     uint8_t crossed_syn_restarts, crossed_synack_opens, crossed_synack_offers, crossed_keepalive
-    uint8_t ack_of_iss_opens, shutdown_waits, unlisten_forgets
+    uint8_t ack_of_iss_opens, shutdown_waits, unlisten_forgets, close_forgets_opening
     uint8_t flagless_dropped, rst_seq_in_window, rst_before_fin, refused_in_syn_received, epipe_in_close_wait
     uint8_t ack_repeats_control, seq_within_window, abort_rst_has_ack, persist_restarts, overlap_acked_at_once
     uint8_t resets_from_last_ack, rst_at_sack_edge, rst_has_window, fin_needs_window, linger_takes_text

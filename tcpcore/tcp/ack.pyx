@@ -13,7 +13,7 @@ from tcpcore.records.counters cimport Mib, NoCause, count
 from tcpcore.records.knobs cimport ACCEPT_TRIM, ACK_RANGE_RFC793, PROBE_BYTE, SYN_TEXT_DROPPED
 from tcpcore.records.segment cimport ACK, FIN, OPT_TS, SYN, seg_end, seg_len
 from tcpcore.records.tcb cimport (
-    B_COLD, B_FIN_SENT, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER, B_RESEND_SYN, B_SHUT,
+    B_COLD, B_FIN_SENT, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, B_PROBED, B_RECOVER, B_SHUT,
     B_SYN_UNACKED, B_TIMING, B_TS, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_RECEIVED,
     T_FIN_WAIT_2, T_KEEPALIVE, T_PERSIST, T_REXMT, Liveness, main_kind,
 )
@@ -111,8 +111,10 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
         # DEVIATES: Linux (tcp_rcv_state_process) takes an ACK of nothing for the peer's consent; our SYN-ACK
         # goes on being resent
         tcb.state = ESTABLISHED
-        tcb.bits &= ~B_RESEND_SYN
-        mark_syn_unacked(tcb)
+        mark_syn_unacked(tcb, cold)
+        if tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
+            # the round trip is that of the echo (tcp_synack_rtt_meas)
+            store_sample(tcb, cold, seg, knobs, echoed_sample(act.stamp, seg, now))
         take_window(tcb, cold, seg, wnd)
     else:
         tcb.snd_una = seg.ack
@@ -162,7 +164,8 @@ cdef bint ack_in_range(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 cdef void acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                        Action* act) noexcept nogil:
     """SND.UNA moves: take an RTT sample, restart or stop the resend timer (RFC 6298 5.2, 5.3)."""
-    cdef uint32_t sample = 0
+    cdef uint32_t sample = 0, echoed
+    cdef bint syn = tcb.bits & B_SYN_UNACKED
     cdef uint32_t text = tcb.snd_una + (1 if tcb.bits & B_SYN_UNACKED else 0)
     if tcb.bits & B_COLD and seq_lt(text, cold.snd_end) and seq_le(cold.snd_end, seg.ack):
         act.effects |= E_WRITABLE
@@ -176,7 +179,9 @@ cdef void acknowledged(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
         tcb.bits &= ~B_TIMING
         sample = rtt_sample(<uint32_t>tick_up(now) - cold.rtt_at)
     if tcb.bits & B_TS and seg.opts & OPT_TS and seg.tsecr:
-        sample = echoed_sample(act.stamp, seg, now)
+        echoed = echoed_sample(act.stamp, seg, now)
+        if echoed and not (syn and sample):           # Linux (tcp_ack_update_rtt) asks its row first
+            sample = echoed
     act.sample = store_sample(tcb, cold, seg, knobs, sample)
     if tcb.snd_una == tcb.snd_nxt:
         cancel_main_timer(act)

@@ -12,14 +12,14 @@ from tcpcore.records.counters cimport (
 )
 from tcpcore.records.knobs cimport UNREACHABLE_FREEBSD, UNREACHABLE_RFC, UnreachableRules
 from tcpcore.records.tcb cimport (
-    ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_RESEND_SYN, B_SHUT, B_TIMING, CAN_RECEIVE,
+    ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_SHUT, CAN_RECEIVE,
     CAN_SEND, CLOSED, CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, OPENING, SYN_RECEIVED,
     SYN_SENT, TIME_WAIT, T_REXMT, in_set, is_side, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, ECONNRESET, die, mark_syn_unacked
-from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, send_queued
+from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, send_queued, unsent
 from tcpcore.tcp.receive_window cimport unread, update_is_due
 from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
 from tcpcore.tcp.time_wait cimport is_time_wait_like, orphaned_in_fin_wait_2
@@ -62,15 +62,6 @@ cdef uint32_t receive_call(Tcb* tcb, Cold* cold, uint32_t nbytes, const Knobs* k
 
 # --- 3.10.4 CLOSE Call -------------------------------------------------------------------
 
-cdef void close_before_established(Tcb* tcb, Cold* cold) noexcept nogil:
-    """Our FIN follows a SYN-ACK that is not acknowledged yet, and whose round trip is taken all the same."""
-    cdef bint once = tcb.retries == 0 and not tcb.bits & B_RESEND_SYN
-    mark_syn_unacked(tcb)
-    if once:
-        tcb.bits |= B_TIMING
-        cold.rtt_seq = tcb.iss + 1
-
-
 cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """CLOSE as the RFC means it: no more from us, the peer may go on (half-close)."""
     if tcb.state == SYN_SENT:
@@ -79,7 +70,7 @@ cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
         tcb.bits |= B_SHUT                            # the FIN follows the ACK of our SYN
     elif tcb.state == ESTABLISHED or tcb.state == SYN_RECEIVED:
         if tcb.state == SYN_RECEIVED:
-            close_before_established(tcb, cold)
+            mark_syn_unacked(tcb, cold)
         tcb.state = FIN_WAIT_1
         send_queued(tcb, cold, knobs, now, act, 1)
     elif tcb.state == CLOSE_WAIT:
@@ -94,8 +85,8 @@ cdef void close_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
     if tcb.state == CLOSED or tcb.state == TIME_WAIT:
         tcb.bits |= B_ORPHAN
         return
-    if tcb.state == SYN_SENT:
-        die(act, CauseConnectAborted, 0)
+    if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and knobs.close_forgets_opening):
+        die(act, CauseConnectAborted, 0)              # FreeBSD: tcp_disconnect, before ESTABLISHED
         return
     if unread(tcb, cold):
         emit_abort_rst(tcb, cold, knobs, now, act)
@@ -127,7 +118,8 @@ cdef void abort_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
         count(act.counters, Mib.TCPAbortOnClose)
     else:
         count(act.counters, Mib.TCPAbortOnData)
-    if in_set(tcb.state, ABORT_RESETS) or (cause == CauseAborted and unread(tcb, cold)):
+    if in_set(tcb.state, ABORT_RESETS) or (cause == CauseAborted
+                                           and (unread(tcb, cold) or unsent(tcb, cold))):
         emit_abort_rst(tcb, cold, knobs, now, act)
     tcb.bits &= ~B_HELD
     die(act, cause, 0)

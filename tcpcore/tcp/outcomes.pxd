@@ -24,7 +24,7 @@ cdef void reset_after_close(const Tcb* tcb, const Segment* seg, const Knobs* kno
 cdef void arm_syn_timer(Tcb* tcb, const Knobs* knobs, int64_t now, Action* act,
                         uint32_t timeout) noexcept nogil
 cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil
-cdef void mark_syn_unacked(Tcb* tcb) noexcept nogil
+cdef void mark_syn_unacked(Tcb* tcb, Cold* cold) noexcept nogil
 cdef void complete_handshake(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,
                              Action* act) noexcept nogil
 # it answers a segment that it does not take

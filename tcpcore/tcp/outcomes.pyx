@@ -6,7 +6,7 @@ from tcpcore.records.action cimport E_DEAD
 from tcpcore.records.counters cimport CauseDataAfterClose, count
 from tcpcore.records.segment cimport ACK, SYN, seg_len
 from tcpcore.records.tcb cimport (
-    B_CROSSED, B_ECN, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TS, CLOSE_WAIT, OOW_SENT, SYN_SENT,
+    B_CROSSED, B_ECN, B_PASSIVE, B_RESEND_SYN, B_SYN_UNACKED, B_TIMING, B_TS, CLOSE_WAIT, OOW_SENT, SYN_SENT,
     T_REXMT,
 )
 from tcpcore.tcp.cold cimport use_cold
@@ -66,10 +66,15 @@ cdef void resend_synack(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
     count(act.counters, Mib.TCPSynRetrans)
 
 
-cdef void mark_syn_unacked(Tcb* tcb) noexcept nogil:
-    """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text."""
-    tcb.bits |= B_SYN_UNACKED
+cdef void mark_syn_unacked(Tcb* tcb, Cold* cold) noexcept nogil:
+    """Leave active SYN-RECEIVED with our SYN unacknowledged: from now on it is resent like text. Its round
+    trip is taken all the same if it was sent once."""
+    cdef bint once = tcb.retries == 0 and not tcb.bits & B_RESEND_SYN
     tcb.bits &= ~(B_CROSSED | B_RESEND_SYN | B_ECN)
+    tcb.bits |= B_SYN_UNACKED
+    if once:
+        tcb.bits |= B_TIMING
+        cold.rtt_seq = tcb.iss + 1
     tcb.snd_wl1 = tcb.rcv_nxt - 1                     # no longer when the attempt began
     tcb.rtt = 0
 

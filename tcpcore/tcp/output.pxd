@@ -230,6 +230,7 @@ cdef inline void offer_again(Segment* row, const Tcb* tcb, const Timestamps* ts,
     if knobs.tcp_timestamps and not row.opts & OPT_TS:
         row.opts |= OPT_TS
         row.tsval = clock_ms(now) + ts.offset
+        row.tsecr = ts.recent                         # 0 unless a TIME-WAIT was taken over
 
 
 cdef inline void emit_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act,

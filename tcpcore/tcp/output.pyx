@@ -15,7 +15,7 @@ from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.liveness cimport use_liveness
 from tcpcore.tcp.receive_window cimport TS_BYTES
 from tcpcore.tcp.rto cimport (
-    probes_loss, restart_silence, rexmt_timeout, sent_timeout, tick_up, window_probe_timeout,
+    probe_timeout, probes_loss, restart_silence, rexmt_timeout, sent_timeout, tick_up, window_probe_timeout,
 )
 
 
@@ -131,6 +131,8 @@ cdef uint32_t later_probe_timeout(const Tcb* tcb, const Cold* cold, const Knobs*
     the oldest."""
     cdef uint32_t timeout = sent_timeout(tcb, cold, knobs, False), oldest = rexmt_timeout(tcb, cold, knobs)
     cdef uint32_t elapsed = <uint32_t>tick_up(now) - cold.rtt_at
+    if tcb.bits & B_SYN_UNACKED:
+        timeout = min(timeout, probe_timeout(tcb, cold, knobs, False))
     if tcb.bits & B_TIMING and elapsed + timeout > oldest:
         return oldest - elapsed if elapsed < oldest else 1
     return timeout
@@ -224,6 +226,7 @@ cdef void resend_first(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
     if tcb.bits & B_SYN_UNACKED:
         count(act.counters, Mib.TCPSynRetrans)
         emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
+        tcb.bits &= ~B_TIMING
         return
     if tcb.snd_wnd and mss > tcb.snd_wnd:
         mss = tcb.snd_wnd                             # the window has shrunk; a closed one is probed with all

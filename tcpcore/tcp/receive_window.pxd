@@ -117,11 +117,14 @@ cdef inline uint32_t rcv_wnd(const Tcb* tcb, const Cold* cold, const Knobs* knob
 
 
 cdef inline uint32_t offered_freebsd(const Tcb* tcb, uint32_t full, uint32_t free) noexcept nogil:
-    """FreeBSD (tcp_output): no window that is small, else all there is, up to what the shift can tell."""
-    cdef uint32_t unit = <uint32_t>1 << (tcb.wscale >> 4)
+    """FreeBSD (tcp_output): no window that is small, else all there is, up to what the shift can tell;
+    without one a buffer may have more room than the header can say."""
+    cdef uint32_t shift = tcb.wscale >> 4
+    cdef uint32_t unit = <uint32_t>1 << shift
     if free < full // 4 and free < tcb.mss:
         return 0
-    return (free + unit - 1) // unit * unit
+    free = (free + unit - 1) // unit * unit
+    return free if shift or free < 65535 else 65535
 
 
 cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
@@ -129,7 +132,8 @@ cdef inline uint32_t window_to_advertise(const Tcb* tcb, const Cold* cold,
     """The window that we would advertise now: never less than before, and none that is small (RFC 9293
     3.8.6.2.2; Linux: __tcp_select_window)."""
     cdef uint32_t shift = tcb.wscale >> 4
-    cdef uint32_t space = plain_window(tcb, cold, knobs) if shift else full_window(tcb, cold, knobs)
+    cdef bint whole = shift or knobs.window_offered == OFFERED_FREEBSD
+    cdef uint32_t space = plain_window(tcb, cold, knobs) if whole else full_window(tcb, cold, knobs)
     cdef uint32_t advertised = advertised_window(tcb, cold, knobs)
     cdef uint32_t free = space - cold.unread if cold.unread < space else 0
     if in_set(tcb.state, PEER_FIN) and knobs.fin_freezes_window:
@@ -154,7 +158,10 @@ cdef inline bint update_is_due(const Tcb* tcb, const Cold* cold, const Knobs* kn
     cdef uint32_t free, more
     if knobs.window_update == UPDATE_DOUBLED:
         return 2 * was <= full and window_to_advertise(tcb, cold, knobs) >= (2 * was if was else 1)
+    full = plain_window(tcb, cold, knobs)             # sb_hiwat
     free = full - cold.unread if cold.unread < full else 0
+    if not tcb.wscale >> 4 and free > 65535:
+        free = 65535
     more = free - was if free > was else 0
     if in_set(tcb.state, PEER_FIN) or cold.delayed or was >> (tcb.wscale >> 4) == free >> (tcb.wscale >> 4):
         return False                                  # a delayed ACK will tell it

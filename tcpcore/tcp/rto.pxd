@@ -18,6 +18,7 @@ cdef enum:
     LINUX_RTO_BASE = 200      # Linux counts out tcp_retries2 in units of this, whatever the RTO is
     TW_FULL_MS = 60_000       # Linux TCP_TIMEWAIT_LEN, in the FIN-WAIT-2 rule
     TW_SHORT_MS = 4000        # Linux counts shorter ones as TWKilled
+    ECHO_MAX = 2_147_483      # Linux tcp_rtt_tsopt_us: the echo of a timestamp so old, in ms, is no sample
     RTT_MAX = 65535           # what Tcb.rtt can hold; a longer sample is cut
     SYNACK_MAX_MS = 120_000   # Linux TCP_RTO_MAX
     PROBE_SLACK_US = 2000     # Linux TCP_TIMEOUT_MIN_US: on top of a probe's two round trips

@@ -21,7 +21,7 @@ from tcpcore.records.counters cimport (
 from tcpcore.records.knobs cimport (
     ACCEPT_TRIM, HALF_OPEN_LINUX, HALF_OPEN_SYNCACHE, PAWS_ANSWER_TEXT, PAWS_SPARE_ACKS,
 )
-from tcpcore.records.out_of_order cimport Ranges, ranges_empty
+from tcpcore.records.out_of_order cimport Ranges, ranges_empty, ranges_end
 from tcpcore.records.segment cimport ACK, FIN, RST, SYN, seg_len
 from tcpcore.records.tcb cimport (
     AFTER_CLOSE, B_PASSIVE, B_SACK, CAN_RECEIVE, CLOSED, FIN_WAIT_2, LISTEN, PEER_FIN,
@@ -165,11 +165,9 @@ cdef bint rst_at_sack_edge(const Tcb* tcb, const Segment* seg, const Knobs* knob
                            const Ranges* ranges) noexcept nogil:
     """A RST right behind all that came ahead of a gap: from a peer whose text before it was lost (Linux:
     tcp_validate_incoming)."""
-    cdef uint32_t edge
     if not knobs.rst_at_sack_edge or not tcb.bits & B_SACK or ranges_empty(ranges):
         return False
-    edge = ranges.fin_seq + 1 if ranges.has_fin else ranges.right[ranges.n - 1]
-    return seg.seq == edge
+    return seg.seq == ranges_end(ranges)
 
 
 cdef bint first_sequence(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* knobs, int64_t now,

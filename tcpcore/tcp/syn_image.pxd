@@ -64,6 +64,21 @@ cdef inline void keep_image(SynImage* image, const Tcb* tcb, const Segment* seg,
     image.row = row[0]
 
 
+cdef inline void answer_alike(const SynImage* image, const Segment* seg, uint32_t iss, uint32_t tsval,
+                              Segment* row) noexcept nogil:
+    """The SYN-ACK that answers a SYN like the image's."""
+    row.src = seg.dst
+    row.dst = seg.src
+    row.sport = seg.dport
+    row.dport = seg.sport
+    row.seq = iss
+    row.ack = seg.seq + 1
+    memcpy(&row.wnd, &image.row.wnd, ROW_SAME)
+    if image.tcb.bits & B_TS:
+        row.tsval = tsval
+        row.tsecr = seg.tsval
+
+
 cdef inline void open_alike(const SynImage* image, Tcb* tcb, Timestamps* ts, const Segment* seg, int64_t now,
                             uint32_t iss, uint32_t ts_offset, Segment* row) noexcept nogil:
     """open_passive, and before it the 4-tuple and the listener, for a new TCB and a SYN like the image's."""
@@ -76,17 +91,9 @@ cdef inline void open_alike(const SynImage* image, Tcb* tcb, Timestamps* ts, con
     tcb.iss = iss
     tcb.snd_wl1 = seg.seq
     memcpy(&tcb.listener, &image.tcb.listener, TCB_SAME)
-    row.src = seg.dst
-    row.dst = seg.src
-    row.sport = seg.dport
-    row.dport = seg.sport
-    row.seq = iss
-    row.ack = seg.seq + 1
-    memcpy(&row.wnd, &image.row.wnd, ROW_SAME)
+    answer_alike(image, seg, iss, clock_ms(now) + ts_offset, row)
     if image.tcb.bits & B_TS:
         ts.recent = seg.tsval
         ts.recent_at = clock_ms(now)
         ts.offset = ts_offset
         ts.first = clock_ms(now) + ts_offset
-        row.tsval = ts.first
-        row.tsecr = seg.tsval

@@ -17,7 +17,7 @@ from tcpcore.tcp.output cimport emit_ack, emit_answering_rst, emit_syn, send_que
 from tcpcore.tcp.receive_window cimport keep_window, plain_window, rounds_up
 from tcpcore.tcp.rto cimport backoff_of, syn_timeout, tick_up
 from tcpcore.tcp.text cimport ANSWER_ROWS, keep_syn_text, text_and_output
-from tcpcore.tcp.timestamps cimport echoes_syn
+from tcpcore.tcp.timestamps cimport echoes_syn, ts_before_recent
 
 
 cdef bint wrong_ack_resets(Tcb* tcb, const Segment* seg, const Knobs* knobs, int64_t now,
@@ -83,6 +83,8 @@ cdef void in_syn_sent(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kno
     # third, security: not implemented (RFC 9293 A.1); fourth, check the SYN bit
     if not seg.flags & SYN:
         return                                        # fifth, neither SYN nor RST: dropped
+    if not seg.flags & ACK and act.stamp.recent and ts_before_recent(tcb, act.stamp, seg):
+        return                                        # PAWS by the TIME-WAIT that was taken over (Linux)
     tcb.rcv_nxt = seg.seq + 1
     read_options(tcb, act.stamp, seg, knobs, now)
     open_window(tcb, cold, knobs)

@@ -3,18 +3,21 @@
 # Text is lengths: what is in order goes to the application (or its buffer), what is ahead of a gap is kept
 # as at most four ranges.
 # Not here: the range pool that the ranges live in, and SACK blocks, which are not sent.
-# Invariant: whatever was taken or is owed an answer leaves with an ACK or a delayed-ACK timer.
+# Invariant: whatever was taken or is owed an answer leaves with an ACK or a delayed-ACK timer; but FreeBSD
+# lets the text of a crossing SYN wait for the next row (tcp_do_segment: tcp_reass without TF_ACKNOW).
+from libc.stdint cimport uint8_t
+
 from tcpcore.base.seq cimport seq_le, seq_lt, seq_min
 from tcpcore.records.action cimport E_ACCEPT, E_EOF, E_OPENED, E_READABLE, OP_ARM, OP_CANCEL
 from tcpcore.records.counters cimport Mib, count, count_n
-from tcpcore.records.knobs cimport ACCEPT_RFC, ACCEPT_TRIM
+from tcpcore.records.knobs cimport ACCEPT_RFC, ACCEPT_TRIM, SYN_TEXT_CLIENT
 from tcpcore.records.out_of_order cimport (
-    ranges_add, ranges_empty, ranges_fin_next, ranges_set_fin, ranges_take,
+    ranges_add, ranges_empty, ranges_take,
 )
-from tcpcore.records.segment cimport FIN, SYN
+from tcpcore.records.segment cimport FIN, SYN, seg_len
 from tcpcore.records.tcb cimport (
     B_AUTO_CLOSE, B_COLD, B_ORPHAN, B_WINDOW, CAN_RECEIVE, CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT_1,
-    FIN_WAIT_2, LAST_ACK, T_DELACK, in_set,
+    FIN_WAIT_2, LAST_ACK, TIME_WAIT, T_DELACK, in_set,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.output cimport emit_ack, send_queued, unsent
@@ -27,7 +30,8 @@ cdef void text_and_output(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs*
     """Seventh and eighth step, then output: what is owed rides on data if there is any."""
     cdef bint owed = act.ack_owed
     if act.effects & (E_ACCEPT | E_OPENED) and not ranges_empty(act.ranges):
-        owed |= take_syn_text(tcb, cold, knobs, now, act)
+        owed |= (take_syn_text(tcb, cold, knobs, now, act)
+                 and (knobs.syn_text != SYN_TEXT_CLIENT or seg_len(seg) != 0))
     owed |= seventh_text(tcb, cold, seg, knobs, now, act)
     if unsent(tcb, cold):
         if send_queued(tcb, cold, knobs, now, act, ANSWER_ROWS - act.n_rows):
@@ -89,27 +93,38 @@ cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t right,
                         bint fin) noexcept nogil:
     """Text from RCV.NXT up to `right`, and what was kept behind it. True: an ACK is owed."""
-    cdef uint32_t was = tcb.rcv_nxt
     cdef bint gap = not ranges_empty(act.ranges)
-    tcb.rcv_nxt = right
+    cdef uint32_t nbytes
     if gap and not fin:                               # what lies behind this FIN was never the peer's to send
-        tcb.rcv_nxt = ranges_take(act.ranges, tcb.rcv_nxt)
-        fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
-    count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
-    deliver_text(tcb, cold, knobs, act, tcb.rcv_nxt - was, fin)
+        fin = take_kept(tcb, cold, knobs, act, right)
+    else:
+        nbytes = right - tcb.rcv_nxt
+        tcb.rcv_nxt = right
+        count_n(act.counters, Mib.BytesReceived, nbytes)
+        deliver_text(tcb, cold, knobs, act, nbytes, fin)
     if fin:
         return eighth_fin(tcb, cold, knobs, now, act)
     return gap or ack_due_now(tcb, cold, knobs, act)  # a gap filled is acknowledged at once (RFC 5681 4.2)
 
 
+cdef bint take_kept(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, uint32_t reached) noexcept nogil:
+    """Text up to `reached` and what was kept behind it, up to a FIN; True with one, where RCV.NXT is then."""
+    cdef uint32_t was = tcb.rcv_nxt, nbytes
+    cdef uint8_t fins
+    reached = ranges_take(act.ranges, reached, &fins)
+    nbytes = reached - was - fins
+    tcb.rcv_nxt = reached - (1 if fins else 0)
+    count_n(act.counters, Mib.BytesReceived, nbytes)
+    deliver_text(tcb, cold, knobs, act, nbytes, fins != 0)
+    return fins != 0
+
+
 cdef void keep_out_of_order(uint32_t left, uint32_t right, bint fin, Action* act) noexcept nogil:
-    """Keep text that is ahead of a gap: lengths only, in at most four ranges, and where the FIN is."""
-    if left != right and not ranges_add(act.ranges, left, right):
+    """Keep text that is ahead of a gap: lengths only, in at most four ranges, the FIN in its own."""
+    if ranges_add(act.ranges, left, right + fin, fin):
+        count(act.counters, Mib.TCPOFOQueue)
+    else:
         count(act.counters, Mib.TCPOFODrop)
-        return
-    if fin:
-        ranges_set_fin(act.ranges, right)
-    count(act.counters, Mib.TCPOFOQueue)
 
 
 cdef void deliver_text(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, uint32_t nbytes,
@@ -153,7 +168,6 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
     with auto_close, our FIN)."""
     tcb.rcv_nxt += 1
     act.ranges.n = 0
-    act.ranges.has_fin = 0
     act.effects |= E_EOF
     if tcb.state == ESTABLISHED:
         tcb.state = LAST_ACK if tcb.bits & B_AUTO_CLOSE else CLOSE_WAIT
@@ -164,7 +178,11 @@ cdef bint eighth_fin(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Acti
             emit_ack(tcb, cold, knobs, now, act)
             return False
     elif tcb.state == FIN_WAIT_2:
+        tcb.state = TIME_WAIT                         # as its ACK says, should there be no room for it, too
+        emit_ack(tcb, cold, knobs, now, act)
+        tcb.state = FIN_WAIT_2
         enter_time_wait(tcb, cold, knobs, act)
+        return False
     return True
 
 
@@ -186,11 +204,6 @@ cdef void keep_syn_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* k
 cdef bint take_syn_text(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
     """ESTABLISHED at last: what came with the SYN is in order. True: an ACK is owed."""
     cdef uint32_t was = tcb.rcv_nxt
-    cdef bint fin
-    tcb.rcv_nxt = ranges_take(act.ranges, was)
-    fin = ranges_fin_next(act.ranges, tcb.rcv_nxt)
-    count_n(act.counters, Mib.BytesReceived, tcb.rcv_nxt - was)
-    deliver_text(tcb, cold, knobs, act, tcb.rcv_nxt - was, fin)
-    if fin:
+    if take_kept(tcb, cold, knobs, act, was):
         return eighth_fin(tcb, cold, knobs, now, act)
     return tcb.rcv_nxt != was

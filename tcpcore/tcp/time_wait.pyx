@@ -82,7 +82,6 @@ cdef void enter_time_wait(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act)
     cdef bint counted = is_time_wait_like(tcb.state, tcb.bits, knobs) and main_kind(tcb, cold) == T_FIN_WAIT_2
     act.side_op = OP_CANCEL
     act.ranges.n = 0
-    act.ranges.has_fin = 0
     count(act.counters, Mib.ConnectionsClosed)
     if knobs.time_wait_ms == 0 or (knobs.nolocaltimewait and peer_is_local(tcb)):
         die(act, NoCause, 0)

@@ -10,7 +10,7 @@ from tcpcore.records.knobs cimport PAWS_SPARE_ACKS, Knobs
 from tcpcore.records.segment cimport FIN, OPT_TS, RST, Segment, seg_end
 from tcpcore.records.tcb cimport B_COLD, B_ORPHAN, B_TS, FIN_WAIT_1, OUR_FIN, Cold, Tcb, Timestamps, in_set
 from tcpcore.tcp.cold cimport use_cold
-from tcpcore.tcp.rto cimport clock_ms, keeps_full_socket, rtt_sample, rtt_update
+from tcpcore.tcp.rto cimport ECHO_MAX, clock_ms, keeps_full_socket, rtt_sample, rtt_update
 
 
 cdef inline void set_ts_recent(Timestamps* ts, const Segment* seg, int64_t now) noexcept nogil:
@@ -49,8 +49,10 @@ cdef inline bint ts_missing(const Tcb* tcb, const Segment* seg, const Knobs* kno
 
 
 cdef inline uint32_t echoed_sample(const Timestamps* ts, const Segment* seg, int64_t now) noexcept nogil:
-    """The round trip that the echo of our timestamp tells (RFC 7323 4.1), in ticks; 0 if it tells none."""
-    return rtt_sample(clock_ms(now) + ts.offset - seg.tsecr)
+    """The round trip that the echo of our timestamp tells (RFC 7323 4.1), in ticks; 0 if it tells none, as
+    one of what was sent 35 minutes ago or more (Linux: tcp_rtt_tsopt_us)."""
+    cdef uint32_t trip = clock_ms(now) + ts.offset - seg.tsecr
+    return rtt_sample(trip) if trip < ECHO_MAX else 0
 
 
 cdef inline bint echoes_syn(const Timestamps* ts, const Segment* seg, int64_t now) noexcept nogil:

@@ -282,7 +282,9 @@ FIELDS = {
         DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted "
                  "syncache_buckets group",
         SCRATCH: "busy hashes candidates batch batch_n isn_first isn_count isns ts_offsets isn_shift "
-                 "arriving port_looks marks syn_image",
+                 "cookie_first cookie_count cookie_minute cookie_bases cookie_masks buckets_first "
+                 "buckets_count buckets victims victim_generations victim_hashes arriving port_looks marks "
+                 "syn_image asked_image cookie_image",
     },
     ("components/tcb_pool", "TcbPool"): {
         SAVED: "blocks stamps colds lives stack n_stack fresh", DERIVED: "used capacity borrowed"},
@@ -309,13 +311,13 @@ FIELDS = {
         SCRATCH: "searches"},
     ("components/ports", "PortUse"): {SAVED: "retry laddr raddr rport", DERIVED: "count odd offset index"},
     ("components/range_pool", "RangePool"): {SAVED: "records fresh free", DERIVED: "capacity used"},
-    ("records/out_of_order", "Ranges"): {SAVED: "left right fin_seq n has_fin"},
+    ("records/out_of_order", "Ranges"): {SAVED: "left right fins n"},
     ("components/events", "Events"): {
         SAVED: "queue n lost", DERIVED: "allocated bound mask capacity", SCRATCH: "taken last call"},
     ("records/counters", "Counters"): {SAVED: "mib causes"},
     ("components/syncookie", "Cookies"): {DERIVED: "k0 k1 mss rule offers"},
     ("components/syn_eviction", "EvictionQueues"): {
-        SAVED: "queues", DERIVED: "blocks capacity n_queues allocated_bytes"},
+        SAVED: "queues", DERIVED: "blocks capacity n_queues allocated_bytes entries"},
     ("components/syn_eviction", "EvictionEntry"): {SAVED: "ref generation"},
     ("components/syn_policy", "Pause"): {SAVED: "until doublings"},
     ("records/tcb", "Timestamps"): {SAVED: "recent recent_at offset first"},

@@ -1,6 +1,7 @@
 """Tests that the benchmarks run and report what they measured; no test judges a time."""
 
 import ast
+import importlib.util
 import json
 import re
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tcpcore
-from benchmarks import instructions, page, peers, revisions, variants
+from benchmarks import instructions, page, peers, revisions, targets, variants
 from benchmarks.annotated import main as annotated
 from benchmarks.annotated import nogil_functions
 from benchmarks.bench_attack import attacks, bucket_attack, evicted, measured
@@ -172,6 +173,12 @@ def test_peers_say_why_they_are_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(peers, "LWIP_HEADERS", tmp_path)
     with pytest.raises(peers.Missing, match="liblwip-dev"):
         peers.lwip(1, 0)
+    monkeypatch.setattr(peers, "NS3_HEADERS", tmp_path)
+    with pytest.raises(peers.Missing, match="libns3-dev"):
+        peers.ns3(1)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(peers.Missing, match="pip install simpy"):
+        peers.simpy(1)
     with pytest.raises(peers.Missing, match="no namespace"):
         peers.sampled_by(script(tmp_path, "echo no namespace >&2; exit 3"))
     assert peers.sampled_by(script(tmp_path, "echo 1.5; echo 2.5")).median == 2.0
@@ -382,6 +389,22 @@ def test_compare_needs_two_results(tmp_path, capsys):
     assert "only be compared with a file" in capsys.readouterr().err
 
 
+def test_a_life_in_simpy():
+    pytest.importorskip("simpy")
+    importlib.import_module("benchmarks.peer_simpy").lives(20)
+
+
+def test_pairs_and_floods_side_by_side(monkeypatch, capsys):
+    """Every kind of work, by this tree and a copy of it."""
+    monkeypatch.setattr(variants, "LEAST_LIVES", 1)
+    monkeypatch.setattr(variants.Flood, "SYNS", 3000)
+    assert variants.main([".", "--work", "pair,flood", "--sizes", "200", "--cycles", "2"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert out.count(": same") == 2 + len(variants.FLOODS)
+    with pytest.raises(SystemExit):
+        variants.main([".", "--work", "nothing"])
+
+
 def test_builds_side_by_side(monkeypatch):
     """This tree and a copy of it: each has types of its own, and both see every connection."""
     monkeypatch.setattr(variants, "LEAST_LIVES", 1)
@@ -411,6 +434,21 @@ def test_a_build_is_worse_by_more_than_the_noise(ratio, spread, same, is_worse):
         variants.Ratio("same", ns, Measured(same, 0.0, 5)),
     ]
     assert [variants.worse(one, ratios) for one in ratios] == [False, is_worse, False]
+
+
+def test_a_line_of_targets():
+    ns, ratio = Measured.of([30.0]), Measured(0.5, 0.01, 3)
+    ratios = [variants.Ratio("A", Measured.of([60.0]), Measured(1.0, 0.0, 3)), variants.Ratio(".", ns, ratio),
+              variants.Ratio("same", ns, Measured(1.02, 0.0, 3))]
+    slow = targets.by_turns(ratios, "a segment", "ns", 24, targets.ns_of)
+    assert str(slow) == "| a segment | 60.0 ns | 30.0 ns | 0.500 ± 0.010 | 1.020 | ≤ 24 | not reached |"
+    fast = targets.by_turns(ratios[:2], "flood", "M/s", 30, targets.millions_of, False)
+    assert str(fast) == "| flood | 16.7 M/s | 33.3 M/s | 0.500 ± 0.010 |  | ≥ 30 | reached |"
+
+
+def test_targets_refuses_what_it_cannot_measure(capsys):
+    assert targets.main(["nothing-of-the-kind"]) == 2
+    assert "no such revision" in capsys.readouterr().err
 
 
 def test_variants_refuses_what_it_cannot_measure(capsys):

@@ -8,11 +8,12 @@ from tcpcore.config import FREEBSD, Config
 from tcpcore.linux_versions import CHANGES, INTRODUCED, bound, older
 from tcpcore.sysctl_keys import FREEBSD_KEYS, LINUX_KEYS, OVERRULING
 
-#: What kernels before 6.5 do otherwise; and those before 4.10, too.
+#: What kernels before 6.5 do otherwise; and those before 4.8, too.
 LATER = {"beyond_window_dropped": 0, "tsecr_checked": 2, "tw_reuse_clock_ms": 1000, "crossed_synack_opens": 0,
          "closed_window_ends": 0, "bare_fin_needs_window": 1, "shutdown_waits": 0,
          "paws_idle_s": 2_073_600}  # fmt: skip
-OLD = {**LATER, "early_syn_resend_ms": 0, "rst_before_fin": 0, "accept_full_drops_syn": 2}
+OLD = {**LATER, "early_syn_resend_ms": 0, "rst_before_fin": 0, "accept_full_drops_syn": 2,
+       "rst_at_sack_edge": 0}
 
 DATA = Path(__file__).parent / "data"
 

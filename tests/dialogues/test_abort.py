@@ -44,6 +44,19 @@ def test_text_that_nobody_read_is_reset_in_any_state(request, host, place):
     assert dialogue.state == State.CLOSED
 
 
+def test_what_is_unsent_is_reset_in_closing(established):
+    """Linux: tcp_disconnect; the RFC would not be in CLOSING yet."""
+    established.arrives("A", wnd=0)
+    established.send(10)
+    established.shutdown()
+    established.expects(SILENCE)
+    established.arrives("FA", wnd=0)
+    established.expects("A")
+    assert established.state == State.CLOSING
+    established.abort()
+    established.expects("RA")
+
+
 def test_the_number_is_behind_what_was_sent(established):
     established.send(100)
     established.expects("A", length=100)

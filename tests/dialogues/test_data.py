@@ -22,6 +22,24 @@ def test_fin_behind_a_gap_is_kept(established):
     assert established.state == State.CLOSE_WAIT
 
 
+@pytest.mark.parametrize(("before", "behind", "state", "reached"), [
+    pytest.param([("FA", 101, 0), ("A", 51, 51)], 50, State.ESTABLISHED, 102, id="text over the FIN"),
+    pytest.param([("FA", 101, 0), ("A", 51, 50)], 50, State.CLOSE_WAIT, 102, id="text up to the FIN"),
+    pytest.param([("FA", 101, 0), ("A", 102, 10)], 100, State.CLOSE_WAIT, 112, id="text behind the FIN"),
+    pytest.param([("FA", 51, 50), ("A", 51, 51)], 50, State.CLOSE_WAIT, 102, id="text in its own range"),
+    pytest.param([("A", 101, 10), ("FA", 101, 0)], 100, State.ESTABLISHED, 111, id="a FIN where text is"),
+    pytest.param([("FA", 111, 0), ("FA", 101, 0)], 100, State.CLOSE_WAIT, 102, id="an earlier FIN"),
+    pytest.param([("A", 101, 10), ("FA", 51, 55)], 50, State.CLOSE_WAIT, 107, id="a FIN within text"),
+])  # fmt: skip
+def test_text_around_a_fin_that_waits(established, before, behind, state, reached):
+    for flags, seq, length in before:
+        established.arrives(flags, seq=seq, length=length)
+        established.expects("A", ack=1)
+    established.arrives("A", seq=1, length=behind)
+    established.expects("A", ack=reached)
+    assert established.state == state
+
+
 def test_long_data_is_cut_to_the_peers_mss(established):
     established.send(3000)
     for length in (1460, 1460, 80):

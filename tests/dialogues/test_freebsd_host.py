@@ -384,6 +384,25 @@ def test_a_window_is_told_to_the_byte_unless_it_is_small(established):
     established.expects("A", wnd=1420)               # the edge told before stays
 
 
+@pytest.mark.knobs(auto_read=False, delack_ms=0)
+def test_a_buffer_that_no_header_can_tell_is_told_as_far_as_it_can(established):
+    """recvspace 65536 is a buffer of 65700; without scaling the window is what is free, at most 65535."""
+    for length, told in ((99, 65_535), (66, 65_535), (1, 65_534), (1460, 64_074)):
+        established.arrives("A", length=length)
+        established.expects("A", wnd=told)
+
+
+@pytest.mark.knobs(auto_read=False, delack_ms=0)
+def test_what_reading_has_to_open_is_counted_in_the_buffer_too(established):
+    for length in [1460] * 13 + [1020]:
+        established.arrives("A", length=length)
+        established.expects("A")
+    assert established.recv(16_424) == 16_424
+    established.expects(SILENCE)
+    assert established.recv(1) == 1
+    established.expects("A", wnd=62_125)              # 65700 / 4 more
+
+
 @pytest.mark.knobs(tcp_window_scaling=1)
 def test_with_scaling_the_window_is_rounded_up(listening):
     listening.arrives("S", mss=1460, wscale=3, opts=3)

@@ -71,12 +71,24 @@ def test_the_syn_offers_wscale_6_sack_and_a_1_ms_clock(closed):
 
 # -- simultaneous open
 
-def test_text_on_the_crossing_syn_waits_for_established(syn_sent):
+@pytest.mark.parametrize("flags", ["S", "SF"])
+def test_text_on_the_crossing_syn_waits_for_established(syn_sent, flags):
+    """And for something else that tells its ACK."""
+    syn_sent.arrives(flags, mss=1460, length=100)
+    syn_sent.expects("SA", ack=1)
+    syn_sent.arrives("A", seq=101, ack=1, at=RTT)
+    syn_sent.expects(SILENCE, at=1)
+    assert syn_sent.state == State.ESTABLISHED
+    syn_sent.close()
+    syn_sent.expects("FA", ack=101)
+
+
+@pytest.mark.parametrize("length, flags", [(1, "A"), (0, "FA")])
+def test_text_or_fin_behind_it_is_acknowledged_at_once(syn_sent, length, flags):
     syn_sent.arrives("S", mss=1460, length=100)
     syn_sent.expects("SA", ack=1)
-    syn_sent.arrives("A", seq=1, ack=1, at=RTT)
-    syn_sent.expects("A", ack=101)
-    assert syn_sent.state == State.ESTABLISHED
+    syn_sent.arrives(flags, seq=101, ack=1, length=length, at=RTT)
+    syn_sent.expects("A", ack=102)
 
 
 def test_its_fin_is_forgotten(syn_sent):
@@ -143,6 +155,15 @@ def test_with_insecure_rst_it_refuses_from_anywhere_in_the_window(crossed):
     crossed.arrives("R", seq=65_700)
     crossed.expects(SILENCE)
     assert (crossed.state, crossed.error) == (State.CLOSED, "ECONNREFUSED")
+
+
+@pytest.mark.parametrize("linger", [None, 0, 5])
+def test_close_there_forgets_the_connection(crossed, linger):
+    crossed.close(**({} if linger is None else {"linger_s": linger}))
+    crossed.expects(SILENCE, at=5)
+    assert crossed.state == State.CLOSED
+    crossed.arrives("A", seq=1, ack=1)
+    crossed.expects("R", seq=1)
 
 
 def test_a_syn_in_the_window_says_nothing(crossed):

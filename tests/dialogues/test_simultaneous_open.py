@@ -113,6 +113,35 @@ def test_close_probes_with_the_fin_before_the_syn_ack_goes_again(syn_sent, sack,
         syn_sent.expects("SA", at=at)
 
 
+@pytest.mark.knobs(tcp_timestamps=1, tcp_sack=1)
+def test_an_ack_of_the_iss_is_a_round_trip(closed):
+    """Linux: tcp_synack_rtt_meas. The FIN is probed for after two of them."""
+    assert closed.connect()
+    closed.expects("S")
+    closed.timestamps = True
+    closed.arrives("S", mss=1460, opts=1 | 4 | 8, at=RTT)
+    closed.expects("SA")
+    closed.shutdown()
+    closed.arrives("A", ack=0, at=1.5 * RTT)
+    closed.expects("FA", seq=1)
+    closed.expects("FA", seq=1, at=2.5 * RTT + 0.002)
+
+
+@pytest.mark.knobs(tcp_timestamps=1)
+def test_the_syn_ack_is_timed_and_not_its_echo(closed):
+    """Linux: tcp_ack_update_rtt; the echo is that of the FIN."""
+    assert closed.connect()
+    closed.expects("S")
+    closed.timestamps = True
+    closed.arrives("S", mss=1460, opts=1 | 8, at=RTT)
+    closed.expects("SA")
+    closed.wait(2 * RTT)
+    closed.close()
+    closed.expects("FA", seq=1)
+    closed.arrives("A", ack=1, at=3 * RTT)
+    closed.expects("FA", seq=1, at=9 * RTT)
+
+
 SCALING = {"tcp_window_scaling": 1, "rcv_wscale_min": 7, "auto_read": False, "tcp_invalid_ratelimit": 0}
 
 

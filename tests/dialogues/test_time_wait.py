@@ -39,6 +39,44 @@ def test_connect_goes_on_with_the_timestamp_of_a_time_wait(closed):
     again.expects("S", wnd=65160, tsecr=latest, within=1.1)
 
 
+@pytest.mark.knobs(tcp_timestamps=1, auto_read=False)
+@pytest.mark.parametrize("older", [True, False])
+def test_a_syn_that_crosses_is_judged_by_the_timestamp_of_that_time_wait(closed, older):
+    """Linux: tcp_rcv_synsent_state_process. The SYN-ACK goes on with it, if the SYN had none."""
+    assert closed.connect()
+    closed.expects("S")
+    closed.timestamps = True
+    closed.arrives("SA", mss=1460, at=RTT)
+    closed.expects("A")
+    closed.close()
+    closed.expects("FA")
+    closed.arrives("A")
+    latest = closed.clock()
+    closed.arrives("FA")
+    closed.expects("A")
+    again = closed.another()
+    assert again.connect()
+    again.expects("S", tsecr=latest)
+    again.timestamps = older
+    again.arrives("S", mss=1460, tsval=-1000)
+    if older:
+        again.expects(SILENCE)
+        assert again.state == State.SYN_SENT
+    else:
+        again.expects("SA", tsecr=latest)
+
+
+@pytest.mark.knobs(auto_read=False, rcv_buf=2920)
+@pytest.mark.parametrize((), [pytest.param(marks=pytest.mark.knobs(tcp_max_tw_buckets=0), id="no room"),
+                              pytest.param(id="room")])
+def test_its_fin_keeps_the_edge_of_the_window(established):
+    established.shutdown()
+    established.expects("FA")
+    established.arrives("A")
+    established.arrives("FA")
+    established.expects("A", wnd=2919)
+
+
 def test_it_lasts_2_msl(time_wait):
     time_wait.wait(59.99)
     assert time_wait.state == State.TIME_WAIT

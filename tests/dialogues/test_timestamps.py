@@ -55,6 +55,16 @@ def test_an_echo_times_a_resent_syn_ack(syn_received):
     syn_received.wait(100)
 
 
+def test_an_echo_of_long_ago_is_no_round_trip(established):
+    """Linux: tcp_rtt_tsopt_us; what was timed is one."""
+    established.send(10)
+    established.expects("A", length=10)
+    established.arrives("A", at=RTT, tsecr=-3_000_000)
+    established.send(10)
+    established.expects("A", length=10)
+    established.expects("A", seq=11, length=10, at=4 * RTT)
+
+
 def test_a_peer_without_them_gets_none(listening):
     listening.timestamps = False
     listening.arrives("S", mss=1460)

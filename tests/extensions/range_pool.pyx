@@ -1,14 +1,14 @@
 """Reassembly: a pool of out-of-order records, and the arithmetic of one."""
 
 cimport cython
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from tcpcore.components.range_pool cimport (
     RangePool, range_pool_at, range_pool_bytes, range_pool_check, range_pool_free, range_pool_give,
     range_pool_init, range_pool_take,
 )
 from tcpcore.records.out_of_order cimport (
-    Ranges, ranges_add, ranges_empty, ranges_fin_next, ranges_set_fin, ranges_take,
+    Ranges, ranges_add, ranges_empty, ranges_end, ranges_take,
 )
 
 
@@ -38,28 +38,27 @@ cdef class Reassembly:
         self._at(ref)
         range_pool_give(&self.pool, ref)
 
-    def add(self, uint32_t ref, uint32_t left, uint32_t right):
-        """Remember [left, right); False when there is no room for it."""
-        return ranges_add(self._at(ref), left, right)
+    def add(self, uint32_t ref, uint32_t left, uint32_t right, bint fin=False):
+        """Remember [left, right), whose last number may be a FIN; False when there is no room for it."""
+        return ranges_add(self._at(ref), left, right, fin)
 
     def take(self, uint32_t ref, uint32_t rcv_nxt):
-        """RCV.NXT behind everything that has become contiguous."""
-        return ranges_take(self._at(ref), rcv_nxt)
+        """(RCV.NXT behind everything that has become contiguous, the FINs in the last of it)."""
+        cdef uint8_t fins
+        cdef uint32_t reached = ranges_take(self._at(ref), rcv_nxt, &fins)
+        return reached, fins
 
-    def set_fin(self, uint32_t ref, uint32_t fin_seq):
-        ranges_set_fin(self._at(ref), fin_seq)
-
-    def fin_next(self, uint32_t ref, uint32_t rcv_nxt):
-        """Whether the FIN is the next number due."""
-        return ranges_fin_next(self._at(ref), rcv_nxt)
+    def end(self, uint32_t ref):
+        """The number behind all of them."""
+        return ranges_end(self._at(ref))
 
     def empty(self, uint32_t ref):
         return ranges_empty(self._at(ref))
 
     def pairs(self, uint32_t ref):
-        """The record's ranges as (left, right)."""
+        """The record's ranges as (left, right, FINs)."""
         record = self._at(ref)
-        return [(record.left[i], record.right[i]) for i in range(record.n)]
+        return [(record.left[i], record.right[i], record.fins[i]) for i in range(record.n)]
 
     @property
     def used(self):

@@ -71,7 +71,11 @@ cdef class SynQueues:
         return eviction_random(&self.eviction, self._queue(queue), draw)
 
     def full(self, uint32_t queue, uint32_t limit):
-        return eviction_full(&self.eviction, self._queue(queue), limit)
+        cdef uint64_t live = 0
+        cdef uint32_t i
+        for i in range(self.eviction.n_queues):
+            live += eviction_count(&self.eviction, i)
+        return eviction_full(&self.eviction, self._queue(queue), limit, live)
 
     def count(self, uint32_t queue):
         """Live entries."""

@@ -26,7 +26,7 @@ DROPPED = 0.03
 @pytest.fixture(scope="module")
 def report(lab, live_report):
     long = "LIVE_SECONDS" in os.environ
-    campaign = Campaign(lab, SEED, PATIENCE if long else 0.0)
+    campaign = Campaign(lab, SEED, PATIENCE if long else 0.0, os.environ.get("LIVE_JOURNAL"))
     report = campaign.run(seconds=SECONDS) if long else campaign.run(count=EXAMPLES)
     live_report.extend(report.lines())
     for kind, cases in sorted(report.kinds.items(), key=lambda item: -len(item[1]))[:SHRUNK]:

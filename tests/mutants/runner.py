@@ -42,6 +42,7 @@ PATTERNS = (
     "tests/behaviour/test_bound_ports.py",
     "tests/components/test_syn_policy.py",
     "tests/**/test_api.py",
+    "tests/components/test_syncookie.py",
 )
 PARALLEL = 2
 HANGS_AFTER = 300                     # s; all of TESTS take a few

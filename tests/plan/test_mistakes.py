@@ -110,3 +110,20 @@ def test_a_stall_that_the_backlog_does_not_hold_is_told():
 def test_what_is_needed_without_a_simulation_names_none():
     _, printed, _ = run("loadgen plan backlog --rate 3 --no-sim --accept-stall 1ms/1s")
     assert "simulation" not in printed.partition("need ")[2].partition("also")[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("backlog --accept-time 200us --backlog 1024", "at +10 % load none is enough: more come"),
+        ("memory --rate 2k", "hold 0 s (not given); clients close first: TIME_WAIT is theirs"),
+        ("herd --clients 50k", "assumed accept() at once (no --accept-time)"),
+        ("ports --rate 400", "need 1 client host or gateway; at"),
+        ("time-wait --rate 2k --closes server -o tcp_max_tw_buckets=50000",
+         "120,000 TIME_WAIT are wanted and tcp_max_tw_buckets keeps 50,000: 58.3 % of closes keep none"),
+    ],
+)  # fmt: skip
+def test_what_was_not_given_and_what_cannot_be_is_said(command, said):
+    code, printed, errors = run(f"loadgen plan {command} --no-sim")
+    assert (code, errors) == (0, "") and said in " ".join(printed.split())
+    assert "2,147,483,647" not in printed

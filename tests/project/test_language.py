@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ("tcpcore", "tests", "benchmarks", "README.md", "docs", "Makefile")
 #: Not .jsonl: what was recorded quotes titles of commits.
-TEXTS = {".py", ".pyx", ".pxd", ".pyi", ".md", ".toml", ".txt", ".json", ".c", ".csv", ".svg", ".allow", ""}
+TEXTS = {".py", ".pyx", ".pxd", ".pyi", ".md", ".toml", ".txt", ".json", ".c", ".cc", ".csv", ".svg",
+         ".allow", ""}
 
 #: Words that are no longer used; the @ keeps this file from finding itself.
 RETIRED = r"\b(la@w|conduc@tor|org@ans?|no@uns?|tw@in|fore@see\w*|bu@ry|bu@ried|carry@_on)\b"

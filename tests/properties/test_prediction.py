@@ -90,6 +90,61 @@ def test_a_queue_that_fills_up(policy, cookies):
     assert seen(engines[0]) == seen(engines[1])
 
 
+def flooded(config, predicting, cuts):
+    """All that a host answers to SYNs from many peers, most of them alike, in batches of these sizes; some
+    peers complete the handshake, and the minute of the cookies changes."""
+    engine = Engine(config)
+    engine._predicting = predicting
+    engine.listen(SERVER, 80, 20, auto_accept=True)
+    rows = np.concatenate([syn(1024 + i, seq=i * 7919) for i in range(360)])
+    rows["src"] += np.arange(360, dtype=np.uint32) % 5
+    rows["opts"][90:100] = 7
+    rows["mss"][200:203] = 536
+    rows["payload_len"][220:223] = 5
+    answers = []
+    for at in range(0, len(rows), 120):
+        now = (59_999 + at) * MS
+        got = split(engine, rows[at:at + 120], now, cuts)
+        acks = answered(np.frombuffer(got, rows.dtype)[::4])
+        answers += [got, split(engine, np.concatenate([acks, rows[:9]]), now, cuts)]
+    assert engine.check() == []
+    return answers, seen(engine)
+
+
+def split(engine, rows, now, cuts):
+    """The answers to these segments in batches of these sizes, the last one of all that are left."""
+    answers = b""
+    for size in [*cuts, len(rows)]:
+        answers += engine.receive(rows[:size], now).tobytes()
+        rows = rows[size:]
+    return answers
+
+
+def answered(rows):
+    """The ACKs of these SYN-ACKs."""
+    return segments(len(rows), src=rows["dst"], dst=rows["src"], sport=rows["dport"], dport=rows["sport"],
+                    seq=rows["ack"], ack=rows["seq"] + np.uint32(1), flags=16, wnd=500, opts=rows["opts"] & 8,
+                    tsval=rows["tsecr"] + np.uint32(1), tsecr=rows["tsval"])
+
+
+@pytest.mark.parametrize("profile, knobs", [
+    ("linux", {"tcp_syncookies": 0}), ("linux", {"tcp_syncookies": 1}),
+    ("linux", {"tcp_syncookies": 1, "tcp_timestamps": 0}), ("linux", {"tcp_syncookies": 2, "tcp_ecn": 1}),
+    ("linux", {"tcp_syncookies": 0, "synq_policy": "evict-oldest"}),
+    ("linux", {"tcp_syncookies": 0, "synq_policy": "evict-random"}),
+    ("linux", {"tcp_syncookies": 0, "synq_policy": "short-timer"}),
+    ("freebsd", {"tcp_syncookies": 0}), ("freebsd", {"tcp_syncookies": 1}),
+    ("freebsd", {"tcp_syncookies": 2}),
+])
+def test_a_flood_of_syns_alike(profile, knobs):
+    """A full queue refuses, evicts or answers by cookie for a stretch of SYNs as it does for each alone."""
+    if profile == "freebsd":
+        knobs = knobs | {"syncache_hashsize": 4, "syncache_bucketlimit": 6}
+    config = getattr(Config, profile)(capacity=400, somaxconn=400, **knobs)
+    slow = flooded(config, False, [1] * 120)
+    assert flooded(config, True, []) == flooded(config, True, [3, 1, 70]) == slow
+
+
 def syn(port, **fields):
     """The SYN of a client at this port, with the options of Linux unless told otherwise."""
     given = {"opts": 15, "mss": 1400, "wscale": 7, "wnd": 64240, "tsval": port, "seq": 3 * port} | fields

@@ -168,6 +168,11 @@ class Arrival(HalfOpen, TimeWait):
             room = max(1, 3 * listener.backlog // 2)
         return not listener.auto_accept and len(listener.queue) >= room
 
+    def before_recent(self, conn, seg):
+        """PAWS by the TIME_WAIT that a connect took over."""
+        return (self.config.tcp_timestamps and seg.has_ts and not conn.plain_syn and conn.ts_recent
+                and after(conn.ts_recent, seg.tsval))
+
     # -- 3.10.7.3 --------------------------------------------------------------------------------
 
     def in_syn_sent(self, conn, seg, now):
@@ -191,7 +196,7 @@ class Arrival(HalfOpen, TimeWait):
                 self.count("AttemptFails")
                 self.die(conn, errno.ECONNREFUSED, "ConnectRefused")
             return
-        if not seg.syn:
+        if not seg.syn or (not seg.has_ack and self.before_recent(conn, seg)):
             return
         self.take_syn(conn, seg, now)
         if text == "dropped":
@@ -391,7 +396,7 @@ class Arrival(HalfOpen, TimeWait):
     def rst_at_sack_edge(self, conn, seg):
         """Right behind all that came ahead of a gap."""
         return bool(self.config.rst_at_sack_edge and conn.sack and conn.ranges
-                    and seg.seq == conn.ranges[-1].end)
+                    and seg.seq == max(conn.ranges, key=lambda r: r.place(conn.rcv_nxt)[1]).end)
 
     def reset_error(self, conn):
         broken = conn.state == State.CLOSE_WAIT and self.config.epipe_in_close_wait
@@ -482,6 +487,9 @@ class Arrival(HalfOpen, TimeWait):
             conn.state = State.ESTABLISHED
             self.note(conn, EventKind.ESTABLISHED)
             conn.syn_unacked, conn.ecn = True, False
+            if not conn.retries and not conn.no_sample:
+                conn.timed = add(conn.iss, 1), conn.syn_timed
+            self.sample_echo(conn, seg, now)
             conn.take_window(seg)
         else:
             self.established(conn, seg, now)
@@ -498,8 +506,8 @@ class Arrival(HalfOpen, TimeWait):
             self.note(conn, EventKind.WRITABLE)
         conn.snd_una = seg.ack
         conn.retries = 0
-        conn.syn_unacked = False
-        self.sample_ack(conn, seg, now)
+        syn, conn.syn_unacked = conn.syn_unacked, False
+        self.sample_ack(conn, seg, now, syn)
         if conn.snd_una == conn.snd_nxt:
             conn.recover = None
             self.rest(conn, now)
@@ -550,8 +558,9 @@ class Arrival(HalfOpen, TimeWait):
         """Seventh and eighth, and what is sent after all steps."""
         if conn.state == State.ESTABLISHED and conn.ranges and conn.ranges[0].first == conn.rcv_nxt:
             first = conn.ranges.pop(0)           # came with the SYN
-            self.take(conn, first.end, first.fin)
-            owed = "ack"
+            self.take(conn, first.end, first.fins)
+            if seg.len or self.config.syn_text != "client":
+                owed = "ack"
             if conn.peer_done:
                 self.eighth_fin(conn, now)
         if conn.state in RECEIVERS:

@@ -109,15 +109,6 @@ class Segment:
         return (self.mss if self.opts & OPT_MSS else 0) or DEFAULT_MSS
 
 
-@dataclass(frozen=True)
-class Range:
-    """Numbers received ahead of a gap; `fin`: the last of them is a FIN."""
-
-    first: int
-    end: int
-    fin: bool
-
-
 @dataclass(eq=False)
 class Listener:
     number: int

@@ -26,7 +26,6 @@ from tests.reference.connection import (
     SYN,
     TRANSMITTERS,
     UNSCALED,
-    Range,
     add,
     after,
     before,
@@ -35,6 +34,7 @@ from tests.reference.connection import (
     model,
     tick,
 )  # fmt: skip
+from tests.reference.out_of_order import Range, taken, with_range
 
 #: What a timer is for; `ReferenceEngine.fire` calls the method of that name.
 REXMT, PERSIST, FIN_WAIT_2, TIME_WAIT = "rexmt", "persist", "fin_wait_2", "time_wait"
@@ -42,7 +42,7 @@ DELACK, OUTPUT, KEEPALIVE = "delack", "output", "keepalive"
 #: Rows that one segment may make a connection send at once; a call may send all that fits the window.
 AT_ONCE = 2
 ALL = 1 << 30
-LONGEST_SAMPLE_MS = 65535
+LONGEST_SAMPLE_MS, OLDEST_ECHO_MS = 65535, 2_147_483
 DATA_RTO_MIN_MS = 200
 SYNACK_MAX_MS = 120_000
 
@@ -174,13 +174,13 @@ class Sending:
     def most_offered(self, conn):
         """What is offered while the buffer is empty."""
         whole = self.whole_window(conn)
-        if self.config.window_offered == "freebsd" and (whole > UNSCALED or self.told(conn)):
+        if self.as_freebsd and (whole > UNSCALED or self.told(conn)):
             return self.tellable(conn, whole)
         return whole
 
     def tellable(self, conn, window):
-        """A window rounded up to what the shift can tell."""
-        return -(-window >> conn.rcv_shift) << conn.rcv_shift
+        """A window rounded up to what the shift can tell, and no more than that."""
+        return min(-(-window >> conn.rcv_shift), UNSCALED) << conn.rcv_shift
 
     def offered(self, conn):
         """What is left of the window offered last."""
@@ -200,14 +200,13 @@ class Sending:
         return conn.had_unread or conn.kept_window or conn.rcv_buf != self.config.rcv_buf
 
     def next_window(self, conn):
-        whole = self.plain_window(conn) if conn.rcv_shift else self.whole_window(conn)
+        whole = self.plain_window(conn) if conn.rcv_shift or self.as_freebsd else self.whole_window(conn)
         if conn.peer_done and self.told(conn) and self.config.fin_freezes_window:
             return self.offered(conn)
-        freebsd = self.config.window_offered == "freebsd"
         if not conn.unread:
             return self.most_offered(conn)
         free = max(whole - conn.unread, 0)
-        if freebsd:
+        if self.as_freebsd:
             small = free < whole // 4 and free < conn.mss
             return max(0 if small else self.tellable(conn, free), self.offered(conn))
         if free < self.config.mss or free < whole // 16:
@@ -305,19 +304,20 @@ class Sending:
         """The round trip that the echo of our TSval tells, if there is one."""
         if conn.ts and seg.has_ts and seg.tsecr:
             trip = (self.tsval(conn, now) - seg.tsecr) % SPACE
-            if trip < SPACE // 2:
+            if trip < OLDEST_ECHO_MS:
                 self.sample(conn, trip)
-            return True
+                return True
         return False
 
-    def sample_ack(self, conn, seg, now):
-        """What an advancing ACK tells: the echo if there is one, else the number being timed."""
+    def sample_ack(self, conn, seg, now, syn=False):
+        """What an advancing ACK tells: the echo if there is one, else the number being timed; for our SYN it
+        is the number."""
         timed = conn.timed
         if timed and not before(seg.ack, timed[0]):
             conn.timed = None
         else:
             timed = None
-        if not self.sample_echo(conn, seg, now) and timed:
+        if (timed and syn) or (not self.sample_echo(conn, seg, now) and timed):
             self.sample(conn, tick(now) - timed[1])
 
     def rto(self, conn):
@@ -517,47 +517,34 @@ class Sending:
         return "ack" if had_gap or conn.peer_done else "later"
 
     def keep(self, conn, first, end, fin):
-        """A range ahead of a gap, joined with what it touches; four of them at most."""
-        touching = [r for r in conn.ranges if not (before(end, r.first) or after(first, r.end))]
-        others = [r for r in conn.ranges if r not in touching]
-        if len(others) == 4:
-            self.count("TCPOFODrop")
-            return
-        self.count("TCPOFOQueue")
-        for r in touching:
-            first = r.first if before(r.first, first) else first
-            if after(r.end, end):
-                end, fin = r.end, r.fin
-            elif r.end == end:
-                fin |= r.fin
-        conn.ranges = sorted([*others, Range(first, end, bool(fin))],
-                             key=lambda r: (r.first - conn.rcv_nxt) % SPACE)
+        """A range ahead of a gap, a FIN in its own; four of them at most."""
+        ranges = with_range(conn.ranges, Range(first, end, int(fin)), conn.rcv_nxt)
+        self.count("TCPOFODrop" if ranges is None else "TCPOFOQueue")
+        conn.ranges = conn.ranges if ranges is None else ranges
 
     def take(self, conn, end, fin):
         """RCV.NXT moves to `end` and over every range that has become contiguous, up to a FIN."""
         start, conn.rcv_nxt = conn.rcv_nxt, end
-        while conn.ranges and not fin and not after(conn.ranges[0].first, conn.rcv_nxt):
-            r = conn.ranges.pop(0)
-            if after(r.end, conn.rcv_nxt):
-                conn.rcv_nxt, fin = r.end, r.fin
+        if not fin:
+            conn.rcv_nxt, fin, conn.ranges = taken(conn.ranges, conn.rcv_nxt)
         conn.peer_done = bool(fin)
         if fin:
             conn.ranges = []
-        taken = (conn.rcv_nxt - start) % SPACE - fin
-        self.count("BytesReceived", taken)
-        if taken and conn.orphan:                     # it lingers, and has no buffer (linger_takes_text)
+        nbytes = (conn.rcv_nxt - start) % SPACE - fin
+        self.count("BytesReceived", nbytes)
+        if nbytes and conn.orphan:                     # it lingers, and has no buffer (linger_takes_text)
             if fin:
                 self.note(conn, EventKind.EOF)
             return
-        if taken and not conn.unread:
+        if nbytes and not conn.unread:
             self.note(conn, EventKind.READABLE)       # with auto_read nothing stays unread
         if fin:
             self.note(conn, EventKind.EOF)
         if not self.config.auto_read:
-            conn.unread += taken
+            conn.unread += nbytes
             if not self.told(conn):
                 conn.rcv_adv = add(start, self.told_window(conn))
-            conn.had_unread |= taken > 0 or (bool(fin) and bool(self.config.fin_fills_buffer))
+            conn.had_unread |= nbytes > 0 or (bool(fin) and bool(self.config.fin_fills_buffer))
 
     def settle(self, conn, now, owed, room=AT_ONCE):
         """After all steps: queued data, else the ACK that is owed."""
@@ -590,7 +577,8 @@ class Sending:
         whole = self.whole_window(conn)
         if self.config.window_update == "doubled":
             return 2 * left <= whole and self.next_window(conn) >= max(2 * left, 1)
-        free = max(whole - conn.unread, 0)
+        whole = self.plain_window(conn)
+        free = min(max(whole - conn.unread, 0), UNSCALED << conn.rcv_shift)
         more = max(free - left, 0)
         if conn.delayed or free >> conn.rcv_shift == left >> conn.rcv_shift:
             return False

@@ -460,7 +460,8 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         for conn, one in self.living(conns, -1 if seconds is None else seconds):
             if not conn or conn.half_open or conn.queued or conn.orphan:
                 continue
-            if one == 0:
+            forgotten = conn.state == State.SYN_RECEIVED and self.config.close_forgets_opening
+            if one == 0 and not forgotten:
                 self.abort_one(conn, now)
                 continue
             before = len(self.rows)
@@ -475,7 +476,8 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         conn.held, conn.orphan = False, True
         if conn.state == State.CLOSED:
             self.free(conn)
-        elif conn.state == State.SYN_SENT:
+        elif conn.state == State.SYN_SENT or (
+                conn.state == State.SYN_RECEIVED and self.config.close_forgets_opening):
             self.die(conn, 0, "ConnectAborted")
         elif conn.unread and conn.state != State.TIME_WAIT:
             self.count("TCPAbortOnClose")
@@ -517,7 +519,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             conn.orphan = True
             return
         counts = conn.state not in (State.SYN_SENT, State.TIME_WAIT) and not conn.half_open
-        if conn.state in TOLD_BY_ABORT or (counts and conn.unread):
+        if conn.state in TOLD_BY_ABORT or (counts and (conn.unread or self.waiting(conn))):
             self.active_rst(conn, now)
         if counts:
             self.count("TCPAbortOnClose" if conn.unread else "TCPAbortOnData")
@@ -558,6 +560,8 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             if conn := self.find(handle):
                 for name in INFO.names:
                     row[name] = getattr(conn, name)
+                if self.config.unreachable_rules == "freebsd" and conn.state != State.CLOSED:
+                    row["error"] = 0
         return rows
 
     def state_counts(self):

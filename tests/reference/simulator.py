@@ -159,17 +159,20 @@ class World:
         heapq.heappush(self.plans, (max(at, self.now), next(self.plan_order), what, arguments))
 
     def look(self):
-        """After each call: ask the engines how full everything is (S7.4)."""
+        """After each call: ask the engines how full everything is (S7.6)."""
         gauges = [host.engine.gauges() for host in self.clients]
         ports = sum(one["blocks_used"] - one["held_dead"] for one in gauges)
         self.levels["ports_in_use"].set(ports, self.now)
         gauges = [host.engine.gauges() for host in self.servers]
-        for queue in ("half_open", "accept_queue"):
-            self.levels[f"server.{queue}"].set(sum(one[queue] for one in gauges), self.now)
+        self.levels["server.accept_queue"].set(sum(one["accept_queue"] for one in gauges), self.now)
+        entries = sum(one["half_open"] for one in gauges)
         for acceptor in self.acceptors:
             room = None if acceptor.listener is None else acceptor.host.engine.room(acceptor.listener)
             acceptor.half_open.set(room["half_open"] if room else 0, self.now)
             acceptor.accepting.set(room["accept"] if room else 0, self.now)
+        if not any(host.engine.config.unlisten_forgets for host in self.servers):
+            entries = sum(acceptor.half_open.now for acceptor in self.acceptors)  # not those of closed ones
+        self.levels["server.half_open"].set(entries, self.now)
 
     def full(self):
         found = {}

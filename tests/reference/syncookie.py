@@ -85,9 +85,9 @@ class ReferenceCookies:
         return None
 
     def with_timestamp(self, mss, ack, ts_offset):
-        if not ack["opts"] & TS:
+        if not ack["opts"] & self.offers & TS:
             return mss, 0, 0
-        low = (ack["tsecr"] - ts_offset) % 64
+        low = (ack["tsecr"] - ts_offset) % 64 if ack["tsecr"] else 0
         wscale = low % 16
         opts = TS | (WSCALE if wscale < 15 else 0) | (SACK_OK if low & 16 else 0) | (ECN if low & 32 else 0)
         return None if opts & ~self.offers else (mss, opts, wscale if wscale < 15 else 0)

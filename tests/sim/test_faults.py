@@ -165,3 +165,18 @@ def test_an_engine_has_places_for_all_that_a_syncache_holds(backlog):
     server = Server(profile="freebsd", listen=Listen(backlog=backlog))
     outcome = agree(Scenario(server=server, load=(paced(5.0),), flood=(flood,), run=QUICK))
     assert outcome.gauges["server"]["half_open"] > 1000
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_half_open_entries_of_closed_listeners_are_no_longer_counted(again):
+    """S7.6: of two listeners together, at the ends of instants. Linux keeps what is lost until its timer."""
+    load = Load(shape=((0, float("inf")),), count=1)
+    events = (Event(0, "unlisten"), Event(10 * MS, "listen"))[: 1 + again]
+    later = dataclasses.replace(load, name="later", start_ns=20 * MS)
+    outcome = agree(
+        Scenario(
+            load=(load, later)[: 1 + again], event=events, client=Client(destinations=2),
+            link=Link(loss={"syn-ack": 1.0}), run=Run(100 * MS, series_ns=0),
+        )
+    )  # fmt: skip
+    assert outcome.peaks["server.half_open"] == again

@@ -119,6 +119,12 @@ def test_without_a_bracket_it_says_which_end_fails(of, said):
     assert set(cell.trials) == {0, 1000}
 
 
+def test_an_end_that_counts_clients_on_their_way_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(OUTCOMES, "pending", 70)
+    [cell], _ = searched(lambda value, seeds: (0.0, 0.0))
+    assert "70.0 % of clients, on their way when the run ended (run.drain = true waits for" in cell.sentence
+
+
 def test_seeds_are_doubled_until_the_interval_clears_the_target():
     def of(value, seeds):
         return (0.95 if value <= 500 else 0.5, 0.2 / math.sqrt(seeds))
@@ -233,4 +239,9 @@ def test_a_run_is_made_as_long_as_its_queue_needs():
     session = Made("load.rate", lambda value, seeds: (1.0 if value <= 990 else 0.0, 0.0))
     [cell] = SearchRun(Spec(base, Space(), 8, search), session).run()
     assert cell.lengthened == "30s" and not cell.bracket()[2]
-    assert all(trial.point.values["run.duration"] == "30s" for trial in cell.trials.values())
+    lasts = {trial.value.text: trial.point.scenario.run.duration_ns for trial in cell.ordered()}
+    assert max(lasts.values()) == 30 * 10**9
+    assert (lasts["100"], lasts["2k"]) == (10**9, 10**9)  # far from load 1 it forgets at once
+    assert all("run.duration" in trial.point.values for trial in cell.trials.values())
+    for trial in cell.trials.values():
+        assert relaxation.too_short(trial.point.scenario, trial.point.hosts.server) is None

@@ -139,6 +139,23 @@ def test_what_is_missing_is_partial():
     assert shards.merged([None, None], 2) == [None]
 
 
+def test_each_shard_of_a_host_has_as_many_ports_that_are_not_reserved():
+    reserved = "32768-40000,50000,60990-61100"
+    scenario = web(2).replace({"client.knobs.ip_local_reserved_ports": reserved})
+    whole = resolve(scenario).client
+    ranges, given = [], []
+    for shard in shards.split(scenario, 4):
+        config = resolve(shard).client
+        ranges.append(config.ip_local_port_range)
+        given.append(config.ports())
+    assert sum(given) == whole.ports() == 20_988 and max(given) - min(given) <= 1
+    assert ranges[0][0] == 40_001 and ranges[-1][1] == 60_989
+    assert all(low == high + 1 for (_, high), (low, _) in zip(ranges, ranges[1:], strict=False))
+    few = scenario.replace({"client.knobs.ip_local_reserved_ports": "32768-60996"})
+    with pytest.raises(ScenarioError, match="shards: 3 ports of a client host are too few"):
+        shards.split(few, 4)
+
+
 def test_what_cannot_be_divided_says_so():
     with pytest.raises(ScenarioError, match="shards: expected 1 to 4 .*, got 5"):
         shards.split(web(), 5)

@@ -135,7 +135,20 @@ def test_a_dry_run_of_a_search_counts_the_runs_that_it_would_make(here, capsys):
     args = ("-o", "server.accept.time=exp:1ms", "--search", "load.rate=900..1100", "--threshold",
             "first_try_loss<=0.001", "-o", "backlog=63", "--dry-run")  # fmt: skip
     assert sweep(*args) == 0
-    assert "both ends of each (runs of 50s: the accept queue forgets slowly)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "both ends of each (runs of 30s to 50s: the accept queue forgets slowly)" in told
+    assert "about 9 values between them, 8 seeds: 88 runs" in told
+    assert "more for each value that needs 64 seeds (a rough estimate)" in told
+
+
+def test_a_long_study_says_how_long_before_it_begins(here, capsys, monkeypatch):
+    args = ("--grid", "backlog=5,9", "--seeds", "2", "-O", "study")
+    monkeypatch.setattr("loadgen.cli.estimating._LONG_S", 0)
+    assert sweep(*args) == 0
+    assert re.fullmatch(
+        r"this takes about .* with \d+ jobs? \(a rough estimate\)\n", capsys.readouterr().err
+    )
+    assert sweep(*args) == 0 and capsys.readouterr().err == ""  # all is there
 
 
 # -- what is resumed -------------------------------------------------------------------------

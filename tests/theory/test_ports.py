@@ -85,11 +85,11 @@ def test_reuse_needs_timestamps_on_both_ends_and_mode_2_loopback():
 
 
 def test_ports_that_connect_may_choose():
-    assert ports.ports_of(LINUX) == 28_232 and ports.ports_of(FREEBSD) == 55_536
-    assert ports.ports_of(Config.linux(ip_local_port_range=(1000, 1002))) == 2
-    assert ports.ports_of(Config.linux(ip_local_port_range=(1000, 1000))) == 1
-    assert ports.ports_of(Config.linux(ip_local_port_range=(1000, 1004))) == 5
-    assert ports.ports_of(LINUX.replace(ip_local_reserved_ports="1-32768,33000-33009,60999")) == 28_220
+    assert LINUX.ports() == 28_232 and FREEBSD.ports() == 55_536
+    assert Config.linux(ip_local_port_range=(1000, 1002)).ports() == 2
+    assert Config.linux(ip_local_port_range=(1000, 1000)).ports() == 1
+    assert Config.linux(ip_local_port_range=(1000, 1004)).ports() == 5
+    assert LINUX.replace(ip_local_reserved_ports="1-32768,33000-33009,60999").ports() == 28_220
 
 
 def test_a_reset_frees_the_port_and_a_cap_leaves_ports_over():

@@ -34,6 +34,7 @@ OPEN: Final = (
 )
 EXTRAS: Final = ()
 NOT_MODELLED: Final = ("CPU time of the kernel and the application but for --accept-time and --accept-stall",)
+NO_NUMBER: Final = 2**31 - 1  # of places would be enough
 _TARGET: Final = Threshold("first_try_ratio", ">=", 0.999, "first_try_ratio>=0.999")
 _PERIODS: Final = 20  # stalls that a run has
 _FEWEST: Final = 5
@@ -73,10 +74,11 @@ class Demand:
         return queues.mmmk(self.workers, whole, self.rate, self.service).refused
 
     def needs(self, more: float = 1.0) -> int:
-        """Fewest places for which a stall loses nothing but RARELY, and the queue at most `loss`."""
+        """Fewest places for which a stall loses nothing but RARELY, and the queue at most `loss`; NO_NUMBER
+        where more come than are accepted."""
         there = dataclasses.replace(self, rate=self.rate * more)
         if there.busy >= 1:
-            return 2**31 - 1
+            return NO_NUMBER
         stalled = queues.places_for_stall(there.rate, there.stall, RARELY) if there.stall else 0
         least = there.loss or RARELY
         served = queues.fewest(lambda n: there.refused(n) <= least, 1.0) if there.service else 0
@@ -302,7 +304,8 @@ def _need(answer: Answer, asked: Demand, found: _Found, metric: str) -> None:
     if need + 1 != places and result is not None:
         lead = f"formula {say.num(places)} places, simulation {say.num(need + 1)}"
     rounded = "" if listen == need else f", rounded up {say.num(listen)} (2^n - 1),"
-    text = f"{lead}: listen({say.num(need)}){rounded} and somaxconn >= that; at +10 % load {say.num(more)}"
+    text = f"{lead}: listen({say.num(need)}){rounded} and somaxconn >= that; at +10 % load "
+    text += say.num(more) if more < NO_NUMBER else "none is enough: more come than are accepted"
     if result is not None:
         text += f". With {say.num(need)}: {metric} {say.of(result, metric)}"
         text += f", accept queue peak {say.num(result['accept_queue.peak'] or 0)}"
@@ -310,7 +313,8 @@ def _need(answer: Answer, asked: Demand, found: _Found, metric: str) -> None:
         answer.played.append((f"backlog={need}", result))
     answer.say("need", text, "F, S" if result is not None else "F")
     answer.note("places_needed", places, "count", "F")
-    answer.note("places_needed_at_110_percent", more, "count", "F")
+    if more < NO_NUMBER:
+        answer.note("places_needed_at_110_percent", more, "count", "F")
     answer.note("backlog_needed", need, "count", "F" if result is None else "S")
 
 

@@ -65,6 +65,8 @@ def solve(case: Case) -> Answer:
     if results[0] is not None:
         _remark(answer, case, results[0])
     _fluid(answer, case)
+    if case.scenario.server.accept.time.is_zero and not case.whole:
+        answer.assumed.append("accept() at once (no --accept-time)")
     answer.assumed.append("clients come evenly within the time given, once, and keep their connection")
     return settle(answer, case)
 

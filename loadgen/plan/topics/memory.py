@@ -73,8 +73,16 @@ def solve(case: Case) -> Answer:
     _simulator(answer, case, counts)
     if not case.has("link.rtt") and not case.whole and not case.open:
         answer.assumed.append("rtt 0 s (not given)")
+    if not case.whole and not case.open:
+        answer.assumed += _of_those_that_come(case)
     answer.assumed.append("idle connections carry no data; low: no file descriptor, high: with one")
     return settle(answer, case)
+
+
+def _of_those_that_come(case: Case) -> list[str]:
+    """What is taken for granted of them without being given: that they cost next to nothing."""
+    said = [] if case.has("load.hold") else ["hold 0 s (not given)"]
+    return said if case.has("server.closes") else [*said, "clients close first: TIME_WAIT is theirs"]
 
 
 def _more(case: Case, table: Bytes) -> str:

@@ -16,6 +16,7 @@ from loadgen.plan.answers import UNDECIDED, Answer, Table, Value
 from loadgen.plan.ask import Case, Quantity, Refused
 from loadgen.plan.shared import MORE, NS, limits, of_theory, settle, state_text
 from loadgen.report.result import Result
+from loadgen.report.words import plural
 from loadgen.scenario.model import Client, Load, Run, Scenario
 from loadgen.theory import ports, queues
 
@@ -112,7 +113,7 @@ def _ports_of(case: Case) -> _Ports:
     if stay == 0:
         raise Refused("plan ports: a connection blocks its port for no time at all: give --hold or --rtt")
     sustained = ports.sustainable_rate(scenario, client, server) or math.inf
-    return _Ports(ports.ports_of(client), ports.tuples_of(scenario), rate, stay, sustained, case.loss(_LOSS))
+    return _Ports(client.ports(), ports.tuples_of(scenario), rate, stay, sustained, case.loss(_LOSS))
 
 
 def _solved(case: Case, found: _Ports) -> tuple[Case, str]:
@@ -143,8 +144,9 @@ def _verdict(
         text = f"at most {say.rate(now.rate)} with at most {say.pct(now.loss)} refused"
         answer.metric, answer.value = "rate", Value(now.rate, "1/s", "F")
     elif solved == "clients":
-        text = f"{say.num(case.scenario.client.hosts)} client hosts, with at most {say.pct(now.loss)} refused"
-        answer.metric, answer.value = "client.hosts", Value(case.scenario.client.hosts, "count", "F")
+        n = case.scenario.client.hosts
+        text = f"{plural(n, 'client host')}, with at most {say.pct(now.loss)} refused"
+        answer.metric, answer.value = "client.hosts", Value(n, "count", "F")
     elif first is not None:
         text = f"the ports do not last: first refusal after {say.short(first)}, then {share}"
         even = now.exist / now.rate
@@ -194,7 +196,8 @@ def _lines(answer: Answer, case: Case, now: _Ports) -> None:
     if need > 1:
         share = queues.erlang_b(now.each, rate * now.stay / ((need - 1) * destinations))
         less = f"; {need - 1}: {say.pct(share)} refused"
-    answer.say("need", f"{say.num(need)} client hosts or gateways{less}; at +10 % load {say.num(more)}", "F")
+    hosts_said = plural(need, "client host or gateway", "client hosts or gateways")
+    answer.say("need", f"{hosts_said}{less}; at +10 % load {say.num(more)}", "F")
     for name, value, unit in (
         ("demand", wanted, "count"), ("exist", now.exist, "count"), ("refused", now.refused, "ratio"),
         ("sustainable_rate", now.sustainable, "1/s"), ("rate_within_target", allowed, "1/s"),

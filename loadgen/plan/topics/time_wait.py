@@ -89,7 +89,7 @@ def _longest(case: Case) -> float:
     stay = ports.blocking_time(scenario, client, server) or 0.0
     busy = stay - client.time_wait_ms / 1000
     loss = case.loss(_LOSS)
-    longest = queues.load_for(ports.ports_of(client), loss) * ports.tuples_of(scenario) / rate - busy
+    longest = queues.load_for(client.ports(), loss) * ports.tuples_of(scenario) / rate - busy
     if longest <= 0:
         raise Refused("plan time-wait: the ports do not last even without TIME_WAIT: see plan ports")
     return min(longest * 1000, profiles.profile(scenario.client.profile).time_wait_ms)
@@ -119,16 +119,34 @@ def _gain(answer: Answer, then: Case, now: Case) -> None:
         rate = ports.total_rate(scenario)
         if rate is None:
             raise Refused("plan time-wait: needs a constant rate: give --rate")
-        entries = rate * client.time_wait_ms / 1000
-        said.append((ports.ports_of(client) / stay, entries))
-    (old, kept), (new, keeps) = said
+        said.append((client.ports() / stay, _entries(one, rate)))
+    (old, (kept, _)), (new, (keeps, wanted)) = said
     text = f"port limit {say.num(old)}/s -> {say.num(new)}/s per destination; TIME_WAIT {say.num(kept)} -> "
-    text += f"{say.num(keeps)}, at +10 % load {say.num(MORE * keeps)}"
+    text += f"{say.num(keeps)}, at +10 % load {say.num(_entries(now, MORE * (rate or 0.0))[0])}"
+    if keeps < wanted:
+        answer.warn(
+            f"{say.num(wanted)} TIME_WAIT are wanted and tcp_max_tw_buckets keeps {say.num(keeps)}: "
+            f"{say.pct(1 - keeps / wanted)} of closes keep none, as with no TIME_WAIT; see plan memory",
+            "F",
+        )
     answer.say("gain", text, "F")
     answer.note("port_limit_before", old, "1/s", "F")
     answer.note("port_limit", new, "1/s", "F")
     answer.note("time_wait_before", kept, "count", "F")
     answer.note("time_wait", keeps, "count", "F")
+
+
+def _entries(case: Case, rate: float) -> tuple[float, float]:
+    """TIME_WAIT entries of all hosts that are kept, and that are wanted."""
+    scenario, hosts = case.scenario, case.hosts
+    kept = wanted = 0.0
+    ends = ((stays.CLIENT, hosts.client, scenario.client.hosts), (stays.SERVER, hosts.server, 1))
+    for closer, host, n in ends:
+        share = sum(part.share for part in stays.parts(scenario) if part.closer == closer)
+        entries = rate * share / len(scenario.load) * host.time_wait_ms / 1000
+        wanted += entries
+        kept += min(entries, n * host.tcp_max_tw_buckets)
+    return kept, wanted
 
 
 def _risk(case: Case, **ends: object) -> risk.Risk:
