@@ -42,7 +42,7 @@ cdef bint places_grow(Sim* sim) noexcept nogil:
         return False
     sim.attempts = attempts
     sim.attempts_allocated = size
-    if size * sizeof(Attempt) >= HUGE_FROM:           # a hint, for all pages: mremap() moves no mapping in part
+    if size * sizeof(Attempt) >= HUGE_FROM:           # a hint, for all: mremap() moves no mapping in part
         first = <uintptr_t>attempts & ~<uintptr_t>(PAGE - 1)
         madvise(<void*>first, <uintptr_t>attempts + size * sizeof(Attempt) - first, MADV_HUGEPAGE)
     return True
