@@ -92,7 +92,9 @@ cdef bint seventh_text(Tcb* tcb, Cold* cold, const Segment* seg, const Knobs* kn
 
 cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act, uint32_t right,
                         bint fin) noexcept nogil:
-    """Text from RCV.NXT up to `right`, and what was kept behind it. True: an ACK is owed."""
+    """Text from RCV.NXT up to `right`, and what was kept behind it. True: an ACK is owed, at once where a gap
+    is filled (RFC 5681 4.2) or more than a segment came (Linux: __tcp_ack_snd_check, FreeBSD: DELAY_ACK)."""
+    cdef uint32_t was = tcb.rcv_nxt
     cdef bint gap = not ranges_empty(act.ranges)
     cdef uint32_t nbytes
     if gap and not fin:                               # what lies behind this FIN was never the peer's to send
@@ -104,7 +106,7 @@ cdef bint take_in_order(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
         deliver_text(tcb, cold, knobs, act, nbytes, fin)
     if fin:
         return eighth_fin(tcb, cold, knobs, now, act)
-    return gap or ack_due_now(tcb, cold, knobs, act)  # a gap filled is acknowledged at once (RFC 5681 4.2)
+    return gap or right - was > knobs.mss or ack_due_now(tcb, cold, knobs, act)
 
 
 cdef bint take_kept(Tcb* tcb, Cold* cold, const Knobs* knobs, Action* act, uint32_t reached) noexcept nogil:

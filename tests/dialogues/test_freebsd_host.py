@@ -346,6 +346,13 @@ def test_the_timestamp_echoed_is_that_of_the_first_text_that_waits_for_an_ack(es
     established.expects("A", ack=201, tsecr=first)
 
 
+@pytest.mark.parametrize("length, at_once", [(1460, False), (1461, True)])
+def test_text_longer_than_a_segment_is_acknowledged_at_once(established, length, at_once):
+    established.arrives("A", length=length)
+    established.expects("A" if at_once else SILENCE)
+    established.expects("A", within=0.05) if not at_once else None
+
+
 # -- windows (tcp_output: recwin)
 
 @pytest.mark.knobs(auto_read=False, rcv_buf=11_680, delack_ms=0)

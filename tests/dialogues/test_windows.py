@@ -149,6 +149,15 @@ def test_every_second_full_segment_is_acknowledged_at_once(established):
     assert int(rows[-1]["ack"]) == (established.irs + established.said) % (1 << 32)
 
 
+@pytest.mark.parametrize("length, at_once", [(1460, False), (1461, True)])
+@pytest.mark.knobs(delack_ms=40)
+def test_text_longer_than_a_segment_is_acknowledged_at_once(established, length, at_once):
+    """Two that came as one, after receive offload."""
+    established.arrives("A", length=length)
+    established.expects("A" if at_once else SILENCE)
+    established.host.heard.clear()
+
+
 # -- scaled windows
 
 

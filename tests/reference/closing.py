@@ -49,6 +49,10 @@ class Closing:
         """ms of silence that end it (FreeBSD: keepcnt * keepintvl)."""
         return self.config.tcp_keepalive_probes * self.fin_look
 
+    def forgets(self, conn):
+        """Whether close is silent after a simultaneous open (R11.4)."""
+        return conn.state == State.SYN_RECEIVED and self.config.close_forgets_opening
+
     # -- SO_LINGER (section 11) --------------------------------------------------------------------------
 
     def is_orphan(self, conn):

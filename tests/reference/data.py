@@ -512,9 +512,9 @@ class Sending:
         if after(first, conn.rcv_nxt):
             self.keep(conn, first, end, fin)
             return "ack"
-        had_gap = bool(conn.ranges)
+        at_once = bool(conn.ranges) or (end - conn.rcv_nxt) % SPACE > self.config.mss
         self.take(conn, end, fin)
-        return "ack" if had_gap or conn.peer_done else "later"
+        return "ack" if at_once or conn.peer_done else "later"
 
     def keep(self, conn, first, end, fin):
         """A range ahead of a gap, a FIN in its own; four of them at most."""

@@ -460,8 +460,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         for conn, one in self.living(conns, -1 if seconds is None else seconds):
             if not conn or conn.half_open or conn.queued or conn.orphan:
                 continue
-            forgotten = conn.state == State.SYN_RECEIVED and self.config.close_forgets_opening
-            if one == 0 and not forgotten:
+            if one == 0 and not self.forgets(conn):
                 self.abort_one(conn, now)
                 continue
             before = len(self.rows)
@@ -476,8 +475,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         conn.held, conn.orphan = False, True
         if conn.state == State.CLOSED:
             self.free(conn)
-        elif conn.state == State.SYN_SENT or (
-                conn.state == State.SYN_RECEIVED and self.config.close_forgets_opening):
+        elif conn.state == State.SYN_SENT or self.forgets(conn):
             self.die(conn, 0, "ConnectAborted")
         elif conn.unread and conn.state != State.TIME_WAIT:
             self.count("TCPAbortOnClose")
