@@ -18,7 +18,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Stopwatch, batches, touched
-from benchmarks.lifecycle import BATCH, FIRST_CLIENT, FIRST_PORT, MS, PORT, PORTS, SERVER, TWO_MSL, words
+from benchmarks.lifecycle import (
+    BATCH,
+    FIRST_CLIENT,
+    FIRST_PORT,
+    MS,
+    PORT,
+    PORTS,
+    SERVER,
+    TWO_MSL,
+    no_limits,
+    words,
+)
 from tcpcore import SEGMENT, Engine, Flag, segments
 
 SYN, SYN_ACK, ACK, FIN_ACK = Flag.SYN, Flag.SYN | Flag.ACK, Flag.ACK, Flag.FIN | Flag.ACK
@@ -242,7 +253,7 @@ class ClientSide(Side):
 
     def __init__(self, n: int, watch: Stopwatch | None = None, batch: int = BATCH, **knobs: Any) -> None:
         super().__init__(n, watch, batch)
-        self.engine = Engine(capacity=n, seed=1, tcp_max_tw_buckets=None, **knobs)
+        self.engine = Engine(capacity=n, seed=1, **no_limits(Engine), **knobs)
         self.src, self.sport = tuples(n)
         self.rows = touched(n, SEGMENT)
         self.conns = touched(n, np.uint64)
