@@ -409,7 +409,8 @@ RULES = {
         "retransmits_timed_out",
         "an ACK of its ISS opens a connection whose SYN Linux still resends; it has forgotten when it "
         "began to (retrans_stamp): after a resend the next timer takes the time since boot for "
-        "silence and ends the connection, before one the RTO begins anew with 3 s",
+        "silence and ends the connection, before one the RTO begins anew with 3 s or that of the echo; its "
+        "SYN-ACK tells an MSS less what timestamps take",
         consent,
     ),
 }
