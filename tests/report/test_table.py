@@ -43,8 +43,8 @@ def said(given):
     ("fine", "all 10,000 clients were served, all at the first try; connect.p99 40 ms"),
     ("only a flood", "1,000,000 spoofed segments, no client: the half-open queue was full and cookies "
                      "answered 990,000 SYNs; at most 4,097 half-open entries"),
-    ("interrupted", "cut short at 12 s: 900 of 940 clients were served, none was lost (40 under way at the end), "
-                    "all at the first try; connect.p99 9 ms; 60 clients had not begun"),
+    ("interrupted", "cut short at 12 s: 900 of 940 clients were served, none was lost (40 under way at the "
+                    "end), all at the first try; connect.p99 9 ms; 60 clients had not begun"),
 ])  # fmt: skip
 def test_the_sentence_answers(kind, sentence):
     assert said(made.EVERY[kind]()) == sentence
