@@ -106,7 +106,7 @@ def flood(ctx: click.Context, /, **given: Any) -> None:
     POLICIES  linux         refuses when full; prunes old entries above half; with
     (-o       cookies off   the last quarter is for proven peers
     synq_     freebsd       512 buckets of 30; a full one loses its oldest, with
-                  cookies: all go, and for a while none is taken
+                            cookies: all go, and for a while none is taken
     policy=)  drop-new      a full queue refuses (RFC 4987 3.2)
               evict-oldest  the oldest entry makes room (3.4)
               evict-random  any entry makes room
