@@ -29,6 +29,8 @@ def test_fin_behind_a_gap_is_kept(established):
     pytest.param([("FA", 51, 50), ("A", 51, 51)], 50, State.CLOSE_WAIT, 102, id="text in its own range"),
     pytest.param([("A", 101, 10), ("FA", 101, 0)], 100, State.ESTABLISHED, 111, id="a FIN where text is"),
     pytest.param([("FA", 111, 0), ("FA", 101, 0)], 100, State.CLOSE_WAIT, 102, id="an earlier FIN"),
+    pytest.param([("A", 21, 10), ("A", 41, 10), ("A", 61, 10), ("FA", 81, 0), ("A", 81, 10)], 80,
+                 State.ESTABLISHED, 91, id="text over the FIN, the last of four ranges"),
     pytest.param([("A", 101, 10), ("FA", 51, 55)], 50, State.CLOSE_WAIT, 107, id="a FIN within text"),
 ])  # fmt: skip
 def test_text_around_a_fin_that_waits(established, before, behind, state, reached):
