@@ -34,7 +34,6 @@ CURVES: Final[tuple[tuple[str, str, str], ...]] = (
     ("l", "server.LAST_ACK", "LAST-ACK (server)"),
 )
 _MOST_CURVES: Final = 6
-_SHOWN: Final = 1.05  # a peak above so much of the largest point is said
 _MIRROR: Final = 0.1  # of the mean
 _MAIN: Final = 6  # the first so many are shown however small they are
 _SMALL: Final = 0.02  # of the largest: others are not, below this
@@ -131,7 +130,7 @@ def _between(series: Series, peaks: Mapping[str, int], width: int) -> list[str]:
     """Which peaks no point of the series shows."""
     lines = []
     for _, name, title in CURVES:
-        if name in series and peaks.get(name, 0) > _SHOWN * int(series[name].max()):
+        if name in series and series.hides(name, peaks.get(name, 0)):
             text = f"{title}: its peak, {peaks[name]:,}, fell between two points of the series"
             lines += textwrap.wrap(text, width - _LEFT - 1, initial_indent="! ", subsequent_indent="  ")
     return [f"{'':{_LEFT}} {line}" for line in lines]

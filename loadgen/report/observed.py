@@ -112,9 +112,8 @@ def integral(outcome: Outcome, name: str) -> tuple[npt.NDArray[Any], Numbers] | 
     times = np.asarray(outcome.series.get("time", {}).get("time_ns", ()))
     if area is None or len(area) != len(times):
         return None
-    later = times >= outcome.warmup_ns
-    found = area[later], times[later]
-    return found if np.count_nonzero(later) > 1 and times[later][0] < times[-1] else None
+    area, times = measured(outcome, area), measured(outcome, times)
+    return (area, times) if len(times) > 1 and times[0] < times[-1] else None
 
 
 def points_of(name: str) -> Callable[[Outcome, Keys], Numbers]:

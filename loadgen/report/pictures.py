@@ -159,7 +159,7 @@ def queues(result: Result, name: str = "queues") -> Drawing:
         peak = result[f"{key}.peak"]
         keys.append(Key(style, f"{said}: peak {words.number(peak) if peak is not None else '-'}"))
     keys += limit_keys({said: limits[key] for key, said in known}, inside)
-    missed = [said for key, said in known if (result[f"{key}.peak"] or 0) > 1.05 * int(series[key].max())]
+    missed = [said for key, said in known if result.series.hides(f"server.{key}", result[f"{key}.peak"] or 0)]
     between = [f"The peak of {' and '.join(missed)} fell between two points of the series."] if missed else []
     return Drawing(title, drawn(name, draw, title=title), keys, between + first_run(result))
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[Any]  # int64; `time_ms` is float64 where the points are between milliseconds
 TIME = "time_ms"
+_SHOWN = 1.05  # a peak above so much of the largest point is shown by none
 
 
 class Series(Mapping[str, Numbers]):
@@ -51,6 +52,10 @@ class Series(Mapping[str, Numbers]):
 
     def __repr__(self) -> str:
         return f"Series({len(self._arrays)} of {len(self.times_ms)} points)"
+
+    def hides(self, name: str, peak: float) -> bool:
+        """Whether a peak that is known otherwise fell between two points of a series."""
+        return peak > _SHOWN * int(self[name].max())
 
     @property
     def times_ms(self) -> Numbers:
