@@ -74,7 +74,12 @@ cdef inline uint32_t eviction_next(const EvictionQueues* eviction, uint32_t queu
     return (<const EvictionEntry*>ring_oldest(ring, sizeof(EvictionEntry))).ref
 
 
+cdef inline uint64_t peer_word(uint32_t raddr, uint16_t rport, uint16_t lport) noexcept nogil:
+    """What of a peer its bucket depends on."""
+    return raddr | <uint64_t>rport << 32 | <uint64_t>lport << 48
+
+
 cdef inline uint32_t eviction_bucket(uint64_t k0, uint64_t k1, uint32_t raddr, uint16_t rport,
                                      uint16_t lport, uint32_t buckets) noexcept nogil:
     """FreeBSD's bucket for a peer: a keyed hash, so that nobody can choose peers that share one."""
-    return siphash24_1(k0, k1, raddr | <uint64_t>rport << 32 | <uint64_t>lport << 48) % buckets
+    return siphash24_1(k0, k1, peer_word(raddr, rport, lport)) % buckets

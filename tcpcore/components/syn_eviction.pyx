@@ -157,7 +157,7 @@ cdef void eviction_buckets(uint64_t k0, uint64_t k1, const Segment* segs, Py_ssi
     cdef uint64_t hashes[SIPHASH_BATCH]
     cdef Py_ssize_t i
     for i in range(n):
-        first[i] = segs[i].src | <uint64_t>segs[i].sport << 32 | <uint64_t>segs[i].dport << 48
+        first[i] = peer_word(segs[i].src, segs[i].sport, segs[i].dport)
         last[i] = <uint64_t>8 << 56
     siphash24_many(k0, k1, first, last, hashes, n)
     for i in range(n):

@@ -100,10 +100,15 @@ cdef uint32_t linux_base(const Cookies* cookies, const Segment* seg, uint32_t ir
     return irs + <uint32_t>siphash24_tuple(cookies.k0, cookies.k1, seg.src, seg.sport, seg.dst, seg.dport)
 
 
+cdef inline uint64_t ports_and_minute(const Segment* seg, uint32_t minute) noexcept nogil:
+    """The second word of linux_mask."""
+    return seg.sport | <uint64_t>seg.dport << 16 | <uint64_t>minute << 32
+
+
 cdef uint32_t linux_mask(const Cookies* cookies, const Segment* seg, uint32_t minute) noexcept nogil:
     """What Linux's rule adds to the low 24 bits."""
-    return <uint32_t>siphash24_2(cookies.k0, cookies.k1, seg.src | <uint64_t>seg.dst << 32,
-                                 seg.sport | <uint64_t>seg.dport << 16 | <uint64_t>minute << 32)
+    return <uint32_t>siphash24_2(cookies.k0, cookies.k1, tuple_first(seg.src, seg.dst),
+                                 ports_and_minute(seg, minute))
 
 
 cdef uint32_t linux_make(const Cookies* cookies, const Segment* syn, uint32_t index,
@@ -125,7 +130,7 @@ cdef void cookie_many(const Cookies* cookies, const Segment* syns, Py_ssize_t n,
     siphash24_many(cookies.k0, cookies.k1, first, last, hashes, n)
     for i in range(n):
         bases[i] = syns[i].seq + <uint32_t>hashes[i]
-        last[i] = syns[i].sport | <uint64_t>syns[i].dport << 16 | <uint64_t>minute << 32
+        last[i] = ports_and_minute(&syns[i], minute)
     siphash24_many_3(cookies.k0, cookies.k1, first, last, <uint64_t>16 << 56, hashes, n)
     for i in range(n):
         masks[i] = <uint32_t>hashes[i]
