@@ -18,20 +18,26 @@ def incarnation(time_wait, ahead):
     return time_wait.another(irs=(RCV_NXT + ahead) % SPACE)
 
 
+def into_time_wait(host):
+    """From SYN-SENT on, by closing first; the peer's timestamp then."""
+    host.timestamps = True
+    host.arrives("SA", mss=1460, at=RTT)
+    host.expects("A")
+    host.close()
+    host.expects("FA")
+    host.arrives("A")
+    latest = host.clock()
+    host.arrives("FA")
+    host.expects("A")
+    return latest
+
+
 @pytest.mark.knobs(tcp_timestamps=1, auto_read=False)
 def test_connect_goes_on_with_the_timestamp_of_a_time_wait(closed):
     """Linux: tcp_twsk_unique; its window is that of a connection with timestamps."""
     assert closed.connect()
     closed.expects("S", wnd=64240, tsecr=0)
-    closed.timestamps = True
-    closed.arrives("SA", mss=1460, at=RTT)
-    closed.expects("A")
-    closed.close()
-    closed.expects("FA")
-    closed.arrives("A")
-    latest = closed.clock()
-    closed.arrives("FA")
-    closed.expects("A")
+    latest = into_time_wait(closed)
     assert closed.state == State.TIME_WAIT
     again = closed.another()
     assert again.connect()
@@ -45,15 +51,7 @@ def test_a_syn_that_crosses_is_judged_by_the_timestamp_of_that_time_wait(closed,
     """Linux: tcp_rcv_synsent_state_process. The SYN-ACK goes on with it, if the SYN had none."""
     assert closed.connect()
     closed.expects("S")
-    closed.timestamps = True
-    closed.arrives("SA", mss=1460, at=RTT)
-    closed.expects("A")
-    closed.close()
-    closed.expects("FA")
-    closed.arrives("A")
-    latest = closed.clock()
-    closed.arrives("FA")
-    closed.expects("A")
+    latest = into_time_wait(closed)
     again = closed.another()
     assert again.connect()
     again.expects("S", tsecr=latest)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tests.live.kernel import new_socket
-from tests.live.namespace import LOCAL, Namespace
+from tests.live.namespace import LOCAL, Namespace, counters, states
 from tests.live.packets import decode, encode
 
 SECONDS, RATE, PORTS = 130, 20, (40000, 40511)
@@ -49,7 +49,7 @@ class Churn:
         self.opened, self.refused = [0] * SECONDS, [0] * SECONDS
 
     def play(self):
-        before, attempts, time_wait = counters(), 0, []
+        before, attempts, time_wait = counters(COUNTERS), 0, []
         self.began = time.monotonic()
         while (now := time.monotonic() - self.began) < SECONDS:
             while attempts < SECONDS * RATE and attempts <= now * RATE:
@@ -65,7 +65,7 @@ class Churn:
         kept = np.abs(np.add(self.opened, self.refused) - RATE).max() <= 1
         assert kept, "the machine was too busy for real time"
         return {"opened": self.opened, "refused": self.refused, "time_wait": time_wait,
-                "counters": {name: value - before[name] for name, value in counters().items()}}
+                "counters": {name: value - before[name] for name, value in counters(COUNTERS).items()}}
 
     def connect(self, attempt):
         sock = new_socket()
@@ -81,7 +81,7 @@ class Churn:
 
     def answer(self, seg):
         """What a peer does: accept, and close when it is told to or first."""
-        if seg is None or seg["dport"] == 0:
+        if seg is None:
             return
         key = seg["src"], seg["dport"]
         after = seg["seq"] + seg["len"] + ("S" in seg["flags"]) + ("F" in seg["flags"]) & 0xFFFFFFFF
@@ -105,20 +105,6 @@ class Churn:
         header = {"src": to["src"], "sport": PORT, "dport": to["dport"], "wnd": WINDOW, "len": 0}
         header |= {"flags": flags, "seq": seq, "ack": ack, "opts": options}
         self.namespace.send(encode(header, LOCAL))
-
-
-def states():
-    """Of every socket of this thread's namespace."""
-    with open("/proc/thread-self/net/tcp") as table:
-        next(table)
-        return [int(line.split()[3], 16) for line in table]
-
-
-def counters():
-    with open("/proc/thread-self/net/netstat") as table:
-        lines = [line.split() for line in table if line.startswith("TcpExt:")]
-    found = dict(zip(lines[0][1:], map(int, lines[1][1:]), strict=True))
-    return {name: found[name] for name in COUNTERS}
 
 
 def play(case):

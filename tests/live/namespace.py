@@ -110,3 +110,18 @@ def routes(index, quick):
             error = struct.unpack_from("i", netlink.recv(4096), 16)[0]
             if error:
                 raise OSError(-error, "route")
+
+
+def states():
+    """Of every socket of this thread's namespace, the kernel's numbers."""
+    with open("/proc/thread-self/net/tcp") as table:
+        next(table)
+        return [int(line.split()[3], 16) for line in table]
+
+
+def counters(names):
+    """Those of the TcpExt counters of this thread's namespace."""
+    with open("/proc/thread-self/net/netstat") as table:
+        lines = [line.split() for line in table if line.startswith("TcpExt:")]
+    found = dict(zip(lines[0][1:], map(int, lines[1][1:]), strict=True))
+    return {name: found[name] for name in names}

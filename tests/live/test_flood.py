@@ -18,7 +18,7 @@ import pytest
 
 from tests.corpus.flood import COUNTERS, PER_SECOND, RTT, SECOND, TRIES, Row, mean_flood
 from tests.live.kernel import new_socket
-from tests.live.namespace import LOCAL, Namespace, why_not
+from tests.live.namespace import LOCAL, Namespace, counters, states, why_not
 from tests.live.packets import encode
 
 CLIENTS = 300
@@ -72,7 +72,7 @@ class Flood:
         self.kept = []                              # for each packet: did it keep its time?
 
     def play(self):
-        before = counters()
+        before = counters(COUNTERS)
         sent, looked, began = 0, 0.0, time.monotonic()
         while (now := time.monotonic() - began) < self.end:
             while sent <= now * self.row.rate:
@@ -85,7 +85,7 @@ class Flood:
                 looked = now
                 self.half_open.append(sum(state == SYN_RECV for state in states()))
             time.sleep(max(0.0, now + JIFFY - (time.monotonic() - began)))
-        seen = {name: value - before[name] for name, value in counters().items()}
+        seen = {name: value - before[name] for name, value in counters(COUNTERS).items()}
         return self.seen(seen)
 
     def seen(self, count):
@@ -137,21 +137,6 @@ def segment(src, sport, flags, seq, ack, opts=None):
     src = socket.inet_ntoa(struct.pack("!I", src))
     header = {"src": src, "sport": sport, "dport": PORT, "flags": flags, "seq": seq, "ack": ack, "wnd": 65535}
     return encode(header | {"len": 0, "opts": opts}, LOCAL)
-
-
-def states():
-    """Of every socket of this thread's namespace."""
-    with open("/proc/thread-self/net/tcp") as table:
-        next(table)
-        return [int(line.split()[3], 16) for line in table]
-
-
-def counters():
-    """Those of the namespace that the recording has."""
-    with open("/proc/thread-self/net/netstat") as table:
-        lines = [line.split() for line in table if line.startswith("TcpExt:")]
-    found = dict(zip(lines[0][1:], map(int, lines[1][1:]), strict=True))
-    return {name: found[name] for name in COUNTERS}
 
 
 def play(settings, spoofed):
