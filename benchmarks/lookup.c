@@ -1,12 +1,16 @@
 /* The flow table's lookup in C: what Cython costs, and the least that a segment can cost (lookup_touch).
  *
- * The loop of tcpcore/components/flow_table.pyx: SipHash-1-3 of a batch in vector lanes, then a rolling prefetch
- * of head, first and second TCB, then the walk along the chain. Same sizes and flags.
+ * lookup_find is the loop of tcpcore/components/flow_table.pyx: SipHash-1-3 of a batch in vector lanes, then a
+ * rolling prefetch of bucket and block, then the tuple compared. Same sizes and flags. The skeleton has a table
+ * with less to it: heads of chains, two a block, and of a chain it takes the first block.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define AHEAD 16
 #define LANES 64 /* messages packed at a time */
@@ -17,12 +21,17 @@
 #define CLONES
 #endif
 
+/* A function that only prefetches looks pure to gcc, which drops its calls: the empty asm, as in base/prefetch.pxd. */
+#define PREFETCH(p) do { __builtin_prefetch((p), 1, 3); __asm__ volatile(""); } while (0)
+
 struct segment { uint32_t src, dst; uint16_t sport, dport; uint32_t rest[7]; };
-struct block { uint32_t raddr, laddr; uint16_t rport, lport; uint32_t next; uint32_t rest[12]; };
+struct block { uint32_t raddr, laddr; uint16_t rport, lport; uint32_t next, overflow, rest[11]; };
+struct bucket { uint8_t tags[12]; uint32_t refs[13]; };
 struct table {
     uint32_t *heads, *hashes;
+    struct bucket *buckets;
     struct block *blocks;
-    uint32_t mask, used, capacity, batch;
+    uint32_t mask, bucket_mask, used, capacity, batch;
     uint64_t k0, k1;
 };
 
@@ -77,15 +86,19 @@ static void hash_batch(const struct table *t, const struct segment *segs, uint32
 struct table *lookup_new(uint32_t capacity, uint32_t batch)
 {
     struct table *t = calloc(1, sizeof *t);
-    uint32_t heads = 2;
+    uint32_t heads = 2, buckets = 1;
     while (heads < 2 * capacity)
         heads *= 2;
+    while (8 * buckets < capacity)
+        buckets *= 2;
     t->mask = heads - 1;
+    t->bucket_mask = buckets - 1;
     t->capacity = capacity;
     t->batch = batch;
     t->k0 = 0x0706050403020100ULL;
     t->k1 = 0x0f0e0d0c0b0a0908ULL;
     t->heads = mapped(heads * sizeof *t->heads);
+    t->buckets = mapped(buckets * sizeof *t->buckets);
     t->blocks = mapped((size_t)capacity * sizeof *t->blocks);
     t->hashes = mapped(batch * sizeof *t->hashes);
     return t;
@@ -94,9 +107,38 @@ struct table *lookup_new(uint32_t capacity, uint32_t batch)
 void lookup_free(struct table *t)
 {
     munmap(t->heads, ((size_t)t->mask + 1) * sizeof *t->heads);
+    munmap(t->buckets, ((size_t)t->bucket_mask + 1) * sizeof *t->buckets);
     munmap(t->blocks, (size_t)t->capacity * sizeof *t->blocks);
     munmap(t->hashes, t->batch * sizeof *t->hashes);
     free(t);
+}
+
+static inline uint8_t tag_of(uint32_t hash) { return (uint8_t)((hash >> 24) + (hash >> 24 == 0)); }
+
+/* Bit i for each of the 12 tags of a bucket that is this one. */
+static inline uint32_t equal(const struct bucket *b, uint8_t tag)
+{
+#ifdef __SSE2__
+    __m128i all = _mm_loadu_si128((const __m128i *)b);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(all, _mm_set1_epi8((char)tag))) & 0xFFF;
+#else
+    uint32_t found = 0;
+    for (int i = 0; i < 12; i++)
+        found |= (uint32_t)(b->tags[i] == tag) << i;
+    return found;
+#endif
+}
+
+/* A block into its bucket; where that is full, before the chain behind refs[12]. */
+static void enter(struct table *t, uint32_t hash, uint32_t ref)
+{
+    struct bucket *bucket = &t->buckets[hash & t->bucket_mask];
+    uint32_t place = (uint32_t)__builtin_ctz(equal(bucket, 0) | 1 << 12);
+    if (place < 12)
+        bucket->tags[place] = tag_of(hash);
+    else
+        t->blocks[ref - 1].overflow = bucket->refs[12];
+    bucket->refs[place] = ref;
 }
 
 void lookup_insert(struct table *t, const struct segment *segs, uint32_t n)
@@ -110,31 +152,42 @@ void lookup_insert(struct table *t, const struct segment *segs, uint32_t n)
         b->raddr = s->src; b->laddr = s->dst; b->rport = s->sport; b->lport = s->dport;
         b->next = *head;
         *head = t->used;
+        enter(t, hash, t->used);
     }
 }
 
-/* What is asked for ahead of row i. */
-static inline void ask_ahead(const struct table *t, uint32_t n, uint32_t i, int second)
+static inline int is_of(const struct block *b, const struct segment *s)
+{
+    return b->raddr == s->src && b->rport == s->sport && b->laddr == s->dst && b->lport == s->dport;
+}
+
+static inline uint32_t candidate(const struct table *t, uint32_t hash)
+{
+    const struct bucket *b = &t->buckets[hash & t->bucket_mask];
+    return b->refs[__builtin_ctz(equal(b, tag_of(hash)) | 1 << 12)];
+}
+
+/* What the look-up asks for ahead of row i. */
+static inline void ask_for_owner(const struct table *t, uint32_t n, uint32_t i)
 {
     const uint32_t *h = t->hashes;
     uint32_t ref;
     if (i + 2 * AHEAD < n)
-        __builtin_prefetch(&t->heads[h[i + 2 * AHEAD] & t->mask]);
-    if (i + AHEAD < n && (ref = t->heads[h[i + AHEAD] & t->mask]))
-        __builtin_prefetch(&t->blocks[ref - 1]);
-    if (second && i + AHEAD / 2 < n && (ref = t->heads[h[i + AHEAD / 2] & t->mask]) && t->blocks[ref - 1].next)
-        __builtin_prefetch(&t->blocks[t->blocks[ref - 1].next - 1]);
+        PREFETCH(&t->buckets[h[i + 2 * AHEAD] & t->bucket_mask]);
+    if (i + AHEAD < n && (ref = candidate(t, h[i + AHEAD])))
+        PREFETCH(&t->blocks[ref - 1]);
 }
 
-/* The reference of the block with the row's tuple, along the chain; 0 if there is none. */
+/* The reference of the block with the row's tuple; 0 if there is none. */
 static inline uint32_t owner(const struct table *t, const struct segment *s, uint32_t hash)
 {
+    const struct bucket *b = &t->buckets[hash & t->bucket_mask];
     uint32_t ref;
-    for (ref = t->heads[hash & t->mask]; ref; ref = t->blocks[ref - 1].next) {
-        const struct block *b = &t->blocks[ref - 1];
-        if (b->raddr == s->src && b->rport == s->sport && b->laddr == s->dst && b->lport == s->dport)
-            break;
-    }
+    for (uint32_t alike = equal(b, tag_of(hash)); alike; alike &= alike - 1)
+        if (is_of(&t->blocks[(ref = b->refs[__builtin_ctz(alike)]) - 1], s))
+            return ref;
+    for (ref = b->refs[12]; ref && !is_of(&t->blocks[ref - 1], s); ref = t->blocks[ref - 1].overflow)
+        ;
     return ref;
 }
 
@@ -142,13 +195,24 @@ void lookup_find(struct table *t, const struct segment *segs, uint32_t n, uint32
 {
     hash_batch(t, segs, n, t->hashes);
     for (uint32_t i = 0; i < n; i++) {
-        ask_ahead(t, n, i, 1);
+        ask_for_owner(t, n, i);
         refs[i] = owner(t, &segs[i], t->hashes[i]);
     }
 }
 
-/* From the skeleton to the engine's look-up, a stage at a time. */
-enum { FIRST_BLOCK, CHAIN, SECOND_AHEAD };
+/* What the skeleton asks for ahead of row i. */
+static inline void ask_for_first(const struct table *t, uint32_t n, uint32_t i)
+{
+    const uint32_t *h = t->hashes;
+    uint32_t ref;
+    if (i + 2 * AHEAD < n)
+        PREFETCH(&t->heads[h[i + 2 * AHEAD] & t->mask]);
+    if (i + AHEAD < n && (ref = t->heads[h[i + AHEAD] & t->mask]))
+        PREFETCH(&t->blocks[ref - 1]);
+}
+
+/* The skeleton, and the engine's look-up with the same write. */
+enum { FIRST_BLOCK, OWNER };
 
 static inline uint32_t touch_batch(struct table *t, const struct segment *segs, uint32_t n, int stage)
 {
@@ -156,28 +220,33 @@ static inline uint32_t touch_batch(struct table *t, const struct segment *segs, 
     hash_batch(t, segs, n, t->hashes);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t ref;
-        ask_ahead(t, n, i, stage == SECOND_AHEAD);
-        ref = stage == FIRST_BLOCK ? t->heads[t->hashes[i] & t->mask] : owner(t, &segs[i], t->hashes[i]);
+        if (stage == FIRST_BLOCK) {
+            ask_for_first(t, n, i);
+            ref = t->heads[t->hashes[i] & t->mask];
+        } else {
+            ask_for_owner(t, n, i);
+            ref = owner(t, &segs[i], t->hashes[i]);
+        }
         if (ref)
-            t->blocks[ref - 1].rest[11] += segs[i].rest[0];
+            t->blocks[ref - 1].rest[10] += segs[i].rest[0];
         else
             lost++;
     }
     return lost;
 }
 
-/* Each row's head is read and one word of a block written, batch after batch: of the first block of its chain, from
- * CHAIN on of its owner. Returns how many rows found none. The rows stream in as they lie: in random order. */
+/* Each row's head or bucket is read and one word of a block written, batch after batch: of the first block of its
+ * chain, with OWNER of the block that has its tuple. Returns how many rows found none. The rows stream in as they
+ * lie: in random order. */
 uint32_t lookup_touch(struct table *t, const struct segment *segs, uint32_t n, int stage)
 {
     uint32_t lost = 0;
     for (uint32_t done = 0; done < n; done += t->batch) {
         uint32_t part = n - done < t->batch ? n - done : t->batch;
-        switch (stage) {
-        case FIRST_BLOCK: lost += touch_batch(t, segs + done, part, FIRST_BLOCK); break;
-        case CHAIN: lost += touch_batch(t, segs + done, part, CHAIN); break;
-        default: lost += touch_batch(t, segs + done, part, SECOND_AHEAD); break;
-        }
+        if (stage == FIRST_BLOCK)
+            lost += touch_batch(t, segs + done, part, FIRST_BLOCK);
+        else
+            lost += touch_batch(t, segs + done, part, OWNER);
     }
     return lost;
 }

@@ -4,8 +4,7 @@
 
 `lookup.c` does it with the engine's hash, sizes and prefetches. The rows are those of the engine's server
 side and stream in from an array in random order, in batches of 4096 as there. It takes the first block of a
-chain for the owner; the stages after it compare the tuple and walk the chain, and ask for a second block
-ahead, as the engine does.
+chain for the owner; the stage after it finds the owner in a bucket of tags, as the engine does.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from benchmarks.native import shared
 from benchmarks.sides import syns
 
 #: The numbers of lookup.c.
-STAGES = ("the first block", "tuple and chain", "the second block ahead")
+STAGES = ("the first block", "the owner, by its tag and tuple")
 LEAST_STEPS = 1 << 20  # below this a pass is too short to time
 
 
