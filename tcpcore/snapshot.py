@@ -33,7 +33,7 @@ __all__ = ["CHECKSUM_AT", "VERSION", "checksum", "open_snapshot", "start_of"]
 
 MAGIC: Final = {"Engine": b"TCPCORE\x1a", "EngineGroup": b"TCPGRP\x1a\x1a"}
 #: Changes with what is in a state; a snapshot of another version is refused.
-VERSION: Final = 3
+VERSION: Final = 4
 
 _HEADER: Final = struct.Struct("<8sHBBIQ16s")
 _DIGEST: Final = 16

@@ -1,6 +1,7 @@
 # What Cython cannot express: prefetch, branch hints, and `expect`, an assertion that traps in debug
 # builds and is nothing in others. PREDICTION is false in a build with TCPCORE_PREDICTION=0 (setup.py).
-# The other verbatim C of tcpcore is in siphash_batch.pxd (target_clones) and arena.pyx (poisoning).
+# The other verbatim C of tcpcore is in siphash_batch.pxd (target_clones), tags.pxd (SSE2) and arena.pyx
+# (poisoning).
 cdef extern from *:
     """
     /* a function that only prefetches looks pure to gcc, which drops its calls: the empty asm */

@@ -1,4 +1,4 @@
-# Bytes of a line compared at once. SSE2, which every x86-64 has, takes three instructions for it; elsewhere the
+# Twelve bytes compared at once. SSE2, which every x86-64 has, takes few instructions for it; elsewhere the
 # compiler makes of the loop what it can.
 from libc.stdint cimport uint8_t, uint32_t
 

@@ -5,7 +5,7 @@ from tcpcore.records.segment cimport Segment
 from tcpcore.loops.state cimport EngineState
 
 cdef enum:
-    TIMER_STAGES = 4          # of prefetching for a timer: its entry, its TCB, its chain's head, its chain
+    TIMER_STAGES = 3          # of prefetching for a timer: its entry, its TCB, its bucket
     TIMERS_KEPT = 64
 
 cdef struct AheadHash:

@@ -17,7 +17,7 @@ from tcpcore.records.tcb cimport (
     Tcb,
 )
 from tcpcore.tcp.timeouts cimport timer_expired
-from tcpcore.components.flow_table cimport flow_ahead_first, flow_ahead_head
+from tcpcore.components.flow_table cimport flow_ahead_bucket
 from tcpcore.components.listeners cimport (
     LISTENER_OPEN, Burst, Listener, burst_update, listener_at, listener_burst,
 )
@@ -99,7 +99,7 @@ cdef uint32_t fire(EngineState* eng, uint32_t slot, const AheadHash* known, int6
 
 
 cdef inline void prefetch_timers(EngineState* eng, AheadHash* ahead, uint32_t turn) noexcept nogil:
-    """Prefetch for timers to come: TCBs 14 early; heads, timestamps and cold records 8; chains 4."""
+    """Prefetch for timers to come: TCBs 14 early; buckets, timestamps and cold records 8."""
     cdef uint32_t ref = wheel_ahead(&eng.wheel, 14)
     cdef AheadHash* known = &ahead[(turn + 8) & 15]
     if ref:
@@ -107,13 +107,12 @@ cdef inline void prefetch_timers(EngineState* eng, AheadHash* ahead, uint32_t tu
     known.ref = wheel_ahead(&eng.wheel, 8)
     if known.ref:
         known.hash = tcb_hash(eng, &eng.pool.blocks[known.ref - 1])
-        flow_ahead_head(&eng.flows, known.hash)
+        flow_ahead_bucket(&eng.flows, known.hash)
         if eng.pool.blocks[known.ref - 1].state != TIME_WAIT:
             if eng.knobs.tcp_timestamps:
                 prefetch(&eng.pool.stamps[known.ref - 1])
             if eng.pool.blocks[known.ref - 1].bits & B_COLD:
                 prefetch(&eng.pool.colds[known.ref - 1])
-    flow_ahead_first(&eng.flows, ahead[(turn + 4) & 15].hash)
 
 
 cdef inline void timer_ahead(EngineState* eng, TimersAhead* ahead, int stage, uint32_t ref) noexcept nogil:
@@ -122,18 +121,16 @@ cdef inline void timer_ahead(EngineState* eng, TimersAhead* ahead, int stage, ui
     cdef uint32_t at = ref & (TIMERS_KEPT - 1)
     if stage == 1:
         prefetch(tcb)
-    elif stage == 2:
+    else:
         ahead.hashes[at].ref = ref
         ahead.hashes[at].hash = tcb_hash(eng, tcb)
         ahead.generations[at] = tcb.generation
-        flow_ahead_head(&eng.flows, ahead.hashes[at].hash)
+        flow_ahead_bucket(&eng.flows, ahead.hashes[at].hash)
         if tcb.state != TIME_WAIT:
             if eng.knobs.tcp_timestamps:
                 prefetch(&eng.pool.stamps[ref - 1])
             if tcb.bits & B_COLD:
                 prefetch(&eng.pool.colds[ref - 1])
-    elif ahead.hashes[at].ref == ref:
-        flow_ahead_first(&eng.flows, ahead.hashes[at].hash)
 
 
 cdef void timers_ahead(EngineState* eng, TimersAhead* ahead, int stage, int64_t limit) noexcept nogil:

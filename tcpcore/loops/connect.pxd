@@ -20,7 +20,7 @@ from tcpcore.tcp.opens cimport open_active
 from tcpcore.tcp.receive_window cimport keep_window
 from tcpcore.tcp.rto cimport tick_up
 from tcpcore.components.events cimport events_add
-from tcpcore.components.flow_table cimport flow_find, flow_hash, flow_insert
+from tcpcore.components.flow_table cimport flow_candidate, flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
     PortSearch, is_barred, ports_begin, ports_bound, ports_candidate, ports_full, ports_left_out,
@@ -225,7 +225,7 @@ cdef inline uint64_t connect_one(EngineState* eng, const ConnectRequest* request
         choice.place = -1
         choice.lport = <uint16_t>request.lport
         choice.ref = 0
-        if eng.flows.heads[choice.hash & eng.flows.mask]:     # mostly it is empty, and no call is made
+        if flow_candidate(&eng.flows, choice.hash):     # mostly there is none, and no call is made
             choice.ref = flow_find(&eng.flows, choice.hash, request.raddr, request.rport, request.laddr,
                                    choice.lport)
         if choice.ref and not may_replace(eng, choice.ref - 1, request.laddr, False, now):

@@ -9,7 +9,7 @@ Invariant: a batch of n opens does what n batches of one do.
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.records.counters cimport count_n
 from tcpcore.records.tcb cimport B_PASSIVE, CLOSED, SYN_RECEIVED
-from tcpcore.components.flow_table cimport flow_ahead
+from tcpcore.components.flow_table cimport FLOW_AHEAD, flow_ahead_bucket
 from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at
 from tcpcore.components.ports cimport BAR_LISTENED, in_port_range, ports_bar, ports_released, ports_speculate
 from tcpcore.components.tcb_pool cimport pool_ahead
@@ -82,7 +82,8 @@ cdef Py_ssize_t connect_batch(EngineState* eng, const ConnectArgs* args, Py_ssiz
         hash_opens(eng, args, done, part, now)
         for i in range(part):
             pool_ahead(&eng.pool, eng.knobs.tcp_timestamps)
-            flow_ahead(&eng.flows, eng.hashes, i, part)
+            if i + 2 * FLOW_AHEAD < part:
+                flow_ahead_bucket(&eng.flows, eng.hashes[i + 2 * FLOW_AHEAD])
             read_connect_args(&request, args, done + i)
             request.hash = eng.hashes[i]
             request.numbers = i

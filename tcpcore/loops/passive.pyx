@@ -24,7 +24,7 @@ from tcpcore.tcp.rto cimport tick_up
 from tcpcore.tcp.syn_image cimport is_alike, keep_image, open_alike
 from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport (
-    flow_ahead_head, flow_hash_tcbs, flow_insert, flow_remove_known,
+    flow_ahead_bucket, flow_hash_tcbs, flow_insert, flow_remove_known,
 )
 from tcpcore.components.isn cimport isn_hashes, isn_make
 from tcpcore.components.listeners cimport (
@@ -73,7 +73,7 @@ cdef void look_at_victims(EngineState* eng, Py_ssize_t n) noexcept nogil:
     flow_hash_tcbs(&eng.flows, eng.victims, n, eng.victim_hashes)
     for i in range(n):
         eng.victim_generations[i] = tcb_or_any(eng, eng.victims[i]).generation
-        flow_ahead_head(&eng.flows, eng.victim_hashes[i])
+        flow_ahead_bucket(&eng.flows, eng.victim_hashes[i])
 
 
 cdef uint32_t bucket_of(EngineState* eng, const Segment* seg) noexcept nogil:

@@ -1,7 +1,7 @@
 # Prefetching for a batch: each thing a segment will need is asked for when what leads to it has arrived.
 #
-#   segments ahead   48     32             16
-#                    head   newest TCB     candidate, its timestamps and cold record
+#   segments ahead   48       32                               16
+#                    bucket   candidate and its timestamps     its cold record
 #
 # Only hints: when its turn comes a segment's TCB is checked again. One segment's stages stand between the
 # work of two others, so that memory and processor overlap, and nothing branches on data: a wrong guess would
@@ -9,15 +9,14 @@
 from libc.stdint cimport uint32_t
 
 from tcpcore.base.prefetch cimport prefetch
-from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport B_COLD, Tcb
-from tcpcore.components.flow_table cimport flow_ahead_head, flow_differs
+from tcpcore.components.flow_table cimport flow_ahead_bucket, flow_candidate
 from tcpcore.loops.state cimport AHEAD_PAD, EngineState
 
 cdef enum:
-    AHEAD_HEAD = 48           # at most AHEAD_PAD
-    AHEAD_NEWEST = 32
-    AHEAD_CANDIDATE = 16
+    AHEAD_BUCKET = 48         # at most AHEAD_PAD
+    AHEAD_CANDIDATE = 32
+    AHEAD_COLD = 16
     FEW = 8                   # segments for which looking ahead costs more than it saves
 
 
@@ -31,67 +30,51 @@ cdef inline Tcb* tcb_or_any(const EngineState* eng, uint32_t ref) noexcept nogil
     return &eng.pool.blocks[ref - (ref != 0)]
 
 
-cdef inline void ahead_newest(EngineState* eng, Py_ssize_t i) noexcept nogil:
-    """Prefetch the newest TCB of the chain."""
-    eng.candidates[i] = eng.flows.heads[eng.hashes[i] & eng.flows.mask]
-    prefetch(tcb_or_any(eng, eng.candidates[i]))
-
-
-cdef inline void ahead_records(EngineState* eng, uint32_t slot, uint32_t cold) noexcept nogil:
-    """Prefetch the TCB in this slot, its timestamps and, if `cold` is 1 and not 0, its cold record."""
-    prefetch(&eng.pool.blocks[slot])
+cdef inline void ahead_candidate(EngineState* eng, Py_ssize_t i) noexcept nogil:
+    """Find the candidate of a row; prefetch it and its timestamps."""
+    cdef uint32_t ref = flow_candidate(&eng.flows, eng.hashes[i])
+    eng.candidates[i] = ref
+    prefetch(tcb_or_any(eng, ref))
     if eng.knobs.tcp_timestamps:
-        prefetch(&eng.pool.stamps[slot])
-    prefetch(&eng.pool.colds[slot & -cold])
+        prefetch(&eng.pool.stamps[ref - (ref != 0)])
 
 
-cdef inline bint ahead_candidate(EngineState* eng, const Segment* seg, Py_ssize_t i,
-                                 bint colds) noexcept nogil:
-    """Prefetch the candidate: the newest TCB if it is the segment's, else the next one; chains are short.
-    With `colds` its cold record, too. Whether the newest TCB, mostly the candidate, has one."""
-    cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
-    cdef uint32_t other = -<uint32_t>(flow_differs(tcb, seg) != 0)      # all ones where it is not this one
-    cdef bint cold = (tcb.bits & B_COLD) != 0
-    cdef uint32_t slot
-    eng.candidates[i] = (eng.candidates[i] & ~other) | (tcb.next & other)
-    slot = eng.candidates[i] - (eng.candidates[i] != 0)
-    if colds:
-        ahead_records(eng, slot, cold)
-    else:
-        prefetch(&eng.pool.blocks[slot])
-        if eng.knobs.tcp_timestamps:
-            prefetch(&eng.pool.stamps[slot])
+cdef inline bint ahead_cold(EngineState* eng, Py_ssize_t i) noexcept nogil:
+    """Prefetch the cold record of a row's candidate, if it has one. Whether it has."""
+    cdef uint32_t slot = eng.candidates[i] - (eng.candidates[i] != 0)
+    cdef bint cold = (eng.pool.blocks[slot].bits & B_COLD) != 0
+    prefetch(&eng.pool.colds[slot & -<uint32_t>cold])
     return cold
 
 
-cdef inline bint start_ahead(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
+cdef inline bint start_ahead(EngineState* eng, Py_ssize_t n) noexcept nogil:
     """Begin a batch of n <= STRIDE segments: the stages that look_ahead takes for done at segment 0. Whether
     one of the first TCBs has a cold record: if none has, those of this batch are not asked for."""
     cdef Py_ssize_t i
     cdef bint colds = False
     for i in range(n, n + AHEAD_PAD):         # beyond the end the last one is repeated, which saves a test
         eng.hashes[i] = eng.hashes[n - 1]
-    for i in range(least(AHEAD_HEAD, n)):
-        flow_ahead_head(&eng.flows, eng.hashes[i])
-    for i in range(least(AHEAD_NEWEST, n)):
-        ahead_newest(eng, i)
+    for i in range(least(AHEAD_BUCKET, n)):
+        flow_ahead_bucket(&eng.flows, eng.hashes[i])
     for i in range(least(AHEAD_CANDIDATE, n)):
-        colds |= ahead_candidate(eng, &segs[i], i, True)
+        ahead_candidate(eng, i)
+    for i in range(least(AHEAD_COLD, n)):
+        colds |= ahead_cold(eng, i)
     return colds
 
 
-cdef inline void look_at_few(EngineState* eng, const Segment* segs, Py_ssize_t n) noexcept nogil:
+cdef inline void look_at_few(EngineState* eng, Py_ssize_t n) noexcept nogil:
     """The candidates of n <= FEW segments, with nothing to do meanwhile."""
     cdef Py_ssize_t i
     for i in range(n):
-        ahead_newest(eng, i)
+        ahead_candidate(eng, i)
     for i in range(n):
-        ahead_candidate(eng, &segs[i], i, True)
+        ahead_cold(eng, i)
 
 
-cdef inline void look_ahead(EngineState* eng, const Segment* segs, Py_ssize_t i, Py_ssize_t n,
-                            bint colds) noexcept nogil:
+cdef inline void look_ahead(EngineState* eng, Py_ssize_t i, bint colds) noexcept nogil:
     """Before segment i: each stage for the segment that far ahead. colds: what start_ahead said."""
-    flow_ahead_head(&eng.flows, eng.hashes[i + AHEAD_HEAD])
-    ahead_newest(eng, i + AHEAD_NEWEST)
-    ahead_candidate(eng, &segs[least(i + AHEAD_CANDIDATE, n - 1)], i + AHEAD_CANDIDATE, colds)
+    flow_ahead_bucket(&eng.flows, eng.hashes[i + AHEAD_BUCKET])
+    ahead_candidate(eng, i + AHEAD_CANDIDATE)
+    if colds:
+        ahead_cold(eng, i + AHEAD_COLD)

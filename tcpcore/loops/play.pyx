@@ -18,9 +18,9 @@ from tcpcore.records.op cimport (
     result_refused,
 )
 from tcpcore.records.segment cimport SYN, is_unicast
-from tcpcore.records.tcb cimport B_COLD, TICK_NS, Tcb
+from tcpcore.records.tcb cimport TICK_NS
 from tcpcore.components.events cimport events_begin_call
-from tcpcore.components.flow_table cimport flow_ahead_head, flow_differs, flow_hash_batch
+from tcpcore.components.flow_table cimport flow_ahead_bucket, flow_candidate, flow_hash_batch
 from tcpcore.components.isn cimport isn_clock
 from tcpcore.components.listeners cimport open_listener
 from tcpcore.components.ports cimport PortSearch, ports_speculate
@@ -34,7 +34,7 @@ from tcpcore.loops.connect cimport ConnectRequest, connect_one
 from tcpcore.loops.guard cimport guard_start
 from tcpcore.loops.isn_batch cimport isn_batch_find
 from tcpcore.loops.pipeline cimport (
-    AHEAD_CANDIDATE, AHEAD_HEAD, AHEAD_NEWEST, ahead_records, least, look_ahead, start_ahead, tcb_or_any,
+    AHEAD_BUCKET, AHEAD_CANDIDATE, AHEAD_COLD, ahead_cold, least, look_ahead, start_ahead, tcb_or_any,
 )
 from tcpcore.loops.receive cimport arrives
 from tcpcore.loops.state cimport AHEAD_PAD, STRIDE, begin_stretch
@@ -158,24 +158,15 @@ cdef Py_ssize_t load_stretch(EngineState* eng, const Op* ops, Py_ssize_t n, Outp
     return part
 
 
-cdef inline void ahead_first(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """Prefetch the TCB that row i names, or the newest of its chain; no branch, as in loops/pipeline."""
+cdef inline void ahead_tcb(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+    """Prefetch the TCB that row i names, or the candidate of its 4-tuple; no branch, as in loops/pipeline."""
     cdef const Op* op = &ops[least(i, n - 1)]
-    cdef uint32_t slot = handle_slot(op.conn), head = eng.flows.heads[eng.hashes[i] & eng.flows.mask]
+    cdef uint32_t slot = handle_slot(op.conn), found = flow_candidate(&eng.flows, eng.hashes[i])
     cdef uint32_t named = -<uint32_t>(names_connection(op.kind) and slot < eng.pool.capacity)
-    eng.candidates[i] = (head & ~named) | ((slot + 1) & named)
+    eng.candidates[i] = (found & ~named) | ((slot + 1) & named)
     prefetch(tcb_or_any(eng, eng.candidates[i]))
-
-
-cdef inline void ahead_second(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
-    """Prefetch the records of row i: of the TCB asked for before, if it is the row's, else of the next."""
-    cdef const Tcb* tcb = tcb_or_any(eng, eng.candidates[i])
-    cdef Py_ssize_t row = least(i, n - 1)
-    cdef uint32_t other = -<uint32_t>((flow_differs(tcb, &eng.arriving[row]) != 0)
-                                      & (not names_connection(ops[row].kind)))
-    cdef uint32_t cold = (tcb.bits & B_COLD) != 0
-    eng.candidates[i] = (eng.candidates[i] & ~other) | (tcb.next & other)
-    ahead_records(eng, eng.candidates[i] - (eng.candidates[i] != 0), cold)
+    if eng.knobs.tcp_timestamps:
+        prefetch(&eng.pool.stamps[eng.candidates[i] - (eng.candidates[i] != 0)])
 
 
 cdef void start_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t n) noexcept nogil:
@@ -183,20 +174,20 @@ cdef void start_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t n) noexc
     cdef Py_ssize_t i
     for i in range(n, n + AHEAD_PAD):
         eng.hashes[i] = eng.hashes[n - 1]
-    for i in range(AHEAD_HEAD):
-        flow_ahead_head(&eng.flows, eng.hashes[i])
-    for i in range(AHEAD_NEWEST):
-        ahead_first(eng, ops, i, n)
+    for i in range(AHEAD_BUCKET):
+        flow_ahead_bucket(&eng.flows, eng.hashes[i])
     for i in range(AHEAD_CANDIDATE):
-        ahead_second(eng, ops, i, n)
+        ahead_tcb(eng, ops, i, n)
+    for i in range(AHEAD_COLD):
+        ahead_cold(eng, i)
 
 
 cdef inline void look_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t i,
                                   Py_ssize_t n) noexcept nogil:
     """look_ahead of loops/pipeline for rows of all kinds."""
-    flow_ahead_head(&eng.flows, eng.hashes[i + AHEAD_HEAD])
-    ahead_first(eng, ops, i + AHEAD_NEWEST, n)
-    ahead_second(eng, ops, i + AHEAD_CANDIDATE, n)
+    flow_ahead_bucket(&eng.flows, eng.hashes[i + AHEAD_BUCKET])
+    ahead_tcb(eng, ops, i + AHEAD_CANDIDATE, n)
+    ahead_cold(eng, i + AHEAD_COLD)
 
 
 cdef inline void look_ahead_timers(EngineState* eng, Output* out, const Op* ops, Py_ssize_t i,
@@ -299,12 +290,12 @@ cdef Py_ssize_t play_stretch(EngineState* eng, Op* ops, Py_ssize_t n, int64_t un
     cdef bint colds = False
     out.searched = 0
     if out.only_segments:
-        colds = start_ahead(eng, eng.arriving, n)
+        colds = start_ahead(eng, n)
     else:
         start_ahead_mixed(eng, ops, n)
     for i in range(n):
         if likely(out.only_segments):
-            look_ahead(eng, eng.arriving, i, n, colds)
+            look_ahead(eng, i, colds)
         else:
             look_ahead_mixed(eng, ops, i, n)
         op = &ops[i]

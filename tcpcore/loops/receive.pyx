@@ -164,12 +164,12 @@ cdef Py_ssize_t receive_batch(EngineState* eng, const Segment* segs, Py_ssize_t 
         begin_stretch(eng, segs + done, part)
         few = part <= FEW
         if few:
-            look_at_few(eng, segs + done, part)
+            look_at_few(eng, part)
         else:
-            colds = start_ahead(eng, segs + done, part)
+            colds = start_ahead(eng, part)
         for i in range(part):
             if not few:
-                look_ahead(eng, segs + done, i, part, colds)
+                look_ahead(eng, i, colds)
             more = arrives(eng, &segs[done + i], eng.hashes[i], eng.candidates[i], now, rows + written)
             written += more
             if unlikely(marks != NULL):

@@ -2,7 +2,7 @@
 
 Each part is a function that measures, writes and reads the same fields (base/stream), so that they cannot
 disagree. Not in it: what follows from the Config (knobs, keys, sizes), what can be made again from the rest
-(heads, hash tables, bitmaps), and the scratch space of a batch. The header is tcpcore/snapshot.py's.
+(buckets, hash tables, bitmaps), and the scratch space of a batch. The header is tcpcore/snapshot.py's.
 Invariant: equal states give equal bytes; bytes that are no state give a reason, and are never followed.
 """
 

@@ -1,7 +1,7 @@
 """TCBs, their ranges and the flow table in a snapshot.
 
 Of the slots only those that were ever used, and of those only the timestamps and cold records that are valid.
-The heads of the flow table are made again from the chains, which are in the TCBs.
+The buckets of the flow table are made again from the TCBs, which have its overflow chains.
 Invariant: whatever bytes are read, no reference that the engine follows leads out of what was read.
 """
 
@@ -18,7 +18,7 @@ from tcpcore.records.tcb cimport (
     B_COLD, B_HELD, B_QUEUED, B_TS, CLOSED, HAS_LIVENESS, LISTEN, N_STATES, N_TIMERS, T_NONE, Cold,
     Liveness, Tcb, Timestamps, is_side,
 )
-from tcpcore.components.flow_table cimport flow_relink
+from tcpcore.components.flow_table cimport flow_hash, flow_relink
 from tcpcore.components.range_pool cimport RangePool, range_pool_at
 from tcpcore.components.tcb_pool cimport TcbPool
 
@@ -190,11 +190,17 @@ cdef void stream_ranges(Stream* stream, EngineState* eng) noexcept nogil:
 # ---- the flow table
 
 cdef void stream_flows(Stream* stream, EngineState* eng) noexcept nogil:
-    """How many heads the flow table has; behind the TCBs, which have its chains."""
-    cdef uint32_t mask = eng.flows.mask
+    """How many buckets the flow table has, and a hash under its key; behind the TCBs.
+
+    The key comes from the configuration's seed: under another one the TCBs would fill other buckets."""
+    cdef uint32_t mask = eng.flows.mask, hash = flow_hash(&eng.flows, 0, 0, 0, 0), own = hash
     cdef const char* fault
     stream_u32(stream, &mask)
+    stream_u32(stream, &hash)
     if is_reading(stream) and stream.fault == NULL:
+        if hash != own:
+            stream_fails(stream, "a flow table under another key", hash)
+            return
         fault = flow_relink(&eng.flows, mask, eng.pool.fresh)
         if fault != NULL:
             stream_fails(stream, fault, mask)

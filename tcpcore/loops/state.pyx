@@ -9,7 +9,7 @@ from tcpcore.base.siphash cimport derive_key, siphash24_1
 from tcpcore.records.action cimport E_EDGES, E_EOF, E_READABLE, E_WRITABLE
 from tcpcore.components.events cimport EVENTS_BOUND, events_bytes, events_free, events_init, events_wanted
 from tcpcore.components.flow_table cimport (
-    flow_ahead_first, flow_ahead_head, flow_ahead_second, flow_bytes, flow_find, flow_find_segment, flow_free,
+    flow_ahead_bucket, flow_ahead_candidate, flow_bytes, flow_find, flow_find_segment, flow_free,
     flow_hash_batch, flow_init,
 )
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
@@ -104,8 +104,8 @@ cdef void lookup_handles(const EngineState* eng, const FourTuple* tuples, Py_ssi
                          uint64_t* conns) noexcept nogil:
     """Handles of the connections with these 4-tuples, 0 where there is none.
 
-    Of LOOK_UP at a time the head, the first TCB and the second are prefetched for all before any is looked
-    at; then, of those found, the timestamps, since a call or a segment often follows."""
+    Of LOOK_UP at a time the bucket and the TCB are prefetched for all before any is looked at; then, of
+    those found, the timestamps, since a call or a segment often follows."""
     cdef Segment to[LOOK_UP]                          # as a segment names its receiver
     cdef uint32_t hashes[LOOK_UP]
     cdef uint32_t ref
@@ -118,11 +118,9 @@ cdef void lookup_handles(const EngineState* eng, const FourTuple* tuples, Py_ssi
         flow_hash_batch(&eng.flows, to, part, hashes)
         if part > 1:
             for i in range(part):
-                flow_ahead_head(&eng.flows, hashes[i])
+                flow_ahead_bucket(&eng.flows, hashes[i])
             for i in range(part):
-                flow_ahead_first(&eng.flows, hashes[i])
-            for i in range(part):
-                flow_ahead_second(&eng.flows, hashes[i])
+                flow_ahead_candidate(&eng.flows, hashes[i])
         for i in range(part):
             ref = flow_find_segment(&eng.flows, hashes[i], &to[i])
             conns[i] = 0

@@ -23,7 +23,7 @@ cdef struct Tcb:
     uint32_t laddr
     uint16_t rport
     uint16_t lport
-    uint32_t next             # flow table: next reference (slot + 1) of the chain, 0 at its end
+    uint32_t next             # flow table: in an overflow chain the next TCB's slot + 1 or NO_MORE, else 0
     uint32_t snd_una
     uint32_t snd_nxt          # highest number sent + 1 (never pulled back)
     uint32_t rcv_nxt

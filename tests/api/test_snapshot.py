@@ -290,7 +290,7 @@ FIELDS = {
     ("components/tcb_pool", "TcbPool"): {
         SAVED: "blocks stamps colds lives stack n_stack fresh", DERIVED: "used capacity borrowed"},
     ("components/flow_table", "FlowTable"): {
-        SAVED: "mask", DERIVED: "heads max_mask count blocks k0 k1"},
+        SAVED: "mask", DERIVED: "buckets max_mask count blocks k0 k1"},
     ("components/timer_wheel", "TimerWheel"): {
         SAVED: "levels pool clock floor recent late overdue orders",
         DERIVED: "blocks capacity recent_list live reserve"},

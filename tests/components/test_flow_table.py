@@ -1,4 +1,4 @@
-"""The flow table against a dict: chains, doubling, batch splits, and a check() that notices damage."""
+"""The flow table against a dict: buckets, doubling, batch splits, and a check() that notices damage."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tcpcore.records.layouts import BLOCK, SEGMENT
 from tcpcore.records.segment import segments
-from tests.extensions.flow_table import Table
+from tests.extensions.flow_table import Table, equal_tags
 from tests.reference.flow_table import ReferenceTable
 
 
@@ -55,7 +55,7 @@ class FlowTableMachine(RuleBasedStateMachine):
     def agrees(self):
         assert self.table.check() == []
         assert len(self.table) == len(self.reference.flows)
-        assert self.table.heads == self.reference.heads
+        assert self.table.buckets == self.reference.buckets
 
 
 TestFlowTableMachine = FlowTableMachine.TestCase
@@ -83,15 +83,16 @@ def test_hundred_thousand_flows_against_the_dict():
         verb = ("insert", "insert", "insert", "find", "remove")[step % 5]
         one = getattr(reference, verb)
         assert getattr(table, verb)(pool[pick]).tolist() == [one(names[i]) for i in pick]
-        assert (len(table), table.heads) == (len(reference.flows), reference.heads)
+        assert (len(table), table.buckets) == (len(reference.flows), reference.buckets)
     assert table.check() == []
     assert table.find(pool).tolist() == [reference.find(name) for name in names]
 
 
-@pytest.mark.parametrize("capacity, heads", [(1, 2), (2, 4), (3, 8), (500, 1024), (513, 1024), (10**8, 1024)])
-def test_starts_with_one_page_of_heads_or_less(capacity, heads):
+@pytest.mark.parametrize("capacity, buckets",
+                         [(1, 1), (8, 1), (9, 2), (500, 64), (513, 128), (10**8, 64)])
+def test_starts_with_one_page_of_buckets_or_less(capacity, buckets):
     table = Table(capacity)
-    assert table.heads == heads == ReferenceTable(capacity).heads
+    assert table.buckets == min(buckets, 64) == ReferenceTable(capacity).buckets
     assert (len(table), table.check()) == (0, [])
 
 
@@ -99,20 +100,20 @@ def test_a_table_for_millions_costs_nothing_until_used():
     assert Table(100_000_000).nbytes == 0
 
 
-def test_doubles_when_more_than_half_of_the_heads_are_due():
+def test_doubles_when_there_are_more_than_eight_flows_a_bucket():
     table, segs = Table(10_000), many(2049)
-    for n, heads in [(512, 1024), (513, 2048), (1024, 2048), (1025, 4096), (2048, 4096), (2049, 8192)]:
+    for n, buckets in [(512, 64), (513, 128), (1024, 128), (1025, 256), (2048, 256), (2049, 512)]:
         table.insert(segs[len(table):n])
-        assert (len(table), table.heads, table.check()) == (n, heads, [])
+        assert (len(table), table.buckets, table.check()) == (n, buckets, [])
     assert (table.find(segs) == np.arange(1, 2050)).all()
 
 
 def test_does_not_shrink():
     table, segs = Table(10_000), many(2000)
     table.insert(segs)
-    heads = table.heads
+    buckets = table.buckets
     table.remove(segs)
-    assert (len(table), table.heads, table.check()) == (0, heads, [])
+    assert (len(table), table.buckets, table.check()) == (0, buckets, [])
 
 
 @given(st.lists(st.integers(0, 3000), max_size=8))
@@ -122,45 +123,64 @@ def test_batch_splits_change_nothing(cuts):
     split = [pieces.insert(part) for part in np.split(segs, sorted(cuts))]
     assert np.concatenate(split).tolist() == refs.tolist()
     assert np.asarray(pieces).tobytes() == np.asarray(at_once).tobytes()
-    assert pieces.heads == at_once.heads
+    assert pieces.buckets == at_once.buckets
 
 
-def one_bucket(table, n, heads):
-    """n flows that share a bucket of a table with this many heads."""
-    candidates = many(n * heads * 2)
-    return candidates[table.hash(candidates) % heads == 5][:n].copy()
+def one_bucket(table, n, buckets):
+    """n flows that share bucket 5 of a table with this many buckets."""
+    candidates = many(n * buckets * 2)
+    return candidates[table.hash(candidates) % buckets == 5][:n].copy()
 
 
-def test_a_chain_of_one_bucket_loses_any_of_its_links():
-    table = Table(500)                           # 1024 heads, all of them: no doubling will help
-    chain = one_bucket(table, 60, 1024)
-    assert len(chain) == 60
-    refs = table.insert(chain)
+def test_a_bucket_with_a_chain_loses_any_of_its_flows():
+    table = Table(500)                           # 64 buckets, all of them: no doubling will help
+    flows = one_bucket(table, 60, 64)
+    assert len(flows) == 60
+    refs = table.insert(flows)
+    assert table.in_chains() == 60 - 12
     np.random.default_rng(5).shuffle(order := np.arange(60))
     gone = np.zeros(60, bool)
     for i in order:
-        assert table.remove(chain[i:i + 1]).tolist() == [refs[i]]
+        assert table.remove(flows[i:i + 1]).tolist() == [refs[i]]
         gone[i] = True
-        assert table.find(chain).tolist() == np.where(gone, 0, refs).tolist()
+        assert table.find(flows).tolist() == np.where(gone, 0, refs).tolist()
         assert table.check() == []
-    assert len(table) == 0
+    assert len(table) == table.in_chains() == 0
+    assert not np.asarray(table).view(BLOCK)["next"].any()
 
 
-def test_the_newest_flow_heads_its_chain_and_doubling_keeps_the_order():
+def test_a_place_that_became_free_is_taken_before_the_chain_grows():
+    table = Table(500)
+    flows = one_bucket(table, 30, 64)
+    table.insert(flows[:20])
+    table.remove(flows[3:6])
+    table.insert(flows[20:22])
+    assert (table.in_chains(), table.check()) == (8, [])
+    assert (table.find(flows[:22]) != 0).tolist() == [not 3 <= i < 6 for i in range(22)]
+
+
+def test_doubling_gives_the_chain_of_a_bucket_places():
     table = Table(4000, seed=9)
-    chain = one_bucket(table, 100, 1024)
-    table.insert(chain)
-    table.insert(many(2000, start=1_000_000))
-    assert table.heads > 1024 and table.check() == []
-    following = np.asarray(table).view(BLOCK)["next"]
-    buckets = table.hash(chain) % table.heads
-    for bucket in np.unique(buckets):
-        ours = (np.flatnonzero(buckets == bucket) + 1).tolist()
-        met, ref = [], ours[-1]
-        while ref:
-            met.append(ref)
-            ref = int(following[ref - 1])
-        assert [ref for ref in met if ref <= 100] == ours[::-1]
+    flows = one_bucket(table, 20, 64)
+    table.insert(flows)
+    assert table.in_chains() == 8
+    table.insert(many(500, start=1_000_000))
+    assert (table.buckets, table.check()) == (128, [])
+    assert table.find(flows).tolist() == list(range(1, 21))
+
+
+@pytest.mark.parametrize("n", [1 << 14, 1 << 15])
+def test_few_flows_of_a_full_table_are_in_chains(n):
+    table = Table(n)
+    table.insert(many(n))
+    assert table.buckets == n // 8
+    assert table.in_chains() < 0.02 * n          # Poisson: 1.4 %
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 255))
+def test_tags_are_compared_as_one_by_one(tags, tag):
+    wide = sum((tags[i] == tag) << i for i in range(12))
+    assert equal_tags(tags, tag) == (wide, wide)
 
 
 def test_a_full_pool_refuses_and_harms_nothing():
@@ -202,43 +222,57 @@ def test_only_the_four_tuple_counts():
 
 @pytest.fixture
 def chained():
-    """Two flows of one bucket; the second, TCB 2, is the head; and the TCBs, to be damaged."""
+    """Fourteen flows of bucket 5, of which TCBs 13 and 14 are in its chain; and the TCBs, to be damaged."""
     table = Table(500)
-    segs = one_bucket(table, 2, 1024)
+    segs = one_bucket(table, 14, 64)
     table.insert(segs)
-    assert table.check() == []
+    assert (table.in_chains(), table.check()) == (2, [])
     return table, np.asarray(table).view(BLOCK)
 
 
-def test_check_notices_a_block_in_the_wrong_bucket(chained):
+@pytest.mark.parametrize("ref", [1, 13])
+def test_check_notices_a_block_in_the_wrong_bucket(chained, ref):
     table, tcbs = chained
-    tcbs["rport"][0] ^= 1
-    assert table.check() == ["flow_table: TCB 1 is in bucket 5, its 4-tuple hashes elsewhere"]
+    tcbs["rport"][ref - 1] ^= 1
+    assert table.check() == [f"flow_table: TCB {ref} is in bucket 5, its 4-tuple hashes elsewhere"]
 
 
 def test_check_notices_a_cycle(chained):
     table, tcbs = chained
-    tcbs["next"][0] = 2
-    assert table.check() == ["flow_table: bucket 5: more TCBs chained than 2 counted"]
+    tcbs["next"][12] = 14
+    assert table.check() == ["flow_table: bucket 5: more TCBs entered than 14 counted"]
+
+
+def test_check_notices_a_tcb_entered_twice(chained):
+    table, _ = chained
+    table.set_place(5, 0, 2)
+    assert table.check() == ["flow_table: TCB 2 is in bucket 5, its 4-tuple hashes elsewhere"]
 
 
 def test_check_notices_a_lost_tcb(chained):
     table, tcbs = chained
-    tcbs["next"][1] = 0
-    assert table.check() == ["flow_table: 1 TCBs chained, 2 counted"]
+    table.set_place(5, 12, 13)
+    assert table.check() == ["flow_table: 13 TCBs entered, 14 counted"]
 
 
-def test_check_notices_a_reference_to_nowhere(chained):
+def test_check_notices_a_chain_that_a_tcb_does_not_know_of(chained):
     table, tcbs = chained
-    tcbs["next"][0] = 501
-    assert table.check() == ["flow_table: bucket 5 refers to TCB 501 of 500"]
+    tcbs["next"][0] = 14
+    assert table.check() == ["flow_table: TCB 1 is in bucket 5, its chain is not"]
+
+
+@pytest.mark.parametrize("place", [0, 12])
+def test_check_notices_a_reference_to_nowhere(chained, place):
+    table, _ = chained
+    table.set_place(5, place, 501)
+    assert "flow_table: bucket 5 refers to TCB 501 of 500" in table.check()
 
 
 def test_check_notices_two_blocks_of_one_flow(chained):
     table, tcbs = chained
     for name in ("raddr", "rport"):
-        tcbs[name][0] = tcbs[name][1]
-    assert table.check() == ["flow_table: TCB 1 hides behind another one with the same 4-tuple"]
+        tcbs[name][12] = tcbs[name][13]
+    assert table.check() == ["flow_table: TCB 13 hides behind another one with the same 4-tuple"]
 
 
 # the border

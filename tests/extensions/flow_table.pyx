@@ -6,9 +6,10 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from tcpcore.base.siphash cimport derive_key
+from tcpcore.base.tags cimport tags_equal, tags_equal_bytewise
 from tcpcore.components.flow_table cimport (
-    FlowTable, flow_ahead, flow_bytes, flow_check, flow_find_segment, flow_free, flow_hash_batch, flow_init,
-    flow_insert, flow_remove,
+    PLACES, FlowTable, flow_ahead, flow_bytes, flow_check, flow_find_segment, flow_free, flow_hash_batch,
+    flow_init, flow_insert, flow_next, flow_remove,
 )
 from tcpcore.components.tcb_pool cimport TcbPool, pool_ahead, pool_free, pool_give, pool_init, pool_take
 from tcpcore.records.segment cimport Segment
@@ -51,6 +52,13 @@ cdef enum Verb:
     LEAVE
 
 
+def equal_tags(const unsigned char[::1] tags, unsigned char tag):
+    """(tags_equal, tags_equal_bytewise) of the first 12 of at least 16 tags."""
+    if len(tags) < 16:
+        raise ValueError(f"tags: expected 16 or more, got {len(tags)}")
+    return tags_equal(&tags[0], tag), tags_equal_bytewise(&tags[0], tag)
+
+
 @cython.final
 cdef class Table:
     """A flow table with TCBs of its own, driven in batches.
@@ -85,7 +93,7 @@ cdef class Table:
         if not pool_init(&self.pool, blocks, NULL):
             raise MemoryError(f"capacity: no address space for {capacity} TCBs")
         if not flow_init(&self.table, self.pool.blocks, blocks, derive_key(key, 0), derive_key(key, 1)):
-            raise MemoryError(f"capacity: no address space for the heads of {capacity} TCBs")
+            raise MemoryError(f"capacity: no address space for the buckets of {capacity} TCBs")
 
     def __dealloc__(self):
         flow_free(&self.table)
@@ -95,13 +103,13 @@ cdef class Table:
         return self.table.count
 
     @property
-    def heads(self):
-        """int: heads in use now, a power of two."""
+    def buckets(self):
+        """int: buckets in use now, a power of two."""
         return <uint64_t>self.table.mask + 1
 
     @property
     def nbytes(self):
-        """int: touched bytes of the heads (the TCBs are not the table's)."""
+        """int: touched bytes of the buckets (the TCBs are not the table's)."""
         return flow_bytes(&self.table)
 
     @property
@@ -111,8 +119,23 @@ cdef class Table:
                 "data": (<uintptr_t>self.pool.blocks, False)}
 
     def check(self):
-        """list of str: what is wrong with the table, empty when it is sound; walks every chain."""
+        """list of str: what is wrong with the table, empty when it is sound; walks every bucket."""
         return flow_check(&self.table, self.pool.capacity)
+
+    def in_chains(self):
+        """How many TCBs have no place in their bucket and are chained to it instead."""
+        cdef uint64_t at
+        cdef uint32_t ref, n = 0
+        for at in range(<uint64_t>self.table.mask + 1):
+            ref = self.table.buckets[at].refs[PLACES]
+            while ref:
+                n += 1
+                ref = flow_next(&self.table.blocks[ref - 1])
+        return n
+
+    def set_place(self, bucket, place, ref):
+        """Write the reference in a place, 12 for the overflow, as no table would: for check() to see."""
+        self.table.buckets[<uint32_t>bucket].refs[<uint32_t>place] = ref
 
     def hash(self, segs):
         """The keyed hash of each row.
@@ -124,7 +147,7 @@ cdef class Table:
         Returns
         -------
         uint32[n]
-            Low 32 bits of SipHash-1-3; ``hash & (heads - 1)`` is the bucket.
+            Low 32 bits of SipHash-1-3; ``hash & (buckets - 1)`` is the bucket.
 
         Raises
         ------

@@ -10,10 +10,10 @@ class ReferenceTable:
         self.flows = {}                          # (raddr, rport, laddr, lport) -> reference
         self.freed = []
         self.fresh = 1
-        self.reserved = 2
-        while self.reserved < 2 * capacity:
+        self.reserved = 1
+        while 8 * self.reserved < capacity:
             self.reserved *= 2
-        self.heads = min(1024, self.reserved)
+        self.buckets = min(64, self.reserved)
 
     def hash(self, flow):
         return siphash(1, 3, *self.key, tuple_bytes(*flow)) & 0xFFFFFFFF
@@ -29,8 +29,8 @@ class ReferenceTable:
         else:
             return 0
         self.flows[flow] = ref
-        if 2 * len(self.flows) > self.heads and self.heads < self.reserved:
-            self.heads *= 2
+        if len(self.flows) > 8 * self.buckets and self.buckets < self.reserved:
+            self.buckets *= 2
         return ref
 
     def find(self, flow):
