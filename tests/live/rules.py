@@ -6,6 +6,7 @@ what is not built or not mended yet.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,8 +76,8 @@ def header_prediction(scenario, kernel, engine):
         if "in" in step:
             seg = step["in"]
             plain = set(seg["flags"]) <= set("AP") and "A" in seg["flags"] and seg["len"]
-            if (plain and seg["seq"] == told.get(seg["conn"]) and (number_of(seg["ack"]) or 0) <= 0
-                    and (seg["conn"], seg["wnd"]) in windows):
+            old = (number_of(seg["ack"]) or 0) <= 0 or seg["wnd"] == 0
+            if plain and seg["seq"] == told.get(seg["conn"]) and old and (seg["conn"], seg["wnd"]) in windows:
                 return number
             windows.add((seg["conn"], seg["wnd"]))
     return None
@@ -259,12 +260,14 @@ def cookie_clock(scenario, kernel, engine):
 
 
 def given_up_by_time(scenario, kernel, engine):
-    """A step in which one stack resends the same a last time that the other does not, after ten at least."""
+    """A step in which one stack resends the same a last time that the other does not, after ten at least: the
+    kernel's timers are late, each a little more."""
+    sent = Counter(), Counter()
     for number, pair in enumerate(zip(kernel, engine, strict=True)):
-        theirs, ours = ([(seg["conn"], seg["seq"], seg["len"]) for seg in step.get("expect", ())]
-                        for step in pair)
-        if any(min(theirs.count(row), ours.count(row)) > 10 and abs(theirs.count(row) - ours.count(row)) == 1
-               for row in set(theirs)):
+        for rows, step in zip(sent, pair, strict=True):
+            rows.update((seg["conn"], seg["seq"], seg["len"]) for seg in step.get("expect", ()))
+        theirs, ours = sent
+        if any(min(theirs[row], ours[row]) > 10 and abs(theirs[row] - ours[row]) == 1 for row in theirs):
             return number
     return None
 
@@ -317,7 +320,8 @@ RULES = {
     "header_prediction": Rule(
         "tcp_rcv_established",
         "its fast path takes text at RCV.NXT whose window is unchanged without looking whether its "
-        "ACK is older than anything sent; pred_flags are an accident of the segments before",
+        "ACK is older than anything sent, and without starting the probe timer of a closed window anew; "
+        "pred_flags are an accident of the segments before",
         header_prediction,
     ),
     "at_the_edge": Rule(
