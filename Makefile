@@ -79,10 +79,13 @@ test: build  ## run all tests
 	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # $(call copied,DIRECTORY): copy all sources there and remove what was built from sources that are gone.
+# $(call copied,DIRECTORY,translated): with Cython's files, if this tree is built: they are the same there, and
+# older than no source. Not for another version of Cython.
+TRANSLATED := $(foreach place,tcpcore loadgen tests/extensions,--exclude='$(place)/*.c')
 define copied
 @mkdir -p $(1)
 @find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='loadgen/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
+@tar --exclude='*.so' $(if $(and $(2),$(wildcard $(BUILT_STAMP))),,$(TRANSLATED)) --exclude=__pycache__ -cf - \
 	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md mkdocs.yml requirements \
 	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
 @cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
@@ -90,7 +93,7 @@ endef
 
 # In a tree of its own, so that sanitized and plain objects never mix.
 debug: $(RUNTIME_STAMP)  ## run the tests under ASan and UBSan
-	$(call copied,build/debug)
+	$(call copied,build/debug,translated)
 	cd build/debug && TCPCORE_DEBUG=1 TCPCORE_TESTS=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
@@ -117,7 +120,7 @@ build/fuzz/libfuzzer.so: Makefile
 		-lstdc++ -lm -lpthread
 
 build/fuzz/.built: build/fuzz/libfuzzer.so $(RUNTIME_STAMP) $(SOURCES) $(wildcard tests/fuzz/*.py tcpcore/*.py)
-	$(call copied,build/fuzz)
+	$(call copied,build/fuzz,translated)
 	cd build/fuzz && TCPCORE_FUZZ=1 CC=$(FUZZ_CC) $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@touch $@
 
