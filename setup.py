@@ -94,16 +94,18 @@ elif FUZZ:
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.
     # The symbol table stays: profilers and callgrind name functions by it. Unwind tables, which debuggers and
-    # call graphs want, are in place only: in a wheel they are 50 kB, and C needs none.
+    # call graphs want, are in place only: in a wheel they are 50 kB, and C needs none. Nor has a wheel, of 71
+    # small modules, what would be in each of them: stubs that bind C functions at their first call (they are
+    # bound on loading: 34 kB) and the compiler's start files, which run constructors of C++ (45 kB).
     CFLAGS = [
         "-O3",
         "-fno-strict-aliasing",
         "-ffp-contract=off",
         "-g0",
         *(["-march=native"] if NATIVE else []),
-        *([] if INPLACE else ["-fno-asynchronous-unwind-tables"]),
+        *([] if INPLACE else ["-fno-asynchronous-unwind-tables", "-fno-plt"]),
     ]
-    LDFLAGS = []
+    LDFLAGS = [] if INPLACE else ["-Wl,-z,now", "-nostartfiles"]
 
 if not PREDICTION:
     CFLAGS.append("-DTCPCORE_NO_PREDICTION")
