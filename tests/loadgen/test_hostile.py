@@ -33,7 +33,7 @@ def test_hostile_values(folder, command, name):
     for words in dict.fromkeys(tuple(hostile.words(option, v)) for v in hostile.hostile_values(name)):
         base = hostile.BASE[command] if isinstance(option, click.Option) else ()
         args = [command, *base, *words]
-        outcome = hostile.invoke(args)
+        outcome = hostile.invoke(args, hostile.PATIENCE_CPU_S)
         if outcome.wrong:
             offenders.append((hostile.shown(args), outcome.wrong, outcome.stderr[-300:]))
     assert not offenders
