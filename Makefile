@@ -132,7 +132,7 @@ fuzz-corpus: build/fuzz/.built  ## choose tests/fuzz/corpus anew, out of it and 
 	$(PY) -m tests.fuzz.choose build/fuzz-new -- env -C build/fuzz $(FUZZED)
 
 # The oldest versions exist for Python 3.11 and 3.12 only. Nothing but requirements/lowest.txt is installed.
-# QUICK=1 runs the tests of the API, the components, the dialogues and the command only.
+# QUICK=1 compiles with -O1 and runs the tests of the API, the components, the dialogues and the command only.
 LOWEST_PYTHON ?= $(PYTHON)
 LOWEST_TESTS ?= $(if $(QUICK),$(wildcard tests/api tests/test_api*.py tests/components tests/dialogues tests/loadgen),tests)
 LOWEST := $(abspath .venv-lowest)/bin/python
@@ -145,7 +145,7 @@ test-lowest:  ## build and test with the oldest versions that pyproject.toml all
 	cd build/lowest && TCPCORE_EXTENSIONS=0 $(LOWEST) -m pip --disable-pip-version-check --quiet install \
 		--no-deps --no-build-isolation --editable .
 	$(LOWEST) -m pip --disable-pip-version-check check
-	cd build/lowest && TCPCORE_TESTS=1 $(LOWEST) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	cd build/lowest && TCPCORE_TESTS=1 $(if $(QUICK),TCPCORE_O1=1) $(LOWEST) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/lowest && HYPOTHESIS_PROFILE=ci $(LOWEST) -m pytest --quiet -p no:cacheprovider \
 		-m 'not packaging$(if $(QUICK), and not slow)' $(LOWEST_TESTS) $(PYTEST_ARGS)
 
