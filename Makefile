@@ -79,10 +79,13 @@ test: build  ## run all tests
 	HYPOTHESIS_PROFILE=ci $(PY) -m pytest --quiet -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # $(call copied,DIRECTORY): copy all sources there and remove what was built from sources that are gone.
+# $(call copied,DIRECTORY,translated): with Cython's files, if this tree is built: they are the same there, and
+# older than no source. Not for another version of Cython.
+TRANSLATED := $(foreach place,tcpcore loadgen tests/extensions,--exclude='$(place)/*.c')
 define copied
 @mkdir -p $(1)
 @find $(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-@tar --exclude='*.so' --exclude='tcpcore/*.c' --exclude='loadgen/*.c' --exclude='tests/extensions/*.c' --exclude=__pycache__ -cf - \
+@tar --exclude='*.so' $(if $(and $(2),$(wildcard $(BUILT_STAMP))),,$(TRANSLATED)) --exclude=__pycache__ -cf - \
 	.ci setup.py pyproject.toml MANIFEST.in Makefile LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md mkdocs.yml requirements \
 	tcpcore loadgen tests examples benchmarks docs | tar -xf - -C $(1)
 @cd $(1) && for c in $(EXTENSION_DIRS:=/*.c); do test -e "$${c%.c}.pyx" || rm -f "$$c" "$${c%.c}".*.so; done
@@ -90,7 +93,7 @@ endef
 
 # In a tree of its own, so that sanitized and plain objects never mix.
 debug: $(RUNTIME_STAMP)  ## run the tests under ASan and UBSan
-	$(call copied,build/debug)
+	$(call copied,build/debug,translated)
 	cd build/debug && TCPCORE_DEBUG=1 TCPCORE_TESTS=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/debug && $(SANITIZED) PYTHONPATH=. HYPOTHESIS_PROFILE=ci \
 		$(abspath $(PY)) -m pytest --quiet -m 'not packaging' -p no:cacheprovider $(PYTEST_ARGS)
@@ -117,7 +120,7 @@ build/fuzz/libfuzzer.so: Makefile
 		-lstdc++ -lm -lpthread
 
 build/fuzz/.built: build/fuzz/libfuzzer.so $(RUNTIME_STAMP) $(SOURCES) $(wildcard tests/fuzz/*.py tcpcore/*.py)
-	$(call copied,build/fuzz)
+	$(call copied,build/fuzz,translated)
 	cd build/fuzz && TCPCORE_FUZZ=1 CC=$(FUZZ_CC) $(abspath $(PY)) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	@touch $@
 
@@ -129,7 +132,7 @@ fuzz-corpus: build/fuzz/.built  ## choose tests/fuzz/corpus anew, out of it and 
 	$(PY) -m tests.fuzz.choose build/fuzz-new -- env -C build/fuzz $(FUZZED)
 
 # The oldest versions exist for Python 3.11 and 3.12 only. Nothing but requirements/lowest.txt is installed.
-# QUICK=1 runs the tests of the API, the components, the dialogues and the command only.
+# QUICK=1 compiles with -O1 and runs the tests of the API, the components, the dialogues and the command only.
 LOWEST_PYTHON ?= $(PYTHON)
 LOWEST_TESTS ?= $(if $(QUICK),$(wildcard tests/api tests/test_api*.py tests/components tests/dialogues tests/loadgen),tests)
 LOWEST := $(abspath .venv-lowest)/bin/python
@@ -142,7 +145,7 @@ test-lowest:  ## build and test with the oldest versions that pyproject.toml all
 	cd build/lowest && TCPCORE_EXTENSIONS=0 $(LOWEST) -m pip --disable-pip-version-check --quiet install \
 		--no-deps --no-build-isolation --editable .
 	$(LOWEST) -m pip --disable-pip-version-check check
-	cd build/lowest && TCPCORE_TESTS=1 $(LOWEST) setup.py --quiet build_ext --inplace --parallel $(JOBS)
+	cd build/lowest && TCPCORE_TESTS=1 $(if $(QUICK),TCPCORE_O1=1) $(LOWEST) setup.py --quiet build_ext --inplace --parallel $(JOBS)
 	cd build/lowest && HYPOTHESIS_PROFILE=ci $(LOWEST) -m pytest --quiet -p no:cacheprovider \
 		-m 'not packaging$(if $(QUICK), and not slow)' $(LOWEST_TESTS) $(PYTEST_ARGS)
 

@@ -6,6 +6,7 @@ TCPCORE_NATIVE=1      compile for this machine's CPU
 TCPCORE_DEBUG=1       address and undefined-behaviour sanitizers, and `expect` traps
 TCPCORE_FUZZ=1        by clang, with the sanitizers, `expect` traps and the counters by which libFuzzer sees
                       what was reached; such a module loads only where tests/fuzz has put the runtimes first
+TCPCORE_O1=1          with -O1, in half the time: to test something else than speed
 TCPCORE_PREDICTION=0  without the fast path: every segment goes to the TCP state machine
 TCPCORE_TESTS=1       with tests/extensions/*.pyx, which only the tests and benchmarks use; only with
                       `build_ext --inplace`, so that no wheel can contain them
@@ -26,6 +27,7 @@ from setuptools.command.sdist import sdist
 DEBUG = os.environ.get("TCPCORE_DEBUG") == "1"
 FUZZ = os.environ.get("TCPCORE_FUZZ") == "1"
 NATIVE = os.environ.get("TCPCORE_NATIVE") == "1"
+O1 = os.environ.get("TCPCORE_O1") == "1"
 ANNOTATE = os.environ.get("TCPCORE_ANNOTATE") == "1"
 PREDICTION = os.environ.get("TCPCORE_PREDICTION") != "0"
 EXTENSIONS = os.environ.get("TCPCORE_EXTENSIONS") != "0"
@@ -94,16 +96,18 @@ elif FUZZ:
 else:
     # -g0: Python's own flags say -g, which makes files six times as large and different in every folder.
     # The symbol table stays: profilers and callgrind name functions by it. Unwind tables, which debuggers and
-    # call graphs want, are in place only: in a wheel they are 50 kB, and C needs none.
+    # call graphs want, are in place only: in a wheel they are 50 kB, and C needs none. Nor has a wheel, of 71
+    # small modules, what would be in each of them: stubs that bind C functions at their first call (they are
+    # bound on loading: 34 kB) and the compiler's start files, which run constructors of C++ (45 kB).
     CFLAGS = [
-        "-O3",
+        "-O1" if O1 else "-O3",
         "-fno-strict-aliasing",
         "-ffp-contract=off",
         "-g0",
         *(["-march=native"] if NATIVE else []),
-        *([] if INPLACE else ["-fno-asynchronous-unwind-tables"]),
+        *([] if INPLACE else ["-fno-asynchronous-unwind-tables", "-fno-plt"]),
     ]
-    LDFLAGS = []
+    LDFLAGS = [] if INPLACE else ["-Wl,-z,now", "-nostartfiles"]
 
 if not PREDICTION:
     CFLAGS.append("-DTCPCORE_NO_PREDICTION")

@@ -25,11 +25,14 @@ import loadgen
 from loadgen import entry
 from loadgen.cli import COMMANDS
 from loadgen.cli import main as group
+from loadgen.scenario.traces import LARGEST_TEXT
 
 DATA = Path(__file__).parents[1] / "data"
 EXIT_CODES = {0, 1, 2, 3, 99, 130}
 LONGEST_LINE, MOST_LINES = 320, 9
 PATIENCE_S = 10  # then the invocation is interrupted, as by Ctrl-C
+#: A hostile value's, in CPU time. The longest that has an end takes 1.5 s; 1e9/s has none.
+PATIENCE_CPU_S = 3
 
 #: For any option.
 HOSTILE = (
@@ -241,7 +244,7 @@ def furnish(folder):
     kept = [line for line in settings.read_text().splitlines(True) if "somaxconn" in line or "syn" in line]
     settings.write_text("".join(kept))
     with open(folder / "large.toml", "wb") as file:
-        file.truncate(100 << 20)
+        file.truncate(LARGEST_TEXT + 1)
     (folder / "folder").mkdir()
     (folder / "target").write_text("")
     (folder / "link").symlink_to("target")
@@ -281,28 +284,31 @@ def _stop(number, frame):
 
 
 @contextlib.contextmanager
-def watched():
-    """Every file that is changed is noted, and what takes too long is interrupted."""
+def watched(cpu_s):
+    """Every file that is changed is noted, and what takes too long is interrupted; cpu_s 0 is no limit."""
     global _watching
     if not getattr(sys, "_hostile_audit", False):
         sys._hostile_audit = True
         sys.addaudithook(_audit)
     _written.clear()
-    before = signal.signal(signal.SIGALRM, _stop)
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGALRM, signal.SIGPROF)}
     signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, 1)
+    signal.setitimer(signal.ITIMER_PROF, cpu_s, 1)
     _watching = True
     try:
         yield
     finally:
         _watching = False
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def invoke(args):
-    """`loadgen ARGS` in this process and folder, with what is wrong about it."""
+def invoke(args, cpu_s=0):
+    """`loadgen ARGS` in this process and folder, with what is wrong about it; cpu_s as of `watched`."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), watched():
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), watched(cpu_s):
         code = entry.run(args)
     outcome = Outcome(code, out.getvalue(), err.getvalue())
     outcome.wrong = list(complaints(outcome))
@@ -370,7 +376,7 @@ def fuzz(n, seed, report=None):
     fuzzer, failures, codes, ran = Fuzzer(seed), [], Counter(), 0
     for i in range(n):
         args = fuzzer.invocation()
-        outcome = invoke(args)
+        outcome = invoke(args, PATIENCE_CPU_S)
         codes[outcome.code] += 1
         ran += outcome.ran
         if outcome.wrong:

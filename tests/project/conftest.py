@@ -35,21 +35,35 @@ def built(place):
 
 @pytest.fixture(scope="session")
 def wheels(built, place):
-    """Two folders, of names of different lengths, and the wheels built there from the sdist alone.
+    """Two folders, of names of different lengths, and the wheels built there.
 
-    One is built with TCPCORE_TESTS=1, which must make no difference: test extensions are for --inplace only.
+    One is built from the sdist alone, the other with the C files that Cython wrote in this tree: translating
+    is a third of a build, and twice, in two places, is enough to see that the place makes no difference. The
+    latter is built with TCPCORE_TESTS=1, which must make none either: test extensions are for --inplace only.
     """
+
+    parallel = place / "parallel.cfg"
+
+    def translated(tree):
+        for path in built[0].rglob("*.c"):
+            source = tree / path.relative_to(built[0])
+            if not source.exists():
+                shutil.copyfile(path, source)
 
     def build(name, **environment):
         folder = place / name
         tree = folder / built[1].name.removesuffix(".tar.gz")
         if not any(folder.glob("*.whl")):
             unpacked(built[1], folder)
-            run(sys.executable, "-c", BACKEND, "build_wheel", folder, cwd=tree, **EPOCH, **environment)
+            if name == "one":
+                translated(tree)
+            environment |= EPOCH | {"DIST_EXTRA_CONFIG": str(parallel)}
+            run(sys.executable, "-c", BACKEND, "build_wheel", folder, cwd=tree, **environment)
         return tree, next(folder.glob("*.whl"))
 
     with open(place / "wheels.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        parallel.write_text("[build_ext]\nparallel = 2\n")
         with ThreadPoolExecutor(2) as pool:
             begun = [pool.submit(build, "one", TCPCORE_TESTS="1"), pool.submit(build, "another-folder")]
             return [future.result() for future in begun]

@@ -196,5 +196,5 @@ class TestDistributions:
         assert Path(where.strip()).parent == tree / "tcpcore"
         tests = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
         run(*tests, "--collect-only", "tests", "benchmarks", cwd=tree)
-        quick = ["-m", "not slow", "tests/components", "tests/dialogues"]
+        quick = ["-n", "2", "--dist", "loadfile", "-m", "not slow", "tests/components", "tests/dialogues"]
         assert " passed" in run(*tests, *quick, cwd=tree, HYPOTHESIS_PROFILE="ci")
