@@ -44,8 +44,8 @@ _SEEDS: Final = 8
 _MOST_LINES: Final = 5  # of what failed
 #: Options that `loadgen run` does not have, or that a point has of its own.
 _NOT_OF_A_POINT: Final = (
-    "grid", "zip_", "only", "search", "tolerance", "max_seeds", "longest", "independent", "keep_series",
-    "seeds", "seed",
+    "grid", "zip_", "only", "search", "tolerance", "max_seeds", "effort", "longest", "independent",
+    "keep_series", "seeds", "seed",
 )  # fmt: skip
 _SPACE: Final = (
     click.option(
@@ -87,6 +87,15 @@ _SPACE: Final = (
         default=64,
         show_default=True,
         help="A value that is undecided gets twice the seeds, up to so many.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(list(costs.EFFORTS)),
+        default="normal",
+        show_default=True,
+        help="How much a search may play: about 15 s, 2.5 min, 25 min of one processor for each point of the "
+        "grid, by an estimate of the work, so that the answer is the same on every machine. What is left "
+        "open then is said.",
     ),
     click.option(
         "--longest",
@@ -239,7 +248,8 @@ def _search(
     found = span(scenario, given["search"])
     if found.path in paths:
         raise SpaceError(f"{found.path}: it is in the grid")
-    return Search(found, given["tolerance"], max(seeds, given["max_seeds"]), given["longest"])
+    most = max(seeds, given["max_seeds"])
+    return Search(found, given["tolerance"], most, given["longest"], given["effort"])
 
 
 def _require_library(given: dict[str, Any]) -> None:
