@@ -79,8 +79,8 @@ def stall(text: str) -> dict[str, str]:
     """`250ms/2s`: so long, so often."""
     return _pair(
         text,
-        f"expected LENGTH/PERIOD, got {text!r}: how often? {text}/2s is {text} every 2 s; with a PERIOD above "
-        "half of --duration there is one stall",
+        f"expected LENGTH/PERIOD, got {text!r}: how often? {text}/2s is {text} every 2 s; with a PERIOD "
+        "above half of --duration there is one stall",
     )
 
 

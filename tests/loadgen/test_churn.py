@@ -135,12 +135,13 @@ def test_every_line_says_where_it_comes_from(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--rtt", "30m"], "link.rtt: 30min is unusually long (SYNs are sent again after 1 s); did you mean 30ms?"),
+        (["--rtt", "30m"], "link.rtt: 30min is unusually long (SYNs are sent again after 1 s); did you mean "
+                           "30ms?"),
         (["--rtt", "exp:90s"], "link.rtt: 90s is unusually long (SYNs are sent again after 1 s)"),
-        (["--jitter", "2m"], "link.jitter: 2min is unusually long (segments are sent again after 1 s); did you mean "
-                             "2ms?"),
-        (["--accept-time", "1m"], "server.accept.time: 1min is unusually long (for each connection); did you mean "
-                                  "1ms?"),
+        (["--jitter", "2m"], "link.jitter: 120s is unusually long (segments are sent again after 1 s); did "
+                             "you mean 2ms?"),
+        (["--accept-time", "1m"], "server.accept.time: 60s is unusually long (for each connection); did you "
+                                  "mean 1ms?"),
     ],
     ids=str,
 )  # fmt: skip

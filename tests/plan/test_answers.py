@@ -18,6 +18,7 @@ from loadgen.plan.topics import backlog
 from loadgen.replicates import Played
 from loadgen.report.result import read_document
 from loadgen.scenario.model import Client, Flood, Load, Run, Scenario
+from tests.plan.long import LONG, covered
 from tests.plan.page import BLOCK_COMMANDS, run
 
 SCHEMA = json.loads((resources.files("loadgen.report") / "schema.json").read_text())
@@ -161,6 +162,13 @@ def test_a_run_that_is_too_short_is_undecided():
     found = document("accept --rate 3k --backlog 511 --effort quick")
     assert found["plan"]["state"] == "undecided"
     assert "too short" in found["verdict"]["sentence"]
+
+
+def test_what_make_theory_asks_of_a_busy_queue_at_effort_long():
+    """Here of a small queue, which a short run shows."""
+    small = "loadgen plan accept --backlog 7 --accept-time exp:5ms --threshold listen_drop_ratio<=0.05"
+    assert covered(small, "quick", "--jobs 1 --seeds 4")
+    assert all(run(f"{command} --no-sim")[0] == 0 for command in LONG)
 
 
 def test_effort_is_work():

@@ -11,8 +11,8 @@ from tests.report import made
 MS = made.MS
 
 
-def played(backlog=511, rate=1000.0, share=0.999, *, seeds=4, seed=7, spread=1, thresholds=(), connect=20 * MS,
-           **rest):  # fmt: skip
+def played(backlog=511, rate=1000.0, share=0.999, *, seeds=4, seed=7, spread=1, thresholds=(),
+           connect=20 * MS, **rest):  # fmt: skip
     """A result whose first_try_ratio is about `share`, with a little noise from seed to seed."""
     given = []
     for replicate in range(seeds):
