@@ -19,7 +19,7 @@ from loadgen.cli import options as opt
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD
 from loadgen.cli.estimating import MANY, estimate, tell_of_time
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import HOSTS, TIMELINE, some_result_options
+from loadgen.cli.flags import HOSTS, TIMELINE, said, some_result_options
 from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import command_line, file_scenario
@@ -170,10 +170,20 @@ EXAMPLES
 )
 @click.argument("file", type=opt.FILE)
 @_options
-@flags(TIMELINE)
+@flags(said(TIMELINE, duration="How long clients arrive, in virtual time. Default: that of FILE.",
+            series="Interval of the series (--keep-series); 0: none. Default: that of FILE.",
+            seeds="Replicates of each point; intervals are over them from 4 up. Default: that of FILE, "
+            "else 8."))  # fmt: skip
 @flags(HOSTS)
 @flags(KERNEL)
-@some_result_options("knobs", "from_host", "threshold", "check_", "config", "verbose")
+@some_result_options(
+    "knobs", "from_host", "threshold", "check_", "config", "verbose",
+    threshold=click.option(
+        "--threshold", "threshold", multiple=True, metavar="TEXT",
+        help="What is to hold: 'success_ratio>=0.999', 'connect.p99<50ms'. Exit 99 where a point of the grid "
+        "does not; with --search: what is looked for. Repeatable.",
+    ),
+)  # fmt: skip
 @click.pass_context
 def sweep(ctx: click.Context, /, file: Path, **given: Any) -> None:
     """Play a scenario file at many points, or look for the point where a target begins to be missed.

@@ -122,9 +122,9 @@ def effort_of(spec: Spec, values: dict[str, str]) -> Effort:
     least = spec.seeds * sum(end.seconds for end in ends)
     left = max(0.0, EFFORTS[spec.search.effort] - least)
     seconds = spec.seeds * rounds * len(_QUARTERS) * inner.seconds
-    values = 2 + round(rounds * len(_QUARTERS) * min(1.0, left / seconds if seconds else 1.0))
+    number = 2 + round(rounds * len(_QUARTERS) * min(1.0, left / seconds if seconds else 1.0))
     more = min((spec.search.max_seeds - spec.seeds) * inner.seconds, max(0.0, left - seconds))
-    return Effort([*ends, inner] if values > 2 else ends, values, least + min(seconds, left), more)
+    return Effort([*ends, inner] if number > 2 else ends, number, least + min(seconds, left), more)
 
 
 def _rounds(search: Search) -> int:

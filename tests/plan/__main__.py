@@ -23,6 +23,7 @@ if sys.argv[1:] == ["pages"]:
             page.write_text(player.play())
             print(*(f"{page.name}: {wrong}" for wrong in player.wrong), sep="\n")
 elif sys.argv[1:] == ["long"]:
-    sys.exit(not all([covered(command) for command in LONG]))
+    found = [covered(command) for command in LONG]
+    sys.exit(not all(found))
 else:
     PAGE.write_text(regenerated(PAGE.read_text()))
