@@ -15,7 +15,7 @@ from loadgen.study.costs import EFFORTS
 from loadgen.study.playing import Failure
 from loadgen.study.search import FAILED, FOUND, NO_BRACKET, NOT_MONOTONE, SearchRun, looks, together
 from loadgen.study.space import Space, axis, span
-from loadgen.study.spec import Search, Spec
+from loadgen.study.spec import Search, Spec, extended, grows_only
 from loadgen.theory import queues, relaxation
 from tests.study.made import scenario
 
@@ -259,6 +259,17 @@ def test_an_effort_bounds_the_work_and_what_it_does_not_reach_is_said(text):
         assert (f"--effort {effort} goes no nearer: " in cell.sentence) == wide
         assert bool(cell.to_dict()["beyond"]) == wide
     assert widths == sorted(widths, reverse=True) and widths[0] > widths[-1]
+
+
+def test_more_effort_extends_a_search_and_less_does_not_shorten_it():
+    where = span(queue(), "load.rate=100..2k")
+    specs = {effort: Spec(queue(), Space(), 8, Search(where, 0.01, 64, 1, effort))
+             for effort in ("quick", "long")}  # fmt: skip
+    for old in specs.values():
+        for new in specs.values():
+            both = extended(new, old.document())
+            assert both.search.effort == ("long" if specs["long"] in (old, new) else "quick")
+            assert grows_only(old.document(), both.document())
 
 
 def test_an_effort_bounds_the_seeds_of_a_value_that_stays_undecided():
