@@ -159,8 +159,9 @@ SEED ?= $(shell date +%s)
 live: build  ## compare the engine with this host's kernel for SECONDS (root)
 	LIVE_SECONDS=$(SECONDS) LIVE_SEED=$(SEED) $(PY) -m pytest tests/live $(PYTEST_ARGS)
 
-theory: build  ## compare the simulation with closed forms: all points, about two minutes
+theory: build  ## compare the simulation with closed forms: all points, and busy queues for long: about five minutes
 	$(PY) -m tests.theory
+	$(PY) -m tests.plan long
 
 # EXAMPLES=500: a tenth of it.
 EXAMPLES ?= 5000

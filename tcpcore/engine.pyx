@@ -1202,23 +1202,25 @@ cdef class Engine:
             (<uint64_t*>span.base)[i] = now.states[i]
         return counts
 
-    def gauges(self):
-        """Counts of what there is now, and the touched bytes of all arrays, which take a while to find."""
+    def gauges(self, bint sizes=True):
+        """Counts of what there is now; with `sizes` the touched bytes of all arrays, which take a while."""
         cdef EngineState* eng = self.look()
-        cdef size_t total = host_bytes(eng)
+        cdef size_t total = host_bytes(eng) if sizes else 0
         cdef HostCounts now
         host_counts(eng, &now)
         self.leave()
-        return {
+        found = {
             "half_open": now.half_open,
             "accept_queue": now.accept_queued,
             "time_wait": now.states[TIME_WAIT],
             "orphans": now.orphans,
             "held_dead": now.held_dead,
             "blocks_used": now.blocks_used,
-            "bytes_total": total,
-            "bytes_per_connection": <double>total / now.blocks_used if now.blocks_used else 0.0,
         }
+        if sizes:
+            found["bytes_total"] = total
+            found["bytes_per_connection"] = <double>total / now.blocks_used if now.blocks_used else 0.0
+        return found
 
     @property
     def counters(self):

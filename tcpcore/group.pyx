@@ -237,9 +237,9 @@ cdef class EngineGroup:
         """Connections by state, uint64[11]; a listener counts once; as `Engine.state_counts`."""
         return self.engine().state_counts()
 
-    def gauges(self):
+    def gauges(self, bint sizes=True):
         """Counts of what there is now in all members; as `Engine.gauges`."""
-        return self.engine().gauges()
+        return self.engine().gauges(sizes)
 
     @property
     def counters(self):

@@ -49,7 +49,8 @@ EXIT CODES
     multiple=True,
     metavar="METRIC:CHANGE",
     help="Judge METRIC; it may get worse by CHANGE: 'first_try_ratio: -0.1%' (points of a ratio, else a "
-    "share of the old value), 'accept_wait.p99: +5ms'. Repeatable. The results' targets are judged without.",
+    "share of the old value), 'accept_wait.p99: +5ms'. Repeatable. The targets of the results are judged "
+    "without it, too.",
 )
 @click.option(
     "--allow-change",

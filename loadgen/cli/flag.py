@@ -76,12 +76,25 @@ def ports(text: str) -> dict[str, str]:
 
 
 def stall(text: str) -> dict[str, str]:
-    """`250ms/2s`."""
-    length, slash, period = text.partition("/")
+    """`250ms/2s`: so long, so often."""
+    return _pair(
+        text,
+        f"expected LENGTH/PERIOD, got {text!r}: how often? {text}/2s is {text} every 2 s; with a PERIOD "
+        "above half of --duration there is one stall",
+    )
+
+
+def bursts(text: str) -> dict[str, str]:
+    """`2s/8s`: on, off."""
+    return _pair(text, f"expected ON/OFF such as 2s/8s, got {text!r}")
+
+
+def _pair(text: str, expected: str) -> dict[str, str]:
+    first, slash, second = text.partition("/")
+    parse_duration(first)
     if not slash:
-        raise UnitError(f"expected LENGTH/PERIOD such as 250ms/2s, got {text!r}")
-    parse_duration(length)
-    parse_duration(period)
+        raise UnitError(expected)
+    parse_duration(second)
     return {"": text}
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from loadgen.cli import options as opt
-from loadgen.cli.flag import Flag, late, ports, stall, time_wait, tries
+from loadgen.cli.flag import Flag, bursts, late, ports, stall, time_wait, tries
 from loadgen.cli.host_flags import KERNEL, from_host_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -302,7 +302,7 @@ FLOOD_TIMES: Final = (
         ("flood.bursts",),
         "Flood for so long, pause for so long, and so on: 2s/8s. The rate is that while it is on.",
         metavar="ON/OFF",
-        split=stall,
+        split=bursts,
     ),
     Flag(
         "flood_count",

@@ -87,14 +87,16 @@ EXAMPLES
     "not depend on the machine.",
 )
 @click.option("--no-sim", is_flag=True, help="Formulas only; the verdict says so.")
-@flags(LOAD)
+@flags(said(LOAD, rate="Connections per second. Left out, it is solved for where it is the one unknown."))
 @flags(said(CLIENT, clients="Client addresses, each with the ports and limits of a host. ports: hosts, "
             "gateways or proxies. herd: how many clients come back."))  # fmt: skip
 @flags(said(SERVER, backlog="What listen() asks for, of each listener. Default: somaxconn. Several, A,B: the "
             "others beside the first, as with --vs; --rate and --clients take several, too."))  # fmt: skip
 @flags(LINK)
 @flags(FLOOD)
-@flags(TIMELINE)
+@flags(said(TIMELINE, duration="How long clients arrive, in virtual time. Default: as long as the question "
+            "needs, at most what --effort has.", seeds="Replicates; intervals are over them from 4 up. "
+            "Default: 4, 8, 8 by --effort; of what is played whole (herd) 1, 4, 8."))  # fmt: skip
 @flags(HOSTS)
 @some_result_options(
     "knobs", "from_host", "threshold", "check_", "jobs", "force", "format", "output", "print_config",

@@ -23,7 +23,7 @@ from loadgen.cli.flags import FLAGS
 from loadgen.cli.options import ConfigError
 from loadgen.report import before
 from loadgen.scenario import paths, presets, toml
-from loadgen.scenario.check import check
+from loadgen.scenario.check import check, implausible
 from loadgen.scenario.errors import Mistake, ScenarioError, shown
 from loadgen.scenario.lines import lines_of
 from loadgen.scenario.model import Flood, Scenario, Threshold
@@ -165,6 +165,8 @@ def _changed(
         check(changed)
     except ScenarioError as error:
         raise _refusal(ctx, scenario, make, found, error) from None
+    for text in implausible(changed):
+        click.echo(text, err=True)
     return Made(made.kind, made.command, changed, origins, scenario, changes)
 
 

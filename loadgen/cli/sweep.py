@@ -19,7 +19,7 @@ from loadgen.cli import options as opt
 from loadgen.cli.common import EXIT_FAILED, EXIT_THRESHOLD
 from loadgen.cli.estimating import MANY, estimate, tell_of_time
 from loadgen.cli.flag import flags
-from loadgen.cli.flags import HOSTS, TIMELINE, some_result_options
+from loadgen.cli.flags import HOSTS, TIMELINE, said, some_result_options
 from loadgen.cli.host_flags import KERNEL
 from loadgen.cli.options import ConfigError
 from loadgen.cli.scenes import command_line, file_scenario
@@ -44,8 +44,8 @@ _SEEDS: Final = 8
 _MOST_LINES: Final = 5  # of what failed
 #: Options that `loadgen run` does not have, or that a point has of its own.
 _NOT_OF_A_POINT: Final = (
-    "grid", "zip_", "only", "search", "tolerance", "max_seeds", "longest", "independent", "keep_series",
-    "seeds", "seed",
+    "grid", "zip_", "only", "search", "tolerance", "max_seeds", "effort", "longest", "independent",
+    "keep_series", "seeds", "seed",
 )  # fmt: skip
 _SPACE: Final = (
     click.option(
@@ -87,6 +87,15 @@ _SPACE: Final = (
         default=64,
         show_default=True,
         help="A value that is undecided gets twice the seeds, up to so many.",
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice(list(costs.EFFORTS)),
+        default="normal",
+        show_default=True,
+        help="How much a search may play: about 15 s, 2.5 min, 25 min of one processor for each point of the "
+        "grid, by an estimate of the work, so that the answer is the same on every machine. What is left "
+        "open then is said.",
     ),
     click.option(
         "--longest",
@@ -161,10 +170,20 @@ EXAMPLES
 )
 @click.argument("file", type=opt.FILE)
 @_options
-@flags(TIMELINE)
+@flags(said(TIMELINE, duration="How long clients arrive, in virtual time. Default: that of FILE.",
+            series="Interval of the series (--keep-series); 0: none. Default: that of FILE.",
+            seeds="Replicates of each point; intervals are over them from 4 up. Default: that of FILE, "
+            "else 8."))  # fmt: skip
 @flags(HOSTS)
 @flags(KERNEL)
-@some_result_options("knobs", "from_host", "threshold", "check_", "config", "verbose")
+@some_result_options(
+    "knobs", "from_host", "threshold", "check_", "config", "verbose",
+    threshold=click.option(
+        "--threshold", "threshold", multiple=True, metavar="TEXT",
+        help="What is to hold: 'success_ratio>=0.999', 'connect.p99<50ms'. Exit 99 where a point of the grid "
+        "does not; with --search: what is looked for. Repeatable.",
+    ),
+)  # fmt: skip
 @click.pass_context
 def sweep(ctx: click.Context, /, file: Path, **given: Any) -> None:
     """Play a scenario file at many points, or look for the point where a target begins to be missed.
@@ -239,7 +258,8 @@ def _search(
     found = span(scenario, given["search"])
     if found.path in paths:
         raise SpaceError(f"{found.path}: it is in the grid")
-    return Search(found, given["tolerance"], max(seeds, given["max_seeds"]), given["longest"])
+    most = max(seeds, given["max_seeds"])
+    return Search(found, given["tolerance"], most, given["longest"], given["effort"])
 
 
 def _require_library(given: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Two results, or two studies point by point, compared: rows with verdicts, and the exit code.
 
 Rows are of the metrics that both have. What is judged, `judging` decides; of the others a row has moved if
-its interval is on one side of 0, by Holm over all of them. Codes: 0 none is worse, 99 one is or two runs of
+its interval is on one side of 0, by Holm over all of them, and a percentile if it differs by more than a
+bucket of its histogram. Codes: 0 none is worse, 99 one is or two runs of
 one thing differ, 1 an input failed or is partial. Undecided is 0 with a warning, 99 if `strict`.
 """
 
@@ -17,8 +18,9 @@ from loadgen.comparing.differences import EXACT, Difference, difference, holm, s
 from loadgen.comparing.judging import Allowed
 from loadgen.comparing.settings import Change, NotComparable
 from loadgen.comparing.wall import Wall, compare_wall
-from loadgen.report import thresholds
+from loadgen.report import histograms, thresholds
 from loadgen.report.estimate import Figure
+from loadgen.report.metrics import find
 from loadgen.report.reading import Points
 from loadgen.report.reading import settings as flat_settings
 from loadgen.report.result import COMPLETE, Result
@@ -245,6 +247,8 @@ def _judge(pairs: Sequence[Pair], options: Options) -> None:
                 for at, (row, allowed) in enumerate(chosen)})  # fmt: skip
     for at, (row, allowed) in enumerate(chosen):
         row.verdict = judging.verdict(row.difference, allowed, row.old.value, p.get(str(at)))
+        if row.verdict != judging.UNKNOWN and _is_resolution(row):
+            row.verdict = judging.SAME
     p = _known({str(at): row.difference.p_of() if row.difference else None for at, row in enumerate(rest)})
     for at, row in enumerate(rest):
         row.verdict = _moved(row, p.get(str(at)))
@@ -260,10 +264,19 @@ def _moved(row: Row, p: float | None) -> str:
         return judging.SAME if row.old.value == row.new.value else judging.UNKNOWN
     if p is None:
         return judging.UNKNOWN if row.old.value != row.new.value else judging.SAME
-    if p > judging.ALPHA:
+    if p > judging.ALPHA or _is_resolution(row):
         return judging.SAME
     worse = judging.direction(row.metric) * row.difference.value
     return judging.MOVED if not worse else judging.WORSE if worse > 0 else judging.BETTER
+
+
+def _is_resolution(row: Row) -> bool:
+    """Whether a percentile differs by no more than a bucket of its histogram is wide."""
+    metric = find(row.metric)
+    if metric is None or metric.part not in histograms.PERCENTILES or row.difference is None:
+        return False
+    most = max(row.old.value or 0, row.new.value or 0)
+    return abs(row.difference.value) <= histograms.bucket_width(most)
 
 
 def _wanted(pair: Pair, options: Options) -> dict[str, Allowed]:

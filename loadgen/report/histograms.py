@@ -20,6 +20,7 @@ from loadgen.sim.outcome import Histogram
 PERCENTILES: Final = ("p50", "p90", "p95", "p99", "p99.9")
 #: Figures of a distribution, in the order in which they are told.
 FIGURES: Final = ("count", "min", *PERCENTILES, "max", "mean")
+_SUB_BITS: Final = 7  # of each doubling: 128 buckets (loadgen/sim/histogram.pxd)
 FEWEST: Final[Mapping[str, int]] = {"p99.9": 10_000}  # samples below which it is not told
 
 
@@ -84,6 +85,12 @@ def figure(histogram: Histogram, name: str) -> int | None:
     if name == "mean":
         return min(max(round(histogram.sum / n), _least(histogram)), _most(histogram))
     return percentile(histogram, name.removeprefix("p"))
+
+
+def bucket_width(value: float) -> int:
+    """How far apart two percentiles near this value, in ns, are told at least; 0 where each is exact."""
+    doubling = int(value).bit_length() - 1
+    return 1 << (doubling - _SUB_BITS) if doubling > _SUB_BITS else 0
 
 
 def to_json(histogram: Histogram) -> dict[str, Any]:

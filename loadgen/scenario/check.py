@@ -372,3 +372,28 @@ def read_knob(text: str) -> tuple[str, str, object]:
         where = "server.knobs and client.knobs" if side == knobs.BOTH else f"{side}.knobs"
         raise Mistake(f"the knob {name} cannot change while a host runs: write {where}")
     return side, name, read
+
+
+_LONGEST_RTT_NS: Final = 10 * 10**9
+_LONGEST_ACCEPT_NS: Final = 60 * 10**9
+_MINUTE_NS: Final = 60 * 10**9
+
+
+def implausible(scenario: Scenario) -> list[str]:
+    """Times that are allowed and hardly meant, a line each: minutes (m) where milliseconds (ms) are usual."""
+    link = scenario.link
+    found = (
+        ("link.rtt", link.rtt.mean, _LONGEST_RTT_NS, "SYNs are sent again after 1 s"),
+        ("link.jitter", link.jitter_ns, _LONGEST_RTT_NS, "segments are sent again after 1 s"),
+        ("server.accept.time", scenario.server.accept.time.mean, _LONGEST_ACCEPT_NS, "for each connection"),
+    )
+    return [
+        f"{name}: {write_time(round(time))} is unusually long ({why}){_in_ms(time)}"
+        for name, time, longest, why in found
+        if time >= longest
+    ]
+
+
+def _in_ms(time: float) -> str:
+    minutes = time / _MINUTE_NS
+    return f"; did you mean {minutes:g}ms?" if minutes == int(minutes) else ""

@@ -327,7 +327,10 @@ def outcome_of(replay: Replay, scenario: Scenario, replicate: int, wall_s: float
         accept_wait=histogram(simulator.accept_wait),
         series=replay.series.columns(),
         left={side: one["blocks_used"] for side, one in gauges.items()},
-        engine_bytes={side: one["bytes_total"] for side, one in gauges.items()},
+        engine_bytes={
+            side: sum(int(engine.gauges()["bytes_total"]) for engine in engines)
+            for side, engines in sides.items()
+        },
         wall_s=wall_s,
         segments=simulator.segments,
         warmup_ns=replay.warmup,

@@ -6,7 +6,7 @@ queues) is kept as its integral over time besides, so that the average between t
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
 from typing import Final
 
 import numpy as np
@@ -21,16 +21,16 @@ GAUGES: Final = ("half_open", "accept_queue", "time_wait", "orphans", "held_dead
 
 def states_of(engines: list[Engine]) -> npt.NDArray[np.uint64]:
     """uint64[11] of a side."""
-    total: npt.NDArray[np.uint64] = np.sum(
-        [engine.state_counts() for engine in engines], axis=0, dtype=np.uint64
-    )
+    total = engines[0].state_counts()
+    for engine in engines[1:]:
+        total += engine.state_counts()
     return total
 
 
 def gauges_of(engines: list[Engine]) -> dict[str, int]:
-    """Gauges of all engines of a side."""
-    gauges = [engine.gauges() for engine in engines]
-    return {name: int(sum(one[name] for one in gauges)) for name in (*GAUGES, "bytes_total")}
+    """GAUGES of all engines of a side."""
+    gauges = [engine.gauges(sizes=False) for engine in engines]
+    return {name: int(sum([one[name] for one in gauges])) for name in GAUGES}
 
 
 class Series:
@@ -38,10 +38,9 @@ class Series:
 
     def __init__(self, plan: Plan, names: list[str]) -> None:
         self._plan = plan
-        self._names = names
-        self.times: list[int] = []
-        self._rows: dict[str, list[npt.NDArray[np.int64]]] = {"client": [], "server": [], "load": []}
-        self.peaks: Counter[str] = Counter()
+        self._parts = [f"{name}.{what}" for name in names for what in ("attempted", "connected", "served")]
+        self.times = array("q")
+        self._rows = {"client": array("q"), "server": array("q"), "load": array("q")}  # one after the other
         self._areas: list[dict[str, int]] = []
 
     def sample(self, now: int, simulator: Simulator) -> None:
@@ -49,30 +48,34 @@ class Series:
         if self.times and self.times[-1] == now:
             return
         self.times.append(now)
-        measured = now >= self._plan.facts["warmup"]
         for side, engines in (("client", self._plan.clients), ("server", self._plan.servers)):
-            gauges = gauges_of(engines)
-            row = np.concatenate([states_of(engines).astype(np.int64), [gauges[name] for name in GAUGES]])
-            self._rows[side].append(row)
-            for name in GAUGES if measured else ():
-                self.peaks[f"{side}.{name}"] = max(self.peaks[f"{side}.{name}"], gauges[name])
+            self._rows[side].extend(states_of(engines).tolist())
+            self._rows[side].extend(gauges_of(engines).values())
         self._areas.append(simulator.areas)
-        counts = [simulator.counts(i) for i in range(len(self._names))]
-        self._rows["load"].append(np.array(counts, dtype=np.int64).ravel())
+        for i in range(len(self._parts) // 3):
+            self._rows["load"].extend(simulator.counts(i))
 
     def columns(self) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
         """By side and name; `time_ns` under "time"."""
-        by_side: dict[str, dict[str, npt.NDArray[np.int64]]] = {
-            "time": {"time_ns": np.array(self.times, dtype=np.int64)}
-        }
-        names = [*(state.name for state in State), *GAUGES]
-        for side in ("client", "server"):
+        by_side = {"time": {"time_ns": np.array(self.times, dtype=np.int64)}}
+        states = [*(state.name for state in State), *GAUGES]
+        for side, names in (("client", states), ("server", states), ("load", self._parts)):
             table = np.array(self._rows[side], dtype=np.int64).reshape(len(self.times), len(names))
             by_side[side] = {name: table[:, k] for k, name in enumerate(names)}
-        parts = [f"{name}.{what}" for name in self._names for what in ("attempted", "connected", "served")]
-        table = np.array(self._rows["load"], dtype=np.int64).reshape(len(self.times), len(parts))
-        by_side["load"] = {name: table[:, k] for k, name in enumerate(parts)}
         return by_side
+
+    @property
+    def peaks(self) -> dict[str, int]:
+        """The most of each gauge at a point after the warm-up, by side and name."""
+        measured = np.array(self.times) >= self._plan.facts["warmup"]
+        if not measured.any():
+            return {}
+        found = self.columns()
+        return {
+            f"{side}.{name}": int(found[side][name][measured].max())
+            for side in ("client", "server")
+            for name in GAUGES
+        }
 
     def areas(self) -> dict[str, npt.NDArray[np.uint64]]:
         """Integrals over time up to each point, by name."""

@@ -14,6 +14,8 @@ from loadgen.scenario.model import Scenario
 from loadgen.sim.build import expected, is_flat_out
 from tcpcore import Config
 
+#: Effort of a search -> seconds of one processor, by this estimate and never by a clock.
+EFFORTS: Final = {"quick": 15.0, "normal": 150.0, "long": 1500.0}
 _CONNECTION_S: Final = 4.5e-6
 _SEGMENT_S: Final = 0.6e-6
 _POINT_S: Final = 30e-6  # of the series

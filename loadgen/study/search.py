@@ -4,7 +4,8 @@ Both ends first. Then each gap between a value that meets the target and one tha
 until it is narrower than the tolerance: three values at a time whatever the number of jobs, or the values
 tried, and so the result, would depend on it. A value is met or missed when the interval clears the target;
 else its seeds are doubled, up to a limit. The looks share 5 % of error (Bonferroni), so each has a wider
-interval than a single look would. What stays undecided is said, and so is a pass above a miss.
+interval than a single look would. What stays undecided is said, and so is a pass above a miss. An effort
+bounds the work by its estimate: what it has no more of is not begun, and the bracket stays as wide as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from loadgen.report.result import Result
 from loadgen.report.thresholds import MET, MISSED, UNDECIDED, judge
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.numbers import write_time
+from loadgen.study.costs import EFFORTS
 from loadgen.study.playing import Session
 from loadgen.study.quantities import Quantity, between
 from loadgen.study.space import Span, label
@@ -44,6 +46,7 @@ class Trial:
     state: str = ""  # met | missed | undecided | undecided: too short | failed
     result: Result | None = None
     rows: list[dict[str, Any]] = field(default_factory=list)  # the target, as judged
+    cut: bool = False  # more seeds would have been more work than the effort has
 
     @property
     def seeds(self) -> int:
@@ -60,6 +63,8 @@ class Cell:
     trials: dict[Decimal, Trial] = field(default_factory=dict)
     status: str = ""  # "" while it goes on
     sentence: str = ""
+    spent: float = 0.0  # seconds of one processor, by the estimate
+    beyond: list[Trial] = field(default_factory=list)  # not played: more work than the effort has
 
     def ordered(self) -> list[Trial]:
         """From the end that is met to the other one; from the lower end where neither or both are."""
@@ -93,6 +98,7 @@ class Cell:
             met, missed, unclear = self.bracket()
             document["met"], document["missed"] = met.value.text, missed.value.text
             document["undecided"] = [one.value.text for one in unclear]
+            document["beyond"] = [one.value.text for one in self.beyond]
         return document
 
 
@@ -113,9 +119,12 @@ def effort_of(spec: Spec, values: dict[str, str]) -> Effort:
     ends = [_point(spec, cell, end) for end in (cell.span.low, cell.span.high)]
     middle = between(cell.span.low, cell.span.high, _QUARTERS[1], log=cell.span.log, whole=cell.span.whole)
     inner = spec.point(_values(cell, middle, cell.lengthened))  # as long as the longest: it is near the knee
-    seconds = spec.seeds * (sum(end.seconds for end in ends) + rounds * len(_QUARTERS) * inner.seconds)
-    more = (spec.search.max_seeds - spec.seeds) * inner.seconds
-    return Effort([*ends, inner] if rounds else ends, 2 + rounds * len(_QUARTERS), seconds, more)
+    least = spec.seeds * sum(end.seconds for end in ends)
+    left = max(0.0, EFFORTS[spec.search.effort] - least)
+    seconds = spec.seeds * rounds * len(_QUARTERS) * inner.seconds
+    number = 2 + round(rounds * len(_QUARTERS) * min(1.0, left / seconds if seconds else 1.0))
+    more = min((spec.search.max_seeds - spec.seeds) * inner.seconds, max(0.0, left - seconds))
+    return Effort([*ends, inner] if number > 2 else ends, number, least + min(seconds, left), more)
 
 
 def _rounds(search: Search) -> int:
@@ -184,18 +193,13 @@ class SearchRun:
     def run(self, told: Told | None = None) -> list[Cell]:
         """Every cell's bracket. `told` hears of each value when it is judged."""
         ends = [
-            (cell, self._trial(cell, end)) for cell in self.cells for end in (cell.span.low, cell.span.high)
+            (cell, self._end_of(cell, end)) for cell in self.cells for end in (cell.span.low, cell.span.high)
         ]
         self._judge(ends, told)
         for cell in self.cells:
             self._check_ends(cell)
         while True:
-            inner = [
-                (cell, self._trial(cell, value))
-                for cell in self.cells
-                if not cell.status
-                for value in self._next(cell)
-            ]
+            inner = [(cell, trial) for cell in self.cells if not cell.status for trial in self._next(cell)]
             if not inner:
                 return self.cells
             self._judge(inner, told)
@@ -205,19 +209,36 @@ class SearchRun:
 
     # -- values ----------------------------------------------------------------------------------
 
-    def _trial(self, cell: Cell, value: Quantity) -> Trial:
-        trial = Trial(value, _point(self._spec, cell, value))
-        cell.trials[value.number] = trial
+    def _end_of(self, cell: Cell, value: Quantity) -> Trial:
+        """An end is played whatever it costs."""
+        trial = cell.trials[value.number] = Trial(value, _point(self._spec, cell, value))
+        cell.spent += self._spec.seeds * trial.point.seconds
         return trial
 
-    def _next(self, cell: Cell) -> list[Quantity]:
-        """The values that cut the gaps of a bracket; none when it is as narrow as was asked."""
+    def _next(self, cell: Cell) -> list[Trial]:
+        """The values that cut the gaps of a bracket; none when it is as narrow as was asked, or as the
+        effort allows."""
         met, missed, unclear = cell.bracket()
         gaps = [(met, unclear[0]), (unclear[-1], missed)] if unclear else [(met, missed)]
-        found = [value for one, other in gaps for value in self._inner(cell, one, other)]
+        found = []
+        for value in [value for one, other in gaps for value in self._inner(cell, one, other)]:
+            trial = Trial(value, _point(self._spec, cell, value))
+            if self._affords(cell, trial, self._spec.seeds):
+                cell.trials[value.number] = trial
+                found.append(trial)
+            else:
+                cell.beyond.append(trial)
         if not found:
             self._finish(cell)
         return found
+
+    def _affords(self, cell: Cell, trial: Trial, seeds: int) -> bool:
+        """Whether the effort has so many seeds more of a value; they count as spent then."""
+        cost = seeds * trial.point.seconds
+        if cell.spent + cost > EFFORTS[self._search.effort]:
+            return False
+        cell.spent += cost
+        return True
 
     def _inner(self, cell: Cell, one: Trial, other: Trial) -> list[Quantity]:
         low, high = sorted((one.value, other.value), key=lambda value: value.number)
@@ -243,8 +264,11 @@ class SearchRun:
             for cell, trial in open_ones:
                 self._look(trial, self._session.found.get(trial.point.key), confidence)
                 if trial.state == UNDECIDED and 2 * max(seeds, trial.seeds) <= most:
-                    still.append((cell, trial))
-                elif told is not None:
+                    trial.cut = not self._affords(cell, trial, seeds)
+                    if not trial.cut:
+                        still.append((cell, trial))
+                        continue
+                if told is not None:
                     told(cell, trial)
             open_ones, seeds = still, 2 * seeds
 
@@ -298,6 +322,17 @@ class SearchRun:
         if unclear:
             told = ", ".join(f"{one.value.text} ({_why(one)})" for one in unclear)
             said += f"; undecided: {told}"
+        inside = [
+            one for one in cell.beyond
+            if min(met.value.number, missed.value.number) < one.value.number
+            < max(met.value.number, missed.value.number)
+        ]  # fmt: skip
+        if inside or any(one.cut for one in unclear):
+            said += f"; --effort {self._search.effort} goes no nearer"
+        if inside:
+            least = min(inside, key=lambda one: one.point.seconds)
+            lasts = write_time(least.point.scenario.run.duration_ns)
+            said += f": {least.value.text} takes {self._spec.seeds} runs of {lasts}"
         self._end(cell, FOUND, said)
 
     def _fail(self, cell: Cell) -> None:
@@ -338,7 +373,7 @@ def _why(trial: Trial) -> str:
     if trial.state == TOO_SHORT:
         needed = too_short(trial.point.scenario, trial.point.hosts.server)
         return f"too short: the accept queue needs {needed:,.0f} s"
-    return f"with {trial.seeds} seeds"
+    return f"with {trial.seeds} seeds{', no more within the effort' if trial.cut else ''}"
 
 
 def _duration(scenarios: Sequence[Scenario], end: Point, longest_ns: int) -> int | None:

@@ -22,7 +22,7 @@ from loadgen.report.reading import SCHEMA, digest
 from loadgen.scenario.hosts import Resolved, resolve
 from loadgen.scenario.model import Scenario
 from loadgen.scenario.paths import replace
-from loadgen.study.costs import task_bytes, task_seconds
+from loadgen.study.costs import EFFORTS, task_bytes, task_seconds
 from loadgen.study.space import Axis, Space, Span
 
 STORE: Final = SCHEMA
@@ -37,6 +37,7 @@ class Search:
     tolerance: float
     max_seeds: int
     longest_ns: int  # a run may be lengthened to this
+    effort: str = "normal"  # of costs.EFFORTS
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Spec:
                 "tolerance": self.search.tolerance,
                 "max_seeds": self.search.max_seeds,
                 "longest_ns": self.search.longest_ns,
+                "effort": self.search.effort,
             }
         document["scenario"] = plain.flat(plain.to_json(self.scenario))
         document["hosts"] = _knobs(resolve(self.scenario))
@@ -136,7 +138,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
 
 
 #: What `extended` may change.
-_GROWS: Final = ("study.seeds", "grid.", "zip.", "search.max_seeds", "search.tolerance", "search.longest_ns")
+_GROWS: Final = (
+    "study.seeds", "grid.", "zip.", "search.max_seeds", "search.tolerance", "search.longest_ns",
+    "search.effort",
+)  # fmt: skip
 
 
 def extended(spec: Spec, old: Mapping[str, Any]) -> Spec:
@@ -161,6 +166,7 @@ def extended(spec: Spec, old: Mapping[str, Any]) -> Spec:
             tolerance=min(search.tolerance, was["tolerance"]),
             max_seeds=max(search.max_seeds, was["max_seeds"]),
             longest_ns=max(search.longest_ns, was["longest_ns"]),
+            effort=max(search.effort, was.get("effort", search.effort), key=EFFORTS.__getitem__),
         )
     seeds = max(spec.seeds, old["study"]["seeds"])
     space = dataclasses.replace(spec.space, grid=grid, zipped=zipped)

@@ -378,6 +378,7 @@ def test_state_counts_and_gauges_and_counters(eng, web):
     assert counts.dtype == np.uint64 and counts.shape == (11,)
     assert set(gauges) == {"half_open", "accept_queue", "time_wait", "orphans", "held_dead", "blocks_used",
                            "bytes_total", "bytes_per_connection"}
+    assert eng.gauges(sizes=False) == {name: n for name, n in gauges.items() if not name.startswith("bytes")}
     assert all(type(value) is int for value in (eng.counters | eng.causes).values())
     eng.receive(from_peer(S, EDGE, sport=1), 0)
     conns, _ = opened(eng, web, 2, 0)

@@ -92,6 +92,16 @@ def test_what_is_small_and_not_sure_is_not_worse(told):
     assert code == 0 and "same, target met" in out
 
 
+def test_percentiles_of_neighbouring_buckets_have_not_moved(told):
+    """20 ms lies in a bucket of 2**17 ns: no percentile tells more."""
+    next_one, further = (played(1023, connect=20_000_000 + n * 2**17) for n in (1, 2))
+    for options in ((), ("--threshold", "connect.p50: +0%")):
+        code, out, _ = told(played(511), next_one, *options)
+        assert code == 0 and "better" not in out and "worse" not in "".join(lines(out, "connect.p50"))
+        code, out, _ = told(played(511), further, *options)
+        assert code == (99 if options else 0) and "worse" in lines(out, "connect.p50")[0]
+
+
 @pytest.mark.parametrize(
     "text, code, said",
     [

@@ -132,6 +132,29 @@ def test_every_line_says_where_it_comes_from(folder, monkeypatch):
         assert words in text
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--rtt", "30m"], "link.rtt: 30min is unusually long (SYNs are sent again after 1 s); did you mean "
+                           "30ms?"),
+        (["--rtt", "exp:90s"], "link.rtt: 90s is unusually long (SYNs are sent again after 1 s)"),
+        (["--jitter", "2m"], "link.jitter: 120s is unusually long (segments are sent again after 1 s); did "
+                             "you mean 2ms?"),
+        (["--accept-time", "1m"], "server.accept.time: 60s is unusually long (for each connection); did you "
+                                  "mean 1ms?"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_time_that_is_hardly_meant_is_told_of_and_goes_on(args, said):
+    found = invoke([*SMALL, *args, "--print-config"])
+    assert found.code == 0 and found.stderr.splitlines() == [said] and "[link]" in found.stdout
+
+
+@pytest.mark.parametrize("args", [["--rtt", "9s"], ["--hold", "30m"], ["--accept-time", "59s"]], ids=str)
+def test_a_long_time_that_may_be_meant_is_not_told_of(args):
+    assert invoke([*SMALL, *args, "--print-config"]).stderr == ""
+
+
 # -- what is refused ------------------------------------------------------------------------
 
 
@@ -142,7 +165,7 @@ def test_every_line_says_where_it_comes_from(folder, monkeypatch):
         (["--rtt", "40"], "30ms"),
         (["--rate", "many"], "rate"),
         (["--tries", "often"], "COUNT"),
-        (["--accept-stall", "250ms"], "LENGTH/PERIOD"),
+        (["--accept-stall", "250ms"], "LENGTH/PERIOD, got '250ms': how often? 250ms/2s is 250ms every 2 s"),
         (["--ports", "all"], "1024-65535"),
         (["--late", "10s"], "AFTER:SHARE"),
         (["--hodl", "1s"], "--hold"),

@@ -18,6 +18,7 @@ from loadgen.plan.topics import backlog
 from loadgen.replicates import Played
 from loadgen.report.result import read_document
 from loadgen.scenario.model import Client, Flood, Load, Run, Scenario
+from tests.plan.long import LONG, covered
 from tests.plan.page import BLOCK_COMMANDS, run
 
 SCHEMA = json.loads((resources.files("loadgen.report") / "schema.json").read_text())
@@ -163,6 +164,13 @@ def test_a_run_that_is_too_short_is_undecided():
     assert "too short" in found["verdict"]["sentence"]
 
 
+def test_what_make_theory_asks_of_a_busy_queue_at_effort_long():
+    """Here of a small queue, which a short run shows."""
+    small = "loadgen plan accept --backlog 7 --accept-time exp:5ms --threshold listen_drop_ratio<=0.05"
+    assert covered(small, "quick", "--jobs 1 --seeds 4")
+    assert all(run(f"{command} --no-sim")[0] == 0 for command in LONG)
+
+
 def test_effort_is_work():
     slow, fast = (Scenario(load=[Load(rate=rate)], client=Client(hosts=100)) for rate in (100.0, 1000.0))
     assert segments_per_s(fast) == pytest.approx(10 * segments_per_s(slow))
@@ -234,6 +242,7 @@ def test_the_smallest_backlog_is_looked_for_up_and_down(monkeypatch, enough, fir
     target = lambda result, case: {"state": "met" if result >= enough else "missed"}  # noqa: E731
     monkeypatch.setattr(backlog, "_target", target)
     found = backlog._look(None, None, first, False)
+    assert played == [835, 794, 755] or enough != 794, "a miss one step below ends it"
     assert played[0] == first and found.need == found.result and len(set(played)) == len(played) <= 8
     assert enough <= found.need and (found.misses or 0) < enough
     if len(played) < 8:

@@ -11,13 +11,14 @@ from tests.report import made
 MS = made.MS
 
 
-def played(backlog=511, rate=1000.0, share=0.999, *, seeds=4, seed=7, spread=1, thresholds=(), **rest):
+def played(backlog=511, rate=1000.0, share=0.999, *, seeds=4, seed=7, spread=1, thresholds=(),
+           connect=20 * MS, **rest):  # fmt: skip
     """A result whose first_try_ratio is about `share`, with a little noise from seed to seed."""
     given = []
     for replicate in range(seeds):
         first = round(10_000 * share) - spread * ((replicate * 7 + seed + backlog) % 5)
         one = made.outcome(
-            made.load("api", served=10_000, first_try=first, connect=[20 * MS] * 90 + [1020 * MS] * 10),
+            made.load("api", served=10_000, first_try=first, connect=[connect] * 90 + [1020 * MS] * 10),
             replicate=replicate, peaks={"half_open": 100 + replicate}, virtual_ns=10**10)  # fmt: skip
         given.append(replace(one, seed=seed))
     scenario = made.scenario(Load(name="api", shape=((0, rate),)), seeds=seeds, thresholds=thresholds, **rest)

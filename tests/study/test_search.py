@@ -11,10 +11,11 @@ import pytest
 
 from loadgen.report.estimate import Figure, at_confidence, mean, ratio, student_t
 from loadgen.scenario.model import Threshold
+from loadgen.study.costs import EFFORTS
 from loadgen.study.playing import Failure
 from loadgen.study.search import FAILED, FOUND, NO_BRACKET, NOT_MONOTONE, SearchRun, looks, together
 from loadgen.study.space import Space, axis, span
-from loadgen.study.spec import Search, Spec
+from loadgen.study.spec import Search, Spec, extended, grows_only
 from loadgen.theory import queues, relaxation
 from tests.study.made import scenario
 
@@ -229,6 +230,55 @@ def test_a_run_that_is_too_short_decides_nothing():
     assert cell.status == FOUND and not cell.lengthened
     assert {trial.state for trial in cell.bracket()[2]} == {"undecided: too short"}
     assert "too short: the accept queue needs" in cell.sentence
+
+
+def bounded(effort, of, text="load.rate=100..2k"):
+    """A queue of 500 places at 1 ms: near 1,000/s 8 runs of 2,000 s are more than the least effort has."""
+    base = dataclasses.replace(
+        queue(**{"backlog": 500, "run.duration": "10s"}), threshold=[Threshold("success_ratio", ">=", 0.5)]
+    )
+    search = Search(span(base, text), 0.01, 64, 10**13, effort)
+    session = Made("load.rate", of)
+    [cell] = SearchRun(Spec(base, Space(), 8, search), session).run()
+    return cell, session
+
+
+@pytest.mark.parametrize("text", ["load.rate=100..2k", "load.rate=970..1030"])
+def test_an_effort_bounds_the_work_and_what_it_does_not_reach_is_said(text):
+    widths = []
+    for effort, most in EFFORTS.items():
+        cell, session = bounded(effort, lambda value, seeds: (1.0 if value <= 990 else 0.0, 0.0), text)
+        met, missed, _ = cell.bracket()
+        assert cell.status == FOUND and met.value.number <= 990 < missed.value.number
+        widths.append(missed.value.number - met.value.number)
+        ends = [trial.point.seconds for trial in (cell.ordered()[0], cell.ordered()[-1])]
+        played = sum(8 * trial.point.seconds for trial in cell.trials.values())
+        assert played <= max(most, 8 * sum(ends))
+        assert len(session.played) == len(cell.trials)
+        wide = widths[-1] > 0.01 * float(missed.value.number)
+        assert (f"--effort {effort} goes no nearer: " in cell.sentence) == wide
+        assert bool(cell.to_dict()["beyond"]) == wide
+    assert widths == sorted(widths, reverse=True) and widths[0] > widths[-1]
+
+
+def test_more_effort_extends_a_search_and_less_does_not_shorten_it():
+    where = span(queue(), "load.rate=100..2k")
+    specs = {effort: Spec(queue(), Space(), 8, Search(where, 0.01, 64, 1, effort))
+             for effort in ("quick", "long")}  # fmt: skip
+    for old in specs.values():
+        for new in specs.values():
+            both = extended(new, old.document())
+            assert both.search.effort == ("long" if specs["long"] in (old, new) else "quick")
+            assert grows_only(old.document(), both.document())
+
+
+def test_an_effort_bounds_the_seeds_of_a_value_that_stays_undecided():
+    def of(value, seeds):
+        return (0.5 if 950 < value < 1100 else 1.0 if value < 1000 else 0.0, 0.02)
+
+    cell, _ = bounded("normal", of)
+    assert cell.status == FOUND and any(trial.cut for trial in cell.bracket()[2])
+    assert "no more within the effort" in cell.sentence and "--effort normal goes no nearer" in cell.sentence
 
 
 def test_a_run_is_made_as_long_as_its_queue_needs():

@@ -8,7 +8,8 @@ import random
 import re
 import shlex
 import signal
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from loadgen import entry, output
 from loadgen.report.reading import point_files, read
 from loadgen.report.result import BEHAVIOUR, load
 from loadgen.study import store
-from tests.loadgen.processes import started, until
+from tests.loadgen.processes import environment, started, until
 from tests.study.made import TOML, contents, scenario, written
 
 GRID = ("--grid", "backlog=1,5,9", "--grid", "load.rate=300/s,2k/s", "--seeds", "4")
@@ -226,19 +227,48 @@ def test_two_halves_are_one_when_their_files_are_copied(here):
     }
 
 
+#: `python -c KILLED N WHERE loadgen's arguments`: killed (-9) when it writes the N-th point, with half of the
+#: temporary file written, before that has the point's name, or right after.
+KILLED = """
+import os, signal, sys
+from loadgen import entry
+from loadgen.study.store import Store
+left, where, write = int(sys.argv[1]), sys.argv[2], Store.write
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def counted(self, key, result):
+    global left
+    left -= 1
+    if left == 0 and where == "half":
+        os.fsync = lambda file: (os.truncate(file, 1000), die())
+    elif left == 0 and where == "unnamed":
+        os.replace = die
+    write(self, key, result)
+    if left == 0:
+        die()
+
+Store.write = counted
+sys.exit(entry.run(sys.argv[3:]))
+"""
+
+
 @pytest.mark.slow
-def test_killed_at_ten_moments_and_resumed_it_equals_an_undisturbed_one(here):
+def test_killed_at_ten_moments_of_writing_and_resumed_it_equals_an_undisturbed_one(here):
     args = ("sweep", "small.toml", "--grid", "backlog=1..200/200", "--seeds", "1", "--jobs", "2", "-O")
     with started(*args, "undisturbed", cwd=here) as process:
         assert process.wait(600) == 0
-    moments = random.Random(13)
-    for _ in range(10):
-        goal = len(points("study")) + moments.randrange(15)
-        with started(*args, "study", cwd=here) as process:
-            until(lambda goal=goal: len(points("study")) >= goal, 300)
-            time.sleep(moments.random() / 10)
-            process.kill()
-    assert 0 < len(points("study")) < 200
+    moments, left = random.Random(13), 0
+    for kill in range(10):
+        n, where = 1 + moments.randrange(15), ("half", "unnamed", "named")[kill % 3]
+        words = [sys.executable, "-c", KILLED, str(n), where, *args, "study"]
+        process = subprocess.run(words, cwd=here, env=environment(), capture_output=True, timeout=600)
+        assert process.returncode == -signal.SIGKILL, process.stderr
+        left += n - (where != "named")
+        assert len(points("study")) == left < 200
+        assert len(list(here.glob("study/points/??/.loadgen-*"))) == (where != "named")
+        assert all(load(path).status == "complete" for path in points("study"))
     with started(*args, "study", cwd=here) as process:
         assert process.wait(600) == 0
     assert contents("study") == contents("undisturbed")

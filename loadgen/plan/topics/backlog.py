@@ -39,7 +39,8 @@ _TARGET: Final = Threshold("first_try_ratio", ">=", 0.999, "first_try_ratio>=0.9
 _PERIODS: Final = 20  # stalls that a run has
 _FEWEST: Final = 5
 _LOOKS: Final = 8  # backlogs that are tried from the formula's up or down ...
-_STEP: Final = 0.05  # ... each further by twice as much as the one before, from this part of the first on
+_STEP: Final = 0.05  # ... each further by twice as much as the one before, from this part of the first on;
+# the first two down by this part of the one before: a miss ends the look
 _REFUSING: Final = ("linux", "drop-new", "short-timer")  # policies whose full half-open queue ends nobody
 _LIVES: Final = (63.0, 7.0)  # seconds that a half-open entry nobody answers lives: unpruned, pruned by age
 
@@ -215,7 +216,7 @@ def _following(first: int, look: int, met: int | None, misses: int | None) -> in
     if met is None:
         return math.ceil(first * (1 + _STEP * 2.0**look))
     if misses is None:
-        lower = int(first * (1 - _STEP * 2.0**look))
+        lower = met - max(1, int(_STEP * met)) if look < 2 else int(first * (1 - _STEP * 2.0**look))
         return lower if 0 < lower < met else met // 2 or None
     return (met + misses) // 2 if met - misses > max(1, _STEP * met) else None
 
