@@ -235,7 +235,7 @@ class Knobs(QueueKnobs):
         freebsd=0, strict=0, rfc="FIN-WAIT-2 is one state",
     )  # fmt: skip
     shutdown_waits: int = number(
-        1, 0, 2, "in active SYN-RECEIVED shutdown() waits for ESTABLISHED; 2: FIN goes with the SYN-ACK again",
+        1, 0, 2, "in active SYN-RECEIVED shutdown() waits for ESTABLISHED; 2: FIN goes with its SYN-ACK",
         freebsd=2, strict=0, rfc="3.10.4: FIN at once",
     )  # fmt: skip
     close_forgets_opening: int = switch(
