@@ -534,7 +534,7 @@ cdef class Engine:
         now : int
             ns.
         n : int, optional
-            How many, where everything else is a scalar: at most 65536 more than ``capacity``.
+            How many, where everything else is a scalar: at most 1,048,576 more than ``capacity``.
         keepalive, user_timeout_ms
             Of all of them, as in `listen`.
 
@@ -628,7 +628,7 @@ cdef class Engine:
         for name in ("dport", "sport"):
             if not np.all(fields[name]):
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        length = None if n is None else integer(n, "n", 0, self.config.capacity + 65536)
+        length = None if n is None else integer(n, "n", 0, self.config.capacity + 2**20)
         return broadcast(length, fields, scalars_too=False)
 
     cdef windows_of(self, rcv_buf):

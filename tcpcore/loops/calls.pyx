@@ -149,8 +149,7 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
         if unlikely(linger != 0) and in_set(tcb.state, OUR_FIN) and not act.effects & E_DEAD:
             begin_lingering(eng, slot, linger - LINGER_ZERO, now, &act)
     elif call == CALL_UNREACHABLE:
-        if nbytes < OTHER_TYPE or nbytes == EVERYTHING:
-            count(&eng.counters, Mib.InDestUnreachs)
+        count_n(&eng.counters, Mib.InDestUnreachs, nbytes < OTHER_TYPE or nbytes == EVERYTHING)
         unreachable_call(tcb, cold, HOST_UNREACHABLE if nbytes == EVERYTHING else nbytes, &eng.knobs, now,
                          &act)
     else:
