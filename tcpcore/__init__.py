@@ -8,6 +8,7 @@ for arrays of segments and of handles. Compiled callers cimport this package, or
 
 import sys
 from pathlib import Path
+from typing import Final
 
 try:
     from tcpcore.c_api import _C_API as _C_API
@@ -44,6 +45,7 @@ __all__ = [
     "OP",
     "ROOM",
     "SEGMENT",
+    "TIME_EXCEEDED",
     "Cause",
     "Config",
     "Engine",
@@ -62,6 +64,10 @@ __all__ = [
     "slots_of",
     "sysctl_lines",
 ]
+
+
+#: For `code` of `Engine.unreachable`: ICMP time exceeded in transit (RFC 792), 256 * type + code.
+TIME_EXCEEDED: Final = 256 * 11
 
 
 def get_include() -> str:

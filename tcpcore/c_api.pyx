@@ -273,7 +273,8 @@ cdef Py_ssize_t engine_abort(tcp_engine* engine, const uint64_t* conns, Py_ssize
 
 cdef Py_ssize_t engine_unreachable(tcp_engine* engine, const uint64_t* conns, const uint32_t* codes,
                                    Py_ssize_t n, int64_t now, Segment* out, Py_ssize_t room) noexcept nogil:
-    """ICMP destination unreachable with codes[i] (NULL: host, 1). Rows written, at most one each."""
+    """ICMP destination unreachable with codes[i] (NULL: host, 1; TCPCORE_TIME_EXCEEDED). Rows written, at
+    most one each."""
     return call(engine, CALL_UNREACHABLE, conns, n, codes, NULL, now, out, room)
 
 

@@ -534,7 +534,7 @@ cdef class Engine:
         now : int
             ns.
         n : int, optional
-            How many, where everything else is a scalar.
+            How many, where everything else is a scalar: at most 1,048,576 more than ``capacity``.
         keepalive, user_timeout_ms
             Of all of them, as in `listen`.
 
@@ -581,7 +581,7 @@ cdef class Engine:
         """What listen() or connect() asks about a silent peer, checked."""
         cdef Asked asked
         self.state()                  # an engine that is not complete has no config
-        asked.keepalive = bool(keepalive)
+        asked.keepalive = bool(keepalive) or self.eng.knobs.always_keepalive
         asked.user_timeout_ms = TIMEOUT_OF_KNOB
         asked.given = asked.keepalive or user_timeout_ms is not None
         if user_timeout_ms is not None:
@@ -628,7 +628,7 @@ cdef class Engine:
         for name in ("dport", "sport"):
             if not np.all(fields[name]):
                 raise ValueError(f"{name}: expected 1 .. 65535, got 0")
-        length = None if n is None else integer(n, "n", 0, 2**63 - 1)
+        length = None if n is None else integer(n, "n", 0, self.config.capacity + 2**20)
         return broadcast(length, fields, scalars_too=False)
 
     cdef windows_of(self, rcv_buf):
@@ -801,7 +801,7 @@ cdef class Engine:
     # --- 3.9.2.2 ICMP ----------------------------------------------------------------------------
 
     def unreachable(self, conns, now, code=1, out=None):
-        """Tell connections that ICMP destination unreachable has come for them: RFC 9293 3.9.2.2.
+        """Tell connections of an ICMP destination unreachable or time exceeded: RFC 9293 3.9.2.2.
 
         Parameters
         ----------
@@ -811,7 +811,7 @@ cdef class Engine:
             Nanoseconds.
         code : int or uint32[n]
             Of the message (RFC 792, RFC 1812 5.2.7.1): 0 net, 1 host, 2 protocol, 3 port, 4 (fragmentation
-            needed) does nothing, up to 15.
+            needed) does nothing, up to 15; or `tcpcore.TIME_EXCEEDED`, of the TTL in transit.
 
         Returns
         -------
@@ -820,8 +820,10 @@ cdef class Engine:
 
         On Linux every code ends an attempt to connect, net and host end a half-open entry, and no code ends
         a connection: `info` tells the error until the peer is heard again, and should the connection time
-        out, it is told instead of ETIMEDOUT. ``unreachable_rules`` has the others. The message counts as
-        one about the first number that is not acknowledged. Handles that are stale are counted.
+        out, it is told instead of ETIMEDOUT. A time exceeded is like a host unreachable, but halves no RTO
+        (tcp_v4_err); FreeBSD's ends SYN-SENT at once (tcp_ctlinput). ``unreachable_rules`` has the others.
+        The message counts as one about the first number that is not acknowledged. Handles that are stale
+        are counted.
         """
         return self.call(CALL_UNREACHABLE, conns, now, out, code)
 

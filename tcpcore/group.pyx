@@ -181,7 +181,7 @@ cdef class EngineGroup:
         return self.engine().abort(conns, now, out)
 
     def unreachable(self, conns, now, code=1, out=None):
-        """Tell connections of ICMP destination unreachable, in their order; as `Engine.unreachable`."""
+        """Tell connections of an ICMP message, in their order; as `Engine.unreachable`."""
         return self.engine().unreachable(conns, now, code, out)
 
     def receive(self, segs, now, out=None):

@@ -234,9 +234,9 @@ class Knobs(QueueKnobs):
         1, "FIN-WAIT-2 without an application is kept and judged like TIME-WAIT",
         freebsd=0, strict=0, rfc="FIN-WAIT-2 is one state",
     )  # fmt: skip
-    shutdown_waits: int = switch(
-        1, "in active SYN-RECEIVED shutdown() waits for ESTABLISHED",
-        freebsd=0, strict=0, rfc="3.10.4: FIN at once",
+    shutdown_waits: int = number(
+        1, 0, 2, "in active SYN-RECEIVED shutdown() waits for ESTABLISHED; 2: FIN goes with its SYN-ACK",
+        freebsd=2, strict=0, rfc="3.10.4: FIN at once",
     )  # fmt: skip
     close_forgets_opening: int = switch(
         0, "in active SYN-RECEIVED close() forgets the connection and sends nothing",

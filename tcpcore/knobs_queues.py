@@ -162,6 +162,10 @@ class QueueKnobs:
         9, 1, 127, "keepalive probes without an answer that end a connection",
         freebsd=8, rfc="SHLD-12 names no number", live=True,
     )  # fmt: skip
+    always_keepalive: int = switch(
+        0, "keepalive probes without being asked for, too: then an idle connection always has a timer",
+        rfc="MUST-25: off by default",
+    )  # fmt: skip
     tcp_user_timeout_ms: int = number(
         0, 0, MAX_MS, "silence of the peer that ends a connection, unless `listen` or `connect` says; 0: R2",
         unit="ms", live=True,

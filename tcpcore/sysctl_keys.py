@@ -77,6 +77,7 @@ FREEBSD_KEYS: Final[Mapping[str, Callable[[int], dict[str, Any]]]] = {
     "net.inet.tcp.keepidle": lambda value: {"tcp_keepalive_time": -(-value // 1000)},  # ms
     "net.inet.tcp.keepintvl": lambda value: {"tcp_keepalive_intvl": -(-value // 1000)},  # ms
     "net.inet.tcp.keepcnt": _as("tcp_keepalive_probes"),
+    "net.inet.tcp.always_keepalive": _flag("always_keepalive"),
     "net.inet.tcp.finwait2_timeout": lambda value: {"tcp_fin_timeout": -(-value // 1000)},  # ms
     "net.inet.tcp.fast_finwait2_recycle": _flag("fast_finwait2_recycle"),
     "net.inet.tcp.persmin": _positive("persmin_ms"),
@@ -125,7 +126,7 @@ _MATTERS: Final = (
     "net.ipv4.tcp_base_mss", "net.ipv4.tcp_mtu_prob*",
     "net.ipv4.tcp_pingpong_thresh", "net.ipv4.tcp_thin_*",
     # FreeBSD
-    "net.inet.tcp.always_keepalive", "net.inet.tcp.syncache.*",
+    "net.inet.tcp.syncache.*",
     "net.inet.tcp.mssdflt", "net.inet.tcp.ecn.*", "net.inet.tcp.fastopen.*",
     "net.inet.tcp.cc.algorithm", "net.inet.tcp.functions_default", "net.inet.tcp.sendspace",
     "net.inet.tcp.sendbuf_*", "net.inet.tcp.recvbuf_*",

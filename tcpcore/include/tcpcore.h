@@ -74,6 +74,9 @@ typedef struct tcpcore_op {
 #define TCPCORE_NOT_REACHED UINT64_MAX
 #define TCPCORE_REFUSED (UINT64_MAX - 1)
 
+/* a code of engine_unreachable: ICMP time exceeded in transit, 256 * type + code */
+#define TCPCORE_TIME_EXCEEDED (256 * 11)
+
 typedef struct tcpcore_connect_row {
     uint32_t dst;
     uint32_t src;                 /* 0: Config.local_addr */

@@ -45,6 +45,7 @@ cdef enum:
     AHEAD = 32                # prefetch distance of TCBs, in handles
     ACCEPT_AHEAD = 64         # accept() does next to nothing with each
     EVERYTHING = 0xFFFFFFFF   # bytes of a RECEIVE that names no number
+    OTHER_TYPE = 256          # a code from here on is of another type than destination unreachable
     HOST_UNREACHABLE = 1      # code of an ICMP message that has none
     LINGER_ZERO = 1           # Knobs.linger of SO_LINGER with 0 s; 0: without SO_LINGER
 
@@ -148,7 +149,7 @@ cdef uint32_t call_one(EngineState* eng, Call call, uint64_t conn, uint32_t nbyt
         if unlikely(linger != 0) and in_set(tcb.state, OUR_FIN) and not act.effects & E_DEAD:
             begin_lingering(eng, slot, linger - LINGER_ZERO, now, &act)
     elif call == CALL_UNREACHABLE:
-        count(&eng.counters, Mib.InDestUnreachs)
+        count_n(&eng.counters, Mib.InDestUnreachs, nbytes < OTHER_TYPE or nbytes == EVERYTHING)
         unreachable_call(tcb, cold, HOST_UNREACHABLE if nbytes == EVERYTHING else nbytes, &eng.knobs, now,
                          &act)
     else:

@@ -48,7 +48,7 @@ cdef Py_ssize_t connect_part(EngineState* eng, const ConnectRow* opens, Py_ssize
     args.sport, args.isn, args.rcv_buf = sport, isn, rcv_buf
     for i in range(6):
         args.steps[i] = 1
-    args.asked.given = args.asked.keepalive = opens[0].keepalive
+    args.asked.given = args.asked.keepalive = opens[0].keepalive | eng.knobs.always_keepalive
     args.asked.user_timeout_ms = TIMEOUT_OF_KNOB
     return connect_batch(eng, &args, n, now, conns, rows)
 

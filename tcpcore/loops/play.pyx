@@ -9,8 +9,9 @@ Invariant: it does what one call for each row does, each after an advance() to t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport likely, prefetch
+from tcpcore.base.prefetch cimport likely, prefetch, unlikely
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
+from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB
 from tcpcore.records.counters cimport Mib, count_n
 from tcpcore.records.handle cimport handle_slot
 from tcpcore.records.op cimport (
@@ -251,7 +252,9 @@ cdef uint64_t open_one(EngineState* eng, Output* out, uint16_t sport, Py_ssize_t
     request.lport = sport if sport else -1
     request.iss = -1
     request.rcv_buf = 0
-    request.asked.given = False
+    request.asked.given = eng.knobs.always_keepalive
+    if unlikely(request.asked.given):
+        request.asked.keepalive, request.asked.user_timeout_ms = True, TIMEOUT_OF_KNOB
     request.hash = eng.hashes[i]
     request.numbers = isn_batch_find(eng, &eng.arriving[i], now)
     # in bounds even if another thread writes to the rows

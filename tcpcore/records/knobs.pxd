@@ -63,7 +63,7 @@ cdef struct Knobs:
     uint32_t tcp_max_syn_backlog, syncache_bucketlimit
     # resending
     uint8_t tcp_synack_retries, tcp_syn_retries, tcp_syn_linear_timeouts, tcp_retries2, tcp_orphan_retries
-    uint8_t orphan_probes_end, closed_window_ends, tcp_early_retrans, tcp_keepalive_probes
+    uint8_t orphan_probes_end, closed_window_ends, tcp_early_retrans, tcp_keepalive_probes, always_keepalive
     uint16_t tcp_keepalive_time, tcp_keepalive_intvl      # s
     uint32_t tcp_user_timeout_ms  # 0: none
     uint8_t rto_min_rule          # RtoMinRule

@@ -123,6 +123,8 @@ cdef bint ack_in_syn_received(Tcb* tcb, Cold* cold, const Segment* seg, const Kn
     if close_waits:
         tcb.state = FIN_WAIT_1
         send_queued(tcb, cold, knobs, now, act, 1)
+        if tcb.bits & B_FIN_SENT and tcb.snd_una == tcb.snd_nxt:
+            return fin_acknowledged(tcb, cold, seg, knobs, now, act)    # it went with the SYN-ACK
     return True
 
 

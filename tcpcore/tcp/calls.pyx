@@ -11,19 +11,25 @@ from tcpcore.records.counters cimport (
     CauseUnreadData, Mib, NoCause, count,
 )
 from tcpcore.records.knobs cimport UNREACHABLE_FREEBSD, UNREACHABLE_RFC, UnreachableRules
+from tcpcore.records.segment cimport ACK, SYN
 from tcpcore.records.tcb cimport (
-    ABORT_RESETS, B_COLD, B_HELD, B_ORPHAN, B_PASSIVE, B_SHUT, CAN_RECEIVE,
+    ABORT_RESETS, B_COLD, B_FIN_SENT, B_HELD, B_ORPHAN, B_PASSIVE, B_SHUT, CAN_RECEIVE,
     CAN_SEND, CLOSED, CLOSE_WAIT, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, OPENING, SYN_RECEIVED,
     SYN_SENT, TIME_WAIT, T_REXMT, in_set, is_side, main_kind,
 )
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.outcomes cimport ECONNREFUSED, ECONNRESET, die, mark_syn_unacked
-from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, send_queued, unsent
+from tcpcore.tcp.output cimport arm_main_timer, emit_abort_rst, emit_ack, emit_syn, send_queued, unsent
 from tcpcore.tcp.receive_window cimport unread, update_is_due
 from tcpcore.tcp.rto cimport rexmt_timeout, tick_up
 from tcpcore.tcp.time_wait cimport is_time_wait_like, orphaned_in_fin_wait_2
 from tcpcore.tcp.timeouts cimport resend_timeout
+
+cdef enum:
+    TIME_EXCEEDED = 11 << 8   # code of unreachable_call: ICMP time exceeded in transit
+    FIN_FOLLOWS = 1           # values of shutdown_waits
+    FIN_WITH_SYNACK = 2
 
 cdef extern from "<errno.h>" nogil:
     enum: EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, ENONET, ENOPROTOOPT, EOPNOTSUPP
@@ -66,8 +72,15 @@ cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
     """CLOSE as the RFC means it: no more from us, the peer may go on (half-close)."""
     if tcb.state == SYN_SENT:
         die(act, CauseConnectAborted, ECONNRESET)
-    elif tcb.state == SYN_RECEIVED and knobs.shutdown_waits and not tcb.bits & B_ORPHAN:
+    elif tcb.state == SYN_RECEIVED and tcb.bits & B_SHUT:
+        pass
+    elif tcb.state == SYN_RECEIVED and knobs.shutdown_waits == FIN_FOLLOWS and not tcb.bits & B_ORPHAN:
         tcb.bits |= B_SHUT                            # the FIN follows the ACK of our SYN
+    elif tcb.state == SYN_RECEIVED and knobs.shutdown_waits == FIN_WITH_SYNACK and not (
+            tcb.bits & B_ORPHAN or unsent(tcb, cold)):
+        tcb.bits |= B_SHUT | B_FIN_SENT               # FreeBSD: TF_NEEDFIN in tcp_output
+        emit_syn(tcb, cold, knobs, now, act, SYN | ACK)
+        tcb.snd_nxt += 1
     elif tcb.state == ESTABLISHED or tcb.state == SYN_RECEIVED:
         if tcb.state == SYN_RECEIVED:
             mark_syn_unacked(tcb, cold)
@@ -138,8 +151,10 @@ cdef void abandon_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
 # --- 3.9.2.2 ICMP handling ---------------------------------------------------------------
 
 cdef uint8_t unreachable_error(uint32_t code, UnreachableRules rules) noexcept nogil:
-    """The errno of an ICMP destination unreachable (icmp_err_convert, icmp_errmap), 0 where TCP is not told:
-    fragmentation needed (4) is for path MTU discovery."""
+    """The errno of an ICMP message (icmp_err_convert, icmp_errmap), 0 where TCP is not told: fragmentation
+    needed (4) is for path MTU discovery, and time exceeded in reassembly for nobody (icmp_unreach)."""
+    if code == TIME_EXCEEDED:
+        return EHOSTUNREACH
     if code == 4 or code > 15:
         return 0
     if rules == UNREACHABLE_FREEBSD:
@@ -157,6 +172,12 @@ cdef uint8_t unreachable_error(uint32_t code, UnreachableRules rules) noexcept n
     return ENONET if code == 8 else EHOSTUNREACH
 
 
+cdef inline bint drops_syn_sent(uint32_t code, uint8_t error) noexcept nogil:
+    """True if FreeBSD ends an attempt to connect by it at once, and does nothing with it anywhere else but in
+    the syncache (tcp_ctlinput: icmp_may_rst)."""
+    return error == ECONNREFUSED or code == TIME_EXCEEDED
+
+
 cdef bint unreachable_ends(const Tcb* tcb, const Cold* cold, uint32_t code, uint8_t error,
                            UnreachableRules rules) noexcept nogil:
     """True if the message ends the connection, False if its error is only remembered (a soft one)."""
@@ -165,12 +186,12 @@ cdef bint unreachable_ends(const Tcb* tcb, const Cold* cold, uint32_t code, uint
         return code == 2 or code == 3                 # hard: SHLD-26
     if rules == UNREACHABLE_FREEBSD:
         # tcp_drop_syn_sent; tcp_notify and syncache_unreach: the second one, after several resends
-        if error == ECONNREFUSED and not half_open:
+        if drops_syn_sent(code, error) and not half_open:
             return tcb.state == SYN_SENT
         return (in_set(tcb.state, OPENING) and tcb.bits & B_COLD and cold.error
                 and tcb.retries >= (3 if half_open else 4))
     # Linux: tcp_req_err; tcp_v4_err, where an attempt ends by any of them and a connection by none
-    return code <= 1 if half_open else in_set(tcb.state, OPENING)
+    return code <= 1 or code == TIME_EXCEEDED if half_open else in_set(tcb.state, OPENING)
 
 
 cdef void undo_backoff(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Action* act) noexcept nogil:
@@ -192,8 +213,8 @@ cdef void undo_backoff(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, Ac
 
 cdef void unreachable_call(Tcb* tcb, Cold* cold, uint32_t code, const Knobs* knobs, int64_t now,
                            Action* act) noexcept nogil:
-    """ICMP destination unreachable (RFC 9293 3.9.2.2, RFC 5927 for why connections survive it) about the
-    first segment of ours that is not acknowledged."""
+    """ICMP destination unreachable or time exceeded (RFC 9293 3.9.2.2, RFC 5927 for why connections survive
+    it) about the first segment of ours that is not acknowledged."""
     cdef UnreachableRules rules = <UnreachableRules>knobs.unreachable_rules
     cdef uint8_t error = unreachable_error(code, rules)
     if (error == 0 or tcb.state == CLOSED or tcb.state == TIME_WAIT
@@ -213,7 +234,7 @@ cdef void unreachable_call(Tcb* tcb, Cold* cold, uint32_t code, const Knobs* kno
         if knobs.unreachable_undoes_backoff and code <= 1 and tcb.retries and cold.backoff and (
                 main_kind(tcb, cold) == T_REXMT and not in_set(tcb.state, OPENING)):
             undo_backoff(tcb, cold, knobs, now, act)
-    elif in_set(tcb.state, OPENING) and error != ECONNREFUSED or (
+    elif in_set(tcb.state, OPENING) and not drops_syn_sent(code, error) or (
             tcb.state == SYN_RECEIVED and tcb.bits & B_PASSIVE):
         use_cold(tcb, cold)
         cold.error = error

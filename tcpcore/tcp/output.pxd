@@ -239,6 +239,8 @@ cdef inline void emit_syn(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now,
     write_syn(&act.rows[act.n_rows], tcb, cold, act.stamp, knobs, now, flags)
     if knobs.crossed_synack_offers and flags & ACK and not tcb.bits & B_PASSIVE:
         offer_again(&act.rows[act.n_rows], tcb, act.stamp, knobs, now)
+    if tcb.state == SYN_RECEIVED and tcb.bits & B_FIN_SENT:
+        act.rows[act.n_rows].flags |= FIN             # shutdown_waits 2
     act.n_rows += 1
     if tcb.bits & B_COLD:
         cold.delayed = 0

@@ -1,5 +1,7 @@
 """Bad arguments: an exception that names the argument and says what was expected; the state is untouched."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -217,3 +219,17 @@ def test_a_bad_segment_never_raises(scene):
     junk = np.frombuffer(bytes(range(256)) * 5, SEGMENT)
     assert len(scene.eng.receive(junk, NOW)) <= 2 * len(junk)
     assert scene.eng.check() == []
+
+
+@pytest.mark.parametrize("n", [2**20 + 11, 10**9, 2**62])
+def test_more_connections_than_there_can_be_are_refused_before_they_take_memory(n):
+    eng = Engine(capacity=10)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"^n: expected 0 .. 1048586, got {n}$"):
+            eng.connect(PEER, 80, 0, n=n)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    conns, rows = eng.connect(PEER, 80, 0, n=11)
+    assert (np.count_nonzero(conns), len(rows), eng.causes["BlocksExhausted"]) == (10, 10, 1)

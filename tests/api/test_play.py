@@ -58,6 +58,16 @@ def test_a_life_in_one_batch():
     assert eng.info(conn)["state"] == State.FIN_WAIT_1 and eng.check() == []
 
 
+def test_always_keepalive_holds_here_too():
+    eng = Engine(always_keepalive=1, tcp_keepalive_time=10)
+    (syn,), _ = eng.play(batch((0, OpKind.CONNECT, 0, 0, open_to(sport=40000))), 0)
+    synack = segments(1, src=PEER, dst=syn["src"], sport=7, dport=40000, flags=S | A, seq=1,
+                      ack=syn["seq"] + np.uint32(1), wnd=99)
+    eng.receive(synack, MS)
+    assert len(eng.advance(9_999 * MS)) == 0
+    assert len(eng.advance(10_002 * MS)) == eng.counters["TCPKeepAlive"] == 1
+
+
 def test_output_due_at_once_is_not_earlier_than_what_caused_it():
     """More than two rows that a segment lets go: they are due on the tick before, and come at its time."""
     eng = Engine(mss=10, local_addr="10.0.0.1")

@@ -166,6 +166,63 @@ def test_close_there_forgets_the_connection(crossed, linger):
     crossed.expects("R", seq=1)
 
 
+def test_shutdown_there_sends_its_fin_with_another_syn_ack(crossed):
+    """tcp_usrclosed sets TF_NEEDFIN, with which tcp_output adds FIN to what SYN-RECEIVED sends."""
+    crossed.shutdown()
+    crossed.expects("SFA", seq=0)
+    assert crossed.state == State.SYN_RECEIVED
+    crossed.shutdown()
+    crossed.expects(SILENCE)
+    crossed.expects("SFA", seq=0, at=1)
+    crossed.arrives("A", ack=2)
+    crossed.expects(SILENCE)
+    assert crossed.state == State.FIN_WAIT_2
+    crossed.arrives("FA")
+    crossed.expects("A")
+    assert crossed.state == State.TIME_WAIT
+
+
+def test_that_fin_goes_alone_once_the_syn_is_acknowledged(crossed):
+    crossed.shutdown()
+    crossed.expects("SFA", seq=0)
+    crossed.arrives("A", ack=1, at=RTT)
+    crossed.expects(SILENCE)
+    assert crossed.state == State.FIN_WAIT_1
+    crossed.expects("FA", seq=1, within=1)
+    crossed.arrives("A", ack=2)
+    assert crossed.state == State.FIN_WAIT_2
+
+
+@pytest.mark.parametrize("ack, state", [(1, State.CLOSING), (2, State.TIME_WAIT)])
+def test_a_fin_crosses_that_fin(crossed, ack, state):
+    crossed.shutdown()
+    crossed.expects("SFA", seq=0)
+    crossed.arrives("FA", ack=ack, at=RTT)
+    crossed.expects("FA" if ack == 1 else "A", **({"seq": 1} if ack == 1 else {}))
+    assert crossed.state == state
+    if ack == 1:
+        crossed.arrives("A", ack=2)
+        assert crossed.state == State.TIME_WAIT
+
+
+def test_the_ack_of_more_than_that_fin_is_reset(crossed):
+    crossed.shutdown()
+    crossed.expects("SFA", seq=0)
+    crossed.arrives("A", ack=3)
+    crossed.expects("R", seq=3)
+    crossed.arrives("A", ack=2)
+    assert crossed.state == State.FIN_WAIT_2
+
+
+def test_with_text_queued_shutdown_there_is_as_in_established(crossed):
+    """DEVIATES: FreeBSD's text goes with the SYN-ACK, too."""
+    crossed.send(10)
+    crossed.shutdown()
+    crossed.expects("FA", seq=1, length=10)
+    assert crossed.state == State.FIN_WAIT_1
+    crossed.arrives("A", ack=12)
+
+
 def test_a_syn_in_the_window_says_nothing(crossed):
     """SYN-RECEIVED is no synchronized state."""
     crossed.arrives("S", seq=1000)

@@ -47,6 +47,24 @@ def test_keepalive_is_off_unless_asked_for_and_then_after_two_hours(closed, prof
     assert dialogue.state == State.ESTABLISHED
 
 
+@pytest.mark.knobs(always_keepalive=1, **SOON)
+@pytest.mark.parametrize("opens", ["listen", "connect"])
+def test_always_keepalive_asks_for_it_of_every_connection(closed, opens):
+    if opens == "listen":
+        dialogue = opened(closed)
+    else:
+        assert closed.connect()
+        closed.expects("S")
+        closed.settled()
+        closed.arrives("SA", mss=1460, at=RTT)
+        closed.expects("A")
+        dialogue = closed.settled()
+    probed(dialogue, 10)
+    probed(dialogue, 12)
+    dialogue.expects("RA", at=14)
+    assert (dialogue.state, dialogue.error) == (State.CLOSED, "ETIMEDOUT")
+
+
 @requirement("MUST-26", "MUST-27")
 @pytest.mark.knobs(**SOON)
 def test_keepalive_waits_while_text_is_unanswered_and_after_the_peer_has_spoken(closed):

@@ -1,14 +1,15 @@
-"""ICMP destination unreachable (RFC 9293 3.9.2.2): what ends, what is remembered, and what is resent."""
+"""ICMP unreachable and time exceeded (RFC 9293 3.9.2.2): what ends, is remembered, and is resent."""
 
 import errno
 
 import pytest
 
-from tcpcore import State
+from tcpcore import TIME_EXCEEDED, State
 from tests.dialogues.dialogue import LOCAL, LOCAL_PORT, PEER, SILENCE
 from tests.requirements.verdicts import deviates, outside, requirement
 
 NET, HOST, PROTOCOL, PORT, FRAGMENTATION, PROHIBITED = 0, 1, 2, 3, 4, 13
+REASSEMBLY = TIME_EXCEEDED + 1
 
 
 def tell(dialogue, code=HOST):
@@ -88,6 +89,77 @@ def test_what_is_remembered_is_forgotten_once_the_peer_is_heard(established, cod
     established.arrives("A")
     established.expects(SILENCE)
     assert error_of(established) == 0
+
+
+# -- time exceeded
+
+
+@requirement("MUST-56")
+def test_that_a_time_was_exceeded_does_not_abort(connected):
+    state = connected.state
+    tell(connected, TIME_EXCEEDED)
+    assert connected.state == state
+
+
+def test_a_time_exceeded_ends_an_attempt_as_host_unreachable(syn_sent):
+    tell(syn_sent, TIME_EXCEEDED)
+    syn_sent.expects(SILENCE, at=10)
+    assert (syn_sent.state, error_of(syn_sent)) == (State.CLOSED, errno.EHOSTUNREACH)
+    counters, causes = syn_sent.host.stack.counters, syn_sent.host.stack.causes
+    told = counters.get("InDestUnreachs", 0)
+    assert (told, counters["AttemptFails"], causes["Unreachable"]) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("code", [REASSEMBLY, TIME_EXCEEDED + 2, 12 * 256, 3 * 256 + HOST])
+def test_only_time_exceeded_in_transit_is_told(syn_sent, code):
+    tell(syn_sent, code)
+    assert syn_sent.state == State.SYN_SENT
+
+
+@pytest.mark.parametrize("code, state", [(TIME_EXCEEDED, State.CLOSED), (REASSEMBLY, State.SYN_RECEIVED)])
+def test_a_time_exceeded_ends_a_half_open_entry(syn_received, code, state):
+    tell(syn_received, code)
+    assert syn_received.state == state
+
+
+def test_a_time_exceeded_undoes_no_doubling(established):
+    established.send(100)
+    established.expects("A", length=100)
+    established.expects("A", seq=1, length=100, at=0.3)
+    established.expects("A", seq=1, length=100, at=0.9)
+    established.wait(1.2)
+    tell(established, TIME_EXCEEDED)
+    assert error_of(established) == errno.EHOSTUNREACH
+    established.expects("A", seq=1, length=100, at=2.1)
+
+
+@pytest.mark.profile("freebsd")
+def test_freebsd_refuses_an_attempt_by_a_time_exceeded(syn_sent):
+    """icmp_may_rst; elsewhere it does nothing (tcp_drop_syn_sent), but in the syncache (syncache_unreach)."""
+    tell(syn_sent, REASSEMBLY)
+    assert syn_sent.state == State.SYN_SENT
+    tell(syn_sent, TIME_EXCEEDED)
+    assert (syn_sent.state, error_of(syn_sent)) == (State.CLOSED, errno.EHOSTUNREACH)
+
+
+@pytest.mark.profile("freebsd")
+def test_freebsds_crossed_attempts_ignore_a_time_exceeded(syn_sent):
+    syn_sent.arrives("S", mss=1460)
+    syn_sent.expects("SA")
+    for at in (1, 3.2, 7.4, 15.6, 31.8):
+        tell(syn_sent, TIME_EXCEEDED)
+        syn_sent.expects("SA", at=at)
+    tell(syn_sent, TIME_EXCEEDED)
+    assert syn_sent.state == State.SYN_RECEIVED
+
+
+@pytest.mark.profile("freebsd")
+def test_freebsd_drops_a_half_open_entry_by_the_second_time_exceeded(syn_received):
+    tell(syn_received, TIME_EXCEEDED)
+    for at in (1, 3.2, 7.4):
+        syn_received.expects("SA", at=at)
+    tell(syn_received, TIME_EXCEEDED)
+    assert syn_received.state == State.CLOSED
 
 
 def test_time_wait_has_nobody_to_tell(time_wait):

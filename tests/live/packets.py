@@ -63,10 +63,11 @@ def encode(seg, local):
 
 
 def encode_unreachable(peer, port, local_port, local, seq, code):
-    """ICMP destination unreachable (RFC 792) for a segment with this number to `peer`."""
+    """ICMP (RFC 792) destination unreachable, or of type code // 256, for this segment to `peer`."""
+    kind, code = code >> 8 or UNREACHABLE, code & 255
     src, dst = socket.inet_aton(local), socket.inet_aton(peer)
     head = IP.pack(0x45, 0, IP.size + TCP.size, 0, 0x4000, 64, TCP_PROTOCOL, 0, src, dst)
-    text = struct.pack("!BBHI", UNREACHABLE, code, 0, 0) + head + struct.pack("!HHI", local_port, port, seq)
+    text = struct.pack("!BBHI", kind, code, 0, 0) + head + struct.pack("!HHI", local_port, port, seq)
     text = text[:2] + struct.pack("!H", checksum(text)) + text[4:]
     ip = IP.pack(0x45, 0, IP.size + len(text), 0, 0x4000, 64, ICMP, 0, dst, src)
     return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + text

@@ -261,3 +261,26 @@ def test_series_end_at_the_end():
     assert len(series["client"]["TIME_WAIT"]) == len(series["time_ms"])
     assert series["time_ms"][-1] == result["results"]["virtual_ms"]
     assert max(series["client"]["TIME_WAIT"]) <= result["results"]["time_wait_peak"]["client"]
+
+
+# -- keepalive ------------------------------------------------------------------------
+
+
+def alive(kind, **options):
+    """A run to its end whose hosts probe after 10 s without being asked to."""
+    knobs = {"always_keepalive": 1, "tcp_keepalive_time": 10}
+    return played(kind, rtt="10ms", drain=True, o={"server.knobs": knobs, "client.knobs": knobs}, **options)
+
+
+def test_always_keepalive_lets_a_churn_drain():
+    result = alive("churn", rate=100, hold="50ms", duration="2s", clients=4)
+    assert result["results"]["served"] == result["results"]["attempted"] > 100
+    for side in ("server", "client"):
+        assert sum(n for state, n in result["states"][side].items() if state != "LISTEN") == 0
+
+
+def test_always_keepalive_probes_those_who_stay_for_the_hour_that_a_drain_lasts():
+    result = alive("handshake", connections=2, series="1min")
+    assert result["states"]["client"]["ESTABLISHED"] == result["states"]["server"]["ESTABLISHED"] == 2
+    for side in ("server", "client"):
+        assert 2 <= result["counters"][side]["TCPKeepAlive"] <= 2 * 3600 / 10

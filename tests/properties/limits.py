@@ -60,7 +60,8 @@ PAIRS = [one | other for one, other in itertools.combinations(SINGLE, 2) if not 
 
 def fitting(profile, knobs):
     """The knobs, with what tcp_rto_max_ms bounds lowered to it, and a user timeout, which is no number of
-    resends, to 200 of the longest intervals; None where they contradict each other."""
+    resends, to 200 of the longest intervals; nor is tcp_orphan_retries on Linux, but the time of so many that
+    double, so that without doublings 255 are 8 hours of 200 ms: 15. None where they contradict each other."""
     most = knobs.get("tcp_rto_max_ms", PROFILES[profile]().tcp_rto_max_ms)
     bounded = {"tcp_rto_min_us": 1000 * most, "rto_initial_ms": most}
     if any(knobs.get(name, 0) > bound for name, bound in bounded.items()):
@@ -68,6 +69,8 @@ def fitting(profile, knobs):
     whole = PROFILES[profile]()
     if "tcp_user_timeout_ms" in knobs:
         knobs = knobs | {"tcp_user_timeout_ms": min(knobs["tcp_user_timeout_ms"], 200 * most)}
+    if "rto_doublings_max" in knobs and "tcp_orphan_retries" in knobs:
+        knobs = knobs | {"tcp_orphan_retries": min(knobs["tcp_orphan_retries"], 15)}
     return {name: min(getattr(whole, name), bound) for name, bound in bounded.items()} | knobs
 
 

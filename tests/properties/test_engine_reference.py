@@ -262,7 +262,7 @@ class EngineAndReference(RuleBasedStateMachine):
         self.compare(rows, self.reference.close(conns, self.now, linger_s=linger_s))
 
     @precondition(lambda self: self.conns)
-    @rule(data=st.data(), code=st.sampled_from([0, 1, 1, 2, 3, 4, 13, 99]))
+    @rule(data=st.data(), code=st.sampled_from([0, 1, 1, 2, 3, 4, 13, 99, 2816, 2817]))
     def unreachable(self, data, code):
         self.both("unreachable", self.some(data), self.now, code)
 

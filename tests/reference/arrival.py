@@ -110,7 +110,7 @@ class Arrival(HalfOpen, TimeWait):
             return self.refuse("BlocksExhausted", listener.number)
         conn.state, conn.listener, conn.auto_close = State.SYN_RECEIVED, listener.number, listener.auto_close
         conn.passive = conn.half_open = conn.young = True
-        ask(conn, listener.keepalive, listener.user_timeout_ms)
+        ask(conn, listener.keepalive or self.config.always_keepalive, listener.user_timeout_ms)
         conn.ecn = bool(seg.asks_for_ecn and config.tcp_ecn)
         self.tell(EventKind.OPENED, conn)
         listener.entries.append(conn)
@@ -495,9 +495,11 @@ class Arrival(HalfOpen, TimeWait):
             self.established(conn, seg, now)
         room = AT_ONCE
         if conn.shut:
-            conn.shut = False
-            conn.state, conn.fin_queued = State.FIN_WAIT_1, True
+            conn.shut, conn.state, conn.fin_queued = False, State.FIN_WAIT_1, True
             room -= self.output(conn, now, room=1)
+            if conn.fin_sent and conn.snd_una == conn.snd_nxt and not self.fin_acknowledged(
+                    conn, seg, now, owed):
+                return
         self.text_and_fin(conn, seg, now, room, owed)
 
     def advance_una(self, conn, seg, now):

@@ -53,6 +53,19 @@ class Closing:
         """Whether close is silent after a simultaneous open (R11.4)."""
         return conn.state == State.SYN_RECEIVED and self.config.close_forgets_opening
 
+    def shut_opening(self, conn, now):
+        """shutdown() in SYN_RECEIVED: its FIN waits, or goes with another SYN-ACK."""
+        if conn.half_open or conn.orphan or conn.shut:
+            return
+        if self.config.shutdown_waits == 2 and conn.unsent:
+            self.half_close(conn, now)
+            return
+        conn.shut = True
+        if self.config.shutdown_waits == 2:
+            conn.fin_queued = conn.fin_sent = True
+            self.syn(conn, now)
+            conn.snd_nxt = add(conn.snd_nxt, 1)
+
     # -- SO_LINGER (section 11) --------------------------------------------------------------------------
 
     def is_orphan(self, conn):

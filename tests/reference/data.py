@@ -124,6 +124,7 @@ class Sending:
             options["tsecr"] = conn.ts_recent         # 0 unless it took a TIME_WAIT over
         conn.last_tsval = self.tsval(conn, now)
         flags = SYN | ACK if answer else SYN
+        flags |= FIN * (conn.state == State.SYN_RECEIVED and conn.fin_sent)
         if not answer and conn.retries > (0 if config.tcp_ecn_fallback else config.ecn_maxretries):
             conn.ecn = False
         if conn.ecn:

@@ -338,7 +338,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         columns = np.broadcast_arrays(*wanted, np.empty(1 if n is None else n))[:-1]
         conns = [self.open(now, *(int(x) for x in row)) for row in zip(*columns, strict=True)]
         for handle in filter(None, conns):
-            ask(self.find(handle), keepalive, user_timeout_ms)
+            ask(self.find(handle), keepalive or self.config.always_keepalive, user_timeout_ms)
         return np.array(conns, dtype=np.uint64), self.sent()
 
     def open(self, now, laddr, lport, raddr, rport, isn, rcv_buf):
@@ -430,7 +430,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
             if conn and conn.state == State.SYN_SENT:
                 self.die(conn, errno.ECONNRESET, "ConnectAborted")
             elif conn and conn.state == State.SYN_RECEIVED and self.config.shutdown_waits:
-                conn.shut = not conn.half_open and not conn.orphan
+                self.shut_opening(conn, now)
             elif conn and not conn.half_open:
                 self.half_close(conn, now)
         return self.sent()
@@ -531,7 +531,7 @@ class ReferenceEngine(Arrival, Closing, Icmp, Sending, GivingUp, Telling):
         now = self.at(now)
         for conn, one in self.living(conns, code):
             if conn:
-                self.count("InDestUnreachs")
+                self.count("InDestUnreachs", int(one) < 256)
                 self.hear_unreachable(conn, int(one), now)
         return self.sent()
 

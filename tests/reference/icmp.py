@@ -1,4 +1,4 @@
-"""ICMP destination unreachable, as the reference engine has it.
+"""ICMP destination unreachable and time exceeded, as the reference engine has them.
 
 A mixin of `ReferenceEngine`. Source: docs/semantics.md section 16; RFC 9293 3.9.2.2, RFC 6069.
 """
@@ -14,7 +14,8 @@ LINUX = {0: errno.ENETUNREACH, 1: errno.EHOSTUNREACH, 2: errno.ENOPROTOOPT, 3: e
          9: errno.ENETUNREACH, 10: errno.EHOSTUNREACH, 11: errno.ENETUNREACH, 12: errno.EHOSTUNREACH,
          13: errno.EHOSTUNREACH, 14: errno.EHOSTUNREACH, 15: errno.EHOSTUNREACH}
 FREEBSD = {code: errno.ECONNREFUSED if code in (2, 3, 9, 10, 13) else errno.EHOSTUNREACH for code in LINUX}
-ROUTE_CODES, HARD_CODES = (0, 1), (2, 3)
+ROUTE_CODES, HARD_CODES, TIME_EXCEEDED = (0, 1), (2, 3), 11 * 256
+LINUX[TIME_EXCEEDED] = FREEBSD[TIME_EXCEEDED] = errno.EHOSTUNREACH
 OPENING = (State.SYN_SENT, State.SYN_RECEIVED)
 
 
@@ -39,16 +40,16 @@ class Icmp:
 
     def unreachable_linux(self, conn, code, _):
         if conn.half_open:
-            return code in ROUTE_CODES, False
+            return code in (*ROUTE_CODES, TIME_EXCEEDED), False
         return conn.state in OPENING, True
 
     def unreachable_rfc(self, conn, code, _):
         return code in HARD_CODES, not conn.half_open
 
-    def unreachable_freebsd(self, conn, _, error):
+    def unreachable_freebsd(self, conn, code, error):
         if conn.state not in OPENING:
             return False, False
-        if error == errno.ECONNREFUSED and not conn.half_open:
+        if (error == errno.ECONNREFUSED or code == TIME_EXCEEDED) and not conn.half_open:
             return conn.state == State.SYN_SENT, False
         return bool(conn.error) and conn.retries >= (3 if conn.half_open else 4), True
 
