@@ -61,6 +61,7 @@ class _Calls:  # what Engine and EngineGroup have in common; in the stubs only
         rcv_buf: _Integers | None = None,
         keepalive: bool = False,
         user_timeout_ms: SupportsIndex | None = None,
+        reuse_addr: bool | None = None,
         out: _Segments | None = None,
     ) -> tuple[_Handles, _Segments]: ...
     def accept(self, listener: SupportsIndex, limit: SupportsIndex | None = None) -> _Handles: ...

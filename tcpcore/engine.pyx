@@ -58,7 +58,8 @@ from tcpcore.loops.guard cimport (
 )
 from tcpcore.loops.host cimport (
     HostCounts, HostQueues, first_of, group_of, host_accept, host_advance, host_bytes, host_call,
-    host_check, host_connect, host_counts, host_events, host_free, host_info, host_listen, host_listener,
+    host_check, host_connect, host_connect_bound, host_counts, host_events, host_free, host_info,
+    host_listen, host_listener,
     host_lookup, host_next_timer, host_play, host_port_in_use, host_queues, host_receive, host_rows_of_send,
     host_snapshot_read, host_snapshot_size, host_snapshot_write, host_start, host_unaccepted,
     host_unlisten, members_of,
@@ -522,7 +523,7 @@ cdef class Engine:
         return out[first:first + written]
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None,
-                keepalive=False, user_timeout_ms=None, out=None):
+                keepalive=False, user_timeout_ms=None, reuse_addr=None, out=None):
         """Open one or many connections: active OPEN, RFC 9293 3.10.1.
 
         Parameters
@@ -537,6 +538,8 @@ cdef class Engine:
             How many, where everything else is a scalar: at most 1,048,576 more than ``capacity``.
         keepalive, user_timeout_ms
             Of all of them, as in `listen`.
+        reuse_addr : bool, optional
+            bind(2) of each `sport` first, as in `listen`, and as costly. None: only the tuple counts.
 
         Returns
         -------
@@ -552,6 +555,7 @@ cdef class Engine:
         cdef ConnectArgs args
         cdef OneConnect single
         cdef Asked asked = self.asked_for(keepalive, user_timeout_ms)
+        cdef bint binds = reuse_addr is not None, reuses = binds and bool(reuse_addr)
         cdef bint one = self.is_one_connect(&single, dst, dport, src, sport, n, isn, rcv_buf)
         cdef list columns = None if one else self.connect_columns(dst, dport, src, sport, n, isn, rcv_buf)
         out = rows_given(out)
@@ -571,7 +575,9 @@ cdef class Engine:
             span_of(conns, PyBUF_WRITABLE, &handles)
             self.start(at)
             with nogil:
-                written = host_connect(self.eng, &args, count, at, <uint64_t*>handles.base, rows)
+                written = (host_connect_bound(self.eng, &args, count, at, reuses, <uint64_t*>handles.base,
+                                              rows) if binds
+                           else host_connect(self.eng, &args, count, at, <uint64_t*>handles.base, rows))
             first = self.kept(written)
         finally:
             self.leave()

@@ -148,13 +148,14 @@ cdef class EngineGroup:
         return self.engine().unlisten(listener, now, out)
 
     def connect(self, dst, dport, now, *, src=None, sport=None, n=None, isn=None, rcv_buf=None,
-                keepalive=False, user_timeout_ms=None, out=None):
+                keepalive=False, user_timeout_ms=None, reuse_addr=None, out=None):
         """Open connections, each in the member that its 4-tuple belongs to; as `Engine.connect`.
 
         Where that member has no block left, the handle is 0, whatever the others have.
         """
         return self.engine().connect(dst, dport, now, src=src, sport=sport, n=n, isn=isn, rcv_buf=rcv_buf,
-                                     keepalive=keepalive, user_timeout_ms=user_timeout_ms, out=out)
+                                     keepalive=keepalive, user_timeout_ms=user_timeout_ms,
+                                     reuse_addr=reuse_addr, out=out)
 
     def accept(self, listener, limit=None):
         """Take unaccepted connections, member after member, of each the oldest first; as `Engine.accept`."""

@@ -162,18 +162,20 @@ cdef inline bint ports_bar(Ports* ports, uint16_t lport, Bar bar, bint on) noexc
     return True
 
 
-cdef inline uint16_t ports_left_out(const Ports* ports, const PortSearch* search) noexcept nogil:
+cdef inline uint16_t ports_left_out(const Ports* ports, const PortSearch* search,
+                                    uint32_t bound) noexcept nogil:
     """Of a range of odd size: the end of it that this search leaves out, if all others of its parity are
-    counted; the caller looks whether it is free, and then the search has ports of the other parity at most,
-    from `first` on. Else 0."""
+    counted, or among so many that are bound; the caller looks whether it is free, and then the search has
+    ports of the other parity at most, from `first` on. Else 0."""
     cdef const PortUse* use = ports_use(ports, search.laddr, search.raddr, search.rport)
     cdef uint16_t end = <uint16_t>(ports.low + (ports.size if search.start == 0 else 0))
-    if is_barred(ports, end) or <uint32_t>(use.count - (use.odd & ~HAS_RETRY)) + 1 != ports.usable_even:
+    if (is_barred(ports, end)
+            or <uint32_t>(use.count - (use.odd & ~HAS_RETRY)) + bound + 1 != ports.usable_even):
         return 0
     return end
 
 
-cdef inline bint ports_odd_full(const Ports* ports, const PortSearch* search) noexcept nogil:
-    """True if all ports at an odd distance from the first are counted."""
+cdef inline bint ports_odd_full(const Ports* ports, const PortSearch* search, uint32_t bound) noexcept nogil:
+    """True if all ports at an odd distance from the first are counted, or among so many that are bound."""
     cdef const PortUse* use = ports_use(ports, search.laddr, search.raddr, search.rport)
-    return <uint32_t>(use.odd & ~HAS_RETRY) >= ports.usable - ports.usable_even
+    return <uint32_t>(use.odd & ~HAS_RETRY) + bound >= ports.usable - ports.usable_even

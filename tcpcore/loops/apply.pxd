@@ -15,10 +15,12 @@ from tcpcore.records.action cimport Action
 from tcpcore.records.out_of_order cimport Ranges, ranges_empty
 from tcpcore.records.segment cimport Segment
 from tcpcore.records.tcb cimport (
-    B_COLD, B_FULL_SOCKET, B_ORPHAN, LINGERING, SYN_RECEIVED, TIME_WAIT, Cold, Tcb, in_set,
+    B_COLD, B_EPHEMERAL, B_FULL_SOCKET, B_ORPHAN, B_PASSIVE, LINGERING, SYN_RECEIVED, TIME_WAIT, Cold, Tcb,
+    in_set,
 )
 from tcpcore.tcp.predict cimport Predicted
 from tcpcore.tcp.time_wait cimport is_time_wait_like
+from tcpcore.components.ports cimport in_port_range
 from tcpcore.components.range_pool cimport range_pool_at
 from tcpcore.loops.state cimport EngineState
 from tcpcore.loops.timers cimport keep_lingering, set_timers
@@ -42,7 +44,15 @@ cdef void remove_connection(EngineState* eng, uint32_t slot, uint8_t cause, int6
 cdef void apply_effects(EngineState* eng, uint32_t slot, const PriorState* prior, Action* act,
                         int64_t now) noexcept nogil
 cdef void tell_predicted(EngineState* eng, uint32_t slot, Predicted outcome, int64_t now) noexcept nogil
+cdef void release_bound(EngineState* eng, const Tcb* tcb, uint8_t state) noexcept nogil
 cdef void refuse(EngineState* eng, uint8_t cause, uint32_t listener, int64_t now) noexcept nogil
+
+
+cdef inline bint binds_port(const EngineState* eng, const Tcb* tcb, uint8_t state) noexcept nogil:
+    """Whether a connection in this state has a port of the range, neither from a search nor of a listener
+    that there still is. A half-open entry has none (Linux: request sockets are in no inet_bind_bucket)."""
+    return (in_port_range(&eng.ports, tcb.lport) and not tcb.bits & B_EPHEMERAL
+            and not (state == SYN_RECEIVED and tcb.bits & B_PASSIVE))
 
 
 cdef inline bint counts_as_orphan(uint8_t state, uint16_t bits) noexcept nogil:

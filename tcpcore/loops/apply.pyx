@@ -14,13 +14,12 @@ from tcpcore.records.counters cimport (
     CauseEmbryonicReset, CauseListenerClosed, CauseSynQueueEvicted, CauseSynQueueExpired, Mib, NoCause,
     count,
 )
-from tcpcore.records.tcb cimport (
-    B_EPHEMERAL, B_HELD, B_MATURE, B_PASSIVE, B_QUEUED, CLOSED, CLOSE_WAIT, ESTABLISHED,
-)
+from tcpcore.records.tcb cimport B_HELD, B_MATURE, B_QUEUED, CLOSED, CLOSE_WAIT, ESTABLISHED
 from tcpcore.tcp.cold cimport use_cold
 from tcpcore.tcp.predict cimport (
     PREDICT_BOTH_CLOSED, PREDICT_OPENED, PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT,
 )
+from tcpcore.components.bound_ports cimport BOUND_COUNTED, bound_remove
 from tcpcore.components.events cimport events_add, events_add_once
 from tcpcore.components.flow_table cimport flow_remove
 from tcpcore.components.listeners cimport (
@@ -78,6 +77,13 @@ cdef void join_accept_queue(EngineState* eng, uint32_t slot, const PriorState* p
     enqueue(eng, slot, now)
 
 
+cdef void release_bound(EngineState* eng, const Tcb* tcb, uint8_t state) noexcept nogil:
+    """A connection that was in this state gives its port back, if that is counted among the bound ones."""
+    if tcb.bits & B_EPHEMERAL or binds_port(eng, tcb, state):
+        bound_remove(&eng.bound, tcb.laddr, tcb.lport, tcb.bits & B_EPHEMERAL != 0,
+                     (tcb.lport - eng.ports.low) & 1)
+
+
 cdef void destroy(EngineState* eng, uint32_t slot, const PriorState* prior, uint8_t cause, uint8_t error,
                   int64_t now) noexcept nogil:
     """End a connection: out of the flow table, and the slot is free unless an application holds it."""
@@ -86,6 +92,8 @@ cdef void destroy(EngineState* eng, uint32_t slot, const PriorState* prior, uint
     flow_remove(&eng.flows, prior.hash if prior.hashed else tcb_hash(eng, tcb), slot + 1)
     if tcb.bits & B_EPHEMERAL:
         ports_released(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
+    if unlikely(eng.bound.use == BOUND_COUNTED):
+        release_bound(eng, tcb, prior.state)
     if prior.state == TIME_WAIT:                        # one timer, no ranges: the cold record is not touched
         stop_timer(eng, slot)
     else:

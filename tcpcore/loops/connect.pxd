@@ -19,12 +19,12 @@ from tcpcore.tcp.liveness cimport start_liveness
 from tcpcore.tcp.opens cimport open_active
 from tcpcore.tcp.receive_window cimport keep_window
 from tcpcore.tcp.rto cimport tick_up
+from tcpcore.components.bound_ports cimport BOUND_COUNTED, BOUND_NONE
 from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_candidate, flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
-    PortSearch, is_barred, ports_begin, ports_bound, ports_candidate, ports_full, ports_left_out,
-    ports_odd_full, ports_taken,
+    PortSearch, in_port_range, is_barred, ports_begin, ports_bound, ports_candidate, ports_full, ports_taken,
 )
 from tcpcore.components.tcb_pool cimport pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
@@ -88,6 +88,11 @@ cdef inline void probe_port(const EngineState* eng, const ConnectRequest* reques
 cdef bint bar_port(EngineState* eng, uint16_t port) noexcept nogil
 cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogil
 cdef bint bar_listened(EngineState* eng) noexcept nogil
+cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil
+cdef void count_bound_ports(EngineState* eng) noexcept nogil
+cdef bint is_bound(const EngineState* eng, uint32_t laddr, uint16_t lport) noexcept nogil
+cdef bint nothing_left(EngineState* eng, const ConnectRequest* request, PortChoice* choice) noexcept nogil
+cdef bint any_unbound(EngineState* eng, PortSearch* search, bint reuse, int64_t tick) noexcept nogil
 cdef bint port_in_use(const EngineState* eng, uint32_t addr, uint16_t port, bint reuse_addr) noexcept nogil
 
 
@@ -96,23 +101,10 @@ cdef inline void count_uncounted(EngineState* eng, uint32_t slot, int64_t now) n
     cdef Tcb* tcb = &eng.pool.blocks[slot]
     if tcb.bits & B_EPHEMERAL == 0 and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
         tcb.bits |= B_EPHEMERAL
+        if eng.bound.use == BOUND_COUNTED:
+            bind_port(eng, tcb)
         if tcb.state == TIME_WAIT:
             note_time_wait(eng, slot, now)
-
-
-cdef inline bint nothing_left(EngineState* eng, const ConnectRequest* request,
-                              PortChoice* choice) noexcept nogil:
-    """True if the only port left is the end of an odd range that this search leaves out (Linux:
-    __inet_hash_connect). One look saves walking over all others of its parity in vain."""
-    choice.lport = ports_left_out(&eng.ports, request.search)
-    if choice.lport == 0:
-        return False
-    probe_port(eng, request, choice)
-    eng.port_looks += 1
-    if choice.ref:
-        return False
-    request.search.first = eng.ports.size // 2
-    return ports_odd_full(&eng.ports, request.search)
 
 
 cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, PortChoice* choice,
@@ -124,15 +116,18 @@ cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, Po
     cdef bint reuse = eng.counts[TIME_WAIT] != 0 and time_wait_reusable(eng, request.laddr)
     cdef int64_t retry = -1, ripe
     cdef PortSearch* search = request.search
+    cdef bint bound = eng.bound.use != BOUND_NONE
     cdef Tcb* tcb
     cdef uint32_t i
     if not ports_begin(&eng.ports, search, reuse, now // TICK_NS):
+        return False
+    if unlikely(bound) and not any_unbound(eng, search, reuse, now // TICK_NS):
         return False
     if unlikely(eng.ports.span != eng.ports.size) and not reuse and nothing_left(eng, request, choice):
         return False
     for i in range(search.first, eng.ports.size):
         choice.lport = ports_candidate(&eng.ports, search, i)
-        if is_barred(&eng.ports, choice.lport):
+        if is_barred(&eng.ports, choice.lport) or bound and is_bound(eng, request.laddr, choice.lport):
             continue
         probe_port(eng, request, choice)
         eng.port_looks += 1
@@ -180,9 +175,13 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
     if unlikely(request.asked.given):
         start_liveness(tcb, &eng.pool.colds[ref - 1], &eng.pool.lives[ref - 1],
                        request.asked.user_timeout_ms, request.asked.keepalive)
-    if (ports_taken(&eng.ports, request.search, choice.place, choice.lport) if choice.place >= 0
-            else ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)):
-        tcb.bits |= B_EPHEMERAL
+    if choice.place >= 0:
+        if ports_taken(&eng.ports, request.search, choice.place, choice.lport):
+            tcb.bits |= B_EPHEMERAL
+        if unlikely(eng.bound.use == BOUND_COUNTED):
+            bind_port(eng, tcb)
+    elif unlikely(in_port_range(&eng.ports, tcb.lport)):
+        bind_port(eng, tcb)
     flow_insert(&eng.flows, choice.hash, ref)
     arm(eng, ref - 1, T_REXMT, tick_up(now) + timeout)
     eng.counts[SYN_SENT] += 1

@@ -6,13 +6,19 @@ Invariant: a batch of n opens does what n batches of one do.
 """
 
 
+from tcpcore.base.probing cimport probe_at
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.records.counters cimport count_n
 from tcpcore.records.tcb cimport B_PASSIVE, CLOSED, SYN_RECEIVED
+from tcpcore.components.bound_ports cimport BOUND_SEEN, bound_add, bound_chosen, bound_count
 from tcpcore.components.flow_table cimport FLOW_AHEAD, flow_ahead_bucket
 from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at
-from tcpcore.components.ports cimport BAR_LISTENED, in_port_range, ports_bar, ports_released, ports_speculate
+from tcpcore.components.ports cimport (
+    BAR_LISTENED, HAS_RETRY, PORTS_LINUX, PortUse, ports_bar, ports_left_out, ports_odd_full, ports_released,
+    ports_speculate, ports_use,
+)
 from tcpcore.components.tcb_pool cimport pool_ahead
+from tcpcore.loops.apply cimport binds_port, release_bound
 from tcpcore.loops.isn_batch cimport isn_batch_fill
 from tcpcore.loops.pipeline cimport least
 from tcpcore.loops.state cimport STRIDE
@@ -107,15 +113,18 @@ cdef bint bar_port(EngineState* eng, uint16_t port) noexcept nogil:
         return True
     for slot in range(eng.pool.fresh):
         tcb = &eng.pool.blocks[slot]
-        if tcb.state != CLOSED and tcb.lport == port and tcb.bits & B_EPHEMERAL:
+        if tcb.state == CLOSED or tcb.lport != port:
+            continue
+        if eng.bound.use == BOUND_COUNTED:
+            release_bound(eng, tcb, tcb.state)
+        if tcb.bits & B_EPHEMERAL:
             ports_released(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, port)
             tcb.bits &= ~B_EPHEMERAL
     return ports_bar(&eng.ports, port, BAR_LISTENED, True)
 
 
 cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogil:
-    """A listener on this port has closed. Where it was the last, the connections that are left count again.
-    DEVIATES: on Linux they keep others from the port (inet_bind_bucket), whomever those connect to."""
+    """A listener on this port has closed. Where it was the last, the connections left count again."""
     cdef uint32_t slot, id
     cdef Tcb* tcb
     if eng.ports.barred == NULL or not eng.ports.barred[port] & BAR_LISTENED:
@@ -129,8 +138,108 @@ cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogi
         return
     for slot in range(eng.pool.fresh):
         tcb = &eng.pool.blocks[slot]
-        if tcb.state != CLOSED and tcb.lport == port:
+        if tcb.state == CLOSED or tcb.lport != port:
+            continue
+        if eng.ports.rule == PORTS_LINUX and binds_port(eng, tcb, tcb.state):
+            bind_port(eng, tcb)
+        else:
             count_uncounted(eng, slot, now)
+
+
+cdef void bind_chosen(EngineState* eng, uint32_t laddr, uint16_t lport) noexcept nogil:
+    """Connections that have this port from a search bind it, too, as another one does. One look in the flow
+    table for each destination. (Linux refuses to bind it, so nothing says what becomes of them.)"""
+    cdef const PortUse* use
+    cdef Tcb* tcb
+    cdef uint32_t i = 0, ref
+    while i <= eng.ports.uses.mask and bound_chosen(&eng.bound, laddr, lport):
+        use = <const PortUse*>probe_at(&eng.ports.uses, i, sizeof(PortUse))
+        ref = 0
+        if use.count and use.laddr == laddr:
+            ref = flow_find(&eng.flows, flow_hash(&eng.flows, use.raddr, use.rport, laddr, lport), use.raddr,
+                            use.rport, laddr, lport)
+        tcb = &eng.pool.blocks[ref - 1] if ref else NULL
+        if tcb == NULL or not tcb.bits & B_EPHEMERAL:
+            i += 1
+            continue
+        release_bound(eng, tcb, tcb.state)
+        ports_released(&eng.ports, laddr, tcb.raddr, tcb.rport, lport)      # which may put another one at i
+        tcb.bits &= ~B_EPHEMERAL
+        if binds_port(eng, tcb, tcb.state):
+            bound_add(&eng.bound, laddr, lport, False, (lport - eng.ports.low) & 1)
+
+
+cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil:
+    """A connection has a port of the range: from a search, counted or not, from its caller, or from a
+    listener that is gone. The last two bind it, on Linux; elsewhere it counts as if a search had given it."""
+    if (not tcb.bits & B_EPHEMERAL and (eng.ports.rule != PORTS_LINUX or eng.bound.by_search)
+            and ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)):
+        tcb.bits |= B_EPHEMERAL
+    if eng.ports.rule != PORTS_LINUX:
+        return
+    if eng.bound.use == BOUND_COUNTED:
+        bound_add(&eng.bound, tcb.laddr, tcb.lport, tcb.bits & B_EPHEMERAL != 0,
+                  (tcb.lport - eng.ports.low) & 1)
+        if not tcb.bits & B_EPHEMERAL:
+            bind_chosen(eng, tcb.laddr, tcb.lport)
+    elif not tcb.bits & B_EPHEMERAL:
+        eng.bound.use = BOUND_SEEN
+
+
+cdef void count_bound_ports(EngineState* eng) noexcept nogil:
+    """The first search since there are bound ports: from now on they are counted."""
+    cdef uint32_t slot
+    cdef Tcb* tcb
+    cdef bint chosen
+    if eng.bound.use != BOUND_SEEN:
+        return
+    eng.bound.use = BOUND_COUNTED
+    for chosen in range(2):
+        for slot in range(eng.pool.fresh):
+            tcb = &eng.pool.blocks[slot]
+            if tcb.state == CLOSED or (tcb.bits & B_EPHEMERAL != 0) != chosen:
+                continue
+            if chosen and is_bound(eng, tcb.laddr, tcb.lport):
+                ports_released(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
+                tcb.bits &= ~B_EPHEMERAL
+            if tcb.bits & B_EPHEMERAL or binds_port(eng, tcb, tcb.state):
+                bind_port(eng, tcb)
+
+
+cdef bint is_bound(const EngineState* eng, uint32_t laddr, uint16_t lport) noexcept nogil:
+    """Whether no search may give this port of this address (Linux: __inet_hash_connect, tb->fastreuse). Not
+    asked of other addresses: an engine may stand for several hosts."""
+    return bound_count(&eng.bound, laddr, lport) != 0
+
+
+cdef bint any_unbound(EngineState* eng, PortSearch* search, bint reuse, int64_t tick) noexcept nogil:
+    """Whether a walk may find something where some ports are bound: not all others are counted, or one can be
+    given up by now. It begins (search.first) as ports_begin says, which does not know of bound ones."""
+    cdef const PortUse* use
+    cdef uint32_t bound, even
+    count_bound_ports(eng)
+    use = ports_use(&eng.ports, search.laddr, search.raddr, search.rport)
+    bound = bound_count(&eng.bound, search.laddr, 0)
+    even = use.count + bound - (use.odd & ~HAS_RETRY) - bound_chosen(&eng.bound, search.laddr, 0)
+    if not reuse and eng.ports.size > 1 and even >= eng.ports.usable_even:
+        search.first = eng.ports.size // 2
+    return (use.count + bound < eng.ports.usable
+            or (reuse and use.odd & HAS_RETRY and <int32_t>(use.retry - <uint32_t>tick) <= 0))
+
+
+cdef bint nothing_left(EngineState* eng, const ConnectRequest* request, PortChoice* choice) noexcept nogil:
+    """True if the only port left is the end of an odd range that this search leaves out (Linux:
+    __inet_hash_connect). One look saves walking over all others of its parity in vain."""
+    cdef uint32_t odd = bound_chosen(&eng.bound, request.laddr, 0)
+    choice.lport = ports_left_out(&eng.ports, request.search, bound_count(&eng.bound, request.laddr, 0) - odd)
+    if choice.lport == 0 or is_bound(eng, request.laddr, choice.lport):
+        return False
+    probe_port(eng, request, choice)
+    eng.port_looks += 1
+    if choice.ref:
+        return False
+    request.search.first = eng.ports.size // 2
+    return ports_odd_full(&eng.ports, request.search, odd)
 
 
 cdef bint bar_listened(EngineState* eng) noexcept nogil:

@@ -47,6 +47,8 @@ cdef struct HostQueues:
 
 cdef void host_free(EngineState* eng) noexcept nogil
 cdef int host_listen(EngineState* eng, const Listener* fields, const Asked* asked) noexcept nogil
+cdef Py_ssize_t host_connect_bound(EngineState* eng, const ConnectArgs* args, Py_ssize_t n, int64_t now,
+                                   bint reuse_addr, uint64_t* conns, Segment* rows) noexcept nogil
 cdef bint host_port_in_use(EngineState* eng, uint32_t addr, uint16_t port, bint reuse_addr) noexcept nogil
 cdef Py_ssize_t host_unaccepted(const EngineState* eng, uint16_t listener) noexcept nogil
 cdef void host_queues(const EngineState* eng, uint16_t listener, HostQueues* queues) noexcept nogil

@@ -11,16 +11,16 @@ import numpy as np
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
 from tcpcore.base.arena cimport arena_touched_around
-from tcpcore.records.counters cimport N_CAUSES, N_MIB
+from tcpcore.records.counters cimport CauseAddressInUse, Mib, N_CAUSES, N_MIB
 from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport CLOSED, LISTEN, TICK_NS, Tcb
 from tcpcore.components.events cimport events_drain, events_take
 from tcpcore.components.listeners cimport (
-    LISTENER_OPEN, accept_queue_length, listener_ask, listener_at, listener_open,
+    LISTENER_OPEN, accept_queue_length, listener_ask, listener_at, listener_find, listener_open,
 )
 from tcpcore.components.timer_wheel cimport wheel_next
 from tcpcore.loops.calls cimport accept_one
-from tcpcore.loops.connect cimport bar_port, port_in_use
+from tcpcore.loops.connect cimport bar_port, no_connection, port_in_use
 from tcpcore.loops.invariants cimport check_invariants
 from tcpcore.loops.snapshot cimport snapshot_read, snapshot_size, snapshot_write
 from tcpcore.loops.spread cimport spread_free, spread_member, to_group
@@ -96,6 +96,26 @@ cdef bint host_port_in_use(EngineState* eng, uint32_t addr, uint16_t port, bint 
         if port_in_use(member_at(eng, m), addr, port, reuse_addr):
             return True
     return False
+
+
+cdef Py_ssize_t host_connect_bound(EngineState* eng, const ConnectArgs* args, Py_ssize_t n, int64_t now,
+                                   bint reuse_addr, uint64_t* conns, Segment* rows) noexcept nogil:
+    """host_connect after bind(2) of each port that is named, to its source address (R10.55)."""
+    cdef Py_ssize_t i, k, written = 0
+    cdef ConnectArgs row = args[0]
+    for k in range(6):
+        row.steps[k] = 0
+    for i in range(n):
+        row.dst, row.dport = args.dst + i * args.steps[0], args.dport + i * args.steps[1]
+        row.src, row.sport = args.src + i * args.steps[2], args.sport + i * args.steps[3]
+        row.isn, row.rcv_buf = args.isn + i * args.steps[4], args.rcv_buf + i * args.steps[5]
+        if row.sport[0] >= 0 and (
+                listener_find(&member_at(eng, 0).listeners, row.src[0], <uint16_t>row.sport[0])
+                or host_port_in_use(eng, row.src[0], <uint16_t>row.sport[0], reuse_addr)):
+            conns[i] = no_connection(member_at(eng, 0), Mib.AddressInUse, CauseAddressInUse, now)
+        else:
+            written += host_connect(eng, &row, 1, now, conns + i, rows + written)
+    return written
 
 
 cdef Py_ssize_t host_unaccepted(const EngineState* eng, uint16_t listener) noexcept nogil:

@@ -14,15 +14,17 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.time_wait cimport is_time_wait_like
+from tcpcore.components.bound_ports cimport BOUND_COUNTED, BOUND_NONE, BoundPort, bound_at, bound_place
 from tcpcore.components.flow_table cimport flow_check
 from tcpcore.components.listeners cimport (
     LISTENER_FREE, LISTENER_OPEN, Listener, listener_at, listeners_check,
 )
-from tcpcore.components.ports cimport in_port_range, ports_check, ports_counts
+from tcpcore.components.ports cimport PORTS_LINUX, in_port_range, ports_check, ports_counts
 from tcpcore.components.range_pool cimport range_pool_check
 from tcpcore.components.syn_eviction cimport eviction_check, eviction_count
 from tcpcore.components.syn_policy cimport EVICT_PER_BUCKET, EVICT_PER_LISTENER
 from tcpcore.components.timer_wheel cimport wheel_check
+from tcpcore.loops.apply cimport binds_port
 from tcpcore.loops.state cimport handle_at, lookup_handle
 
 
@@ -172,7 +174,8 @@ cdef list port_faults(const EngineState* eng):
         tcb = &eng.pool.blocks[slot]
         if tcb.state == CLOSED:
             continue
-        if (tcb.bits & B_EPHEMERAL != 0) != in_port_range(&eng.ports, tcb.lport) and not eng.ports.incomplete:
+        if ((tcb.bits & B_EPHEMERAL != 0) != in_port_range(&eng.ports, tcb.lport) and not eng.ports.incomplete
+                and (tcb.bits & B_EPHEMERAL or eng.ports.rule != PORTS_LINUX)):
             faults.append(f"slot {slot}: port {tcb.lport} is of the range and not counted, or the reverse")
         if tcb.bits & B_EPHEMERAL:
             key = tcb.laddr, tcb.raddr, tcb.rport
@@ -182,8 +185,44 @@ cdef list port_faults(const EngineState* eng):
                      for key in found.keys() | told.keys() if told.get(key) != found.get(key)]
 
 
+cdef list bound_faults(const EngineState* eng):
+    """Count the bound ports again from the TCBs, and compare."""
+    cdef const Tcb* tcb
+    cdef const BoundPort* port
+    cdef uint32_t i
+    cdef dict found = {}, told = {}
+    cdef list faults = []
+    for i in range(eng.pool.fresh):
+        tcb = &eng.pool.blocks[i]
+        if tcb.state == CLOSED or not (tcb.bits & B_EPHEMERAL or binds_port(eng, tcb, tcb.state)):
+            continue
+        key = tcb.laddr, tcb.lport
+        bound, chosen = found.get(key, (0, 0))
+        found[key] = (bound + 1, chosen) if not tcb.bits & B_EPHEMERAL else (bound, chosen + 1)
+        if found[key] == (1, chosen):
+            n, odd = found.get((tcb.laddr, 0), (0, 0))
+            found[tcb.laddr, 0] = n + 1, odd + ((tcb.lport - eng.ports.low) & 1)
+    if eng.bound.use != BOUND_COUNTED or eng.ports.rule != PORTS_LINUX:
+        if (eng.bound.use == BOUND_NONE and eng.ports.rule == PORTS_LINUX
+                and any(lport == 0 for _, lport in found)):
+            faults.append("there are bound ports, and none has been seen")
+        return faults
+    for i in range(eng.bound.ports.mask + 1 if eng.bound.ports.entries != NULL else 0):
+        port = bound_at(&eng.bound, i)
+        if port.bound + port.chosen:
+            told[port.laddr, port.lport] = (port.bound, port.chosen)
+            if bound_place(&eng.bound, port.laddr, port.lport) != i:
+                faults.append(f"bound ports: place {i} cannot be found")
+    if len(told) != eng.bound.n or any(
+            bound and chosen and lport for (_, lport), (bound, chosen) in told.items()):
+        faults.append(f"bound ports: {eng.bound.n} entries, each bound or chosen; found {told}")
+    return faults + [f"bound port {key}: counted {told.get(key)}, found {found.get(key)}"
+                     for key in found.keys() | told.keys()
+                     if told.get(key) != found.get(key) and not eng.bound.incomplete]
+
+
 cdef list check_invariants(const EngineState* eng):
     """All that is wrong with an engine, in words; empty when it is sound."""
     return (flow_check(&eng.flows, eng.pool.capacity) + wheel_check(&eng.wheel)
             + listeners_check(&eng.listeners) + ports_check(&eng.ports) + range_pool_check(&eng.ranges)
-            + eviction_check(&eng.eviction) + port_faults(eng) + check_between(eng))
+            + eviction_check(&eng.eviction) + port_faults(eng) + bound_faults(eng) + check_between(eng))

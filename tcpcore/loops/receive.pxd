@@ -17,6 +17,7 @@ from tcpcore.tcp.predict cimport (
     PREDICT_PEER_CLOSED, PREDICT_TIME_WAIT, Predicted, predict_segment,
 )
 from tcpcore.tcp.rto cimport tick_up
+from tcpcore.components.bound_ports cimport BOUND_COUNTED
 from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_differs, flow_find_segment, flow_remove_known
 from tcpcore.components.listeners cimport (
@@ -25,7 +26,7 @@ from tcpcore.components.listeners cimport (
 from tcpcore.components.ports cimport ports_released
 from tcpcore.components.tcb_pool cimport pool_ahead, pool_give
 from tcpcore.loops.apply cimport (
-    PriorState, count_change, enqueue, save_state_hashed, tell_predicted,
+    PriorState, count_change, enqueue, release_bound, save_state_hashed, tell_predicted,
 )
 from tcpcore.loops.pipeline cimport tcb_or_any
 from tcpcore.loops.reuse cimport note_time_wait
@@ -90,6 +91,8 @@ cdef inline void end_predicted(EngineState* eng, uint32_t slot, const PriorState
     flow_remove_known(&eng.flows, prior.hash, slot + 1)
     if unlikely(tcb.bits & B_EPHEMERAL):
         ports_released(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport)
+    if unlikely(eng.bound.use == BOUND_COUNTED):
+        release_bound(eng, tcb, LAST_ACK)
     stop_timer(eng, slot)
     eng.counts[LAST_ACK] -= 1
     eng.orphans -= prior.bits & B_ORPHAN != 0

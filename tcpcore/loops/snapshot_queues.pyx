@@ -19,12 +19,15 @@ from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB, Asked
 from tcpcore.records.event cimport Event
 from tcpcore.records.tcb cimport B_EPHEMERAL, B_PASSIVE, B_QUEUED, CLOSED, SYN_RECEIVED, Tcb
 from tcpcore.tcp.receive_window cimport WINDOW_MAX
+from tcpcore.components.bound_ports cimport BOUND_SEEN
 from tcpcore.components.events cimport events_pack, events_reserve, events_wanted
 from tcpcore.components.listeners cimport (
     LISTENER_CLOSING, LISTENER_FREE, MAX_LISTENERS, Burst, Listener, ListenerTable, accept_queue_push,
     listener_asked, listener_at, listener_link,
 )
-from tcpcore.components.ports cimport HAS_RETRY, PortUse, Ports, in_port_range, ports_bound, ports_use
+from tcpcore.components.ports cimport (
+    HAS_RETRY, PORTS_LINUX, PortUse, Ports, in_port_range, ports_bound, ports_use,
+)
 from tcpcore.components.syn_eviction cimport (
     EVICTION_PLACES, EvictionEntry, eviction_bucket, eviction_reserve,
 )
@@ -342,6 +345,9 @@ cdef void stream_ports(Stream* stream, EngineState* eng) noexcept nogil:
         for slot in range(eng.pool.fresh):
             tcb = &eng.pool.blocks[slot]
             if tcb.state == CLOSED or not tcb.bits & B_EPHEMERAL and not in_port_range(&eng.ports, tcb.lport):
+                continue
+            if not tcb.bits & B_EPHEMERAL and eng.ports.rule == PORTS_LINUX:
+                eng.bound.use = BOUND_SEEN
                 continue
             if not ports_bound(&eng.ports, tcb.laddr, tcb.raddr, tcb.rport, tcb.lport):
                 stream_fails(stream, "a chosen port out of its range, or no memory for it", slot)

@@ -14,7 +14,9 @@ from tcpcore.components.ports cimport (
     HAS_RETRY, PortSearch, PortUse, is_barred, ports_begin, ports_candidate, ports_passed, ports_speculate,
     ports_use, set_retry,
 )
-from tcpcore.loops.connect cimport connect_batch, count_uncounted, may_replace, no_connection
+from tcpcore.loops.connect cimport (
+    connect_batch, count_bound_ports, count_uncounted, is_bound, may_replace, no_connection,
+)
 from tcpcore.loops.reuse cimport replaceable_at, time_wait_reusable
 from tcpcore.loops.spread cimport MAX_MEMBERS, spread_member, to_group
 from tcpcore.loops.state cimport EngineState
@@ -43,6 +45,15 @@ cdef void met_port(EngineState* eng, uint32_t slot, int64_t now, bint reuse, int
         retry[0] = ripe if retry[0] < 0 or ripe < retry[0] else retry[0]
 
 
+cdef bint bound_by_any(Spread* group, uint32_t laddr, uint16_t lport) noexcept nogil:
+    """is_bound of any member."""
+    cdef uint32_t m
+    for m in range(group.n):
+        if is_bound(group.members[m], laddr, lport):
+            return True
+    return False
+
+
 cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, uint32_t laddr,
                                int64_t now) noexcept nogil:
     """A local port for a connection to this destination: choose_port of loops/connect for all members."""
@@ -57,6 +68,7 @@ cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, ui
     search.raddr, search.rport, search.laddr = raddr, rport, laddr
     port.lport, port.place, port.member = -1, 0, 0
     for m in range(group.n):
+        count_bound_ports(group.members[m])
         retry[m] = -1
         reuse = reuse or (group.members[m].counts[TIME_WAIT] != 0 and time_wait_reusable(first, laddr))
     ports_speculate(&first.ports, 1)
@@ -65,7 +77,7 @@ cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, ui
         return port
     for i in range(search.first, first.ports.size):
         lport = ports_candidate(&first.ports, search, i)
-        if is_barred(&first.ports, lport):
+        if is_barred(&first.ports, lport) or bound_by_any(group, laddr, lport):
             continue
         m = spread_member(group, raddr, rport, laddr, lport)
         eng = group.members[m]
@@ -74,6 +86,7 @@ cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, ui
         first.port_looks += 1
         if ref == 0 or may_replace(eng, ref - 1, laddr, True, now):
             port.lport, port.place, port.member = lport, i, m
+            eng.bound.by_search = True
             return port
         met_port(eng, ref - 1, now, reuse, &retry[m])
     for m in range(group.n):
@@ -85,6 +98,7 @@ cdef HostPort choose_host_port(Spread* group, uint32_t raddr, uint16_t rport, ui
 cdef void count_host_port(Spread* group, const HostPort* port, uint64_t conn) noexcept nogil:
     """This member's connection (0: it could not be opened) has the port that was just chosen. The member has
     counted it, as one that the caller named."""
+    group.members[port.member].bound.by_search = False
     if conn:
         ports_passed(&group.members[0].ports, &group.members[0].ports.searches[0], port.place)
 

@@ -18,6 +18,7 @@ from tcpcore.components.events cimport Events
 from tcpcore.components.flow_table cimport FlowTable, flow_hash
 from tcpcore.components.isn cimport Isn
 from tcpcore.components.listeners cimport ListenerTable
+from tcpcore.components.bound_ports cimport BoundPorts
 from tcpcore.components.ports cimport Ports
 from tcpcore.components.range_pool cimport RangePool
 from tcpcore.components.syn_eviction cimport EvictionQueues
@@ -48,6 +49,7 @@ cdef struct EngineState:
     ListenerTable listeners
     Isn isn
     Ports ports
+    BoundPorts bound          # ports that no search may give, only where port_selection is "linux"
     RangePool ranges
     Events events
     uint8_t effects_wanted    # Effect bits that are carried out: all but the edges nobody subscribed to

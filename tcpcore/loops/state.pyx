@@ -13,6 +13,7 @@ from tcpcore.components.flow_table cimport (
     flow_hash_batch, flow_init,
 )
 from tcpcore.components.listeners cimport listeners_bytes, listeners_free, listeners_init
+from tcpcore.components.bound_ports cimport bound_bytes, bound_free
 from tcpcore.components.ports cimport ports_bytes, ports_free
 from tcpcore.components.range_pool cimport range_pool_bytes, range_pool_free, range_pool_init
 from tcpcore.components.syn_eviction cimport eviction_bytes, eviction_free, eviction_init
@@ -75,6 +76,7 @@ cdef void state_free(EngineState* eng) noexcept nogil:
     arena_unmap(eng.arriving, STRIDE * sizeof(Segment))
     events_free(&eng.events)
     ports_free(&eng.ports)
+    bound_free(&eng.bound)
     eviction_free(&eng.eviction)
     listeners_free(&eng.listeners)
     range_pool_free(&eng.ranges)
@@ -87,6 +89,7 @@ cdef size_t state_bytes(const EngineState* eng) noexcept nogil:
     """Touched bytes of every array of every component."""
     return (pool_bytes(&eng.pool) + flow_bytes(&eng.flows) + wheel_bytes(&eng.wheel)
             + range_pool_bytes(&eng.ranges) + listeners_bytes(&eng.listeners) + ports_bytes(&eng.ports)
+            + bound_bytes(&eng.bound)
             + eviction_bytes(&eng.eviction) + events_bytes(&eng.events)
             + arena_touched(eng.arriving, STRIDE * sizeof(Segment))
             + arena_touched_around(eng, sizeof(EngineState)))

@@ -277,7 +277,7 @@ def test_a_forged_state_is_refused_or_sound(scene):
 SAVED, DERIVED, SCRATCH = "saved", "made again", "scratch space of one call"
 FIELDS = {
     ("loops/state", "EngineState"): {
-        SAVED: "now pool flows wheel listeners isn ports ranges events counters counts half_open "
+        SAVED: "now pool flows wheel listeners isn ports bound ranges events counters counts half_open "
                "accept_queued last_listener held_dead orphans time_wait_like lingering followed "
                "challenge_second challenge_left eviction pause draws predicting predicted",
         DERIVED: "knobs local_addr cookies eviction_scope bucket_k0 bucket_k1 random_key effects_wanted "
@@ -310,6 +310,7 @@ FIELDS = {
         SAVED: "drawn counter perturb", DERIVED: "rule low size span usable usable_even barred k0 k1 draws "
                  "draws_from step uses n incomplete",
         SCRATCH: "searches"},
+    ("components/bound_ports", "BoundPorts"): {DERIVED: "ports n use incomplete", SCRATCH: "by_search"},
     ("components/ports", "PortUse"): {SAVED: "retry laddr raddr rport", DERIVED: "count odd offset index"},
     ("components/range_pool", "RangePool"): {SAVED: "records fresh free", DERIVED: "capacity used"},
     ("records/out_of_order", "Ranges"): {SAVED: "left right fins n"},

@@ -169,6 +169,242 @@ def test_a_port_that_connect_was_named(reuse):
     assert listens(eng, 40002, reuse) == CASES["named_reuse_then_listen"]["came"][1 + reuse]
 
 
+# --- ports that connections bind
+
+C, SECOND = "10.9.0.4", "10.9.0.77"
+
+
+def name(eng, port, dst=A, **where):
+    conns, rows = eng.connect(dst, 80, 0, sport=port, **where)
+    assert conns.all() and eng.check() == []
+    return conns, rows
+
+
+def opened(eng, conns, rows):
+    """The peer accepts."""
+    eng.receive(segments(1, src=A, dst=LOCAL, sport=80, dport=rows["sport"], seq=500, flags=SYN | ACK,
+                         wnd=1000, ack=rows["seq"] + np.uint32(1)), 0)
+    return conns
+
+
+def closed(eng, conns, rows, fin=FIN):
+    """We close first; the peer acknowledges, and with `fin` closes, too."""
+    eng.close(opened(eng, conns, rows), 0)
+    eng.receive(segments(1, src=A, dst=LOCAL, sport=80, dport=rows["sport"], seq=501, flags=fin | ACK,
+                         wnd=1000, ack=rows["seq"] + np.uint32(2)), 0)
+    assert eng.state_counts()[State.TIME_WAIT if fin else State.FIN_WAIT_2] == 1
+
+
+@hosts
+@pytest.mark.parametrize("searched", [False, True])
+def test_a_port_that_a_caller_named_is_given_to_nobody(kind, searched):
+    eng = kind(configuration(40000, 40003))
+    if searched:
+        eng.abort(eng.connect(C, 80, 0, n=4)[0], 0)
+    name(eng, 40002)
+    assert auto(eng, B, 6) == came("named_then_auto", 1) == came("named_reuse_then_auto", 1)
+    assert auto(eng, A, 6) == came("named_then_auto", 1)
+
+
+@pytest.mark.parametrize("rule", RULES[1:])
+def test_other_searches_look_at_the_destination(rule):
+    eng = Engine(configuration(40000, 40003, rule=rule))
+    name(eng, 40002)
+    assert auto(eng, B, 6) == ([40000, 40001, 40002, 40003], 2)
+    assert auto(eng, A, 6) == ([40000, 40001, 40003], 3)
+
+
+@hosts
+def test_a_named_port_is_free_when_its_last_connection_is_gone(kind):
+    eng = kind(configuration(40000, 40001))
+    first, second = name(eng, 40000)[0], name(eng, 40000, B)[0]
+    eng.abort(first, 0)
+    assert auto(eng, C, 2) == came("named_two_one_gone", 0)
+    eng.abort(second, 0)
+    assert auto(eng, C, 2) == came("named_two_one_gone", 1)
+
+
+@hosts
+def test_a_time_wait_keeps_a_named_port(kind):
+    eng = kind(configuration(40000, 40001))
+    closed(eng, *name(eng, 40000))
+    assert auto(eng, B, 2) == came("named_time_wait_ends", 0)
+    eng.advance(70_000 * MS)
+    assert eng.state_counts()[State.TIME_WAIT] == 0
+    eng.abort(eng.lookup(B, 80, LOCAL, 40001), 70_000 * MS)
+    assert auto(eng, B, 3, 70_000 * MS) == ([40000, 40001], 1)
+
+
+@hosts
+def test_a_fin_wait_2_keeps_a_named_port(kind):
+    eng = kind(configuration(40000, 40001))
+    closed(eng, *name(eng, 40000), fin=Flag(0))
+    assert auto(eng, B, 2) == came("named_fin_wait_2", 1)
+
+
+@hosts
+@pytest.mark.parametrize(("case", "port"), [("named_odd_end", 40004), ("named_odd_first", 40000)])
+def test_a_named_port_of_an_odd_range(kind, case, port):
+    for seed in range(4):
+        eng = kind(configuration(40000, 40004, seed=seed))
+        name(eng, port)
+        ports, refused = auto(eng, B, 6)
+        assert set(ports) <= set(came(case)[0]) and len(ports) in (3, 4) and len(ports) + refused == 6
+
+
+def test_a_named_port_outside_of_the_range():
+    eng = Engine(configuration(40000, 40001))
+    name(eng, 50000)
+    assert auto(eng, B, 3) == came("named_outside", 1)
+
+
+@hosts
+def test_each_address_binds_its_own_ports(kind):
+    """Linux asks it of all addresses of a namespace. An engine may stand for several hosts."""
+    eng = kind(configuration(40000, 40001))
+    name(eng, 40000, src=SECOND)
+    assert came("named_other_address", 1) == ([40001], 2)
+    assert auto(eng, B, 3) == ([40000, 40001], 1)
+    assert (eng.connect(B, 80, 0, src=SECOND, n=3)[0] != 0).sum() == 1
+    assert eng.check() == []
+
+
+@hosts
+def test_a_listeners_connections_keep_its_port(kind):
+    eng = kind(configuration(40000, 40001))
+    listener = eng.listen(LOCAL, 40000)
+    syn, ack = passive(eng, 40000)
+    eng.accept(listener)
+    eng.unlisten(listener, 0)
+    assert auto(eng, B, 2) == came("listener_gone_other_client", 0)
+    to_time_wait(eng, syn, ack)
+    assert auto(eng, B, 1, MS) == came("listener_gone_other_client", 1)
+    eng.advance(70_000 * MS)
+    assert auto(eng, A, 2, 70_000 * MS)[0] == [40000, 40001]
+    assert came("listener_gone_other_client", 3)[0] == [40000], "40001 was taken already there"
+
+
+@hosts
+def test_a_connection_that_a_reset_ends_keeps_no_port(kind):
+    eng = kind(configuration(40000, 40001))
+    listener = eng.listen(LOCAL, 40000)
+    syn, _ = passive(eng, 40000)
+    eng.accept(listener)
+    eng.unlisten(listener, 0)
+    assert auto(eng, B, 2) == came("listener_gone_reset", 0)
+    eng.receive(segments(1, **syn, seq=101, flags=Flag.RST), 0)
+    assert auto(eng, B, 2) == came("listener_gone_reset", 1)
+
+
+@hosts
+def test_unaccepted_connections_keep_no_port(kind):
+    eng = kind(configuration(40000, 40001))
+    listener = eng.listen(LOCAL, 40000)
+    passive(eng, 40000)
+    eng.unlisten(listener, 0)
+    assert auto(eng, B, 3) == came("listener_gone_unaccepted", 1)
+
+
+@hosts
+def test_a_port_that_is_chosen_and_then_named(kind):
+    """Linux refuses the name (auto_then_named); here it is taken, and no search gives the port any more."""
+    eng = kind(configuration(40000, 40001))
+    conns, rows = eng.connect(A, 80, 0, n=2)
+    name(eng, 40000, B)
+    assert auto(eng, C, 2) == ([40001], 1)
+    assert auto(eng, A, 1) == ([], 1)
+    eng.abort(conns, 0)
+    assert auto(eng, A, 2) == ([40001], 1)
+    assert auto(eng, B, 2) == ([40001], 1)
+
+
+def test_a_refusal_looks_at_no_port_where_some_are_named():
+    eng = Engine(configuration(40000, 40009))
+    name(eng, np.arange(40000, 40005))
+    assert auto(eng, B, 6)[1] == 1
+    looks = eng._port_looks
+    assert auto(eng, B, 6) == ([], 6) and eng._port_looks == looks
+
+
+# --- bind(2) before connect(2)
+
+def binds(eng, port, reuse_addr, dst=B, **where):
+    conns, rows = eng.connect(dst, 80, 0, sport=port, reuse_addr=reuse_addr, **where)
+    assert eng.check() == [] and conns.all() == (len(rows) == 1)
+    return int(rows["sport"][0]) if conns.all() else "bind EADDRINUSE"
+
+
+@hosts
+def test_a_name_that_others_have(kind):
+    eng = kind(configuration(50000, 50009))
+    assert [binds(eng, 40002, True, A), binds(eng, 40002, True), binds(eng, 40002, False)] == \
+        CASES["named_twice"]["came"][:3]
+    assert binds(eng, 40002, True) == "bind EADDRINUSE", "the tuple; there Linux says EADDRNOTAVAIL"
+    assert eng.counters["AddressInUse"] == eng.causes["AddressInUse"] == 2
+    assert binds(eng, 40002, False, src=SECOND) == CASES["named_noreuse_other_address"]["came"][1]
+
+
+@hosts
+def test_names_of_one_call_are_bound_one_after_the_other(kind):
+    eng = kind(configuration(50000, 50009))
+    conns, rows = eng.connect(0x0A090002 + np.arange(3), 80, 0, sport=[40002, 40002, 40003], reuse_addr=False)
+    assert (conns != 0).tolist() == [True, False, True] and rows["sport"].tolist() == [40002, 40003]
+    conns, _ = eng.connect(A, 80, 0, n=3, reuse_addr=False)
+    assert conns.all(), "no port is named"
+
+
+@hosts
+def test_a_name_that_ended(kind):
+    eng = kind(configuration(50000, 50009))
+    closed(eng, *name(eng, 40002))
+    came = CASES["named_reuse_time_wait"]["came"]
+    assert [binds(eng, 40002, False), binds(eng, 40002, True)] == came[2:]
+    eng = kind(configuration(50000, 50009))
+    closed(eng, *name(eng, 40000), fin=Flag(0))
+    came = CASES["named_noreuse_fin_wait_2"]["came"]
+    assert [binds(eng, 40000, False), binds(eng, 40000, True)] == came[1:]
+
+
+@hosts
+def test_a_name_that_a_search_gave(kind):
+    eng = kind(configuration(40002, 40002))
+    eng.connect(A, 80, 0)
+    assert [binds(eng, 40002, False), binds(eng, 40002, True), binds(eng, 40002, True, A)] == \
+        CASES["auto_then_named"]["came"][1:]
+
+
+@hosts
+def test_a_name_on_which_somebody_listens(kind):
+    eng = kind(configuration(50000, 50009))
+    eng.listen(SECOND, 80), eng.listen("0.0.0.0", 81), eng.listen(LOCAL, 82)
+    other = CASES["named_on_other_listener"]["came"]
+    assert binds(eng, 80, False, A) == other[1]
+    assert [binds(eng, 81, False, A), binds(eng, 81, True, A)] == other[3:]
+    assert [binds(eng, 82, True, A), binds(eng, 82, False, A)] == CASES["named_on_listener"]["came"][1:]
+
+
+@hosts
+@pytest.mark.parametrize("case", ["named_on_child", "named_on_child_time_wait"])
+def test_a_name_of_a_listener_that_is_gone(kind, case):
+    eng = kind(configuration(50000, 50009))
+    listener = eng.listen(LOCAL, 80)
+    syn, ack = passive(eng, 80)
+    eng.accept(listener)
+    eng.unlisten(listener, 0)
+    if case == "named_on_child_time_wait":
+        to_time_wait(eng, syn, ack)
+    conns = [eng.connect(A, 80, MS, sport=80, reuse_addr=reuse)[0].all() for reuse in (False, True)]
+    assert conns == [False, True] and CASES[case]["came"][-2:] == ["bind EADDRINUSE", 80]
+
+
+def test_a_half_open_entry_keeps_no_name():
+    eng = Engine(configuration(50000, 50009))
+    listener = eng.listen(LOCAL, 80)
+    eng.receive(segments(1, src=CLIENT, dst=LOCAL, sport=5000, dport=80, seq=1, wnd=9, flags=SYN), 0)
+    eng.unlisten(listener, 0)
+    assert binds(eng, 80, False, A) == CASES["named_on_half_open"]["came"][1]
+
+
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda eng: Engine.restore(eng.snapshot())])
 def test_a_restored_engine_gives_the_same_ports(how):
     eng = Engine(configuration(40000, 40009, "40003", seed=3))

@@ -1,10 +1,14 @@
-"""EphemeralPorts: ports of a range under a rule, one search at a time."""
+"""EphemeralPorts: ports of a range under a rule, one search at a time. BoundPortCounts: who binds one."""
 
 import numpy as np
 
 cimport cython
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
+from tcpcore.components.bound_ports cimport (
+    BoundPorts, bound_add, bound_at, bound_bytes, bound_chosen, bound_count, bound_free, bound_place,
+    bound_remove,
+)
 from tcpcore.components.ports cimport (
     PortRule, Ports, PortSearch, ports_begin, ports_bytes, ports_candidate, ports_check, ports_count,
     BAR_LISTENED, BAR_RESERVED, ports_after_silence, ports_bar, ports_bound, ports_free, ports_full,
@@ -56,8 +60,8 @@ cdef class EphemeralPorts:
 
     def left_out(self):
         """(the port that the search leaves out if its parity has that one left, else 0; others taken)."""
-        return (ports_left_out(&self.ports, self.ports.searches),
-                ports_odd_full(&self.ports, self.ports.searches))
+        return (ports_left_out(&self.ports, self.ports.searches, 0),
+                ports_odd_full(&self.ports, self.ports.searches, 0))
 
     def bound(self, uint32_t laddr, uint32_t raddr, uint16_t rport, uint16_t lport):
         """A connection has this port without a search; whether it is counted."""
@@ -105,3 +109,39 @@ cdef class EphemeralPorts:
 
     def check(self):
         return ports_check(&self.ports)
+
+
+@cython.final
+cdef class BoundPortCounts:
+    """How many connections bind each port of an address, and how many have it from a search."""
+
+    cdef BoundPorts bound
+
+    def __dealloc__(self):
+        bound_free(&self.bound)
+
+    def add(self, uint32_t laddr, uint16_t lport, bint chosen):
+        bound_add(&self.bound, laddr, lport, chosen, lport & 1)
+
+    def remove(self, uint32_t laddr, uint16_t lport, bint chosen):
+        bound_remove(&self.bound, laddr, lport, chosen, lport & 1)
+
+    def count(self, uint32_t laddr, uint16_t lport):
+        """Connections that bind it; of port 0, ports of this address that are bound."""
+        return bound_count(&self.bound, laddr, lport)
+
+    def chosen(self, uint32_t laddr, uint16_t lport):
+        """Connections that have it from a search; of port 0, odd ports of this address that are bound."""
+        return bound_chosen(&self.bound, laddr, lport)
+
+    @property
+    def nbytes(self):
+        return bound_bytes(&self.bound)
+
+    def check(self):
+        """Entries that cannot be found, or are not counted."""
+        places = range(self.bound.ports.mask + 1 if self.nbytes else 0)
+        used = [i for i in places if bound_at(&self.bound, i).bound + bound_at(&self.bound, i).chosen]
+        return len(used) == self.bound.n and all(
+            i == bound_place(&self.bound, bound_at(&self.bound, i).laddr, bound_at(&self.bound, i).lport)
+            for i in used)

@@ -34,3 +34,32 @@ class ReferencePorts:
 
     def release(self, destination, port):
         self.used.remove((destination, port))
+
+
+class ReferenceHost:
+    """Which ports a search may give, as Linux has it: the connections of one host, and where it listens."""
+
+    def __init__(self, low, high):
+        self.range = range(low, high + 1)
+        self.connections = {}         # (laddr, lport, raddr, rport) -> whether a search gave the port
+        self.listened = []            # ports
+
+    def free(self, laddr, raddr, rport):
+        """Not listened on, not bound by a connection of this address, and not taken towards the peer."""
+        bound = {key[:2] for key, chosen in self.connections.items() if not chosen}
+        return {port for port in self.range
+                if port not in self.listened and (laddr, port) not in bound
+                and (laddr, port, raddr, rport) not in self.connections}
+
+    def name(self, laddr, lport, raddr, rport):
+        """Others that have this port bind it, too."""
+        self.connections[laddr, lport, raddr, rport] = False
+        self.connections.update({key: False for key in self.connections if key[:2] == (laddr, lport)})
+
+    def unlisten(self, port):
+        """Connections on its port bind it, however they got it."""
+        self.listened.remove(port)
+
+    def listen(self, port):
+        self.listened.append(port)
+        self.connections.update({key: False for key in self.connections if key[1] == port})
