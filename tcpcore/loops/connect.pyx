@@ -15,7 +15,7 @@ from tcpcore.components.flow_table cimport flow_ahead
 from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at
 from tcpcore.components.ports cimport (
     BAR_LISTENED, HAS_RETRY, PORTS_LINUX, PortUse, ports_bar, ports_left_out, ports_odd_full, ports_released,
-    ports_speculate, ports_use,
+    ports_speculate, ports_taken, ports_use,
 )
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.loops.apply cimport binds_port, release_bound
@@ -168,6 +168,14 @@ cdef void bind_chosen(EngineState* eng, uint32_t laddr, uint16_t lport) noexcept
             bound_add(&eng.bound, laddr, lport, False, (lport - eng.ports.low) & 1)
 
 
+cdef void take_port(EngineState* eng, Tcb* tcb, const PortSearch* search, int32_t place) noexcept nogil:
+    """A connection gets candidate `place` of this search."""
+    if ports_taken(&eng.ports, search, place, tcb.lport):
+        tcb.bits |= B_EPHEMERAL
+    if unlikely(eng.bound.use == BOUND_COUNTED):
+        bind_port(eng, tcb)
+
+
 cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil:
     """A connection has a port of the range: from a search, counted or not, from its caller, or from a
     listener that is gone. The last two bind it, on Linux; elsewhere it counts as if a search had given it."""
@@ -226,19 +234,19 @@ cdef bint any_unbound(EngineState* eng, PortSearch* search, bint reuse, int64_t 
             or (reuse and use.odd & HAS_RETRY and <int32_t>(use.retry - <uint32_t>tick) <= 0))
 
 
-cdef bint nothing_left(EngineState* eng, const ConnectRequest* request, PortChoice* choice) noexcept nogil:
+cdef bint nothing_left(EngineState* eng, PortSearch* search) noexcept nogil:
     """True if the only port left is the end of an odd range that this search leaves out (Linux:
     __inet_hash_connect). One look saves walking over all others of its parity in vain."""
-    cdef uint32_t odd = bound_chosen(&eng.bound, request.laddr, 0)
-    choice.lport = ports_left_out(&eng.ports, request.search, bound_count(&eng.bound, request.laddr, 0) - odd)
-    if choice.lport == 0 or is_bound(eng, request.laddr, choice.lport):
+    cdef uint32_t odd = bound_chosen(&eng.bound, search.laddr, 0), hash
+    cdef uint16_t end = ports_left_out(&eng.ports, search, bound_count(&eng.bound, search.laddr, 0) - odd)
+    if end == 0 or is_bound(eng, search.laddr, end):
         return False
-    probe_port(eng, request, choice)
     eng.port_looks += 1
-    if choice.ref:
+    hash = flow_hash(&eng.flows, search.raddr, search.rport, search.laddr, end)
+    if flow_find(&eng.flows, hash, search.raddr, search.rport, search.laddr, end):
         return False
-    request.search.first = eng.ports.size // 2
-    return ports_odd_full(&eng.ports, request.search, odd)
+    search.first = eng.ports.size // 2
+    return ports_odd_full(&eng.ports, search, odd)
 
 
 cdef bint bar_listened(EngineState* eng) noexcept nogil:
