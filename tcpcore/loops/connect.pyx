@@ -145,6 +145,11 @@ cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogi
             count_uncounted(eng, slot, now)
 
 
+cdef void add_bound(EngineState* eng, const Tcb* tcb) noexcept nogil:
+    """Count a connection among those that bind their port, or have it from a search."""
+    bound_add(&eng.bound, tcb.laddr, tcb.lport, tcb.bits & B_EPHEMERAL != 0, (tcb.lport - eng.ports.low) & 1)
+
+
 cdef void bind_chosen(EngineState* eng, uint32_t laddr, uint16_t lport) noexcept nogil:
     """Connections that have this port from a search bind it, too, as another one does. One look in the flow
     table for each destination. (Linux refuses to bind it, so nothing says what becomes of them.)"""
@@ -165,7 +170,7 @@ cdef void bind_chosen(EngineState* eng, uint32_t laddr, uint16_t lport) noexcept
         ports_released(&eng.ports, laddr, tcb.raddr, tcb.rport, lport)      # which may put another one at i
         tcb.bits &= ~B_EPHEMERAL
         if binds_port(eng, tcb, tcb.state):
-            bound_add(&eng.bound, laddr, lport, False, (lport - eng.ports.low) & 1)
+            add_bound(eng, tcb)
 
 
 cdef void take_port(EngineState* eng, Tcb* tcb, const PortSearch* search, int32_t place) noexcept nogil:
@@ -185,8 +190,7 @@ cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil:
     if eng.ports.rule != PORTS_LINUX:
         return
     if eng.bound.use == BOUND_COUNTED:
-        bound_add(&eng.bound, tcb.laddr, tcb.lport, tcb.bits & B_EPHEMERAL != 0,
-                  (tcb.lport - eng.ports.low) & 1)
+        add_bound(eng, tcb)
         if not tcb.bits & B_EPHEMERAL:
             bind_chosen(eng, tcb.laddr, tcb.lport)
     elif not tcb.bits & B_EPHEMERAL:
