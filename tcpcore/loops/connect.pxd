@@ -24,7 +24,7 @@ from tcpcore.components.events cimport events_add
 from tcpcore.components.flow_table cimport flow_candidate, flow_find, flow_hash, flow_insert
 from tcpcore.components.isn cimport isn_hashes, isn_make, isn_ts_offset
 from tcpcore.components.ports cimport (
-    PortSearch, in_port_range, is_barred, ports_begin, ports_bound, ports_candidate, ports_full, ports_taken,
+    PortSearch, in_port_range, is_barred, ports_begin, ports_bound, ports_candidate, ports_full,
 )
 from tcpcore.components.tcb_pool cimport pool_is_empty, pool_take
 from tcpcore.loops.apply cimport refuse, remove_connection
@@ -88,10 +88,11 @@ cdef inline void probe_port(const EngineState* eng, const ConnectRequest* reques
 cdef bint bar_port(EngineState* eng, uint16_t port) noexcept nogil
 cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogil
 cdef bint bar_listened(EngineState* eng) noexcept nogil
+cdef void take_port(EngineState* eng, Tcb* tcb, const PortSearch* search, int32_t place) noexcept nogil
 cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil
 cdef void count_bound_ports(EngineState* eng) noexcept nogil
 cdef bint is_bound(const EngineState* eng, uint32_t laddr, uint16_t lport) noexcept nogil
-cdef bint nothing_left(EngineState* eng, const ConnectRequest* request, PortChoice* choice) noexcept nogil
+cdef bint nothing_left(EngineState* eng, PortSearch* search) noexcept nogil
 cdef bint any_unbound(EngineState* eng, PortSearch* search, bint reuse, int64_t tick) noexcept nogil
 cdef bint port_in_use(const EngineState* eng, uint32_t addr, uint16_t port, bint reuse_addr) noexcept nogil
 
@@ -123,7 +124,7 @@ cdef inline bint choose_port(EngineState* eng, const ConnectRequest* request, Po
         return False
     if unlikely(bound) and not any_unbound(eng, search, reuse, now // TICK_NS):
         return False
-    if unlikely(eng.ports.span != eng.ports.size) and not reuse and nothing_left(eng, request, choice):
+    if unlikely(eng.ports.span != eng.ports.size) and not reuse and nothing_left(eng, search):
         return False
     for i in range(search.first, eng.ports.size):
         choice.lport = ports_candidate(&eng.ports, search, i)
@@ -176,10 +177,7 @@ cdef inline uint64_t open_at(EngineState* eng, const ConnectRequest* request, co
         start_liveness(tcb, &eng.pool.colds[ref - 1], &eng.pool.lives[ref - 1],
                        request.asked.user_timeout_ms, request.asked.keepalive)
     if choice.place >= 0:
-        if ports_taken(&eng.ports, request.search, choice.place, choice.lport):
-            tcb.bits |= B_EPHEMERAL
-        if unlikely(eng.bound.use == BOUND_COUNTED):
-            bind_port(eng, tcb)
+        take_port(eng, tcb, request.search, choice.place)
     elif unlikely(in_port_range(&eng.ports, tcb.lport)):
         bind_port(eng, tcb)
     flow_insert(&eng.flows, choice.hash, ref)

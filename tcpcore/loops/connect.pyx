@@ -15,7 +15,7 @@ from tcpcore.components.flow_table cimport FLOW_AHEAD, flow_ahead_bucket
 from tcpcore.components.listeners cimport LISTENER_OPEN, Listener, listener_at
 from tcpcore.components.ports cimport (
     BAR_LISTENED, HAS_RETRY, PORTS_LINUX, PortUse, ports_bar, ports_left_out, ports_odd_full, ports_released,
-    ports_speculate, ports_use,
+    ports_speculate, ports_taken, ports_use,
 )
 from tcpcore.components.tcb_pool cimport pool_ahead
 from tcpcore.loops.apply cimport binds_port, release_bound
@@ -146,6 +146,11 @@ cdef void unbar_port(EngineState* eng, uint16_t port, int64_t now) noexcept nogi
             count_uncounted(eng, slot, now)
 
 
+cdef void add_bound(EngineState* eng, const Tcb* tcb) noexcept nogil:
+    """Count a connection among those that bind their port, or have it from a search."""
+    bound_add(&eng.bound, tcb.laddr, tcb.lport, tcb.bits & B_EPHEMERAL != 0, (tcb.lport - eng.ports.low) & 1)
+
+
 cdef void bind_chosen(EngineState* eng, uint32_t laddr, uint16_t lport) noexcept nogil:
     """Connections that have this port from a search bind it, too, as another one does. One look in the flow
     table for each destination. (Linux refuses to bind it, so nothing says what becomes of them.)"""
@@ -166,7 +171,15 @@ cdef void bind_chosen(EngineState* eng, uint32_t laddr, uint16_t lport) noexcept
         ports_released(&eng.ports, laddr, tcb.raddr, tcb.rport, lport)      # which may put another one at i
         tcb.bits &= ~B_EPHEMERAL
         if binds_port(eng, tcb, tcb.state):
-            bound_add(&eng.bound, laddr, lport, False, (lport - eng.ports.low) & 1)
+            add_bound(eng, tcb)
+
+
+cdef void take_port(EngineState* eng, Tcb* tcb, const PortSearch* search, int32_t place) noexcept nogil:
+    """A connection gets candidate `place` of this search."""
+    if ports_taken(&eng.ports, search, place, tcb.lport):
+        tcb.bits |= B_EPHEMERAL
+    if unlikely(eng.bound.use == BOUND_COUNTED):
+        bind_port(eng, tcb)
 
 
 cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil:
@@ -178,8 +191,7 @@ cdef void bind_port(EngineState* eng, Tcb* tcb) noexcept nogil:
     if eng.ports.rule != PORTS_LINUX:
         return
     if eng.bound.use == BOUND_COUNTED:
-        bound_add(&eng.bound, tcb.laddr, tcb.lport, tcb.bits & B_EPHEMERAL != 0,
-                  (tcb.lport - eng.ports.low) & 1)
+        add_bound(eng, tcb)
         if not tcb.bits & B_EPHEMERAL:
             bind_chosen(eng, tcb.laddr, tcb.lport)
     elif not tcb.bits & B_EPHEMERAL:
@@ -227,19 +239,19 @@ cdef bint any_unbound(EngineState* eng, PortSearch* search, bint reuse, int64_t 
             or (reuse and use.odd & HAS_RETRY and <int32_t>(use.retry - <uint32_t>tick) <= 0))
 
 
-cdef bint nothing_left(EngineState* eng, const ConnectRequest* request, PortChoice* choice) noexcept nogil:
+cdef bint nothing_left(EngineState* eng, PortSearch* search) noexcept nogil:
     """True if the only port left is the end of an odd range that this search leaves out (Linux:
     __inet_hash_connect). One look saves walking over all others of its parity in vain."""
-    cdef uint32_t odd = bound_chosen(&eng.bound, request.laddr, 0)
-    choice.lport = ports_left_out(&eng.ports, request.search, bound_count(&eng.bound, request.laddr, 0) - odd)
-    if choice.lport == 0 or is_bound(eng, request.laddr, choice.lport):
+    cdef uint32_t odd = bound_chosen(&eng.bound, search.laddr, 0), hash
+    cdef uint16_t end = ports_left_out(&eng.ports, search, bound_count(&eng.bound, search.laddr, 0) - odd)
+    if end == 0 or is_bound(eng, search.laddr, end):
         return False
-    probe_port(eng, request, choice)
     eng.port_looks += 1
-    if choice.ref:
+    hash = flow_hash(&eng.flows, search.raddr, search.rport, search.laddr, end)
+    if flow_find(&eng.flows, hash, search.raddr, search.rport, search.laddr, end):
         return False
-    request.search.first = eng.ports.size // 2
-    return ports_odd_full(&eng.ports, request.search, odd)
+    search.first = eng.ports.size // 2
+    return ports_odd_full(&eng.ports, search, odd)
 
 
 cdef bint bar_listened(EngineState* eng) noexcept nogil:

@@ -3,7 +3,7 @@
 Complete and slow: one pass over all TCBs that were ever used. Returns what is wrong, in words.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from tcpcore.base.seq cimport seq_lt
 from tcpcore.records.counters cimport Counters, Mib, counted
@@ -14,7 +14,9 @@ from tcpcore.records.tcb cimport (
 )
 from tcpcore.tcp.liveness cimport lingers
 from tcpcore.tcp.time_wait cimport is_time_wait_like
-from tcpcore.components.bound_ports cimport BOUND_COUNTED, BOUND_NONE, BoundPort, bound_at, bound_place
+from tcpcore.components.bound_ports cimport (
+    BOUND_COUNTED, BOUND_NONE, BoundPort, bound_at, bound_chosen, bound_count, bound_place,
+)
 from tcpcore.components.flow_table cimport flow_check
 from tcpcore.components.listeners cimport (
     LISTENER_FREE, LISTENER_OPEN, Listener, listener_at, listeners_check,
@@ -186,39 +188,39 @@ cdef list port_faults(const EngineState* eng):
 
 
 cdef list bound_faults(const EngineState* eng):
-    """Count the bound ports again from the TCBs, and compare."""
+    """Compare the counts of bound ports with the TCBs: all in C, as little code."""
     cdef const Tcb* tcb
     cdef const BoundPort* port
-    cdef uint32_t i
-    cdef dict found = {}, told = {}
-    cdef list faults = []
-    for i in range(eng.pool.fresh):
+    cdef uint32_t i, n = 0, ports = 0
+    cdef int64_t bound = 0, chosen = 0, told = 0
+    cdef bint wrong = False, kept = eng.bound.use == BOUND_COUNTED
+    for i in range(eng.pool.fresh if eng.ports.rule == PORTS_LINUX else 0):
         tcb = &eng.pool.blocks[i]
-        if tcb.state == CLOSED or not (tcb.bits & B_EPHEMERAL or binds_port(eng, tcb, tcb.state)):
+        if tcb.state == CLOSED:
             continue
-        key = tcb.laddr, tcb.lport
-        bound, chosen = found.get(key, (0, 0))
-        found[key] = (bound + 1, chosen) if not tcb.bits & B_EPHEMERAL else (bound, chosen + 1)
-        if found[key] == (1, chosen):
-            n, odd = found.get((tcb.laddr, 0), (0, 0))
-            found[tcb.laddr, 0] = n + 1, odd + ((tcb.lport - eng.ports.low) & 1)
-    if eng.bound.use != BOUND_COUNTED or eng.ports.rule != PORTS_LINUX:
-        if (eng.bound.use == BOUND_NONE and eng.ports.rule == PORTS_LINUX
-                and any(lport == 0 for _, lport in found)):
-            faults.append("there are bound ports, and none has been seen")
-        return faults
+        if tcb.bits & B_EPHEMERAL:
+            chosen += kept
+            wrong |= kept and bound_chosen(&eng.bound, tcb.laddr, tcb.lport) == 0
+        elif binds_port(eng, tcb, tcb.state):
+            bound += kept
+            wrong |= eng.bound.use == BOUND_NONE
+            wrong |= kept and bound_count(&eng.bound, tcb.laddr, tcb.lport) == 0
     for i in range(eng.bound.ports.mask + 1 if eng.bound.ports.entries != NULL else 0):
         port = bound_at(&eng.bound, i)
         if port.bound + port.chosen:
-            told[port.laddr, port.lport] = (port.bound, port.chosen)
-            if bound_place(&eng.bound, port.laddr, port.lport) != i:
-                faults.append(f"bound ports: place {i} cannot be found")
-    if len(told) != eng.bound.n or any(
-            bound and chosen and lport for (_, lport), (bound, chosen) in told.items()):
-        faults.append(f"bound ports: {eng.bound.n} entries, each bound or chosen; found {told}")
-    return faults + [f"bound port {key}: counted {told.get(key)}, found {found.get(key)}"
-                     for key in found.keys() | told.keys()
-                     if told.get(key) != found.get(key) and not eng.bound.incomplete]
+            n += 1
+            wrong |= bound_place(&eng.bound, port.laddr, port.lport) != i
+            if port.lport:
+                bound -= port.bound
+                chosen -= port.chosen
+                ports += port.bound != 0
+                wrong |= port.bound != 0 and port.chosen != 0
+            else:
+                told += port.bound
+    wrong |= n != eng.bound.n or bound != 0 or chosen != 0 or told != ports
+    if wrong and not eng.bound.incomplete:
+        return ["the counts of bound ports are not those of the connections"]
+    return []
 
 
 cdef list check_invariants(const EngineState* eng):
