@@ -72,8 +72,8 @@ cdef void shutdown_call(Tcb* tcb, Cold* cold, const Knobs* knobs, int64_t now, A
     """CLOSE as the RFC means it: no more from us, the peer may go on (half-close)."""
     if tcb.state == SYN_SENT:
         die(act, CauseConnectAborted, ECONNRESET)
-    elif tcb.state == SYN_RECEIVED and tcb.bits & B_SHUT:
-        pass
+    elif tcb.state == SYN_RECEIVED and tcb.bits & B_FIN_SENT:
+        pass                                          # it went with the SYN-ACK
     elif tcb.state == SYN_RECEIVED and knobs.shutdown_waits == FIN_FOLLOWS and not tcb.bits & B_ORPHAN:
         tcb.bits |= B_SHUT                            # the FIN follows the ACK of our SYN
     elif tcb.state == SYN_RECEIVED and knobs.shutdown_waits == FIN_WITH_SYNACK and not (

@@ -130,6 +130,7 @@ VALUES = {
     "limit": lambda s: 2,
     "now": lambda s: NOW,
     "n": lambda s: 4,
+    "sizes": lambda s: False,
     "conns": lambda s: s.conns[[0, 1, 3, 0]],
     "nbytes": lambda s: np.array([3, 20, 30, 9], np.uint32),
     "segs": lambda s: segments(4, **s.from_peer, seq=100, ack=s.next, flags=A, wnd=[900, 10, 0, 990]),
