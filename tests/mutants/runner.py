@@ -43,6 +43,7 @@ PATTERNS = (
     "tests/components/test_syn_policy.py",
     "tests/**/test_api.py",
     "tests/components/test_syncookie.py",
+    "tests/api/test_play.py",
 )
 PARALLEL = 2
 HANGS_AFTER = 300                     # s; all of TESTS take a few
