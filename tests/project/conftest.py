@@ -35,28 +35,19 @@ def built(place):
 
 @pytest.fixture(scope="session")
 def wheels(built, place):
-    """Two folders, of names of different lengths, and the wheels built there.
+    """Two folders, of names of different lengths, and the wheels built there from the sdist alone.
 
-    One is built from the sdist alone, the other with the C files that Cython wrote in this tree: translating
-    is a third of a build, and twice, in two places, is enough to see that the place makes no difference. The
-    latter is built with TCPCORE_TESTS=1, which must make none either: test extensions are for --inplace only.
+    One is built with TCPCORE_TESTS=1, which must make no difference: test extensions are for --inplace only.
+    The C files of this tree would not do: they have other options on top, and so other numbers of lines.
     """
 
     parallel = place / "parallel.cfg"
-
-    def translated(tree):
-        for path in built[0].rglob("*.c"):
-            source = tree / path.relative_to(built[0])
-            if not source.exists():
-                shutil.copyfile(path, source)
 
     def build(name, **environment):
         folder = place / name
         tree = folder / built[1].name.removesuffix(".tar.gz")
         if not any(folder.glob("*.whl")):
             unpacked(built[1], folder)
-            if name == "one":
-                translated(tree)
             environment |= EPOCH | {"DIST_EXTRA_CONFIG": str(parallel)}
             run(sys.executable, "-c", BACKEND, "build_wheel", folder, cwd=tree, **environment)
         return tree, next(folder.glob("*.whl"))
