@@ -106,19 +106,23 @@ cdef inline uint32_t flow_find_segment(const FlowTable* table, uint32_t hash,
     return ref
 
 
-cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
-    """Enter a TCB whose 4-tuple is filled in and not in the table yet."""
-    cdef FlowBucket* bucket = flow_bucket(table, hash)
+cdef inline void flow_enter(FlowTable* table, FlowBucket* bucket, uint8_t tag, uint32_t ref) noexcept nogil:
+    """Enter a TCB in this bucket; the table's size and count are the caller's."""
     cdef uint32_t vacant = tags_equal(bucket.tags, 0), place
-    expect(ref != 0)
-    expect(hash == flow_hash(table, table.blocks[ref - 1].raddr, table.blocks[ref - 1].rport,
-                             table.blocks[ref - 1].laddr, table.blocks[ref - 1].lport))
     if likely(vacant):
         place = lowest_bit(vacant)
-        bucket.tags[place] = flow_tag(hash)
+        bucket.tags[place] = tag
         bucket.refs[place] = ref
     else:
         flow_overflow(bucket, &table.blocks[ref - 1], ref)
+
+
+cdef inline void flow_insert(FlowTable* table, uint32_t hash, uint32_t ref) noexcept nogil:
+    """Enter a TCB whose 4-tuple is filled in and not in the table yet."""
+    expect(ref != 0)
+    expect(hash == flow_hash(table, table.blocks[ref - 1].raddr, table.blocks[ref - 1].rport,
+                             table.blocks[ref - 1].laddr, table.blocks[ref - 1].lport))
+    flow_enter(table, flow_bucket(table, hash), flow_tag(hash), ref)
     table.count += 1
     if unlikely(table.count > FULL * (<uint64_t>table.mask + 1) and table.mask != table.max_mask):
         flow_grow(table)

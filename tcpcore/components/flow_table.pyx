@@ -21,7 +21,7 @@ from libc.string cimport memset
 
 from tcpcore.base.arena cimport ARENA_HEAD, arena_head_huge, arena_map, arena_touched, arena_unmap
 from tcpcore.base.bitmap cimport lowest_bit
-from tcpcore.base.prefetch cimport likely, prefetch
+from tcpcore.base.prefetch cimport prefetch
 from tcpcore.base.siphash cimport siphash13_tuple
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH, siphash13_many, tuple_first, tuple_last
 from tcpcore.base.tags cimport tags_equal
@@ -169,16 +169,6 @@ cdef inline void look_into(const FlowTable* table, const FlowBucket* bucket) noe
         taken &= taken - 1
 
 
-cdef inline void put(FlowTable* table, FlowBucket* bucket, uint8_t tag, uint32_t ref) noexcept nogil:
-    """Enter a TCB, but for the count, where the table does not double."""
-    cdef uint32_t vacant = tags_equal(bucket.tags, 0)
-    if likely(vacant):
-        bucket.tags[lowest_bit(vacant)] = tag
-        bucket.refs[lowest_bit(vacant)] = ref
-    else:
-        flow_overflow(bucket, &table.blocks[ref - 1], ref)
-
-
 cdef inline void split(FlowTable* table, uint32_t at, uint32_t n) noexcept nogil:
     """Divide bucket `at` of n between it and at + n, which is empty."""
     cdef FlowBucket* bucket = &table.buckets[at]
@@ -186,14 +176,14 @@ cdef inline void split(FlowTable* table, uint32_t at, uint32_t n) noexcept nogil
     cdef uint32_t place, ref = bucket.refs[PLACES], rest, hash
     for place in range(PLACES):
         if bucket.tags[place] and hash_of(table, &table.blocks[bucket.refs[place] - 1]) & n:
-            put(table, other, bucket.tags[place], bucket.refs[place])
+            flow_enter(table, other, bucket.tags[place], bucket.refs[place])
             bucket.tags[place] = 0
     bucket.refs[PLACES] = 0
     while ref:                                        # the chain's TCBs go where there is a place now
         rest = flow_next(&table.blocks[ref - 1])
         table.blocks[ref - 1].next = 0
         hash = hash_of(table, &table.blocks[ref - 1])
-        put(table, other if hash & n else bucket, flow_tag(hash), ref)
+        flow_enter(table, other if hash & n else bucket, flow_tag(hash), ref)
         ref = rest
 
 
@@ -233,7 +223,7 @@ cdef const char* flow_relink(FlowTable* table, uint32_t mask, uint32_t used) noe
         hash = hash_of(table, &table.blocks[slot])
         bucket = flow_bucket(table, hash)
         if table.blocks[slot].next == 0 and tags_equal(bucket.tags, 0):
-            put(table, bucket, flow_tag(hash), slot + 1)
+            flow_enter(table, bucket, flow_tag(hash), slot + 1)
         elif table.blocks[slot].next and bucket.refs[PLACES] == 0:
             bucket.refs[PLACES] = slot + 1
         else:
