@@ -30,13 +30,17 @@ cdef inline Tcb* tcb_or_any(const EngineState* eng, uint32_t ref) noexcept nogil
     return &eng.pool.blocks[ref - (ref != 0)]
 
 
-cdef inline void ahead_candidate(EngineState* eng, Py_ssize_t i) noexcept nogil:
-    """Find the candidate of a row; prefetch it and its timestamps."""
-    cdef uint32_t ref = flow_candidate(&eng.flows, eng.hashes[i])
+cdef inline void ahead_tcb(EngineState* eng, Py_ssize_t i, uint32_t ref) noexcept nogil:
+    """Make this TCB (slot + 1), 0 none, the candidate of row i; prefetch it and its timestamps."""
     eng.candidates[i] = ref
     prefetch(tcb_or_any(eng, ref))
     if eng.knobs.tcp_timestamps:
         prefetch(&eng.pool.stamps[ref - (ref != 0)])
+
+
+cdef inline void ahead_candidate(EngineState* eng, Py_ssize_t i) noexcept nogil:
+    """Prefetch what most likely has the 4-tuple of row i."""
+    ahead_tcb(eng, i, flow_candidate(&eng.flows, eng.hashes[i]))
 
 
 cdef inline bint ahead_cold(EngineState* eng, Py_ssize_t i) noexcept nogil:

@@ -9,7 +9,7 @@ Invariant: it does what one call for each row does, each after an advance() to t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from tcpcore.base.prefetch cimport likely, prefetch, unlikely
+from tcpcore.base.prefetch cimport likely, unlikely
 from tcpcore.base.siphash_batch cimport SIPHASH_BATCH
 from tcpcore.records.connect_args cimport TIMEOUT_OF_KNOB
 from tcpcore.records.counters cimport Mib, count_n
@@ -35,7 +35,7 @@ from tcpcore.loops.connect cimport ConnectRequest, connect_one
 from tcpcore.loops.guard cimport guard_start
 from tcpcore.loops.isn_batch cimport isn_batch_find
 from tcpcore.loops.pipeline cimport (
-    AHEAD_BUCKET, AHEAD_CANDIDATE, AHEAD_COLD, ahead_cold, least, look_ahead, start_ahead, tcb_or_any,
+    AHEAD_BUCKET, AHEAD_CANDIDATE, AHEAD_COLD, ahead_cold, ahead_tcb, least, look_ahead, start_ahead,
 )
 from tcpcore.loops.receive cimport arrives
 from tcpcore.loops.state cimport AHEAD_PAD, STRIDE, begin_stretch
@@ -159,15 +159,12 @@ cdef Py_ssize_t load_stretch(EngineState* eng, const Op* ops, Py_ssize_t n, Outp
     return part
 
 
-cdef inline void ahead_tcb(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
+cdef inline void ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t i, Py_ssize_t n) noexcept nogil:
     """Prefetch the TCB that row i names, or the candidate of its 4-tuple; no branch, as in loops/pipeline."""
     cdef const Op* op = &ops[least(i, n - 1)]
     cdef uint32_t slot = handle_slot(op.conn), found = flow_candidate(&eng.flows, eng.hashes[i])
     cdef uint32_t named = -<uint32_t>(names_connection(op.kind) and slot < eng.pool.capacity)
-    eng.candidates[i] = (found & ~named) | ((slot + 1) & named)
-    prefetch(tcb_or_any(eng, eng.candidates[i]))
-    if eng.knobs.tcp_timestamps:
-        prefetch(&eng.pool.stamps[eng.candidates[i] - (eng.candidates[i] != 0)])
+    ahead_tcb(eng, i, (found & ~named) | ((slot + 1) & named))
 
 
 cdef void start_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t n) noexcept nogil:
@@ -178,7 +175,7 @@ cdef void start_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t n) noexc
     for i in range(AHEAD_BUCKET):
         flow_ahead_bucket(&eng.flows, eng.hashes[i])
     for i in range(AHEAD_CANDIDATE):
-        ahead_tcb(eng, ops, i, n)
+        ahead_mixed(eng, ops, i, n)
     for i in range(AHEAD_COLD):
         ahead_cold(eng, i)
 
@@ -187,7 +184,7 @@ cdef inline void look_ahead_mixed(EngineState* eng, const Op* ops, Py_ssize_t i,
                                   Py_ssize_t n) noexcept nogil:
     """look_ahead of loops/pipeline for rows of all kinds."""
     flow_ahead_bucket(&eng.flows, eng.hashes[i + AHEAD_BUCKET])
-    ahead_tcb(eng, ops, i + AHEAD_CANDIDATE, n)
+    ahead_mixed(eng, ops, i + AHEAD_CANDIDATE, n)
     ahead_cold(eng, i + AHEAD_COLD)
 
 
