@@ -269,13 +269,19 @@ def test_each_address_binds_its_own_ports(kind):
     assert eng.check() == []
 
 
-@hosts
-def test_a_listeners_connections_keep_its_port(kind):
+def outlives_its_listener(kind):
+    """An engine whose one connection was accepted on 40000, where nobody listens any more; SYN, ACK."""
     eng = kind(configuration(40000, 40001))
     listener = eng.listen(LOCAL, 40000)
     syn, ack = passive(eng, 40000)
     eng.accept(listener)
     eng.unlisten(listener, 0)
+    return eng, syn, ack
+
+
+@hosts
+def test_a_listeners_connections_keep_its_port(kind):
+    eng, syn, ack = outlives_its_listener(kind)
     assert auto(eng, B, 2) == came("listener_gone_other_client", 0)
     to_time_wait(eng, syn, ack)
     assert auto(eng, B, 1, MS) == came("listener_gone_other_client", 1)
@@ -286,11 +292,7 @@ def test_a_listeners_connections_keep_its_port(kind):
 
 @hosts
 def test_a_connection_that_a_reset_ends_keeps_no_port(kind):
-    eng = kind(configuration(40000, 40001))
-    listener = eng.listen(LOCAL, 40000)
-    syn, _ = passive(eng, 40000)
-    eng.accept(listener)
-    eng.unlisten(listener, 0)
+    eng, syn, _ = outlives_its_listener(kind)
     assert auto(eng, B, 2) == came("listener_gone_reset", 0)
     eng.receive(segments(1, **syn, seq=101, flags=Flag.RST), 0)
     assert auto(eng, B, 2) == came("listener_gone_reset", 1)

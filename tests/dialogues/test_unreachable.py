@@ -12,6 +12,14 @@ NET, HOST, PROTOCOL, PORT, FRAGMENTATION, PROHIBITED = 0, 1, 2, 3, 4, 13
 REASSEMBLY = TIME_EXCEEDED + 1
 
 
+def resent_twice(established):
+    """Text that nobody acknowledges, and its first two resends."""
+    established.send(100)
+    established.expects("A", length=100)
+    established.expects("A", seq=1, length=100, at=0.3)
+    established.expects("A", seq=1, length=100, at=0.9)
+
+
 def tell(dialogue, code=HOST):
     """The message comes for this connection."""
     stack, now = dialogue.host.stack, dialogue.host.now
@@ -123,10 +131,7 @@ def test_a_time_exceeded_ends_a_half_open_entry(syn_received, code, state):
 
 
 def test_a_time_exceeded_undoes_no_doubling(established):
-    established.send(100)
-    established.expects("A", length=100)
-    established.expects("A", seq=1, length=100, at=0.3)
-    established.expects("A", seq=1, length=100, at=0.9)
+    resent_twice(established)
     established.wait(1.2)
     tell(established, TIME_EXCEEDED)
     assert error_of(established) == errno.EHOSTUNREACH
@@ -181,20 +186,14 @@ def test_the_timeout_tells_it(established, code, error):
 
 @pytest.mark.parametrize("code, again", [(NET, 0.9), (HOST, 0.9), (PORT, 2.1), (PROHIBITED, 2.1)])
 def test_no_route_undoes_a_doubling(established, code, again):
-    established.send(100)
-    established.expects("A", length=100)
-    established.expects("A", seq=1, length=100, at=0.3)
-    established.expects("A", seq=1, length=100, at=0.9)
+    resent_twice(established)
     established.wait(1.2)
     tell(established, code)
     established.expects("A", seq=1, length=100, at=0.6 + again if again < 2 else again)
 
 
 def test_what_is_overdue_then_goes_at_once(established):
-    established.send(100)
-    established.expects("A", length=100)
-    established.expects("A", seq=1, length=100, at=0.3)
-    established.expects("A", seq=1, length=100, at=0.9)
+    resent_twice(established)
     established.wait(1.4)
     tell(established)
     tell(established)
