@@ -149,12 +149,3 @@ cdef inline void flow_ahead_candidate(const FlowTable* table, uint32_t hash) noe
     cdef uint32_t ref = flow_candidate(table, hash)
     if ref:
         prefetch(&table.blocks[ref - 1])
-
-
-cdef inline void flow_ahead(const FlowTable* table, const uint32_t* hashes, Py_ssize_t i,
-                            Py_ssize_t n) noexcept nogil:
-    """Both stages of the prefetch for the rows after row i of n; called once per row."""
-    if i + 2 * FLOW_AHEAD < n:
-        flow_ahead_bucket(table, hashes[i + 2 * FLOW_AHEAD])
-    if i + FLOW_AHEAD < n:
-        flow_ahead_candidate(table, hashes[i + FLOW_AHEAD])

@@ -8,8 +8,8 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from tcpcore.base.siphash cimport derive_key
 from tcpcore.base.tags cimport tags_equal, tags_equal_bytewise
 from tcpcore.components.flow_table cimport (
-    PLACES, FlowTable, flow_ahead, flow_bytes, flow_check, flow_find_segment, flow_free, flow_hash_batch,
-    flow_init, flow_insert, flow_next, flow_remove,
+    FLOW_AHEAD, PLACES, FlowTable, flow_ahead_bucket, flow_ahead_candidate, flow_bytes, flow_check,
+    flow_find_segment, flow_free, flow_hash_batch, flow_init, flow_insert, flow_next, flow_remove,
 )
 from tcpcore.components.tcb_pool cimport TcbPool, pool_ahead, pool_free, pool_give, pool_init, pool_take
 from tcpcore.records.segment cimport Segment
@@ -17,6 +17,15 @@ from tcpcore.records.tcb cimport Tcb
 
 from tcpcore.records.integers import to_uint
 from tcpcore.records.segment import as_segments
+
+
+cdef inline void look_ahead(const FlowTable* table, const uint32_t* hashes, Py_ssize_t i,
+                            Py_ssize_t n) noexcept nogil:
+    """Both stages of the prefetch for the rows after row i of n."""
+    if i + 2 * FLOW_AHEAD < n:
+        flow_ahead_bucket(table, hashes[i + 2 * FLOW_AHEAD])
+    if i + FLOW_AHEAD < n:
+        flow_ahead_candidate(table, hashes[i + FLOW_AHEAD])
 
 
 cdef uint32_t enter(FlowTable* table, TcbPool* pool, uint32_t hash, const Segment* seg) noexcept nogil:
@@ -227,7 +236,7 @@ cdef class Table:
         cdef uint32_t* row = <uint32_t*><uintptr_t>refs.ctypes.data
         with nogil:
             for i in range(n):
-                flow_ahead(&self.table, row, i, n)
+                look_ahead(&self.table, row, i, n)
                 if verb == ENTER:
                     row[i] = enter(&self.table, &self.pool, row[i], &seg[i])
                 elif verb == FIND:
